@@ -1,0 +1,62 @@
+# The targets; `make help` lists them with their sentences.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# PYTHONUNBUFFERED: what happens is seen when it happens.
+export PYTHONUNBUFFERED := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help install run test check format lock common-passwords clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+install: $(VENV)/.installed ## Make the virtual environment in .venv and install what runs
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Python 3.11 or newer is needed, and $(PYTHON) is older. Say which to use: make PYTHON=python3.12 …"; exit 1; }
+	@echo "Making the virtual environment in $(VENV) …"
+	@$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: requirements.txt | $(BIN)/python
+	@echo "Installing requirements.txt …"
+	@$(BIN)/python -m pip install --disable-pip-version-check --progress-bar on --require-hashes -r requirements.txt
+	@touch $@
+
+$(VENV)/.installed-dev: requirements-dev.txt | $(BIN)/python
+	@echo "Installing requirements-dev.txt …"
+	@$(BIN)/python -m pip install --disable-pip-version-check --progress-bar on --require-hashes -r requirements-dev.txt
+	@touch $@ $(VENV)/.installed
+
+run: install ## Upgrade the database and serve on PORT (8000), on SQLite unless DATABASE_URL says otherwise
+	@$(BIN)/flask db upgrade
+	@exec $(BIN)/gunicorn wsgi:app
+
+test: $(VENV)/.installed-dev ## Run the whole suite, on SQLite and on PostgreSQL
+	@$(BIN)/pytest
+
+check: $(VENV)/.installed-dev ## Lint, format, types, migrations match models, OpenAPI valid
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/pytest -q -n 0 tests/test_migrations.py tests/test_openapi.py
+
+format: $(VENV)/.installed-dev ## Format the code, and mend what the linter can
+	@$(BIN)/ruff check --fix-only .
+	@$(BIN)/ruff format .
+
+lock: $(VENV)/.installed-dev ## Pin the newest allowed versions, with hashes, into requirements*.txt
+	@for name in requirements requirements-dev; do \
+		$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
+			--no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock' \
+			$$name.in -o $$name.txt || exit 1; done
+
+common-passwords: $(VENV)/.installed-dev ## Write app/security/common_passwords.txt anew from zxcvbn's list
+	@$(BIN)/python -c "from zxcvbn.frequency_lists import FREQUENCY_LISTS as lists; \
+		print(*(word for word in lists['passwords'] if len(word) >= 8), sep='\n')" \
+		> app/security/common_passwords.txt
+
+clean: ## Remove the virtual environment and caches; instance/ with the database stays
+	@rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -1,0 +1,55 @@
+"""The application factory: what there is, one line each."""
+
+from flask import Flask
+
+from app import api_docs, cli, database, errors, logs, ops, response_headers
+from app.auth.routes import bp as auth
+from app.database import engine_options
+from app.extensions import api, db, jwt, ma, migrate
+from app.security import access, tokens
+from app.strict_json import StrictJSONProvider
+from app.users.routes import bp as users
+from config import INSTANCE, ROOT, Settings
+
+API_PREFIX = "/api/v1"
+MAX_BODY_BYTES = 64 * 1024
+
+
+def create_app(settings: Settings | None = None) -> Flask:
+    """The whole application, by the given settings or by the environment's.
+
+    Raises ``SettingsRefused`` (exit status 1) when the environment is not fit
+    to start with.
+    """
+    settings = settings or Settings.from_environment()
+    logs.configure(settings)
+
+    app = Flask(__name__, instance_path=str(INSTANCE), static_folder=None)
+    app.config.update(
+        SETTINGS=settings,
+        SECRET_KEY=settings.secret_key,
+        SQLALCHEMY_DATABASE_URI=settings.database_url,
+        SQLALCHEMY_ENGINE_OPTIONS=engine_options(settings),
+        MAX_CONTENT_LENGTH=MAX_BODY_BYTES,
+        TRUSTED_HOSTS=settings.trusted_hosts or None,
+        **tokens.configuration(settings),
+    )
+    app.json = StrictJSONProvider(app)
+    # A path that is written otherwise is another path: no answer is a redirect.
+    app.url_map.merge_slashes = False
+
+    database.init_app(app)
+    migrate.init_app(app, db, directory=str(ROOT / "migrations"), render_as_batch=True)
+    ma.init_app(app)
+    jwt.init_app(app)
+    access.init_app(app)
+    errors.init_app(app)
+    response_headers.init_app(app, settings)
+    api_docs.init_app(app)
+
+    api.register_blueprint(auth, url_prefix=API_PREFIX + "/auth")
+    api.register_blueprint(users, url_prefix=API_PREFIX + "/users")
+    api.register_blueprint(ops.bp)
+
+    app.cli.add_command(cli.users)
+    return app

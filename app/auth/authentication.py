@@ -1,0 +1,64 @@
+"""Logging in: whether the password is right."""
+
+from sqlalchemy import select, update
+
+from app.errors import InactiveUser, InvalidCredentials
+from app.extensions import db
+from app.models import User
+from app.security import identifiers, passwords
+
+
+def authenticate(password: str, *, email: str | None = None, username: str | None = None) -> User:
+    """The user whose password this is.
+
+    ``username`` may hold an address as well, as OAuth 2's form has but one
+    field. Raises ``InvalidCredentials`` for a wrong password and for a user
+    who does not exist, in the same time, and ``InactiveUser`` for a
+    deactivated one, but only to who knows the password. Commits an upgrade of
+    the stored hash.
+    """
+    user = find_by_email(email) if email is not None else find(username or "")
+    # Hashing takes a quarter of a second; the connection goes back to the pool meanwhile.
+    db.session.close()
+    stored = user.hashed_password if user else None
+
+    verdict = passwords.verify(password, stored)
+
+    if user is None or not verdict.is_right:
+        raise InvalidCredentials
+    if not user.is_active:
+        raise InactiveUser
+    if verdict.is_outdated:
+        _upgrade_hash(user, password)
+    return user
+
+
+def find(identifier: str) -> User | None:
+    """By address where it holds an ``@``, which no username does, else by username."""
+    return find_by_email(identifier) if "@" in identifier else find_by_username(identifier)
+
+
+def find_by_email(text: str) -> User | None:
+    try:
+        email = identifiers.canonical_email(text)
+    except identifiers.InvalidEmail:
+        return None
+    return db.session.scalar(select(User).where(User.email == email))
+
+
+def find_by_username(text: str) -> User | None:
+    key = identifiers.username_key(text)
+    return db.session.scalar(select(User).where(User.username_key == key))
+
+
+def _upgrade_hash(user: User, password: str) -> None:
+    """Store today's kind of hash, unless the password was changed in the meantime."""
+    upgraded = passwords.hash(password)
+    upgrade = (
+        update(User)
+        .where(User.id == user.id, User.hashed_password == user.hashed_password)
+        .values(hashed_password=upgraded)
+    )
+    db.session.execute(upgrade)
+    db.session.commit()
+    user.hashed_password = upgraded

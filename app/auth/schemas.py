@@ -1,0 +1,87 @@
+"""What the auth calls take and give."""
+
+from typing import Any
+
+from marshmallow import ValidationError, fields, validates_schema
+
+from app.errors import Message
+from app.fields import DisplayName, Email, Instant, NewPassword, OneOf, Schema, Text, Username
+from app.models.user import LOCALES
+from app.security import passwords
+
+
+class UserSchema(Schema):
+    """The one shape of a user that leaves the server."""
+
+    id = fields.Integer(required=True)
+    email = fields.String(required=True)
+    username = fields.String(required=True)
+    full_name = fields.String(required=True, allow_none=True)
+    bio = fields.String(required=True, allow_none=True)
+    avatar_url = fields.String(required=True, allow_none=True)
+    is_active = fields.Boolean(required=True)
+    is_superuser = fields.Boolean(required=True)
+    email_verified = fields.Boolean(required=True)
+    locale = fields.String(required=True, metadata={"enum": list(LOCALES)})
+    created_at = Instant(required=True)
+    updated_at = Instant(required=True, allow_none=True)
+
+
+class RegisterSchema(Schema):
+    email = Email(required=True)
+    username = Username(required=True)
+    password = NewPassword(required=True)
+    full_name = DisplayName(max_length=100, allow_none=True)
+    bio = Text(max_length=5000, allow_none=True)
+
+    @validates_schema
+    def refuse_password_like_identity(self, data: dict[str, Any], **_: Any) -> None:
+        flaw = passwords.identity_flaw(
+            data["password"], email=data["email"], username=data["username"]
+        )
+        if flaw:
+            raise ValidationError(flaw, "password")
+
+
+class LoginSchema(Schema):
+    """Exactly one of ``email`` and ``username``; any string is simply right or wrong."""
+
+    email = Text(metadata={"format": "email"})
+    username = Text(metadata={"description": "The username, or the email address."})
+    password = Text(required=True, load_only=True, metadata={"format": "password"})
+
+    @validates_schema
+    def want_one_identifier(self, data: dict[str, Any], **_: Any) -> None:
+        if ("email" in data) == ("username" in data):
+            raise ValidationError(
+                Message("one_identifier", "Exactly one of email and username is required.")
+            )
+
+
+class LoginFormSchema(Schema):
+    """OAuth 2's password form (RFC 6749 §4.3.2)."""
+
+    username = Text(required=True, metadata={"description": "The email address or username."})
+    password = Text(required=True, load_only=True, metadata={"format": "password"})
+    grant_type = Text(metadata={"description": "Tolerated, as are scope and client_id."})
+
+
+class TokenSchema(Schema):
+    access_token = fields.String(
+        required=True, metadata={"description": "Send it as `Authorization: Bearer …`."}
+    )
+    refresh_token = fields.String(
+        required=True, metadata={"description": "For `/auth/refresh`; works once."}
+    )
+    token_type = fields.String(required=True, metadata={"enum": ["bearer"]})
+    expires_in = fields.Integer(
+        required=True, metadata={"description": "Seconds until the access token expires."}
+    )
+
+
+class RefreshSchema(Schema):
+    refresh_token = Text()
+
+
+class LogoutQuerySchema(Schema):
+    scope = OneOf(("local",), load_default="local")

@@ -1,0 +1,273 @@
+"""The blueprint that both features are made of: strict input, documented output.
+
+What a decorator here enforces is what the OpenAPI document says.
+"""
+
+from collections.abc import Callable, Iterator
+from copy import deepcopy
+from typing import Any, ClassVar, Protocol, TypeVar
+from urllib.parse import parse_qsl
+
+import flask_smorest
+import marshmallow
+from flask import Request, current_app
+from webargs.core import missing
+from webargs.flaskparser import FlaskParser
+from werkzeug.routing import BaseConverter
+
+from app.errors import (
+    PROBLEM_JSON,
+    REPEATED,
+    TITLES,
+    UNSTORABLE,
+    AppError,
+    BadRequest,
+    BodyTooLarge,
+    InternalError,
+    MalformedJSON,
+    Message,
+    Unavailable,
+    UnsupportedMediaType,
+    ValidationFailed,
+)
+from app.models.types import MAX_ID
+from app.strict_json import is_storable
+
+JSON = "application/json"
+FORM = "application/x-www-form-urlencoded"
+BODY_ERRORS = (MalformedJSON, BadRequest, BodyTooLarge, UnsupportedMediaType, ValidationFailed)
+ANYWHERE = (InternalError, Unavailable)
+
+View = TypeVar("View", bound=Callable[..., Any])
+
+
+class Decorator(Protocol):
+    """Gives a view back as it was typed."""
+
+    def __call__(self, view: View, /) -> View: ...
+
+
+def refuses(*errors: type[AppError]) -> Decorator:
+    """Document errors that a client may meet, by status and code."""
+
+    def decorate(view: View) -> View:
+        document = documentation_of(view).setdefault("refusals", {})
+        for error in errors:
+            document.setdefault(error.status, {})[error.code] = None
+        return view
+
+    return decorate
+
+
+def documentation_of(view: Callable[..., Any]) -> dict[str, Any]:
+    """What flask-smorest's decorators have noted on the view so far, to be added to."""
+    document: dict[str, Any] = deepcopy(getattr(view, "_apidoc", {}))
+    view.__dict__["_apidoc"] = document
+    return document
+
+
+class Digits(BaseConverter):
+    """An id in a path: ASCII digits alone, however many. Beyond any id, it becomes the largest."""
+
+    regex = "[0-9]+"
+
+    def to_python(self, value: str) -> int:
+        # Python refuses to read numbers of thousands of digits.
+        return min(int(value.lstrip("0")[:20] or 0), MAX_ID)
+
+
+class StrictParser(FlaskParser):
+    """Reads JSON bodies, forms and queries by the contract's input rules."""
+
+    __location_map__ = FlaskParser.__location_map__ | {
+        "optional_json": "load_optional_json",
+        "json_or_form": "load_json_or_form",
+    }
+    DEFAULT_UNKNOWN_BY_LOCATION = FlaskParser.DEFAULT_UNKNOWN_BY_LOCATION | {
+        "query": marshmallow.RAISE
+    }
+
+    def load_json(self, req: Request, schema: marshmallow.Schema) -> Any:
+        if req.mimetype != JSON or req.mimetype_params.get("charset", "utf-8").lower() != "utf-8":
+            raise UnsupportedMediaType
+        return current_app.json.loads(req.get_data())
+
+    def load_form(self, req: Request, schema: marshmallow.Schema) -> Any:
+        """Fields that the schema does not know are ignored (RFC 6749 §3.2)."""
+        if req.mimetype != FORM:
+            raise UnsupportedMediaType
+        sent = _each_once(req.get_data(), lambda message, name: message.at([name]))
+        return {name: value for name, value in sent.items() if name in schema.fields}
+
+    def load_json_or_form(self, req: Request, schema: marshmallow.Schema) -> Any:
+        return (self.load_form if req.mimetype == FORM else self.load_json)(req, schema)
+
+    def load_optional_json(self, req: Request, schema: marshmallow.Schema) -> Any:
+        """A body that may be left out altogether."""
+        return self.load_json(req, schema) if req.get_data() else missing
+
+    def load_querystring(self, req: Request, schema: marshmallow.Schema) -> Any:
+        return _each_once(req.query_string, lambda message, name: message.about(name))
+
+    def handle_error(
+        self,
+        error: marshmallow.ValidationError,
+        req: Request,
+        schema: marshmallow.Schema,
+        **_: Any,
+    ) -> Any:
+        messages: dict[str, Any] = error.normalized_messages()  # type: ignore[no-untyped-call]
+        raise ValidationFailed(
+            [
+                message.about(str(path[0])) if location == "query" else message.at(path)
+                for location, found in messages.items()
+                for path, message in _flattened(found)
+            ]
+        )
+
+
+class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]  # flask-smorest has no types
+    """flask-smorest's blueprint with the strict parser, and typed."""
+
+    ARGUMENTS_PARSER = StrictParser()
+    DEFAULT_LOCATION_CONTENT_TYPE_MAPPING: ClassVar = {
+        "json": JSON,
+        "optional_json": JSON,
+        "form": FORM,
+    }
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._prepare_doc_cbks.append(self._document_refusals)
+
+    def get(self, rule: str) -> Decorator:
+        return self._route(rule, "GET")
+
+    def post(self, rule: str) -> Decorator:
+        return self._route(rule, "POST")
+
+    def put(self, rule: str) -> Decorator:
+        return self._route(rule, "PUT")
+
+    def patch(self, rule: str) -> Decorator:
+        return self._route(rule, "PATCH")
+
+    def delete(self, rule: str) -> Decorator:
+        return self._route(rule, "DELETE")
+
+    def _route(self, rule: str, method: str) -> Decorator:
+        def decorate(view: View) -> View:
+            self.add_url_rule(rule, f"{view.__name__}_{method.lower()}", view, methods=[method])
+            return view
+
+        return decorate
+
+    def takes(self, schema: type[marshmallow.Schema], *, optional: bool = False) -> Decorator:
+        """A JSON body, given to the view as a dictionary."""
+        location = "optional_json" if optional else "json"
+        decorate = self.arguments(schema, location=location, required=not optional)
+        return _then(decorate, refuses(*BODY_ERRORS))
+
+    def parse_optional_json(self, schema: type[marshmallow.Schema]) -> dict[str, Any]:
+        """The body of the request at hand, for a view that may not need it at all."""
+        body: dict[str, Any] = self.ARGUMENTS_PARSER.parse(schema(), location="optional_json")
+        return body
+
+    def documents_optional_body(self, schema: type[marshmallow.Schema]) -> Decorator:
+        """The body that ``parse_optional_json`` reads, for the OpenAPI document."""
+        document = self.doc(requestBody={"required": False, "content": {JSON: {"schema": schema}}})
+        return _then(document, refuses(*BODY_ERRORS))
+
+    def takes_query(self, schema: type[marshmallow.Schema]) -> Decorator:
+        """Parameters of the query, given to the view as a dictionary."""
+        return _then(self.arguments(schema, location="query"), refuses(ValidationFailed))
+
+    def takes_json_or_form(
+        self, json: type[marshmallow.Schema], form: type[marshmallow.Schema]
+    ) -> Decorator:
+        """Either of two bodies, told apart by their Content-Type."""
+
+        def schema_for(req: Request) -> marshmallow.Schema:
+            return form() if req.mimetype == FORM else json()
+
+        parse: Any = self.ARGUMENTS_PARSER.use_args(schema_for, location="json_or_form")
+        bodies = {JSON: {"schema": json}, FORM: {"schema": form}}
+        document = self.doc(requestBody={"required": True, "content": bodies})
+        return _then(lambda view: document(parse(view)), refuses(*BODY_ERRORS))
+
+    def returns(
+        self,
+        status: int,
+        schema: type[marshmallow.Schema] | None = None,
+        *,
+        description: str | None = None,
+        headers: dict[str, Any] | None = None,
+    ) -> Decorator:
+        """The answer to success: what the view returns, through the schema."""
+        decorate: Decorator = self.response(
+            status, schema, description=description, headers=headers
+        )
+        return decorate
+
+    def _document_refusals(
+        self, document: dict[str, Any], noted: dict[str, Any], **_: Any
+    ) -> dict[str, Any]:
+        refusals = noted.get("refusals", {})
+        for error in ANYWHERE:
+            refusals.setdefault(error.status, {})[error.code] = None
+        successes = {
+            status: answer
+            for status, answer in document.get("responses", {}).items()
+            if str(status).isdecimal() and int(status) < 400
+        }
+        document["responses"] = successes | {
+            status: _refusal(status, list(codes)) for status, codes in sorted(refusals.items())
+        }
+        return document
+
+
+def _then(*decorators: Callable[[Any], Any]) -> Decorator:
+    def decorate(view: View) -> View:
+        for decorator in decorators:
+            view = decorator(view)
+        return view
+
+    return decorate
+
+
+def _refusal(status: int, codes: list[str]) -> dict[str, Any]:
+    problem = {"$ref": "#/components/schemas/Problem"}
+    narrowed = {"allOf": [problem, {"properties": {"code": {"enum": codes}}}]}
+    return {
+        "description": f"{TITLES[status]}: {', '.join(codes)}",
+        "content": {PROBLEM_JSON: {"schema": narrowed}},
+    }
+
+
+def _each_once(encoded: bytes, located: Callable[[Message, str], dict[str, str]]) -> dict[str, str]:
+    """The fields of a form or query, each given once (RFC 6749 §3.2), in strict UTF-8."""
+    try:
+        pairs = parse_qsl(
+            encoded.decode(), keep_blank_values=True, errors="strict", max_num_fields=100
+        )
+    except ValueError:
+        raise BadRequest from None
+    fields = dict(pairs)
+    names = [name for name, _ in pairs]
+    flaws = [located(REPEATED, name) for name in fields if names.count(name) > 1]
+    flaws += [located(UNSTORABLE, name) for name in fields if not is_storable(fields[name])]
+    if flaws:
+        raise ValidationFailed(flaws)
+    return fields
+
+
+def _flattened(
+    messages: Any, path: tuple[str | int, ...] = ()
+) -> Iterator[tuple[tuple[str | int, ...], Message]]:
+    """marshmallow's nested messages as (place, message) pairs."""
+    if isinstance(messages, dict):
+        for key, nested in messages.items():
+            yield from _flattened(nested, path if key == "_schema" else (*path, key))
+    else:
+        for text in messages:
+            yield path, text if isinstance(text, Message) else Message("invalid", text)

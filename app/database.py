@@ -1,0 +1,70 @@
+"""How the two databases are opened: pools, time-outs, and SQLite's manners."""
+
+import sqlite3
+from typing import Any
+
+from flask import Flask
+from sqlalchemy import Engine, event
+
+from app.extensions import db
+from config import Settings
+
+# Longer than a request should wait for a database that is away; the contract gives it 5 s.
+CONNECT_TIMEOUT_SECONDS = 3
+# Writers of SQLite queue up; this is how long one of them waits for its turn.
+SQLITE_BUSY_TIMEOUT_SECONDS = 30
+
+
+def engine_options(settings: Settings) -> dict[str, Any]:
+    """What Flask-SQLAlchemy makes the engine with: one connection for each request thread."""
+    options: dict[str, Any] = {
+        "pool_size": settings.web_threads,
+        "max_overflow": 2,
+        "pool_timeout": CONNECT_TIMEOUT_SECONDS,
+    }
+    if settings.uses_sqlite:
+        # Python's sqlite3 then opens every write transaction with BEGIN IMMEDIATE. A deferred
+        # one that reads first and writes later fails at once with "database is locked" when
+        # another has written in between, whatever the busy timeout.
+        return options | {
+            "connect_args": {
+                "isolation_level": "IMMEDIATE",
+                "timeout": SQLITE_BUSY_TIMEOUT_SECONDS,
+            }
+        }
+    return options | {
+        "pool_pre_ping": True,
+        "pool_recycle": 1800,
+        "connect_args": {
+            "connect_timeout": CONNECT_TIMEOUT_SECONDS,
+            "keepalives_idle": 30,
+            "keepalives_interval": 5,
+            "keepalives_count": 3,
+            "tcp_user_timeout": 4000,
+        },
+    }
+
+
+def init_app(app: Flask) -> None:
+    """Bind the database to the application; nothing connects before the first statement."""
+    db.init_app(app)
+    with app.app_context():
+        if db.engine.dialect.name == "sqlite":
+            event.listen(db.engine, "connect", _set_up_sqlite)
+
+
+def forget_connections(app: Flask) -> None:
+    """Leave inherited connections to the parent process; call it right after a fork."""
+    with app.app_context():
+        _dispose(db.engine)
+
+
+def _dispose(engine: Engine) -> None:
+    engine.dispose(close=False)
+
+
+def _set_up_sqlite(connection: sqlite3.Connection, _record: object) -> None:
+    # WAL: readers and the writer do not wait for each other. NORMAL: a commit survives the
+    # death of the process; only a power cut may take the last ones, and never corrupts.
+    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"):
+        connection.execute(f"PRAGMA {pragma}")

@@ -1,0 +1,301 @@
+"""Every error, as data, and the one place that turns any of them into an answer.
+
+An error that a client can meet is a subclass of ``AppError``: a status, a
+``code`` for programs that never changes, and a sentence for people. Whatever
+else goes wrong (Flask's own errors, the database's, a bug) is translated
+here into the same ``application/problem+json`` (RFC 9457), and nothing
+internal leaves but the ``request_id``.
+"""
+
+import logging
+from collections.abc import Iterable, Mapping
+from typing import Any
+from urllib.parse import quote
+
+from flask import Flask, Response, current_app
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from werkzeug.exceptions import HTTPException
+from werkzeug.http import HTTP_STATUS_CODES
+from werkzeug.sansio.response import Response as BaseResponse
+
+from app.request_id import request_id
+
+log = logging.getLogger(__name__)
+
+PROBLEM_JSON = "application/problem+json"
+
+# Python's and Werkzeug's words for these are older than RFC 9110.
+TITLES = HTTP_STATUS_CODES | {413: "Content Too Large", 422: "Unprocessable Content"}
+
+
+class Message(str):
+    """A sentence about one field, with the code that programs read."""
+
+    code: str
+
+    def __new__(cls, code: str, detail: str) -> "Message":
+        message = super().__new__(cls, detail)
+        message.code = code
+        return message
+
+    def __reduce__(self) -> tuple[type["Message"], tuple[str, str]]:
+        return Message, (self.code, str(self))
+
+    def at(self, path: Iterable[str | int]) -> dict[str, str]:
+        """This message about the place in the JSON body, as a member of ``errors``."""
+        return {"pointer": json_pointer(path), "code": self.code, "detail": str(self)}
+
+    def about(self, parameter: str) -> dict[str, str]:
+        """This message about a parameter of the query, as a member of ``errors``."""
+        return {"parameter": parameter, "code": self.code, "detail": str(self)}
+
+
+UNSTORABLE = Message("invalid_characters", "NUL and lone surrogates are not accepted.")
+REPEATED = Message("repeated", "May be given only once.")
+
+
+def json_pointer(path: Iterable[str | int]) -> str:
+    """The place as a JSON Pointer in a URI fragment (RFC 6901 §6)."""
+    keys = (str(key).replace("~", "~0").replace("/", "~1") for key in path)
+    return "#" + "".join(f"/{quote(key, safe='~!$&()*+,;=:@-._')}" for key in keys)
+
+
+class AppError(Exception):
+    """An answer other than success. ``members`` go into the problem document as they are."""
+
+    status: int
+    code: str
+    detail: str
+
+    def __init__(self, **members: Any) -> None:
+        self.members = members
+        super().__init__(self.code)
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {}
+
+
+# 400: cannot be understood, or cannot be done as asked
+
+
+class BadRequest(AppError):
+    status, code = 400, "bad_request"
+    detail = "The request cannot be understood."
+
+
+class MalformedJSON(AppError):
+    status, code = 400, "malformed_json"
+    detail = "The body must be one JSON object in UTF-8, each key once, nested 20 deep at most."
+
+
+class EmailTaken(AppError):
+    status, code = 400, "email_taken"
+    detail = "Email already registered"
+
+
+class UsernameTaken(AppError):
+    status, code = 400, "username_taken"
+    detail = "Username already taken"
+
+
+class InactiveUser(AppError):
+    status, code = 400, "inactive_user"
+    detail = "Inactive user"
+
+
+# 401: who are you? (RFC 6750 §3)
+
+
+class Unauthorized(AppError):
+    status = 401
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"WWW-Authenticate": "Bearer"}
+
+
+class NotAuthenticated(Unauthorized):
+    code, detail = "not_authenticated", "Not authenticated"
+
+
+class InvalidCredentials(Unauthorized):
+    code, detail = "invalid_credentials", "Incorrect email or password"
+
+
+class InvalidToken(Unauthorized):
+    code, detail = "invalid_token", "Could not validate credentials"
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"WWW-Authenticate": 'Bearer error="invalid_token"'}
+
+
+class TokenExpired(InvalidToken):
+    code = "token_expired"
+
+
+class SessionEnded(InvalidToken):
+    code = "session_ended"
+
+
+class InvalidRefreshToken(InvalidToken):
+    code, detail = "invalid_refresh_token", "Invalid refresh token"
+
+
+class RefreshTokenReused(InvalidRefreshToken):
+    code = "refresh_token_reused"
+
+
+# 403 and 404: not yours, not there
+
+
+class NotEnoughPermissions(AppError):
+    status, code = 403, "not_enough_permissions"
+    detail = "Not enough permissions"
+
+
+class NotFound(AppError):
+    status, code = 404, "not_found"
+    detail = "There is no such thing here."
+
+
+# What is wrong with the request's form
+
+
+class MethodNotAllowed(AppError):
+    status, code = 405, "method_not_allowed"
+    detail = "This method does not work here; see the Allow header."
+
+
+class BodyTooLarge(AppError):
+    status, code = 413, "body_too_large"
+    detail = "The body is larger than 64 KiB."
+
+
+class UnsupportedMediaType(AppError):
+    status, code = 415, "unsupported_media_type"
+    detail = "The body is of a type that is not accepted here."
+
+
+class ValidationFailed(AppError):
+    """Some fields are refused; each of ``errors`` is ``Message.at(…)`` or ``Message.about(…)``."""
+
+    status, code = 422, "validation_failed"
+    detail = "Some of what was sent is not acceptable; see errors."
+
+    def __init__(self, errors: list[dict[str, str]]) -> None:
+        super().__init__(errors=errors)
+
+
+# 5xx: our fault
+
+
+class InternalError(AppError):
+    status, code = 500, "internal_error"
+    detail = "Something went wrong on our side. Name the request_id when you report it."
+
+
+class Unavailable(AppError):
+    status, code = 503, "unavailable"
+    detail = "The service cannot do this right now. Try again in a moment."
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"Retry-After": "2"}
+
+
+FOR_STATUS: dict[int, type[AppError]] = {
+    error.status: error
+    for error in (
+        BadRequest,
+        NotAuthenticated,
+        NotEnoughPermissions,
+        NotFound,
+        MethodNotAllowed,
+        BodyTooLarge,
+        UnsupportedMediaType,
+        InternalError,
+        Unavailable,
+    )
+}
+
+
+def as_response(error: AppError) -> BaseResponse:
+    """The error as problem+json."""
+    return _problem(
+        error.status, error.code, error.detail, members=error.members, headers=error.headers
+    )
+
+
+def init_app(app: Flask) -> None:
+    """Answer every error of this application in the one shape."""
+    app.register_error_handler(AppError, as_response)
+    app.register_error_handler(HTTPException, _answer_http_exception)
+    for away in (OperationalError, InterfaceError, PoolTimeout):
+        app.register_error_handler(away, _answer_database_away)
+    app.register_error_handler(DBAPIError, _answer_database_error)
+    app.register_error_handler(Exception, _answer_bug)
+
+
+def _problem(
+    status: int,
+    code: str,
+    detail: str,
+    *,
+    members: Mapping[str, Any] | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> BaseResponse:
+    body = {
+        "type": "about:blank",
+        "title": TITLES[status],
+        "status": status,
+        "detail": detail,
+        "code": code,
+        **(members or {}),
+        "request_id": request_id(),
+    }
+    response = current_app.json.response(body)
+    response.status_code = status
+    response.mimetype = PROBLEM_JSON
+    response.headers.update(headers or {})
+    return response
+
+
+def _answer_http_exception(error: HTTPException) -> BaseResponse:
+    """What Flask, Werkzeug or another blueprint's ``abort`` says in its own way."""
+    response = error.get_response()
+    if error.code is None or error.code < 400:
+        return Response(status=response.status_code, headers=_kept_headers(response))
+    # A sentence is passed on if somebody wrote it for this case.
+    own_words = error.description if error.description != type(error).description else None
+    known = FOR_STATUS.get(error.code)
+    title = TITLES.get(error.code, "Error")
+    return _problem(
+        error.code,
+        known.code if known else title.lower().replace(" ", "_"),
+        own_words or (known.detail if known else title),
+        headers=(known().headers if known else {}) | _kept_headers(response),
+    )
+
+
+def _kept_headers(response: Any) -> dict[str, str]:
+    kept = ("Allow", "Location", "Retry-After", "WWW-Authenticate")
+    return {name: response.headers[name] for name in kept if name in response.headers}
+
+
+def _answer_database_away(error: Exception) -> BaseResponse:
+    log.error("the database is away", exc_info=error)
+    return as_response(Unavailable())
+
+
+def _answer_database_error(error: DBAPIError) -> BaseResponse:
+    if error.connection_invalidated:
+        return _answer_database_away(error)
+    return _answer_bug(error)
+
+
+def _answer_bug(error: Exception) -> BaseResponse:
+    log.error("unforeseen exception", exc_info=error)
+    return as_response(InternalError())

@@ -1,0 +1,183 @@
+"""What a field may hold: a class for each row of the contract's input rules.
+
+Each refusal is a ``Message``: a code for programs beside the sentence. Types
+are strict: nothing is taken for something else.
+"""
+
+import re
+import unicodedata
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import urlsplit
+
+import flask_marshmallow
+from marshmallow import ValidationError, fields
+
+from app.errors import Message
+from app.security import identifiers, passwords
+
+REFUSALS = {
+    "required": "This field is required.",
+    "null": "May not be null.",
+    "invalid": "Is of the wrong type.",
+    "invalid_utf8": "Is not text.",
+}
+
+# Control characters, invisible format characters (bidi overrides among them), line and
+# paragraph separators: they make one name look like another, or break a line of a log.
+UNSEEMLY_CATEGORIES = ("Cc", "Cf", "Zl", "Zp")
+# Joiners that Persian, Indic scripts and emoji cannot do without.
+JOINERS = "\u200c\u200d"
+
+
+class Schema(flask_marshmallow.Schema):
+    """The base of every schema; unknown fields are refused."""
+
+    error_messages = {  # noqa: RUF012 — marshmallow's own way to say it
+        "unknown": Message("unknown_field", "There is no such field."),
+    }
+
+
+class _Coded(fields.Field[Any]):
+    """Gives marshmallow's own refusals codes and our words."""
+
+    def make_error(self, key: str, **kwargs: Any) -> ValidationError:
+        return ValidationError(Message(key, REFUSALS.get(key, "Is not acceptable.")))
+
+
+class Text(_Coded, fields.String):
+    """A string, ``max_length`` characters at most."""
+
+    def __init__(self, *, max_length: int | None = None, **kwargs: Any) -> None:
+        self.max_length = max_length
+        document = kwargs.pop("metadata", {})
+        if max_length is not None:
+            document = {"maxLength": max_length} | document
+        super().__init__(metadata=document, **kwargs)
+
+    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> str:
+        if not isinstance(value, str):
+            raise self.make_error("invalid")
+        if self.max_length is not None and len(value) > self.max_length:
+            raise ValidationError(
+                Message("too_long", f"Must have at most {self.max_length} characters.")
+            )
+        return value
+
+
+class DisplayName(Text):
+    """Text on one line, without characters that hide or reorder others."""
+
+    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> str:
+        text = super()._deserialize(value, *args, **kwargs)
+        if any(unicodedata.category(c) in UNSEEMLY_CATEGORIES and c not in JOINERS for c in text):
+            raise ValidationError(
+                Message("invalid_characters", "Control and format characters are not accepted.")
+            )
+        return text
+
+
+class Email(Text):
+    """An email address, in its canonical form."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(
+            max_length=identifiers.MAX_EMAIL_LENGTH, metadata={"format": "email"}, **kwargs
+        )
+
+    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> str:
+        try:
+            return identifiers.canonical_email(super()._deserialize(value, *args, **kwargs))
+        except identifiers.InvalidEmail:
+            raise ValidationError(
+                Message("invalid_email", "Is not an email address that can be written to.")
+            ) from None
+
+
+class Username(Text):
+    """A username in NFC. ``allow_reserved`` is for operators."""
+
+    def __init__(self, *, allow_reserved: bool = False, **kwargs: Any) -> None:
+        self.allow_reserved = allow_reserved
+        document = {
+            "format": "username",
+            "minLength": identifiers.MIN_USERNAME_LENGTH,
+            "maxLength": identifiers.MAX_USERNAME_LENGTH,
+            "description": "Letters and digits of one script, with . _ - only inside.",
+        }
+        super().__init__(metadata=document, **kwargs)
+
+    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> str:
+        text = super()._deserialize(value, *args, **kwargs)
+        try:
+            username = identifiers.canonical_username(text)
+        except identifiers.InvalidUsername as error:
+            raise ValidationError(Message(error.code, str(error))) from None
+        if not self.allow_reserved and identifiers.is_reserved(username):
+            raise ValidationError(Message("username_reserved", "This name is kept for us."))
+        return username
+
+
+class NewPassword(Text):
+    """A password to be set; the policy applies."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        document = {"format": "password", "minLength": 8, "maxLength": passwords.MAX_LENGTH}
+        super().__init__(load_only=True, metadata=document, **kwargs)
+
+    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> str:
+        password = super()._deserialize(value, *args, **kwargs)
+        if flaw := passwords.flaw(password):
+            raise ValidationError(flaw)
+        return password
+
+
+class HttpUrl(Text):
+    """An absolute http or https URL (RFC 3986), 500 characters at most."""
+
+    PATTERN = re.compile(r"https?://[^\s/?#@]+([/?#]\S*)?", re.IGNORECASE)
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(max_length=500, metadata={"format": "uri"}, **kwargs)
+
+    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> str:
+        text = super()._deserialize(value, *args, **kwargs)
+        if not self._is_http_url(text):
+            raise ValidationError(Message("invalid_url", "Is not an absolute http or https URL."))
+        return text
+
+    def _is_http_url(self, text: str) -> bool:
+        try:
+            parts = urlsplit(text)
+            return bool(
+                self.PATTERN.fullmatch(text)
+                and text.isprintable()
+                and not re.search(r"[<>\"\\^`{|}]", text)
+                and parts.hostname
+                and (parts.port is None or parts.port > 0)
+            )
+        except ValueError:
+            return False
+
+
+class OneOf(Text):
+    """One of a few words."""
+
+    def __init__(self, words: tuple[str, ...], **kwargs: Any) -> None:
+        self.words = words
+        super().__init__(metadata={"enum": list(words)}, **kwargs)
+
+    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> str:
+        text = super()._deserialize(value, *args, **kwargs)
+        if text not in self.words:
+            raise ValidationError(
+                Message("invalid_choice", f"Must be one of: {', '.join(self.words)}.")
+            )
+        return text
+
+
+class Instant(fields.DateTime):
+    """An instant as RFC 3339 in UTC, to the second."""
+
+    def _serialize(self, value: datetime | None, *args: Any, **kwargs: Any) -> str | None:
+        return None if value is None else value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,0 +1,6 @@
+"""Every table."""
+
+from app.models.session import Session
+from app.models.user import User
+
+__all__ = ["Session", "User"]

@@ -1,0 +1,35 @@
+"""A person who can log in."""
+
+from datetime import datetime
+
+from sqlalchemy import String, false, func, true
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.extensions import Base
+from app.models.types import BigId, UTCDateTime
+
+# The languages in which a person is written to.
+LOCALES = ("en", "zh")
+
+
+class User(Base):
+    """An account. ``email`` and ``username_key`` are canonical forms, unique by constraint."""
+
+    __tablename__ = "users"
+    # SQLite would give the id of a deleted user to the next one, and tokens name users by id.
+    __table_args__ = ({"sqlite_autoincrement": True},)
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    email: Mapped[str] = mapped_column(String(254), unique=True)
+    username: Mapped[str] = mapped_column(String(50))
+    username_key: Mapped[str] = mapped_column(String(200), unique=True)
+    hashed_password: Mapped[str | None] = mapped_column(String(255))
+    full_name: Mapped[str | None] = mapped_column(String(100))
+    bio: Mapped[str | None] = mapped_column(String(5000))
+    avatar_url: Mapped[str | None] = mapped_column(String(500))
+    is_active: Mapped[bool] = mapped_column(default=True, server_default=true())
+    is_superuser: Mapped[bool] = mapped_column(default=False, server_default=false())
+    email_verified: Mapped[bool] = mapped_column(default=False, server_default=false())
+    locale: Mapped[str] = mapped_column(String(8), default="en", server_default="en")
+    created_at: Mapped[datetime] = mapped_column(UTCDateTime, server_default=func.now())
+    updated_at: Mapped[datetime | None] = mapped_column(UTCDateTime)

@@ -1,0 +1,131 @@
+"""Whether a token is still good, whose it is, and who may.
+
+A token is good while its session lives, so loading the session is the check:
+one statement answers "ended?", "which device?" and "which user?".
+"""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar, cast
+from uuid import UUID
+
+from flask import Flask, g, request
+from flask_jwt_extended import get_current_user, verify_jwt_in_request
+from sqlalchemy import select
+from sqlalchemy.orm import contains_eager
+
+from app import clock
+from app.blueprint import documentation_of, refuses
+from app.errors import (
+    AppError,
+    InvalidToken,
+    NotAuthenticated,
+    SessionEnded,
+    TokenExpired,
+    as_response,
+)
+from app.extensions import db, jwt
+from app.models import Session, User
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def init_app(app: Flask) -> None:
+    app.before_request(canonicalize_authorization)
+
+
+def signed_in(view: Callable[P, R]) -> Callable[P, R]:
+    """Only with a good access token."""
+
+    @wraps(view)
+    def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
+        verify_jwt_in_request()
+        return view(*args, **kwargs)
+
+    manual = documentation_of(guarded).setdefault("manual_doc", {})
+    manual["security"] = [{"access_token": []}, {"login_form": []}]
+    return refuses(NotAuthenticated, InvalidToken, TokenExpired, SessionEnded)(guarded)
+
+
+def authenticate_request() -> Session:
+    """The session of the access token that was sent; raises as Flask-JWT-Extended does."""
+    verify_jwt_in_request()
+    return cast(Session, g.session)
+
+
+def current_user() -> User:
+    """Who asks. Inside a guarded view alone."""
+    return cast(User, get_current_user())
+
+
+def bearer_token() -> str:
+    """The token that was sent as Bearer, of whatever kind. Raises ``NotAuthenticated``."""
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    if scheme != "Bearer":
+        raise NotAuthenticated
+    return token
+
+
+@jwt.user_lookup_loader
+def load_user_of_live_session(_header: dict[str, Any], claims: dict[str, Any]) -> User | None:
+    session: Session | None = db.session.scalar(
+        select(Session)
+        .join(Session.user)
+        .options(contains_eager(Session.user))
+        .where(Session.id == UUID(claims["sid"]))
+    )
+    if session is None or not session.is_live or not session.user.is_active:
+        return None
+    if str(session.user_id) != claims["sub"]:
+        return None
+    g.session = session
+    return session.user
+
+
+@jwt.token_verification_loader
+def is_current_access_token(_header: dict[str, Any], claims: dict[str, Any]) -> bool:
+    """Flask-JWT-Extended takes any type but ``refresh`` for an access token."""
+    if claims["type"] != "access":
+        raise InvalidToken
+    # The leeway is for clocks that differ on ``iat``; nothing lives longer for it.
+    if claims["exp"] <= clock.now().timestamp():
+        raise TokenExpired
+    return True
+
+
+# Flask-JWT-Extended words its refusals in its own way; these make it use ours.
+
+
+@jwt.unauthorized_loader
+def _no_token(_reason: str) -> Any:
+    sent = request.headers.get("Authorization", "")
+    return as_response(InvalidToken() if sent.startswith("Bearer") else NotAuthenticated())
+
+
+def _answer(error: type[AppError]) -> Callable[..., Any]:
+    return lambda *_: as_response(error())
+
+
+jwt.invalid_token_loader(_answer(InvalidToken))
+jwt.expired_token_loader(_answer(TokenExpired))
+jwt.revoked_token_loader(_answer(SessionEnded))
+jwt.user_lookup_error_loader(_answer(SessionEnded))
+jwt.token_verification_failed_loader(_answer(InvalidToken))
+
+
+def canonicalize_authorization() -> None:
+    """Write the header as Flask-JWT-Extended reads it.
+
+    The scheme is case-insensitive (RFC 9110 §11.1), and the library knows
+    ``Bearer`` alone; an empty element between commas makes it raise IndexError.
+    """
+    header = request.environ.get("HTTP_AUTHORIZATION")
+    if header is None:
+        return
+    parts = [part.strip() for part in header.split(",") if part.strip()]
+    for index, part in enumerate(parts):
+        scheme, *rest = part.split(maxsplit=1)
+        if scheme.lower() == "bearer":
+            parts[index] = " ".join(["Bearer", *rest])
+    request.environ["HTTP_AUTHORIZATION"] = ", ".join(parts)

@@ -1,0 +1,129 @@
+"""The one canonical form of an email address and of a username.
+
+Registration, login, administration and limits all compare what these
+functions return, never what was typed, and never by the database's own idea
+of case: PostgreSQL's and SQLite's differ from Python's and from each other.
+"""
+
+import unicodedata
+
+import email_validator
+import regex
+
+MAX_EMAIL_LENGTH = 254
+MIN_USERNAME_LENGTH, MAX_USERNAME_LENGTH = 3, 50
+# Compatibility characters may be written out: one Arabic letter becomes eighteen.
+MAX_USERNAME_KEY_LENGTH = 200
+
+# Nobody may pose as the service or its staff, nor be mistaken for a path of the API.
+RESERVED_USERNAMES = frozenset(
+    """
+    abuse account accounts admin administrator anonymous api audit auth billing everyone export
+    guest help hostmaster info login logout mail me moderator nobody noreply no-reply null
+    official operator owner postmaster register root security self sessions staff superuser
+    support sysadmin system team undefined user users webmaster www
+    """.split()
+)
+
+# Scripts of UTS 39's recommended set; those that one language writes together count as one
+# script (UTS 39 §5.1).
+SCRIPTS = (
+    ["Latin"],
+    ["Greek"],
+    ["Cyrillic"],
+    ["Armenian"],
+    ["Hebrew"],
+    ["Arabic"],
+    ["Georgian"],
+    ["Ethiopic"],
+    ["Thaana"],
+    ["Devanagari"],
+    ["Bengali"],
+    ["Gurmukhi"],
+    ["Gujarati"],
+    ["Oriya"],
+    ["Tamil"],
+    ["Telugu"],
+    ["Kannada"],
+    ["Malayalam"],
+    ["Sinhala"],
+    ["Thai"],
+    ["Lao"],
+    ["Tibetan"],
+    ["Myanmar"],
+    ["Khmer"],
+    ["Han", "Hiragana", "Katakana"],
+    ["Han", "Hangul"],
+    ["Han", "Bopomofo"],
+)
+
+
+def _username_pattern() -> regex.Pattern[str]:
+    alternatives = []
+    for scripts in SCRIPTS:
+        letters = "".join(rf"\p{{Script_Extensions={script}}}" for script in scripts)
+        inner = rf"[[{letters}]&&[\p{{L}}\p{{M}}\p{{Nd}}]||[0-9]]"
+        alternatives.append(rf"{inner}(?:[{inner[1:-1]}||[._-]]*{inner})?")
+    return regex.compile("|".join(alternatives), flags=regex.VERSION1)
+
+
+_USERNAME = _username_pattern()
+
+
+class InvalidEmail(ValueError):
+    """The text is no address that could be written to."""
+
+
+class InvalidUsername(ValueError):
+    """The text is no username; ``code`` and the message say why."""
+
+    def __init__(self, code: str, message: str) -> None:
+        self.code = code
+        super().__init__(message)
+
+
+def canonical_email(text: str) -> str:
+    """Lower case, the domain in its ASCII form. Raises ``InvalidEmail``.
+
+    The local part is folded too, so only ASCII is accepted in it: folding
+    other letters makes different mailboxes the same (CVE-2019-19844). DNS is
+    not asked.
+    """
+    if len(text) > MAX_EMAIL_LENGTH:
+        raise InvalidEmail
+    try:
+        parsed = email_validator.validate_email(
+            text, check_deliverability=False, allow_smtputf8=False
+        )
+    except email_validator.EmailNotValidError:
+        raise InvalidEmail from None
+    email = f"{parsed.local_part}@{parsed.ascii_domain}".lower()
+    if len(email) > MAX_EMAIL_LENGTH:
+        raise InvalidEmail
+    return email
+
+
+def canonical_username(text: str) -> str:
+    """The username as it is kept and shown: in NFC. Raises ``InvalidUsername``."""
+    username = unicodedata.normalize("NFC", text)
+    if not MIN_USERNAME_LENGTH <= len(username) <= MAX_USERNAME_LENGTH:
+        raise InvalidUsername(
+            "invalid_length",
+            f"Must have {MIN_USERNAME_LENGTH} to {MAX_USERNAME_LENGTH} characters.",
+        )
+    if not _USERNAME.fullmatch(username) or len(username_key(username)) > MAX_USERNAME_KEY_LENGTH:
+        raise InvalidUsername(
+            "invalid_characters",
+            "Must consist of letters and digits of one script, with . _ - only inside.",
+        )
+    return username
+
+
+def username_key(username: str) -> str:
+    """What makes two usernames the same: NFKC, case-folded (UAX 31, toNFKC_Casefold)."""
+    folded = unicodedata.normalize("NFKC", username).casefold()
+    return unicodedata.normalize("NFKC", folded)
+
+
+def is_reserved(username: str) -> bool:
+    return username_key(username) in RESERVED_USERNAMES

@@ -1,0 +1,92 @@
+"""JSON as the contract wants it: one object, every key once, nothing that a database cannot hold.
+
+Python's ``json`` lets pass what proxies, databases and other languages read
+otherwise: duplicate keys (the last wins), NaN and Infinity, numbers that
+overflow to infinity, lists and scalars where an object belongs. Database drivers
+then trip over NUL and lone surrogates. All of it ends here, for
+``request.get_json()`` in any blueprint too.
+"""
+
+import json
+import math
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from flask.json.provider import DefaultJSONProvider
+
+from app.errors import UNSTORABLE, MalformedJSON, ValidationFailed
+
+MAX_DEPTH = 20
+
+
+class StrictJSONProvider(DefaultJSONProvider):
+    sort_keys = False
+    ensure_ascii = False
+
+    def loads(self, s: str | bytes, **kwargs: Any) -> Any:
+        """One JSON object. Raises ``MalformedJSON``, or ``ValidationFailed`` for characters."""
+        try:
+            text = s if isinstance(s, str) else s.decode("utf-8")
+            value = json.loads(
+                text,
+                object_pairs_hook=_each_key_once,
+                parse_constant=_refuse_constant,
+                parse_float=_finite,
+            )
+        except RecursionError:
+            raise MalformedJSON from None
+        except ValueError:
+            # Covers JSONDecodeError, UnicodeDecodeError and integers of thousands of digits.
+            raise MalformedJSON from None
+        if not isinstance(value, dict):
+            raise MalformedJSON
+        if _is_deeper_than(MAX_DEPTH, value):
+            raise MalformedJSON
+        if paths := list(_unstorable(value)):
+            raise ValidationFailed([UNSTORABLE.at(path) for path in paths])
+        return value
+
+
+def is_storable(text: str) -> bool:
+    """Whether both databases can hold the text: no NUL, no lone surrogate."""
+    return not re.search("[\0\ud800-\udfff]", text)
+
+
+def _each_key_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    value = dict(pairs)
+    if len(value) != len(pairs):
+        raise MalformedJSON
+    return value
+
+
+def _refuse_constant(name: str) -> None:
+    raise MalformedJSON
+
+
+def _finite(digits: str) -> float:
+    number = float(digits)
+    if not math.isfinite(number):
+        raise MalformedJSON
+    return number
+
+
+def _is_deeper_than(levels: int, value: Any) -> bool:
+    if isinstance(value, dict):
+        value = list(value.values())
+    if not isinstance(value, list):
+        return False
+    return levels == 0 or any(_is_deeper_than(levels - 1, item) for item in value)
+
+
+def _unstorable(value: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
+    if isinstance(value, str):
+        if not is_storable(value):
+            yield path
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            # A key that cannot be stored cannot be named in the answer either.
+            yield from _unstorable(item, (*path, key)) if is_storable(key) else (path,)
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from _unstorable(item, (*path, index))

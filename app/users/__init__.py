@@ -1,0 +1,1 @@
+"""What is known about you, and who may change it."""

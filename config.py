@@ -1,0 +1,353 @@
+"""Settings, read once from the environment, and refused when they are half right.
+
+``Settings.from_environment()`` is called by ``create_app``. Whatever is wrong
+stops the start with sentences that name the variable, say what was wrong and
+what to write instead. ``docs/settings.md`` is the list for people.
+"""
+
+import os
+import re
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from pathlib import Path
+from typing import TypeVar, cast
+from urllib.parse import urlsplit
+
+from dotenv import dotenv_values
+from flask import current_app
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError
+from werkzeug.local import LocalProxy
+
+ROOT = Path(__file__).resolve().parent
+INSTANCE = ROOT / "instance"
+
+T = TypeVar("T")
+
+
+class SettingsRefused(SystemExit):
+    """The environment is not one to start with. Exits with status 1 and the reasons."""
+
+    def __init__(self, reasons: list[str]) -> None:
+        self.reasons = reasons
+        super().__init__("\n".join(f"Cannot start: {reason}" for reason in reasons))
+
+
+class _Wrong(ValueError):
+    """What is wrong with one value and what to write instead, without the variable's name."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """How this process runs. Times are ``timedelta``; nothing here changes after the start."""
+
+    app_env: str
+    database_url: URL
+    secret_key: str
+    access_token_lifetime: timedelta
+    refresh_token_lifetime: timedelta
+    session_max_age: timedelta
+    refresh_retry_window: timedelta
+    fresh_token_lifetime: timedelta
+    password_min_length: int
+    password_reject_common: bool
+    password_peppers: dict[str, str]
+    bcrypt_rounds: int
+    public_url: str
+    trusted_hosts: list[str]
+    cors_origins: list[str]
+    log_level: str
+    log_format: str
+    port: int
+    web_concurrency: int
+    web_threads: int
+
+    @property
+    def is_production(self) -> bool:
+        return self.app_env == "production"
+
+    @property
+    def uses_sqlite(self) -> bool:
+        return self.database_url.get_backend_name() == "sqlite"
+
+    @classmethod
+    def from_environment(
+        cls, environment: Mapping[str, str] | None = None, *, instance: Path = INSTANCE
+    ) -> "Settings":
+        """Read the settings, from ``.env`` and the process's environment unless one is given.
+
+        A variable of the process wins over the same one in ``.env``; an empty
+        one counts as not set. Raises ``SettingsRefused`` with every reason at
+        once. Outside production, a missing ``SECRET_KEY`` is made and kept in
+        ``instance``.
+        """
+        if environment is None:
+            from_file = dotenv_values(ROOT / ".env")
+            environment = {k: v for k, v in from_file.items() if v is not None} | dict(os.environ)
+        read = _Reader(environment)
+
+        app_env = read("APP_ENV", "development", one_of("development", "testing", "production"))
+        production = app_env == "production"
+        cores = os.cpu_count() or 1
+        settings = cls(
+            app_env=app_env,
+            database_url=read("DATABASE_URL", f"sqlite:///{instance / 'app.db'}", database_url),
+            secret_key=read("SECRET_KEY", "", secret_key),
+            access_token_lifetime=read("ACCESS_TOKEN_EXPIRE_MINUTES", "15", span("minutes")),
+            refresh_token_lifetime=read("REFRESH_TOKEN_EXPIRE_DAYS", "14", span("days")),
+            session_max_age=read("SESSION_MAX_AGE_DAYS", "30", span("days")),
+            refresh_retry_window=read(
+                "REFRESH_RETRY_WINDOW_SECONDS", "10", span("seconds", zero_allowed=True)
+            ),
+            fresh_token_lifetime=read("FRESH_TOKEN_EXPIRE_MINUTES", "10", span("minutes")),
+            password_min_length=read("PASSWORD_MIN_LENGTH", "8", integer(8, 100)),
+            password_reject_common=read(
+                "PASSWORD_REJECT_COMMON", "true" if production else "false", boolean
+            ),
+            password_peppers=read("PASSWORD_PEPPERS", "", peppers),
+            bcrypt_rounds=read(
+                "BCRYPT_ROUNDS",
+                "12",
+                integer(10, 15, also=(4,) if app_env == "testing" else ()),
+            ),
+            public_url=read("PUBLIC_URL", "http://localhost:8000", public_url),
+            trusted_hosts=read("TRUSTED_HOSTS", "", list_of(host)),
+            cors_origins=read("CORS_ORIGINS", "", list_of(origin)),
+            log_level=read(
+                "LOG_LEVEL", "INFO", one_of("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+            ),
+            log_format=read(
+                "LOG_FORMAT", "json" if production else "console", one_of("json", "console")
+            ),
+            port=read("PORT", "8000", integer(1, 65535)),
+            web_concurrency=read("WEB_CONCURRENCY", str(cores), integer(1, 1024)),
+            web_threads=read("WEB_THREADS", "32", integer(1, 1024)),
+        )
+        allow_sqlite = read("ALLOW_SQLITE", "false", boolean)
+
+        if production:
+            _refuse_unfit_for_production(settings, read, allow_sqlite=allow_sqlite)
+        if read.reasons:
+            raise SettingsRefused(read.reasons)
+        if not settings.secret_key:
+            return replace(settings, secret_key=_kept_secret(instance))
+        return settings
+
+
+def _refuse_unfit_for_production(
+    settings: Settings, read: "_Reader", *, allow_sqlite: bool
+) -> None:
+    if not read.has("SECRET_KEY"):
+        read.refuse(
+            "SECRET_KEY",
+            "is not set, and production signs with no secret made up on the way. Write one made "
+            'by `python3 -c "import secrets; print(secrets.token_urlsafe(48))"`.',
+        )
+    elif _is_repetition(settings.secret_key):
+        read.refuse("SECRET_KEY", "is one piece repeated. Write a random one instead.")
+    if settings.uses_sqlite and not allow_sqlite and not read.refused("DATABASE_URL"):
+        read.refuse(
+            "DATABASE_URL",
+            "means SQLite here, which production is not run on by accident. Write "
+            "postgresql://user:password@host/name, or ALLOW_SQLITE=true if one machine and "
+            "one writer at a time will do.",
+        )
+    if not read.has("PUBLIC_URL"):
+        read.refuse(
+            "PUBLIC_URL",
+            "is not set. Write the address under which people reach this service, "
+            "like https://accounts.example.com.",
+        )
+
+
+class _Reader:
+    """Reads one variable after the other and collects what is wrong."""
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self.environment = environment
+        self.reasons: list[str] = []
+
+    def __call__(self, name: str, default: str, parse: Callable[[str], T]) -> T:
+        given = self.environment.get(name, "")
+        try:
+            return parse(given or default)
+        except _Wrong as wrong:
+            self.refuse(name, str(wrong))
+            return parse(default)
+
+    def has(self, name: str) -> bool:
+        return bool(self.environment.get(name))
+
+    def refuse(self, name: str, sentence: str) -> None:
+        self.reasons.append(f"{name} {sentence}")
+
+    def refused(self, name: str) -> bool:
+        return any(reason.startswith(f"{name} ") for reason in self.reasons)
+
+
+# Parsers: text in, value out, or _Wrong with the end of the sentence "NAME …".
+
+
+def boolean(text: str) -> bool:
+    if text not in ("true", "false"):
+        raise _Wrong(f"is {text!r}, which is neither true nor false. Write true or false.")
+    return text == "true"
+
+
+def integer(low: int, high: int, also: tuple[int, ...] = ()) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        if not re.fullmatch(r"[0-9]{1,9}", text):
+            raise _Wrong(f"is {text!r}, which is no whole number. Write one from {low} to {high}.")
+        number = int(text)
+        if not low <= number <= high and number not in also:
+            raise _Wrong(f"is {number}, out of bounds. Write a number from {low} to {high}.")
+        return number
+
+    return parse
+
+
+def span(unit: str, *, zero_allowed: bool = False) -> Callable[[str], timedelta]:
+    """A length of time in ``unit``; it may be a fraction."""
+
+    def parse(text: str) -> timedelta:
+        if not re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?", text):
+            raise _Wrong(f"is {text!r}, which is no number of {unit}. Write one like 15 or 0.5.")
+        length = timedelta(**{unit: float(text)})
+        if not length and not zero_allowed:
+            raise _Wrong(f"is {text}, and nothing can last no time. Write a number of {unit}.")
+        if length > timedelta(days=3650):
+            raise _Wrong(f"is {text} {unit}, more than ten years. Write a smaller number.")
+        return length
+
+    return parse
+
+
+def one_of(*values: str) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        if text not in values:
+            raise _Wrong(f"is {text!r}, which is none of {', '.join(values)}. Write one of them.")
+        return text
+
+    return parse
+
+
+def list_of(parse_item: Callable[[str], str]) -> Callable[[str], list[str]]:
+    def parse(text: str) -> list[str]:
+        return [parse_item(item.strip()) for item in text.split(",") if item.strip()]
+
+    return parse
+
+
+def host(text: str) -> str:
+    if not re.fullmatch(r"\.?[A-Za-z0-9.-]+", text):
+        raise _Wrong(
+            f"holds {text!r}, which is no host name. Write names without scheme or port, "
+            "separated by commas, like api.example.com,.example.org."
+        )
+    return text
+
+
+def origin(text: str) -> str:
+    """A scheme, a host and perhaps a port (RFC 6454), as browsers send it."""
+    if not re.fullmatch(r"https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?", text):
+        raise _Wrong(
+            f"holds {text!r}, which is no origin. Write exact ones, separated by commas, "
+            "like https://app.example.com,http://localhost:3000."
+        )
+    return text.lower()
+
+
+def public_url(text: str) -> str:
+    if not re.fullmatch(r"https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?(/[A-Za-z0-9._~/-]*)?", text):
+        raise _Wrong(
+            f"is {text!r}, which is no http or https URL without query. "
+            "Write one like https://accounts.example.com."
+        )
+    return text.rstrip("/")
+
+
+def database_url(text: str) -> URL:
+    example = "Write postgresql://user:password@host:5432/name or sqlite:////absolute/path.db."
+    # The value is never repeated in the sentence: it may hold the password.
+    try:
+        url = make_url(text)
+        port_is_sane = urlsplit(text).port is None or bool(url.port)
+    except (ArgumentError, ValueError):
+        raise _Wrong(f"cannot be read as a URL. {example}") from None
+    if not port_is_sane:
+        raise _Wrong(f"has a port that is none. {example}")
+    if url.drivername == "postgresql":
+        if not url.database:
+            raise _Wrong(f"names no database. {example}")
+        return url.set(drivername="postgresql+psycopg")
+    if url.drivername == "sqlite":
+        if not url.database or url.database == ":memory:":
+            raise _Wrong(
+                "keeps SQLite in memory, where each connection would see a database of its "
+                f"own. {example}"
+            )
+        return url
+    raise _Wrong(f"begins with {url.drivername!r}, which is not spoken here. {example}")
+
+
+def secret_key(text: str) -> str:
+    if text and (len(text.encode()) < 32 or len(set(text)) < 12):
+        raise _Wrong(
+            "is too weak: it needs at least 32 bytes and 12 different characters. Write one made "
+            'by `python3 -c "import secrets; print(secrets.token_urlsafe(48))"`.'
+        )
+    return text
+
+
+def peppers(text: str) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for item in filter(None, text.split(",")):
+        key_id, colon, secret = item.partition(":")
+        if not colon or not re.fullmatch(r"[A-Za-z0-9_]{1,16}", key_id):
+            raise _Wrong("has an entry without an id. Write id:secret,id:secret, newest first.")
+        if key_id in found:
+            raise _Wrong(f"has the id {key_id!r} twice. Give each secret an id of its own.")
+        if len(secret.encode()) < 32:
+            raise _Wrong(f"has a secret of under 32 bytes under {key_id!r}. Write a longer one.")
+        found[key_id] = secret
+    return found
+
+
+def _is_repetition(text: str) -> bool:
+    """Whether the text is some shorter piece over and over, the last time perhaps cut off."""
+    return any(
+        (text[:size] * (len(text) // size + 1)).startswith(text)
+        for size in range(1, len(text) // 2 + 1)
+    )
+
+
+def _kept_secret(instance: Path) -> str:
+    """The secret of this checkout, made at the first start. Several starts may race for it."""
+    kept = instance / "secret_key"
+    try:
+        if not kept.exists():
+            _keep_new_secret(kept)
+        return secret_key(kept.read_text().strip() or "empty")
+    except (OSError, _Wrong) as error:
+        reason = f"SECRET_KEY is not set, and the one kept in {kept} is no good: {error}"
+        raise SettingsRefused([reason]) from None
+
+
+def _keep_new_secret(kept: Path) -> None:
+    kept.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    made = kept.with_name(f"{kept.name}.{secrets.token_hex(8)}")
+    with os.fdopen(os.open(made, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(secrets.token_urlsafe(48))
+    # A link appears whole or not at all, and only one process can make it.
+    try:
+        os.link(made, kept)
+    except FileExistsError:
+        pass
+    finally:
+        made.unlink()
+
+
+# The settings of the current application, for code that runs inside one.
+settings: Settings = cast(Settings, LocalProxy(lambda: current_app.config["SETTINGS"]))

@@ -1,0 +1,36 @@
+"""How the application is served: ``gunicorn wsgi:app`` reads this by itself."""
+
+from pathlib import Path
+from typing import Any
+
+from app.database import forget_connections
+from config import Settings
+
+settings = Settings.from_environment()
+
+# Other machines reach it in production alone; a laptop in a café serves itself.
+bind = f"{'0.0.0.0' if settings.is_production else '127.0.0.1'}:{settings.port}"
+
+worker_class = "gthread"
+workers = settings.web_concurrency
+threads = settings.web_threads
+keepalive = 75  # Longer than the idle limit of the usual proxies, so that they hang up first.
+
+# The code is loaded once and shared by the workers.
+preload_app = True
+
+# On SIGTERM no new connection is taken, and requests in flight get this long to finish.
+graceful_timeout = 30
+timeout = 60
+
+# Heartbeats of the workers go to memory: on a slow disk they would look dead.
+worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None
+
+# Its control socket would lie in somebody's home directory; signals do here.
+control_socket_disable = True
+
+logger_class = "app.access_log.AccessLogger"
+
+
+def post_fork(_server: Any, worker: Any) -> None:
+    forget_connections(worker.app.callable)

@@ -1,0 +1,45 @@
+"""How ``flask db …`` reaches the database: through the application's own engine."""
+
+from alembic import context
+from flask import current_app
+from sqlalchemy import text
+
+# Any number, as long as nobody else takes it: it names the lock under which migrations run.
+MIGRATION_LOCK = 5_117_329_406
+
+migrate = current_app.extensions["migrate"]
+db = migrate.db
+
+
+def run_offline() -> None:
+    """Print the SQL instead of running it (``flask db upgrade --sql``)."""
+    context.configure(
+        url=db.engine.url.render_as_string(hide_password=False),
+        target_metadata=db.metadata,
+        literal_binds=True,
+        **migrate.configure_args,
+    )
+    with context.begin_transaction():
+        context.run_migrations()
+
+
+def run_online() -> None:
+    with db.engine.connect() as connection:
+        if connection.dialect.name == "postgresql":
+            # Several hosts that start at once upgrade one after the other, and the second
+            # finds nothing left to do. The lock goes with the connection.
+            connection.execute(text(f"SELECT pg_advisory_lock({MIGRATION_LOCK})"))
+            connection.commit()
+        context.configure(
+            connection=connection, target_metadata=db.metadata, **migrate.configure_args
+        )
+        with context.begin_transaction():
+            context.run_migrations()
+        if connection.dialect.name == "postgresql":
+            connection.execute(text(f"SELECT pg_advisory_unlock({MIGRATION_LOCK})"))
+
+
+if context.is_offline_mode():
+    run_offline()
+else:
+    run_online()

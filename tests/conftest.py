@@ -1,0 +1,210 @@
+"""The databases, the application and the cast.
+
+Every test that touches the application runs twice: on SQLite and on
+PostgreSQL. ``TEST_POSTGRES_URL`` names a server on which a database may be
+created and dropped; where none answers, those runs are skipped, and under
+``CI=true`` that is a failure.
+"""
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import flask_migrate
+import pytest
+import sqlalchemy
+from flask import Flask
+from flask.globals import _cv_app
+from flask.testing import FlaskClient
+from sqlalchemy.engine import make_url
+
+from app import create_app
+from app.extensions import db
+from app.models import User
+from config import Settings
+from tests import factories
+
+POSTGRES_URL = os.environ.get("TEST_POSTGRES_URL", "postgresql://postgres@127.0.0.1:5432/postgres")
+SECRET_KEY = "the secret of the tests: 0123456789 abcdefghij"
+
+# What every test application is started with. Cost 4 makes bcrypt real but cheap.
+ENVIRONMENT = {"APP_ENV": "testing", "SECRET_KEY": SECRET_KEY, "BCRYPT_ROUNDS": "4"}
+
+
+def _postgres_answers() -> bool:
+    engine = _postgres_server()
+    try:
+        engine.connect().close()
+    except sqlalchemy.exc.OperationalError:
+        return False
+    finally:
+        engine.dispose()
+    return True
+
+
+def _postgres_server() -> sqlalchemy.Engine:
+    url = make_url(POSTGRES_URL).set(drivername="postgresql+psycopg")
+    return sqlalchemy.create_engine(
+        url, isolation_level="AUTOCOMMIT", connect_args={"connect_timeout": 3}
+    )
+
+
+HAS_POSTGRES = _postgres_answers()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "postgresql: runs on PostgreSQL alone (races, locks).")
+    if not HAS_POSTGRES and os.environ.get("CI") == "true":
+        pytest.exit(f"No PostgreSQL answers at {POSTGRES_URL}, and CI=true wants it.", 1)
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    if not HAS_POSTGRES:
+        terminalreporter.write_line(
+            f"No PostgreSQL answers at {POSTGRES_URL}: its half of the suite was skipped. "
+            "Set TEST_POSTGRES_URL to run it.",
+            yellow=True,
+        )
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run whatever needs a database on both."""
+    if "database_url" in metafunc.fixturenames:
+        only_postgres = metafunc.definition.get_closest_marker("postgresql")
+        backends = ["postgresql"] if only_postgres else ["sqlite", "postgresql"]
+        metafunc.parametrize("database_url", backends, indirect=True, scope="session")
+
+
+@pytest.fixture(scope="session")
+def database_url(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
+    """An empty database of this test process, as ``DATABASE_URL`` would name it."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path_factory.mktemp('sqlite') / 'test.db'}"
+        return
+    if not HAS_POSTGRES:
+        pytest.skip("no PostgreSQL")
+    with new_postgres_database() as url:
+        yield url
+
+
+class new_postgres_database:  # noqa: N801 — reads as the verb it is
+    """A database of one's own on the test server, dropped afterwards."""
+
+    def __enter__(self) -> str:
+        self.name = f"user_system_test_{uuid4().hex}"
+        self.server = _postgres_server()
+        with self.server.connect() as connection:
+            connection.execute(sqlalchemy.text(f"CREATE DATABASE {self.name}"))
+        url = make_url(POSTGRES_URL).set(database=self.name)
+        return url.render_as_string(hide_password=False)
+
+    def __exit__(self, *_: object) -> None:
+        with self.server.connect() as connection:
+            connection.execute(sqlalchemy.text(f"DROP DATABASE {self.name} WITH (FORCE)"))
+        self.server.dispose()
+
+
+@pytest.fixture(scope="session")
+def session_app(database_url: str) -> Iterator[Flask]:
+    app = create_app(Settings.from_environment(ENVIRONMENT | {"DATABASE_URL": database_url}))
+    with app.app_context():
+        flask_migrate.upgrade()
+    yield app
+    with app.app_context():
+        db.engine.dispose()
+
+
+@pytest.fixture
+def app(session_app: Flask) -> Iterator[Flask]:
+    """The application, on an empty database."""
+    settings = session_app.config["SETTINGS"]
+    yield session_app
+    session_app.config["SETTINGS"] = settings
+    with session_app.app_context():
+        db.session.execute(sqlalchemy.delete(User))
+        db.session.commit()
+
+
+@pytest.fixture
+def set_settings(app: Flask) -> Callable[..., None]:
+    """Change settings that are read at each use, for this test."""
+
+    def change(**settings: Any) -> None:
+        app.config["SETTINGS"] = replace(app.config["SETTINGS"], **settings)
+
+    return change
+
+
+@pytest.fixture
+def make_app(database_url: str, app: Flask) -> Iterator[Callable[..., Flask]]:
+    """Another application on the same database, with other variables in its environment."""
+    made: list[Flask] = []
+
+    def make(**environment: str) -> Flask:
+        variables = ENVIRONMENT | {"DATABASE_URL": database_url} | environment
+        made.append(create_app(Settings.from_environment(variables)))
+        return made[-1]
+
+    yield make
+    for other in made:
+        with other.app_context():
+            db.engine.dispose()
+
+
+@pytest.fixture
+def client(app: Flask) -> FlaskClient:
+    return app.test_client()
+
+
+@pytest.fixture
+def ada(app: Flask) -> User:
+    """Somebody with an account."""
+    return factories.make_user(app, username="ada", email="ada@example.com")
+
+
+@pytest.fixture
+def bob(app: Flask) -> User:
+    """Somebody else."""
+    return factories.make_user(app, username="bob", email="bob@example.com")
+
+
+@pytest.fixture
+def grace(app: Flask) -> User:
+    """The superuser."""
+    return factories.make_user(app, username="grace", email="grace@example.com", superuser=True)
+
+
+@pytest.fixture
+def statements(app: Flask) -> Iterator[list[str]]:
+    """The SQL statements that were executed; ``clear()`` it after the setup."""
+    executed: list[str] = []
+
+    def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        executed.append(statement)
+
+    with app.app_context():
+        engine = db.engine
+    sqlalchemy.event.listen(engine, "before_cursor_execute", note)
+    yield executed
+    sqlalchemy.event.remove(engine, "before_cursor_execute", note)
+
+
+@pytest.fixture(autouse=True)
+def no_leaked_context() -> Iterator[None]:
+    """A test that leaves an application context pushed would hand it to the next."""
+    yield
+    assert _cv_app.get(None) is None
+
+
+@pytest.fixture(autouse=True, scope="session")
+def away_from_the_checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Relative paths of a test end up in a folder of its own."""
+    before = Path.cwd()
+    os.chdir(tmp_path_factory.mktemp("cwd"))
+    yield
+    os.chdir(before)

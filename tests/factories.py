@@ -1,0 +1,87 @@
+"""Users straight into the database, and what clients do again and again."""
+
+from functools import cache
+from typing import Any
+
+from flask import Flask
+from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
+
+from app.extensions import db
+from app.models import User
+from app.security import passwords
+from app.security.identifiers import username_key
+
+API = "/api/v1"
+PASSWORD = "correct horse battery staple"
+
+
+def make_user(
+    app: Flask,
+    *,
+    username: str,
+    email: str,
+    password_hash: str | None = "",
+    superuser: bool = False,
+    active: bool = True,
+    **columns: Any,
+) -> User:
+    """A user whose password is ``PASSWORD`` unless a hash (or ``None``) is given. Commits."""
+    with app.app_context():
+        user = User(
+            username=username,
+            username_key=username_key(username),
+            email=email,
+            hashed_password=_hash_of_password() if password_hash == "" else password_hash,
+            is_superuser=superuser,
+            is_active=active,
+            **columns,
+        )
+        db.session.add(user)
+        db.session.commit()
+        db.session.expunge(user)
+    return user
+
+
+@cache
+def _hash_of_password() -> str:
+    return passwords.hash(PASSWORD)
+
+
+def bearer(token: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token}"}
+
+
+def log_in(client: FlaskClient, user: User, password: str = PASSWORD) -> dict[str, Any]:
+    """A new session of the user: the token pair."""
+    response = client.post(
+        f"{API}/auth/login", json={"username": user.username, "password": password}
+    )
+    assert response.status_code == 200, response.text
+    pair: dict[str, Any] = response.json
+    return pair
+
+
+def me(client: FlaskClient, access_token: str) -> TestResponse:
+    return client.get(f"{API}/users/me", headers=bearer(access_token))
+
+
+def refresh(client: FlaskClient, refresh_token: str) -> TestResponse:
+    return client.post(f"{API}/auth/refresh", json={"refresh_token": refresh_token})
+
+
+def problem(response: TestResponse) -> tuple[int, str]:
+    """Status and code of an error in the contract's shape."""
+    assert response.mimetype == "application/problem+json", response.data
+    assert response.json["status"] == response.status_code
+    assert response.json["request_id"] == response.headers["X-Request-ID"]
+    return response.status_code, response.json["code"]
+
+
+def refused_fields(response: TestResponse) -> dict[str, str]:
+    """Place → code of the fields that a 422 names."""
+    assert problem(response) == (422, "validation_failed")
+    return {
+        error.get("pointer") or error["parameter"]: error["code"]
+        for error in response.json["errors"]
+    }

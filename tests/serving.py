@@ -1,0 +1,96 @@
+"""A real gunicorn, as README starts it, for what the test client cannot show."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import requests
+
+from tests.factories import API
+
+ROOT = Path(__file__).resolve().parent.parent
+BIN = Path(sys.executable).parent
+
+
+@dataclass
+class Server:
+    process: subprocess.Popen[bytes]
+    url: str
+    log: Path
+
+    @property
+    def api(self) -> str:
+        return self.url + API
+
+
+def environment_for(**variables: str) -> dict[str, str]:
+    """This process's environment without settings of ours, and then the given variables."""
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if name in ("PATH", "HOME", "LANG", "TMPDIR", "VIRTUAL_ENV", "PYTHONDONTWRITEBYTECODE")
+    }
+    return kept | variables
+
+
+def flask(*arguments: str, environment: Mapping[str, str], stdin: str = "") -> str:
+    """Run a ``flask`` command to its end and return what it printed; fails if it fails."""
+    done = subprocess.run(
+        [BIN / "flask", "--app", ROOT / "wsgi.py", *arguments],
+        cwd=ROOT,
+        env=dict(environment),
+        input=stdin,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@contextmanager
+def serving(log: Path, **variables: str) -> Iterator[Server]:
+    """gunicorn with these variables on a free port, until the block ends."""
+    port = free_port()
+    environment = environment_for(**variables, PORT=str(port))
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [BIN / "gunicorn", "wsgi:app"],
+            cwd=ROOT,
+            env=environment,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+    try:
+        url = f"http://127.0.0.1:{port}"
+        _wait_until_healthy(url, process, log)
+        yield Server(process, url, log)
+    finally:
+        process.terminate()
+        process.wait(timeout=40)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _wait_until_healthy(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        assert process.poll() is None, log.read_text()
+        try:
+            if requests.get(f"{url}/healthz", timeout=2).status_code == 200:
+                return
+        except requests.ConnectionError:
+            time.sleep(0.05)
+    raise AssertionError(f"not healthy after 30 s\n{log.read_text()}")
