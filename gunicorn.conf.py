@@ -26,6 +26,11 @@ timeout = 60
 # Heartbeats of the workers go to memory: on a slow disk they would look dead.
 worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None
 
+# gunicorn would believe headers like SCRIPT_NAME from a proxy on this machine.
+forwarder_headers = ""
+forwarded_allow_ips = ""
+secure_scheme_headers: dict[str, str] = {}
+
 # Its control socket would lie in somebody's home directory; signals do here.
 control_socket_disable = True
 

@@ -198,7 +198,7 @@ class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]  # flask-smorest
     def returns(
         self,
         status: int,
-        schema: type[marshmallow.Schema] | None = None,
+        schema: marshmallow.Schema | type[marshmallow.Schema] | None = None,
         *,
         description: str | None = None,
         headers: dict[str, Any] | None = None,

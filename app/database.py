@@ -21,6 +21,8 @@ def engine_options(settings: Settings) -> dict[str, Any]:
         "pool_size": settings.web_threads,
         "max_overflow": 2,
         "pool_timeout": CONNECT_TIMEOUT_SECONDS,
+        # Statements are logged when they fail; addresses and hashes in them are not.
+        "hide_parameters": True,
     }
     if settings.uses_sqlite:
         # Python's sqlite3 then opens every write transaction with BEGIN IMMEDIATE. A deferred

@@ -15,7 +15,7 @@ from urllib.parse import quote
 from flask import Flask, Response, current_app
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, SecurityError
 from werkzeug.http import HTTP_STATUS_CODES
 from werkzeug.sansio.response import Response as BaseResponse
 
@@ -148,6 +148,16 @@ class RefreshTokenReused(InvalidRefreshToken):
     code = "refresh_token_reused"
 
 
+class FreshTokenRequired(Unauthorized):
+    code = "fresh_token_required"
+    detail = "This needs a recent login."
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """RFC 9470 §3."""
+        return {"WWW-Authenticate": 'Bearer error="insufficient_user_authentication"'}
+
+
 # 403 and 404: not yours, not there
 
 
@@ -265,6 +275,9 @@ def _problem(
 
 def _answer_http_exception(error: HTTPException) -> BaseResponse:
     """What Flask, Werkzeug or another blueprint's ``abort`` says in its own way."""
+    if isinstance(error, SecurityError):
+        # A host that is not ours; Werkzeug would repeat its name.
+        return as_response(BadRequest())
     response = error.get_response()
     if error.code is None or error.code < 400:
         return Response(status=response.status_code, headers=_kept_headers(response))

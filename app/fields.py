@@ -20,7 +20,6 @@ REFUSALS = {
     "required": "This field is required.",
     "null": "May not be null.",
     "invalid": "Is of the wrong type.",
-    "invalid_utf8": "Is not text.",
 }
 
 # Control characters, invisible format characters (bidi overrides among them), line and

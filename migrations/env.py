@@ -4,11 +4,20 @@ from alembic import context
 from flask import current_app
 from sqlalchemy import text
 
+from app.models.types import UTCDateTime
+
 # Any number, as long as nobody else takes it: it names the lock under which migrations run.
 MIGRATION_LOCK = 5_117_329_406
 
 migrate = current_app.extensions["migrate"]
 db = migrate.db
+
+
+def render_item(kind: str, item: object, _context: object) -> str | bool:
+    """Write our own column type as what it is in the database: migrations outlive the code."""
+    if kind == "type" and isinstance(item, UTCDateTime):
+        return "sa.DateTime(timezone=True)"
+    return False
 
 
 def run_offline() -> None:
@@ -17,6 +26,7 @@ def run_offline() -> None:
         url=db.engine.url.render_as_string(hide_password=False),
         target_metadata=db.metadata,
         literal_binds=True,
+        render_item=render_item,
         **migrate.configure_args,
     )
     with context.begin_transaction():
@@ -31,7 +41,10 @@ def run_online() -> None:
             connection.execute(text(f"SELECT pg_advisory_lock({MIGRATION_LOCK})"))
             connection.commit()
         context.configure(
-            connection=connection, target_metadata=db.metadata, **migrate.configure_args
+            connection=connection,
+            target_metadata=db.metadata,
+            render_item=render_item,
+            **migrate.configure_args,
         )
         with context.begin_transaction():
             context.run_migrations()

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from sqlalchemy import exists
 from sqlalchemy.exc import IntegrityError
 from werkzeug.datastructures import LanguageAccept
 
@@ -42,9 +43,15 @@ def register(
         is_superuser=is_superuser,
         email_verified=email_verified,
     )
-    with unless_taken():
-        db.session.add(user)
-        db.session.commit()
+    try:
+        with unless_taken():
+            db.session.add(user)
+            db.session.commit()
+    except UsernameTaken:
+        # Where both are taken the databases disagree on which they name first.
+        if db.session.scalar(exists().where(User.email == email).select()):
+            raise EmailTaken from None
+        raise
     return user
 
 

@@ -1,0 +1,1 @@
+"""Primitives without a route: passwords, tokens, identifiers, who may."""

@@ -18,6 +18,7 @@ from app import clock
 from app.blueprint import documentation_of, refuses
 from app.errors import (
     AppError,
+    FreshTokenRequired,
     InvalidToken,
     NotAuthenticated,
     SessionEnded,
@@ -109,6 +110,7 @@ def _answer(error: type[AppError]) -> Callable[..., Any]:
 
 jwt.invalid_token_loader(_answer(InvalidToken))
 jwt.expired_token_loader(_answer(TokenExpired))
+jwt.needs_fresh_token_loader(_answer(FreshTokenRequired))
 jwt.revoked_token_loader(_answer(SessionEnded))
 jwt.user_lookup_error_loader(_answer(SessionEnded))
 jwt.token_verification_failed_loader(_answer(InvalidToken))

@@ -1,0 +1,286 @@
+"""README, docs/ and .env.example say what the code does."""
+
+import ast
+import re
+import tomllib
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask import Flask
+
+from app import create_app, errors
+from app.blueprint import ANYWHERE, BODY_ERRORS
+from app.extensions import api
+from config import Settings
+from tests.serving import ROOT
+
+PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
+TOKEN_ERRORS = (
+    errors.NotAuthenticated,
+    errors.InvalidToken,
+    errors.TokenExpired,
+    errors.SessionEnded,
+)
+
+
+class Asked(dict[str, str]):
+    """An environment that remembers which variables were looked for."""
+
+    def __init__(self, variables: dict[str, str]) -> None:
+        super().__init__(variables)
+        self.names: set[str] = set()
+
+    def get(self, name: str, default: Any = None) -> Any:
+        self.names.add(name)
+        return super().get(name, default)
+
+
+def read_page(name: str) -> str:
+    return (ROOT / name).read_text(encoding="utf-8")
+
+
+def rows(page: str, heading: str) -> Iterator[list[str]]:
+    """The cells of the first table whose head begins with ``heading``."""
+    table = read_page(page).split(f"\n| {heading} ", 1)[1].split("\n\n", 1)[0]
+    for line in table.splitlines()[2:]:
+        yield [cell.strip() for cell in line.strip("|").split(" |")]
+
+
+def in_backticks(text: str) -> list[str]:
+    return re.findall(r"`([^`]+)`", text)
+
+
+# Settings
+
+
+def settings_that_are_read(instance: Path) -> set[str]:
+    asked = Asked({})
+    Settings.from_environment(asked, instance=instance)
+    return asked.names
+
+
+def examples() -> dict[str, str]:
+    return dict(re.findall(r"^# ([A-Z_]+)=(.*)$", read_page(".env.example"), re.MULTILINE))
+
+
+def test_every_setting_is_in_settings_md_and_no_other(tmp_path: Path) -> None:
+    documented = [in_backticks(row[0])[0] for row in rows("docs/settings.md", "variable")]
+
+    assert sorted(documented) == sorted(settings_that_are_read(tmp_path))
+
+
+def test_every_setting_is_in_env_example_and_no_other(tmp_path: Path) -> None:
+    assert sorted(examples()) == sorted(settings_that_are_read(tmp_path))
+
+
+def test_env_example_sets_nothing_by_itself() -> None:
+    lines = read_page(".env.example").splitlines()
+
+    assert all(line.startswith("# ") or not line for line in lines)
+
+
+def test_env_example_explains_each_setting_in_the_line_above() -> None:
+    lines = read_page(".env.example").splitlines()
+    unexplained = [
+        line
+        for above, line in pairwise(lines)
+        if re.match(r"# [A-Z_]+=", line) and not re.match(r"# [A-Z].* .*\.$", above)
+    ]
+
+    assert not unexplained
+
+
+def test_the_defaults_in_env_example_are_the_real_ones(tmp_path: Path) -> None:
+    by_default = Settings.from_environment({}, instance=tmp_path)
+
+    by_example = Settings.from_environment(examples(), instance=tmp_path)
+
+    # A relative path of SQLite is taken from the instance folder, which makes these the same.
+    assert by_example.database_url.database == "app.db"
+    assert by_default.database_url.database == str(tmp_path / "app.db")
+    assert replace(by_example, database_url=by_default.database_url) == by_default
+
+
+def test_the_defaults_in_settings_md_are_those_of_env_example() -> None:
+    documented = {
+        in_backticks(name)[0]: default for name, default, *_ in rows("docs/settings.md", "variable")
+    }
+
+    for name, default in examples().items():
+        if default:
+            assert in_backticks(documented[name])[0] == default, name
+
+
+def test_readmes_few_settings_exist(tmp_path: Path) -> None:
+    few = {in_backticks(row[0])[0] for row in rows("README.md", "variable")}
+
+    assert few <= settings_that_are_read(tmp_path)
+
+
+# Routes
+
+
+@pytest.fixture(scope="module")
+def described_app(tmp_path_factory: pytest.TempPathFactory) -> Flask:
+    """The application, to look at; nothing connects to its database."""
+    return create_app(Settings.from_environment({}, instance=tmp_path_factory.mktemp("instance")))
+
+
+def documented_calls() -> dict[str, str]:
+    """Call → its refusals, as docs/api.md writes them."""
+    return {in_backticks(row[0])[0]: row[4] for row in rows("docs/api.md", "call")}
+
+
+def test_every_route_is_in_api_md_and_no_other(described_app: Flask) -> None:
+    routes = [
+        f"{method} {shortly(rule.rule)}"
+        for rule in described_app.url_map.iter_rules()
+        for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
+    ]
+
+    assert sorted(documented_calls()) == sorted(routes)
+
+
+def shortly(rule: str) -> str:
+    """``/users/<digits:user_id>`` as ``/users/{id}``."""
+    return re.sub(r"<(?:[a-z]+:)?(?:[a-z]+_)?([a-z]+)>", r"{\1}", rule)
+
+
+def test_the_refusals_in_api_md_are_those_of_the_openapi_document(described_app: Flask) -> None:
+    groups = {"body": BODY_ERRORS, "token": TOKEN_ERRORS}
+    everywhere = {error.code for error in ANYWHERE}
+    documented = documented_calls()
+
+    for path, methods in api.spec.to_dict()["paths"].items():
+        for method, operation in methods.items():
+            if method == "parameters":
+                continue
+            call = f"{method.upper()} {path.replace('{user_id}', '{id}')}"
+            words = documented[call].replace("`", "").split(", ")
+            codes = {
+                code
+                for word in filter(None, words)
+                for code in ([error.code for error in groups[word]] if word in groups else [word])
+            }
+            assert codes | everywhere == set(refusals(operation)), call
+
+
+def refusals(operation: dict[str, Any]) -> Iterator[str]:
+    for answer in operation["responses"].values():
+        problem = answer.get("content", {}).get("application/problem+json")
+        if problem:
+            yield from problem["schema"]["allOf"][1]["properties"]["code"]["enum"]
+
+
+# Errors
+
+
+def every_error(base: type[errors.AppError] = errors.AppError) -> Iterator[type[errors.AppError]]:
+    for error in base.__subclasses__():
+        if error.__module__ == "app.errors":
+            if hasattr(error, "code"):
+                yield error
+            yield from every_error(error)
+
+
+def test_every_error_code_is_in_errors_md_with_its_status_and_no_other() -> None:
+    documented = {in_backticks(row[1])[0]: int(row[0]) for row in rows("docs/errors.md", "status")}
+
+    assert documented == {error.code: error.status for error in every_error()}
+
+
+def test_every_field_code_is_in_errors_md_and_no_other() -> None:
+    documented = [in_backticks(row[0])[0] for row in rows("docs/errors.md", "code")]
+
+    # marshmallow itself says these two of any field.
+    assert sorted(documented) == sorted({"required", "null", *field_codes()})
+
+
+def field_codes() -> Iterator[str]:
+    """The codes with which the sources make a ``Message``."""
+    for source in (ROOT / "app").rglob("*.py"):
+        for node in ast.walk(ast.parse(source.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and node.args:
+                name = getattr(node.func, "id", getattr(node.func, "attr", ""))
+                code = node.args[0]
+                if name in ("Message", "InvalidUsername", "make_error") and isinstance(
+                    code, ast.Constant
+                ):
+                    yield code.value
+
+
+# Pages
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_internal_links_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8")):
+        if target.startswith(("http://", "https://")):
+            continue
+        path, _, anchor = target.partition("#")
+        linked = (page.parent / path).resolve() if path else page
+        assert linked.is_file(), target
+        if anchor:
+            assert anchor in anchors(linked), target
+
+
+def anchors(page: Path) -> set[str]:
+    """The headings of a page as fragments, the way GitHub makes them."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_files_that_are_mentioned_exist(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    to_be_made_by_the_reader = set(re.findall(r"`([\w./]+)`:\n\n```python", text))
+    to_be_made_by_the_reader |= set(re.findall(r"This is all of `([\w./]+)`", text))
+    prose = re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL)
+    folders = "app|docs|tests|migrations|benchmarks"
+    of_ours = rf"(?:{folders})/[\w./-]*|[\w.-]+\.(?:py|md|toml|txt|in)|\.env\.example|Makefile"
+    mentioned = {word for word in in_backticks(prose) if re.fullmatch(of_ours, word)}
+
+    missing = {
+        name
+        for name in mentioned - to_be_made_by_the_reader
+        if not any(list(folder.glob(name)) for folder in (ROOT, page.parent))
+    }
+    assert not missing
+
+
+def test_readmes_map_shows_every_file_of_app_and_no_other() -> None:
+    shown = read_page("README.md").split("```\napp/\n", 1)[1].split("```", 1)[0]
+    paths, folder = [], ""
+    for indent, name in re.findall(r"^( +)(\S+)", shown, re.MULTILINE):
+        if len(indent) == 2:
+            folder = name if name.endswith("/") else ""
+        paths.append(f"{folder}{name}" if len(indent) == 4 else name)
+
+    existing = [
+        path.relative_to(ROOT / "app").as_posix() + "/" * path.is_dir()
+        for path in (ROOT / "app").rglob("*")
+        if "__pycache__" not in path.parts
+    ]
+    assert sorted(paths) == sorted(existing)
+
+
+def test_the_changelog_has_an_entry_for_this_version() -> None:
+    version = tomllib.loads(read_page("pyproject.toml"))["project"]["version"]
+
+    assert re.search(rf"^## {re.escape(version)}$\n\n.+", read_page("CHANGELOG.md"), re.MULTILINE)
+
+
+def test_every_target_of_make_has_its_sentence_and_those_that_the_pages_name_exist() -> None:
+    targets = dict(re.findall(r"^([a-z-]+):.*?(?:## (.+))?$", read_page("Makefile"), re.MULTILINE))
+    named = {
+        target
+        for page in PAGES
+        for target in re.findall(r"`make ([a-z-]+)`", page.read_text(encoding="utf-8"))
+    }
+
+    assert all(targets.values())
+    assert named <= targets.keys()

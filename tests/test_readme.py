@@ -1,0 +1,231 @@
+"""README's commands, and docs/extending.md's, do what the pages show."""
+
+import re
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+from flask import Flask
+
+from app.models import User
+from tests.conftest import HAS_POSTGRES, SECRET_KEY, new_postgres_database
+from tests.factories import bearer, log_in, me
+from tests.serving import BIN, ROOT, Server, environment_for, flask, serving
+
+LOCALHOST = "http://localhost:8000"
+REGISTER = (
+    f'curl -X POST {LOCALHOST}/api/v1/auth/register -H "Content-Type: application/json" '
+    """-d '{"email":"test@example.com","username":"testuser","password":"password123"}'"""
+)
+
+
+class Block(NamedTuple):
+    """A fenced block, and the text between it and the one before."""
+
+    before: str
+    language: str
+    text: str
+
+
+def blocks(page: str) -> list[Block]:
+    text = (ROOT / page).read_text(encoding="utf-8")
+    found = re.findall(r"(.*?)^```(\w*)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    return [Block(*block) for block in found]
+
+
+class Step(NamedTuple):
+    command: str
+    shown: str
+
+
+def steps(page: str) -> list[Step]:
+    """The shell blocks that are followed by what they print."""
+    all_blocks = blocks(page)
+    return [
+        Step(block.text, answer.text)
+        for block, answer in pairwise(all_blocks)
+        if block.language == "bash" and answer.language in ("json", "text")
+    ]
+
+
+def paste(commands: list[str], server: Server) -> list[str]:
+    """Run the commands one after the other in one bash, and return what each printed."""
+    end = "--- end of a block ---"
+    script = "".join(f"{command}\necho '{end}'\n" for command in commands)
+    return bash(script.replace(LOCALHOST, server.url)).split(f"{end}\n")[:-1]
+
+
+def bash(script: str, *, cwd: Path | None = None, **variables: str) -> str:
+    """Run the script and return what it printed; fails if it fails."""
+    done = subprocess.run(
+        ["bash", "-u"],
+        cwd=cwd,
+        env=environment_for(**variables),
+        input=script,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def masked(text: str) -> str:
+    """Without what differs each time: tokens, times, ids."""
+    for pattern, name in (
+        (r"eyJhbGciOi[\w.-]*…?", "TOKEN"),
+        (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", "TIME"),
+        (r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "UUID"),
+        (r'"id":\d+', '"id":ID'),
+    ):
+        text = re.sub(pattern, name, text)
+    return text
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def own_database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """A database that no other test touches, not even its tables."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path / 'test.db'}"
+    elif not HAS_POSTGRES:
+        pytest.skip("no PostgreSQL")
+    else:
+        with new_postgres_database() as url:
+            yield url
+
+
+@pytest.fixture
+def settings(own_database_url: str) -> dict[str, str]:
+    return {
+        "DATABASE_URL": own_database_url,
+        "SECRET_KEY": SECRET_KEY,
+        "WEB_CONCURRENCY": "1",
+        "BCRYPT_ROUNDS": "10",
+    }
+
+
+def test_the_walk_through_prints_what_readme_shows(
+    settings: dict[str, str], tmp_path: Path
+) -> None:
+    walk = steps("README.md")
+    flask("db", "upgrade", environment=environment_for(**settings))
+
+    with serving(tmp_path / "log", **settings) as server:
+        printed = paste([step.command for step in walk], server)
+
+    assert [masked(text) for text in printed] == [masked(step.shown) for step in walk]
+
+
+def test_the_walk_through_covers_the_calls_in_their_order() -> None:
+    walk = steps("README.md")
+
+    called = [re.findall(r"/api/v1/(\S+)", step.command)[0] for step in walk]
+
+    assert walk[0].command.strip() == REGISTER
+    assert called == [
+        *("auth/register", "auth/register", "auth/login", "users/me", "users/me"),
+        *("auth/refresh", "auth/logout", "users/me"),
+    ]
+
+
+def test_every_shell_block_of_readme_is_run_here_or_by_make() -> None:
+    shell = [block.text for block in blocks("README.md") if block.language == "bash"]
+
+    others = [text for text in shell if text not in {step.command for step in steps("README.md")}]
+
+    assert others == ["make run\n", "make test\n"]
+
+
+def test_make_run_upgrades_the_database_and_starts_gunicorn_as_here() -> None:
+    run = (ROOT / "Makefile").read_text(encoding="utf-8").split("\nrun: install", 1)[1]
+
+    recipe = [line.strip() for line in run.split("\n\n", 1)[0].splitlines()[1:]]
+
+    assert recipe == ["@$(BIN)/flask db upgrade", "@exec $(BIN)/gunicorn wsgi:app"]
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/extending.md"])
+def test_a_guarded_blueprint_greets_who_is_signed_in(
+    page: str, make_app: Callable[..., Flask], ada: User
+) -> None:
+    source = next(b.text for b in blocks(page) if '"greetings"' in b.text)
+    module: dict[str, Any] = {"__name__": "greetings"}
+    exec(source, module)  # what the page tells the reader to write
+    app = make_app()
+    app.register_blueprint(module["bp"], url_prefix="/api/v1")
+    client = app.test_client()
+    token = log_in(client, ada)["access_token"]
+
+    greeted = client.get("/api/v1/greeting", headers=bearer(token))
+    refused = client.get("/api/v1/greeting")
+    client.post("/api/v1/auth/logout", headers=bearer(token))
+    ended = client.get("/api/v1/greeting", headers=bearer(token))
+
+    assert greeted.json == {"greeting": "Hello, ada!"}
+    assert (refused.status_code, refused.json["code"]) == (401, "not_authenticated")
+    assert (ended.status_code, ended.json["code"]) == (401, "session_ended")
+    assert me(client, log_in(client, ada)["access_token"]).status_code == 200
+
+
+@pytest.fixture
+def copy_of_the_code(tmp_path: Path) -> Path:
+    """A checkout that a reader may change."""
+    copy = tmp_path / "checkout"
+    copy.mkdir()
+    for folder in ("app", "migrations"):
+        shutil.copytree(ROOT / folder, copy / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("config.py", "gunicorn.conf.py", "wsgi.py"):
+        shutil.copy(ROOT / name, copy / name)
+    (copy / ".venv").mkdir()
+    (copy / ".venv" / "bin").symlink_to(BIN)
+    return copy
+
+
+def test_the_extension_that_extending_md_shows_works(
+    copy_of_the_code: Path,
+    settings: dict[str, str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    page = "docs/extending.md"
+    monkeypatch.setattr("tests.serving.ROOT", copy_of_the_code)
+    write_the_files(page, copy_of_the_code)
+    edit_the_factory(page, copy_of_the_code)
+    flask("db", "upgrade", environment=environment_for(**settings))
+    migrate = next(block.text for block in blocks(page) if "db migrate" in block.text)
+    bash(f"set -e\n{migrate}", cwd=copy_of_the_code, **settings)
+    walk = steps(page)
+
+    with serving(tmp_path / "log", **settings) as server:
+        log_in_first = [step.command for step in steps("README.md")[:3]]
+        printed = paste([*log_in_first, *(step.command for step in walk)], server)
+
+    assert len(walk) == 2
+    assert [masked(text) for text in printed[3:]] == [masked(step.shown) for step in walk]
+
+
+def write_the_files(page: str, checkout: Path) -> None:
+    """Those whose names stand above their blocks."""
+    for block in blocks(page):
+        if name := re.search(r"^`(app/[\w./]+)`:\n\n\Z", block.before, re.MULTILINE):
+            (checkout / name[1]).parent.mkdir(exist_ok=True)
+            (checkout / name[1]).write_text(block.text, encoding="utf-8")
+
+
+def edit_the_factory(page: str, checkout: Path) -> None:
+    """Put the two lines that the page gives for ``app/__init__.py`` where it says."""
+    import_line, register_line = (
+        block.text
+        for block in blocks(page)
+        if block.language == "python" and "notes" in block.text and block.text.count("\n") == 1
+    )
+    factory = checkout / "app" / "__init__.py"
+    text = factory.read_text(encoding="utf-8")
+    first_import, end = "from flask import Flask\n", "    return app\n"
+    text = text.replace(first_import, first_import + import_line)
+    factory.write_text(text.replace(end, register_line + end), encoding="utf-8")
