@@ -172,10 +172,13 @@ class _Reader:
     def __call__(self, name: str, default: str, parse: Callable[[str], T]) -> T:
         given = self.environment.get(name, "")
         try:
+            given.encode()
             return parse(given or default)
         except _Wrong as wrong:
             self.refuse(name, str(wrong))
-            return parse(default)
+        except UnicodeEncodeError:
+            self.refuse(name, "holds bytes that are no text. Write it in UTF-8.")
+        return parse(default)
 
     def has(self, name: str) -> bool:
         return bool(self.environment.get(name))
@@ -214,7 +217,10 @@ def span(unit: str, *, zero_allowed: bool = False) -> Callable[[str], timedelta]
     def parse(text: str) -> timedelta:
         if not re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?", text):
             raise _Wrong(f"is {text!r}, which is no number of {unit}. Write one like 15 or 0.5.")
-        length = timedelta(**{unit: float(text)})
+        try:
+            length = timedelta(**{unit: float(text)})
+        except OverflowError:
+            length = timedelta.max
         if not length and not zero_allowed:
             raise _Wrong(f"is {text}, and nothing can last no time. Write a number of {unit}.")
         if length > timedelta(days=3650):
@@ -251,7 +257,7 @@ def host(text: str) -> str:
 
 def origin(text: str) -> str:
     """A scheme, a host and perhaps a port (RFC 6454), as browsers send it."""
-    if not re.fullmatch(r"https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?", text):
+    if not re.fullmatch(r"https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?", text) or not _has_port(text):
         raise _Wrong(
             f"holds {text!r}, which is no origin. Write exact ones, separated by commas, "
             "like https://app.example.com,http://localhost:3000."
@@ -260,7 +266,8 @@ def origin(text: str) -> str:
 
 
 def public_url(text: str) -> str:
-    if not re.fullmatch(r"https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?(/[A-Za-z0-9._~/-]*)?", text):
+    pattern = r"https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?(/[A-Za-z0-9._~/-]*)?"
+    if not re.fullmatch(pattern, text) or not _has_port(text):
         raise _Wrong(
             f"is {text!r}, which is no http or https URL without query. "
             "Write one like https://accounts.example.com."
@@ -268,15 +275,22 @@ def public_url(text: str) -> str:
     return text.rstrip("/")
 
 
+def _has_port(url: str) -> bool:
+    """Whether the port, if there is one, can be."""
+    try:
+        return urlsplit(url).port != 0
+    except ValueError:
+        return False
+
+
 def database_url(text: str) -> URL:
     example = "Write postgresql://user:password@host:5432/name or sqlite:////absolute/path.db."
     # The value is never repeated in the sentence: it may hold the password.
     try:
         url = make_url(text)
-        port_is_sane = urlsplit(text).port is None or bool(url.port)
     except (ArgumentError, ValueError):
         raise _Wrong(f"cannot be read as a URL. {example}") from None
-    if not port_is_sane:
+    if not _has_port(text):
         raise _Wrong(f"has a port that is none. {example}")
     if url.drivername == "postgresql":
         if not url.database:

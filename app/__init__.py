@@ -4,6 +4,7 @@ from flask import Flask
 
 from app import api_docs, cli, database, errors, logs, ops, response_headers
 from app.auth.routes import bp as auth
+from app.blueprint import StrictRequest
 from app.database import engine_options
 from app.extensions import api, db, jwt, ma, migrate
 from app.security import access, tokens
@@ -34,6 +35,7 @@ def create_app(settings: Settings | None = None) -> Flask:
         TRUSTED_HOSTS=settings.trusted_hosts or None,
         **tokens.configuration(settings),
     )
+    app.request_class = StrictRequest
     app.json = StrictJSONProvider(app)
     # A path that is written otherwise is another path: no answer is a redirect.
     app.url_map.merge_slashes = False

@@ -125,7 +125,8 @@ def deactivate(email: str, as_json: bool) -> None:
 
 
 def _password_from_stdin() -> str:
-    return sys.stdin.read().removesuffix("\n").removesuffix("\r")
+    given = sys.stdin.buffer.read().decode("utf-8", "surrogateescape")
+    return given.removesuffix("\n").removesuffix("\r")
 
 
 def _password_from_prompt() -> str:

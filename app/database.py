@@ -1,16 +1,21 @@
 """How the two databases are opened: pools, time-outs, and SQLite's manners."""
 
 import sqlite3
+from select import POLLIN, poll
 from typing import Any
 
+import psycopg
 from flask import Flask
 from sqlalchemy import Engine, event
+from sqlalchemy.exc import InvalidatePoolError
 
 from app.extensions import db
 from config import Settings
 
 # Longer than a request should wait for a database that is away; the contract gives it 5 s.
 CONNECT_TIMEOUT_SECONDS = 3
+# Longer than a server that lives takes to answer an empty statement, whatever its load.
+PING_TIMEOUT_MILLISECONDS = 1000
 # Writers of SQLite queue up; this is how long one of them waits for its turn.
 SQLITE_BUSY_TIMEOUT_SECONDS = 30
 
@@ -35,7 +40,6 @@ def engine_options(settings: Settings) -> dict[str, Any]:
             }
         }
     return options | {
-        "pool_pre_ping": True,
         "pool_recycle": 1800,
         "connect_args": {
             "connect_timeout": CONNECT_TIMEOUT_SECONDS,
@@ -53,6 +57,8 @@ def init_app(app: Flask) -> None:
     with app.app_context():
         if db.engine.dialect.name == "sqlite":
             event.listen(db.engine, "connect", _set_up_sqlite)
+        else:
+            event.listen(db.engine, "checkout", _ping)
 
 
 def forget_connections(app: Flask) -> None:
@@ -63,6 +69,27 @@ def forget_connections(app: Flask) -> None:
 
 def _dispose(engine: Engine) -> None:
     engine.dispose(close=False)
+
+
+def _ping(connection: psycopg.Connection[Any], _record: object, _proxy: object) -> None:
+    """Whether a pooled connection still answers; the pool opens another where it does not.
+
+    SQLAlchemy's own ping would wait for ever on a server that is frozen and
+    whose network still acknowledges.
+    """
+    try:
+        server = connection.pgconn
+        server.send_query(b"")
+        server.flush()
+        ready = poll()
+        ready.register(server.socket, POLLIN)
+        if not ready.poll(PING_TIMEOUT_MILLISECONDS):
+            raise InvalidatePoolError
+        server.consume_input()
+        while server.get_result():
+            pass
+    except psycopg.OperationalError:
+        raise InvalidatePoolError from None
 
 
 def _set_up_sqlite(connection: sqlite3.Connection, _record: object) -> None:

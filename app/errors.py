@@ -8,7 +8,7 @@ internal leaves but the ``request_id``.
 """
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
@@ -195,7 +195,7 @@ class ValidationFailed(AppError):
     status, code = 422, "validation_failed"
     detail = "Some of what was sent is not acceptable; see errors."
 
-    def __init__(self, errors: list[dict[str, str]]) -> None:
+    def __init__(self, errors: Sequence[dict[str, str]] = ()) -> None:
         super().__init__(errors=errors)
 
 
@@ -226,6 +226,7 @@ FOR_STATUS: dict[int, type[AppError]] = {
         MethodNotAllowed,
         BodyTooLarge,
         UnsupportedMediaType,
+        ValidationFailed,
         InternalError,
         Unavailable,
     )
@@ -283,13 +284,19 @@ def _answer_http_exception(error: HTTPException) -> BaseResponse:
         return Response(status=response.status_code, headers=_kept_headers(response))
     # A sentence is passed on if somebody wrote it for this case.
     own_words = error.description if error.description != type(error).description else None
+    kept = _kept_headers(response)
     known = FOR_STATUS.get(error.code)
-    title = TITLES.get(error.code, "Error")
+    if known is None:
+        title = TITLES.get(error.code, "Error")
+        code = title.lower().replace(" ", "_")
+        return _problem(error.code, code, own_words or title, headers=kept)
+    ours = known()
     return _problem(
-        error.code,
-        known.code if known else title.lower().replace(" ", "_"),
-        own_words or (known.detail if known else title),
-        headers=(known().headers if known else {}) | _kept_headers(response),
+        ours.status,
+        ours.code,
+        own_words or ours.detail,
+        members=ours.members,
+        headers=ours.headers | kept,
     )
 
 

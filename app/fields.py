@@ -13,8 +13,9 @@ from urllib.parse import urlsplit
 import flask_marshmallow
 from marshmallow import ValidationError, fields
 
-from app.errors import Message
+from app.errors import UNSTORABLE, Message
 from app.security import identifiers, passwords
+from app.strict_json import is_storable
 
 REFUSALS = {
     "required": "This field is required.",
@@ -57,6 +58,8 @@ class Text(_Coded, fields.String):
     def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> str:
         if not isinstance(value, str):
             raise self.make_error("invalid")
+        if not is_storable(value):
+            raise ValidationError(UNSTORABLE)
         if self.max_length is not None and len(value) > self.max_length:
             raise ValidationError(
                 Message("too_long", f"Must have at most {self.max_length} characters.")
@@ -66,6 +69,9 @@ class Text(_Coded, fields.String):
 
 class DisplayName(Text):
     """Text on one line, without characters that hide or reorder others."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(metadata={"format": "display-name"}, **kwargs)
 
     def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> str:
         text = super()._deserialize(value, *args, **kwargs)
@@ -137,7 +143,7 @@ class HttpUrl(Text):
     PATTERN = re.compile(r"https?://[^\s/?#@]+([/?#]\S*)?", re.IGNORECASE)
 
     def __init__(self, **kwargs: Any) -> None:
-        super().__init__(max_length=500, metadata={"format": "uri"}, **kwargs)
+        super().__init__(max_length=500, metadata={"format": "http-url"}, **kwargs)
 
     def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> str:
         text = super()._deserialize(value, *args, **kwargs)

@@ -36,17 +36,28 @@ def _formatter(log_format: str) -> structlog.stdlib.ProcessorFormatter:
         ]
         if log_format == "json"
         else [
+            _escape_unprintable,
             structlog.dev.ConsoleRenderer(
                 colors=sys.stderr.isatty(),
                 # The richer one prints the values of variables, passwords among them.
                 exception_formatter=structlog.dev.plain_traceback,
-            )
+            ),
         ]
     )
     return structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=shared,
         processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *last],
     )
+
+
+def _escape_unprintable(_logger: object, _method: str, event: dict[str, Any]) -> dict[str, Any]:
+    """Show line breaks and terminal controls as escapes: no text makes a line of its own."""
+    return {
+        name: "".join(c if c.isprintable() else ascii(c)[1:-1] for c in value)
+        if isinstance(value, str)
+        else value
+        for name, value in event.items()
+    }
 
 
 def _add_request_id(_logger: object, _method: str, event: dict[str, Any]) -> dict[str, Any]:

@@ -28,8 +28,9 @@ def authenticate(password: str, *, email: str | None = None, username: str | Non
         raise InvalidCredentials
     if not user.is_active:
         raise InactiveUser
-    if verdict.is_outdated:
-        _upgrade_hash(user, password)
+    if verdict.is_outdated and not _upgrade_hash(user, password):
+        # Another login was faster, or the password was changed: what is stored now decides.
+        return authenticate(password, email=email, username=username)
     return user
 
 
@@ -51,14 +52,17 @@ def find_by_username(text: str) -> User | None:
     return db.session.scalar(select(User).where(User.username_key == key))
 
 
-def _upgrade_hash(user: User, password: str) -> None:
-    """Store today's kind of hash, unless the password was changed in the meantime."""
+def _upgrade_hash(user: User, password: str) -> bool:
+    """Store today's kind of hash, unless what is stored has changed in the meantime."""
     upgraded = passwords.hash(password)
     upgrade = (
         update(User)
         .where(User.id == user.id, User.hashed_password == user.hashed_password)
         .values(hashed_password=upgraded)
+        .returning(User.id)
+        .execution_options(synchronize_session=False)
     )
-    db.session.execute(upgrade)
+    was_current = db.session.scalar(upgrade) is not None
     db.session.commit()
     user.hashed_password = upgraded
+    return was_current

@@ -57,7 +57,12 @@ def register(
 
 def preferred_locale(accepted: LanguageAccept) -> str:
     """The language to write to a person in, by what their browser asks for."""
-    return accepted.best_match(LOCALES, default="en") or "en"
+    for wanted, quality in accepted:
+        language = wanted.partition("-")[0].lower()
+        # A quality of 0 means "anything but" (RFC 9110 §12.4.2).
+        if language in LOCALES and quality > 0:
+            return language
+    return "en"
 
 
 @contextmanager

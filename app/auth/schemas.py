@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from marshmallow import ValidationError, fields, validates_schema
+from marshmallow import EXCLUDE, ValidationError, fields, validates_schema
 
 from app.errors import Message
 from app.fields import DisplayName, Email, Instant, NewPassword, OneOf, Schema, Text, Username
@@ -63,7 +63,10 @@ class LoginFormSchema(Schema):
 
     username = Text(required=True, metadata={"description": "The email address or username."})
     password = Text(required=True, load_only=True, metadata={"format": "password"})
-    grant_type = Text(metadata={"description": "Tolerated, as are scope and client_id."})
+
+    class Meta:
+        # grant_type, scope and client_id are among what may be sent as well (RFC 6749 §3.2).
+        unknown = EXCLUDE
 
 
 class TokenSchema(Schema):

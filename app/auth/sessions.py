@@ -12,7 +12,7 @@ from app.extensions import db
 from app.models import Session, User
 from app.security import tokens
 from app.security.client_address import Client
-from app.security.tokens import TokenPair
+from app.security.tokens import RefreshClaims, TokenPair
 from config import settings
 
 
@@ -64,8 +64,7 @@ def refresh(refresh_token: str) -> TokenPair:
     ``InvalidRefreshToken`` or ``RefreshTokenReused``.
     """
     claims = tokens.read_refresh_token(refresh_token)
-    session = _rotate(claims.session_id, claims.jti) or _successor(claims.session_id, claims.jti)
-    return tokens.pair_for(session)
+    return tokens.pair_for(_rotate(claims) or _successor(claims))
 
 
 def end(session_id: UUID) -> None:
@@ -79,7 +78,7 @@ def end_all(user_id: int) -> None:
     db.session.execute(_ending(Session.user_id == user_id))
 
 
-def _rotate(session_id: UUID, jti: UUID) -> Session | None:
+def _rotate(claims: RefreshClaims) -> Session | None:
     """Make the current token the previous one; ``None`` if it is not current, or not alive."""
     now = clock.now()
     idle_limit = now + settings.refresh_token_lifetime
@@ -87,7 +86,8 @@ def _rotate(session_id: UUID, jti: UUID) -> Session | None:
     # the database lets one of them find a row to change.
     rotation = (
         update(Session)
-        .where(Session.id == session_id, Session.refresh_jti == jti, _is_live(now))
+        .where(Session.id == claims.session_id, Session.user_id == claims.user_id)
+        .where(Session.refresh_jti == claims.jti, _is_live(now))
         .where(exists().where(User.id == Session.user_id, User.is_active))
         .values(
             previous_jti=Session.refresh_jti,
@@ -105,21 +105,19 @@ def _rotate(session_id: UUID, jti: UUID) -> Session | None:
     return session
 
 
-def _successor(session_id: UUID, jti: UUID) -> Session:
+def _successor(claims: RefreshClaims) -> Session:
     """The session of a token that is not current, if it was superseded just now."""
-    session = db.session.get(Session, session_id, populate_existing=True)
-    if session is None or not session.is_live:
+    session = db.session.get(Session, claims.session_id, populate_existing=True)
+    if session is None or session.user_id != claims.user_id or not session.is_live:
         raise InvalidRefreshToken
-    if session.refresh_jti == jti:
+    if session.refresh_jti == claims.jti:
         # Current, yet not rotated: its user may not log in any more.
         raise InvalidRefreshToken
-    window = settings.refresh_retry_window
-    # The first condition is for a window of 0 and two hosts whose clocks differ.
-    if window and session.previous_jti == jti and clock.now() < session.refreshed_at + window:
+    if session.previous_jti == claims.jti and _is_within_retry_window(session):
         return session
 
     # The end must outlive the refusal, so it is committed first.
-    end(session_id)
+    end(claims.session_id)
     raise RefreshTokenReused
 
 
@@ -130,6 +128,12 @@ def _ending(which: ColumnElement[bool]) -> Update:
         .values(ended_at=clock.now())
         .execution_options(synchronize_session=False)
     )
+
+
+def _is_within_retry_window(session: Session) -> bool:
+    window = settings.refresh_retry_window
+    # A window of 0 lets nothing through, not even where two hosts' clocks differ.
+    return bool(window) and clock.now() < session.refreshed_at + window
 
 
 def _is_live(now: datetime) -> ColumnElement[bool]:

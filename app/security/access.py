@@ -15,7 +15,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import contains_eager
 
 from app import clock
-from app.blueprint import documentation_of, refuses
+from app.blueprint import Decorator, View, documentation_of, refuses
 from app.errors import (
     AppError,
     FreshTokenRequired,
@@ -44,9 +44,18 @@ def signed_in(view: Callable[P, R]) -> Callable[P, R]:
         verify_jwt_in_request()
         return view(*args, **kwargs)
 
-    manual = documentation_of(guarded).setdefault("manual_doc", {})
-    manual["security"] = [{"access_token": []}, {"login_form": []}]
-    return refuses(NotAuthenticated, InvalidToken, TokenExpired, SessionEnded)(guarded)
+    return documents_access_token()(guarded)
+
+
+def documents_access_token(*others: dict[str, list[str]]) -> Decorator:
+    """Say in the OpenAPI document that the view reads an access token, or one of the others."""
+
+    def decorate(view: View) -> View:
+        manual = documentation_of(view).setdefault("manual_doc", {})
+        manual["security"] = [{"access_token": []}, {"login_form": []}, *others]
+        return refuses(NotAuthenticated, InvalidToken, TokenExpired, SessionEnded)(view)
+
+    return decorate
 
 
 def authenticate_request() -> Session:
@@ -125,7 +134,9 @@ def canonicalize_authorization() -> None:
     header = request.environ.get("HTTP_AUTHORIZATION")
     if header is None:
         return
-    parts = [part.strip() for part in header.split(",") if part.strip()]
+    # What is white space beyond ASCII would part the scheme from the token as well.
+    visible = header.encode("ascii", "replace").decode()
+    parts = [part.strip() for part in visible.split(",") if part.strip()]
     for index, part in enumerate(parts):
         scheme, *rest = part.split(maxsplit=1)
         if scheme.lower() == "bearer":

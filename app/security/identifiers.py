@@ -62,7 +62,9 @@ def _username_pattern() -> regex.Pattern[str]:
     alternatives = []
     for scripts in SCRIPTS:
         letters = "".join(rf"\p{{Script_Extensions={script}}}" for script in scripts)
-        inner = rf"[[{letters}]&&[\p{{L}}\p{{M}}\p{{Nd}}]||[0-9]]"
+        # Some letters, like the Hangul fillers, are there to be invisible.
+        seen = r"[\p{L}\p{M}\p{Nd}]--[\p{Default_Ignorable_Code_Point}]"
+        inner = rf"[[[{letters}]&&[{seen}]]||[0-9]]"
         alternatives.append(rf"{inner}(?:[{inner[1:-1]}||[._-]]*{inner})?")
     return regex.compile("|".join(alternatives), flags=regex.VERSION1)
 

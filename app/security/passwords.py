@@ -31,10 +31,14 @@ NO_PEPPER = "-"
 FIXED_KEY = b"user system: password before bcrypt"
 
 # 2a, 2b and 2y are the same algorithm under the names of different implementations.
-BCRYPT_HASH = re.compile(r"\$2[aby]\$(?P<cost>[0-9]{2})\$[./A-Za-z0-9]{53}")
+# The salt's 22nd character carries two bits; bcrypt raises where it carries more.
+BCRYPT_HASH = re.compile(r"\$2[aby]\$(?P<cost>[0-9]{2})\$[./A-Za-z0-9]{21}[.Oeu][./A-Za-z0-9]{31}")
 STORED = re.compile(rf"{SCHEME}\$(?P<pepper>[A-Za-z0-9_]+|{NO_PEPPER})\$(?P<bcrypt>.+)")
 # A hash of a cost beyond this is taken for corrupt: it would hold a core for half a minute.
 MAX_COST = 17
+
+# What people put around a name to make a password of it.
+AFFIXES = "0123456789!?.,-_*#$@ "
 
 
 @dataclass(frozen=True)
@@ -99,8 +103,9 @@ def identity_flaw(password: str, *, email: str, username: str) -> Message | None
     local, _, domain = email.partition("@")
     for name in (email, local, username.casefold(), domain):
         # Digits and signs around a name, the name twice or backwards, are the first guesses.
-        guesses = (name, name * 2, name[::-1])
-        if word in guesses or word.strip("0123456789!?.,-_*#$@ ") in guesses:
+        core = name.strip(AFFIXES) or name
+        guesses = {form for base in (name, core) for form in (base, base * 2, base[::-1])}
+        if word in guesses or word.strip(AFFIXES) in guesses:
             return Message(
                 "password_like_identity",
                 "Is too much like the email address or username. Choose a few unrelated words.",

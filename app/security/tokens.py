@@ -5,6 +5,7 @@ A token says who (``sub``), in which session (``sid``) and until when
 Whether it is still good is the session's to say.
 """
 
+import re
 from datetime import timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -20,6 +21,8 @@ from app.models import Session
 from config import Settings, settings
 
 CLOCK_SKEW = timedelta(seconds=10)
+# A user's id, well within what a database can compare.
+SUBJECT = re.compile("[1-9][0-9]{0,17}")
 REQUIRED_CLAIMS = frozenset(("iss", "aud", "sub", "sid", "jti", "iat", "exp", "type"))
 
 
@@ -33,6 +36,7 @@ class TokenPair(NamedTuple):
 class RefreshClaims(NamedTuple):
     """What a genuine refresh token says."""
 
+    user_id: int
     session_id: UUID
     jti: UUID
 
@@ -97,7 +101,7 @@ def read_refresh_token(token: str, *, allow_expired: bool = False) -> RefreshCla
         raise InvalidRefreshToken from None
     if claims["type"] != "refresh":
         raise InvalidRefreshToken
-    return RefreshClaims(session_id=UUID(claims["sid"]), jti=UUID(claims["jti"]))
+    return RefreshClaims(int(claims["sub"]), UUID(claims["sid"]), UUID(claims["jti"]))
 
 
 @jwt.user_identity_loader
@@ -115,8 +119,8 @@ def key_for(header: dict[str, Any], claims: dict[str, Any]) -> str:
     missing ``jti`` with nothing, and takes a token without ``exp`` for one
     that never expires.
     """
-    if not has_every_claim(claims):
-        raise JWTDecodeError("a claim is missing or of another kind")
+    if not has_every_claim(claims) or "kid" in header:
+        raise JWTDecodeError("a claim is missing or of another kind, or the key is not ours")
     return settings.secret_key
 
 
@@ -128,7 +132,7 @@ def has_every_claim(claims: dict[str, Any]) -> bool:
         and (claims["type"] == "refresh" or "fresh" in claims)
         and all(type(claims[name]) is int for name in ("iat", "exp"))
         and isinstance(claims["sub"], str)
-        and claims["sub"].isdecimal()
+        and SUBJECT.fullmatch(claims["sub"]) is not None
         and all(_is_uuid(claims[name]) for name in ("sid", "jti"))
     )
 

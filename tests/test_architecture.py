@@ -1,0 +1,432 @@
+"""What may import what, and where things have their one home.
+
+The syntax trees of ``app/`` are read; nothing is imported. A new module
+needs a place in ``STOREYS``, and one glance at the rule that refuses it.
+"""
+
+import ast
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+from tests.serving import ROOT
+
+# From the ground up. A module imports from lower storeys alone; a package is one storey, whose
+# modules may import each other.
+STOREYS = (
+    ("app.clock", "app.request_id", "app.extensions", "app.access_log"),
+    ("app.errors", "app.database", "app.logs", "app.response_headers"),
+    ("app.strict_json",),
+    ("app.models",),
+    ("app.blueprint",),
+    ("app.security",),
+    ("app.fields",),
+    ("app.auth",),
+    ("app.users",),
+    ("app.ops", "app.cli", "app.api_docs"),
+    ("app",),
+)
+STOREY = {name: height for height, names in enumerate(STOREYS) for name in names}
+
+# The only imports, from ``app``, of the modules on which everything else stands.
+LEAVES = {
+    "app.clock": set(),
+    "app.request_id": set(),
+    "app.extensions": set(),
+    "app.access_log": set(),
+    "app.errors": {"app.request_id"},
+    "app.strict_json": {"app.errors"},
+}
+
+# Where a request may be seen, and a blueprint made.
+EDGE = {
+    "app.blueprint",
+    "app.security.access",
+    "app.security.client_address",
+    "app.errors",
+    "app.ops",
+    "app.api_docs",
+    "app.response_headers",
+    "app.request_id",
+    "app.access_log",
+}
+OF_THE_REQUEST = {
+    "flask.request",
+    "flask.session",
+    "flask.g",
+    "flask.make_response",
+    "flask.jsonify",
+    "flask.abort",
+    "flask.Blueprint",
+    "flask_smorest.Blueprint",
+    "app.blueprint.Blueprint",
+    "flask_jwt_extended.jwt_required",
+    "flask_jwt_extended.verify_jwt_in_request",
+    "flask_jwt_extended.get_jwt",
+    "flask_jwt_extended.get_jwt_header",
+    "flask_jwt_extended.get_jwt_identity",
+    "flask_jwt_extended.get_current_user",
+    "flask_jwt_extended.current_user",
+}
+
+# What is used in one module alone, by the name under which it is imported.
+HOMES = {
+    "bcrypt": {"app.security.passwords"},
+    "hmac": {"app.security.passwords"},
+    "email_validator": {"app.security.identifiers"},
+    "regex": {"app.security.identifiers"},
+    "structlog": {"app.logs"},
+    "flask_cors": {"app.response_headers"},
+    "flask_swagger_ui": {"app.api_docs"},
+    "gunicorn": {"app.access_log"},
+    "webargs": {"app.blueprint"},
+    "sqlite3": {"app.database"},
+    "alembic": {"app.ops"},
+    "click": {"app.cli"},
+    "flask_jwt_extended.create_access_token": {"app.security.tokens"},
+    "flask_jwt_extended.create_refresh_token": {"app.security.tokens"},
+    "flask_jwt_extended.decode_token": {"app.security.tokens"},
+    "jwt.encode": set(),
+    "jwt.decode": set(),
+    "os.environ": set(),
+    "os.getenv": set(),
+}
+
+PRESENT = {
+    "datetime.now",
+    "datetime.utcnow",
+    "datetime.today",
+    "date.today",
+    "time.time",
+    "time.time_ns",
+    "time.localtime",
+    "time.gmtime",
+}
+
+
+@dataclass(frozen=True)
+class Module:
+    name: str
+    path: Path
+
+    @cached_property
+    def tree(self) -> ast.Module:
+        return ast.parse(self.path.read_text(encoding="utf-8"), str(self.path))
+
+    @property
+    def storey(self) -> str:
+        """The package under ``app`` that it belongs to, or itself."""
+        return ".".join(self.name.split(".")[:2])
+
+    @property
+    def last_name(self) -> str:
+        return self.name.rpartition(".")[2]
+
+    @cached_property
+    def imported(self) -> set[str]:
+        """Everything imported, by its full name: ``bcrypt``, ``flask.request``."""
+        found = set()
+        for node in ast.walk(self.tree):
+            if isinstance(node, ast.Import):
+                found |= {alias.name for alias in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                assert node.level == 0, f"{self.name} imports relatively"
+                found |= {f"{node.module}.{alias.name}" for alias in node.names}
+        return found
+
+    @cached_property
+    def imports(self) -> set[str]:
+        """The modules of ours that it imports."""
+        return {ours for name in self.imported if (ours := module_of(name)) is not None}
+
+    @cached_property
+    def dotted(self) -> set[str]:
+        """Every ``a.b.c`` that is written, and what is imported, by the real names."""
+        real = {}
+        for node in ast.walk(self.tree):
+            if isinstance(node, ast.Import):
+                real |= {alias.asname or alias.name: alias.name for alias in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                real |= {
+                    alias.asname or alias.name: f"{node.module}.{alias.name}"
+                    for alias in node.names
+                }
+        written = set()
+        for node in ast.walk(self.tree):
+            if isinstance(node, ast.Attribute):
+                root, _, rest = ast.unparse(node).partition(".")
+                written.add(f"{real.get(root, root)}.{rest}")
+        return written | self.imported
+
+    def calls(self) -> Iterator[str]:
+        """The last names of what is called: ``commit`` for ``db.session.commit()``."""
+        for node in ast.walk(self.tree):
+            if isinstance(node, ast.Call):
+                if isinstance(node.func, ast.Attribute):
+                    yield node.func.attr
+                elif isinstance(node.func, ast.Name):
+                    yield node.func.id
+
+
+def _modules() -> dict[str, Module]:
+    found = {}
+    for path in sorted((ROOT / "app").rglob("*.py")):
+        name = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+        found[name] = Module(name, path)
+    return found
+
+
+MODULES = _modules()
+FEATURES = [module for module in MODULES.values() if module.storey in ("app.auth", "app.users")]
+ROUTES = [module for module in FEATURES if module.last_name.endswith("routes")]
+SCHEMAS = [module for module in FEATURES if module.last_name == "schemas"]
+CAPABILITIES = [
+    module
+    for module in FEATURES
+    if module not in ROUTES and module not in SCHEMAS and module.path.name != "__init__.py"
+]
+MODELS = [module for module in MODULES.values() if module.storey == "app.models"]
+
+
+def module_of(name: str) -> str | None:
+    """The module of ours that holds the imported name, if it is one of ours."""
+    if name == "config" or name.startswith("config."):
+        return "config"
+    while name and name not in MODULES:
+        name = name.rpartition(".")[0]
+    return name or None
+
+
+def test_there_is_something_to_hold_to_the_rules() -> None:
+    assert len(MODULES) > 20
+    assert {module.name for module in ROUTES} >= {"app.auth.routes", "app.users.routes"}
+    assert "app.auth.sessions" in {module.name for module in CAPABILITIES}
+    assert "app.models" in MODULES["app.auth.sessions"].imports
+
+
+def test_every_module_has_its_storey() -> None:
+    assert {module.storey for module in MODULES.values()} == set(STOREY)
+
+
+def test_nothing_imports_from_a_higher_storey_or_from_a_neighbour() -> None:
+    upward = [
+        f"{module.name} → {imported}"
+        for module in MODULES.values()
+        for imported in module.imports - {"config"}
+        if MODULES[imported].storey != module.storey
+        and STOREY[MODULES[imported].storey] >= STOREY[module.storey]
+    ]
+
+    assert upward == []
+
+
+@pytest.mark.parametrize("name", LEAVES)
+def test_a_leaf_imports_nothing_of_ours_but_what_is_said_here(name: str) -> None:
+    assert MODULES[name].imports == LEAVES[name]
+
+
+def test_config_imports_nothing_of_the_application() -> None:
+    config = Module("config", ROOT / "config.py")
+
+    assert config.imports == set()
+
+
+def test_auth_never_imports_users() -> None:
+    back = [
+        module.name
+        for module in FEATURES
+        if module.storey == "app.auth"
+        and any(imported.startswith("app.users") for imported in module.imports)
+    ]
+
+    assert back == []
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    graph = {module.name: module.imports - {"config"} for module in MODULES.values()}
+
+    try:
+        list(TopologicalSorter(graph).static_order())
+    except CycleError as error:
+        pytest.fail(" → ".join(error.args[1]))
+
+
+def test_imports_stand_at_the_top_of_a_module() -> None:
+    buried = [
+        f"{module.name}:{node.lineno}"
+        for module in MODULES.values()
+        for node in ast.walk(module.tree)
+        if isinstance(node, ast.Import | ast.ImportFrom) and node not in module.tree.body
+    ]
+
+    assert buried == []
+
+
+# Features
+
+
+@pytest.mark.parametrize("module", CAPABILITIES, ids=lambda module: module.name)
+def test_a_capability_knows_neither_routes_nor_schemas(module: Module) -> None:
+    edge = {other.name for other in ROUTES + SCHEMAS} | {"app.blueprint", "app.fields"}
+
+    assert module.imports & edge == set()
+    assert {name for name in module.imported if name.split(".")[0] == "marshmallow"} == set()
+
+
+@pytest.mark.parametrize("module", SCHEMAS, ids=lambda module: module.name)
+def test_a_schema_does_not_query(module: Module) -> None:
+    assert {name for name in module.imported if name.split(".")[0] == "sqlalchemy"} == set()
+    assert "app.extensions" not in module.imports
+
+
+@pytest.mark.parametrize("module", ROUTES, ids=lambda module: module.name)
+def test_a_route_leaves_the_database_to_its_verb(module: Module) -> None:
+    assert {name for name in module.imported if name.split(".")[0] == "sqlalchemy"} == set()
+    assert "app.extensions.db" not in module.imported
+
+
+def test_the_request_and_blueprints_are_met_at_the_edge_alone() -> None:
+    allowed = EDGE | {module.name for module in ROUTES}
+    strays = {
+        module.name: met
+        for module in MODULES.values()
+        if module.name not in allowed and (met := OF_THE_REQUEST & module.dotted)
+    }
+
+    assert strays == {}
+
+
+def test_commits_belong_to_the_verbs_of_the_features() -> None:
+    verbs = {module.name for module in CAPABILITIES}
+
+    assert {module.name for module in MODULES.values() if "commit" in module.calls()} <= verbs
+
+
+# Models
+
+
+@pytest.mark.parametrize("module", MODELS, ids=lambda module: module.name)
+def test_a_model_knows_no_settings_no_tokens_and_no_commit(module: Module) -> None:
+    assert module.imports <= {"app.clock", "app.extensions", *(model.name for model in MODELS)}
+    assert {name for name in module.imported if name.split(".")[0].startswith("flask")} == set()
+    assert "app.extensions.db" not in module.imported
+
+
+def test_parents_never_name_their_children() -> None:
+    tables = {module: _classes(module) for module in MODELS if _has_table(module)}
+    named = [
+        f"{parent.name} names {child.name}"
+        for child, classes in tables.items()
+        for parent in tables
+        if parent.name in child.imports and (classes | _table_names(child)) & _words(parent)
+    ]
+
+    assert [parent.name for child in tables for parent in tables if parent.name in child.imports]
+    assert named == []
+
+
+def test_relationships_have_one_side() -> None:
+    two_sided = [
+        f"{module.name}:{node.lineno}"
+        for module in MODELS
+        for node in ast.walk(module.tree)
+        if isinstance(node, ast.keyword) and node.arg in ("backref", "back_populates")
+    ]
+
+    assert two_sided == []
+
+
+def _classes(module: Module) -> set[str]:
+    return {node.name for node in module.tree.body if isinstance(node, ast.ClassDef)}
+
+
+def _table_names(module: Module) -> set[str]:
+    return {
+        node.value.value
+        for node in ast.walk(module.tree)
+        if isinstance(node, ast.Assign)
+        and isinstance(node.targets[0], ast.Name)
+        and node.targets[0].id == "__tablename__"
+        and isinstance(node.value, ast.Constant)
+    }
+
+
+def _has_table(module: Module) -> bool:
+    return bool(_table_names(module))
+
+
+def _words(module: Module) -> set[str]:
+    """Names and texts of the module, without its docstrings."""
+    documented = [node for node in ast.walk(module.tree) if isinstance(node, ast.Expr)]
+    docstrings = {id(node.value) for node in documented}
+    words = {node.id for node in ast.walk(module.tree) if isinstance(node, ast.Name)}
+    for node in ast.walk(module.tree):
+        is_text = isinstance(node, ast.Constant) and isinstance(node.value, str)
+        if is_text and id(node) not in docstrings:
+            words |= set(node.value.replace("[", " ").replace("]", " ").split())
+    return words
+
+
+# One home for each
+
+
+@pytest.mark.parametrize("guest", HOMES)
+def test_what_has_one_home_is_used_nowhere_else(guest: str) -> None:
+    users = {
+        module.name
+        for module in MODULES.values()
+        if any(name == guest or name.startswith(f"{guest}.") for name in module.dotted)
+    }
+
+    assert users == HOMES[guest]
+
+
+def test_there_is_one_clock() -> None:
+    clocks = {
+        module.name
+        for module in MODULES.values()
+        if any(_ends_with(name, present) for name in module.dotted for present in PRESENT)
+    }
+
+    assert clocks == {"app.clock"}
+
+
+def _ends_with(name: str, ending: str) -> bool:
+    return name == ending or name.endswith(f".{ending}")
+
+
+def test_settings_come_from_config_alone() -> None:
+    readers = {
+        path.name
+        for path in [ROOT / "wsgi.py", ROOT / "gunicorn.conf.py"]
+        if {"os.environ", "os.getenv"} & Module(path.stem, path).dotted
+    }
+
+    assert readers == set()
+
+
+# Words
+
+
+def test_every_module_says_what_it_is() -> None:
+    others = ["config.py", "gunicorn.conf.py", "wsgi.py", "migrations/env.py"]
+    files = [module.path for module in MODULES.values()] + [ROOT / name for name in others]
+
+    silent = [
+        str(path.relative_to(ROOT))
+        for path in files
+        if not ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
+    ]
+
+    assert silent == []
+
+
+@pytest.mark.parametrize("vague", ["utils", "helpers", "manager", "common", "misc", "base"])
+def test_no_module_is_named_after_nothing(vague: str) -> None:
+    named = [module.name for module in MODULES.values() if vague in module.last_name.split("_")]
+
+    assert named == []

@@ -1,0 +1,551 @@
+"""Settings, read from the environment."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import fields
+from datetime import timedelta
+from pathlib import Path
+from threading import Barrier
+from typing import Any
+
+import pytest
+
+import config
+from config import Settings, SettingsRefused
+from tests.serving import ROOT, environment_for
+
+GOOD_SECRET = "Zr8vQ2mK5xW1pL9tB4nH7cJ3dF6gS0aYeUiOq"
+PRODUCTION = {
+    "APP_ENV": "production",
+    "SECRET_KEY": GOOD_SECRET,
+    "DATABASE_URL": "postgresql://ada:hunter2@db.example.com:5432/accounts",
+    "PUBLIC_URL": "https://accounts.example.com",
+}
+
+Read = Callable[..., Settings]
+Refusals = Callable[..., list[str]]
+
+
+@pytest.fixture
+def read(tmp_path: Path) -> Read:
+    """The settings of a development machine with these variables."""
+
+    def settings(**variables: str) -> Settings:
+        return Settings.from_environment(variables, instance=tmp_path / "instance")
+
+    return settings
+
+
+@pytest.fixture
+def refusals(read: Read) -> Refusals:
+    """Why a start with these variables is refused."""
+
+    def reasons(**variables: str) -> list[str]:
+        with pytest.raises(SettingsRefused) as refused:
+            read(**variables)
+        return refused.value.reasons
+
+    return reasons
+
+
+DEFAULTS: dict[str, Any] = {
+    "app_env": "development",
+    "access_token_lifetime": timedelta(minutes=15),
+    "refresh_token_lifetime": timedelta(days=14),
+    "session_max_age": timedelta(days=30),
+    "refresh_retry_window": timedelta(seconds=10),
+    "fresh_token_lifetime": timedelta(minutes=10),
+    "password_min_length": 8,
+    "password_reject_common": False,
+    "password_peppers": {},
+    "bcrypt_rounds": 12,
+    "public_url": "http://localhost:8000",
+    "trusted_hosts": [],
+    "cors_origins": [],
+    "log_level": "INFO",
+    "log_format": "console",
+    "port": 8000,
+    "web_concurrency": os.cpu_count(),
+    "web_threads": 32,
+}
+
+
+@pytest.mark.parametrize(("setting", "default"), DEFAULTS.items())
+def test_a_setting_that_nobody_wrote_has_its_default(
+    read: Read, setting: str, default: object
+) -> None:
+    assert getattr(read(), setting) == default
+
+
+def test_every_setting_is_known_to_these_tests() -> None:
+    assert {field.name for field in fields(Settings)} == {*DEFAULTS, "database_url", "secret_key"}
+
+
+def test_the_default_database_is_a_file_in_the_instance_folder(read: Read, tmp_path: Path) -> None:
+    settings = read()
+
+    assert settings.uses_sqlite
+    assert settings.database_url.database == str(tmp_path / "instance" / "app.db")
+
+
+GOOD: list[tuple[str, str, str, Any]] = [
+    ("APP_ENV", "testing", "app_env", "testing"),
+    ("SECRET_KEY", GOOD_SECRET, "secret_key", GOOD_SECRET),
+    ("ACCESS_TOKEN_EXPIRE_MINUTES", "0.5", "access_token_lifetime", timedelta(seconds=30)),
+    ("REFRESH_TOKEN_EXPIRE_DAYS", "1.5", "refresh_token_lifetime", timedelta(hours=36)),
+    ("SESSION_MAX_AGE_DAYS", "90", "session_max_age", timedelta(days=90)),
+    ("REFRESH_RETRY_WINDOW_SECONDS", "0", "refresh_retry_window", timedelta(0)),
+    ("REFRESH_RETRY_WINDOW_SECONDS", "2.5", "refresh_retry_window", timedelta(seconds=2.5)),
+    ("FRESH_TOKEN_EXPIRE_MINUTES", "5", "fresh_token_lifetime", timedelta(minutes=5)),
+    ("PASSWORD_MIN_LENGTH", "8", "password_min_length", 8),
+    ("PASSWORD_MIN_LENGTH", "15", "password_min_length", 15),
+    ("PASSWORD_REJECT_COMMON", "true", "password_reject_common", True),
+    (
+        "PASSWORD_PEPPERS",
+        f"second:{GOOD_SECRET},first:{GOOD_SECRET[::-1]}",
+        "password_peppers",
+        {"second": GOOD_SECRET, "first": GOOD_SECRET[::-1]},
+    ),
+    ("BCRYPT_ROUNDS", "10", "bcrypt_rounds", 10),
+    ("BCRYPT_ROUNDS", "15", "bcrypt_rounds", 15),
+    ("PUBLIC_URL", "https://example.com/accounts", "public_url", "https://example.com/accounts"),
+    ("PUBLIC_URL", "https://example.com/", "public_url", "https://example.com"),
+    (
+        "TRUSTED_HOSTS",
+        "api.example.com, .example.org",
+        "trusted_hosts",
+        ["api.example.com", ".example.org"],
+    ),
+    (
+        "CORS_ORIGINS",
+        "https://app.example.com,http://localhost:3000",
+        "cors_origins",
+        ["https://app.example.com", "http://localhost:3000"],
+    ),
+    ("LOG_LEVEL", "WARNING", "log_level", "WARNING"),
+    ("LOG_FORMAT", "json", "log_format", "json"),
+    ("PORT", "65535", "port", 65535),
+    ("WEB_CONCURRENCY", "3", "web_concurrency", 3),
+    ("WEB_THREADS", "64", "web_threads", 64),
+]
+
+
+@pytest.mark.parametrize(("variable", "text", "setting", "value"), GOOD)
+def test_a_variable_sets_its_setting(
+    read: Read, variable: str, text: str, setting: str, value: object
+) -> None:
+    assert getattr(read(**{variable: text}), setting) == value
+
+
+def test_the_order_of_peppers_is_kept(read: Read) -> None:
+    settings = read(PASSWORD_PEPPERS=f"new:{GOOD_SECRET},old:{GOOD_SECRET[::-1]}")
+
+    assert list(settings.password_peppers) == ["new", "old"]
+
+
+def test_a_postgresql_url_is_spoken_to_by_psycopg_3(read: Read) -> None:
+    settings = read(DATABASE_URL="postgresql://ada:hunter2@db.example.com:5432/accounts")
+
+    assert settings.database_url.drivername == "postgresql+psycopg"
+    assert settings.database_url.password == "hunter2"
+    assert not settings.uses_sqlite
+
+
+def test_a_sqlite_url_names_a_file(read: Read, tmp_path: Path) -> None:
+    settings = read(DATABASE_URL=f"sqlite:///{tmp_path}/other.db")
+
+    assert settings.uses_sqlite
+    assert settings.database_url.database == f"{tmp_path}/other.db"
+
+
+def test_bcrypt_may_be_cheap_when_testing(read: Read) -> None:
+    assert read(APP_ENV="testing", BCRYPT_ROUNDS="4").bcrypt_rounds == 4
+
+
+def test_settings_do_not_change_after_the_start(read: Read) -> None:
+    settings = read()
+
+    with pytest.raises(AttributeError):
+        settings.port = 1  # type: ignore[misc]
+
+
+BAD: list[tuple[str, str, str]] = [
+    ("APP_ENV", "prod", "development, testing, production"),
+    ("APP_ENV", "Production", "development, testing, production"),
+    ("DATABASE_URL", "nonsense", "postgresql://user:password@host:5432/name"),
+    ("DATABASE_URL", "mysql://ada@localhost/accounts", "postgresql://"),
+    ("DATABASE_URL", "postgresql://ada@localhost", "postgresql://user:password@host:5432/name"),
+    ("DATABASE_URL", "postgresql://ada@localhost:port/accounts", "postgresql://"),
+    ("DATABASE_URL", "postgresql://ada@localhost:99999/accounts", "postgresql://"),
+    ("DATABASE_URL", "postgresql://ada@localhost:0/accounts", "postgresql://"),
+    ("DATABASE_URL", "sqlite://", "sqlite:////absolute/path.db"),
+    ("DATABASE_URL", "sqlite:///:memory:", "sqlite:////absolute/path.db"),
+    ("SECRET_KEY", "short", "token_urlsafe"),
+    ("SECRET_KEY", "abc" * 30, "token_urlsafe"),
+    ("ACCESS_TOKEN_EXPIRE_MINUTES", "0", "minutes"),
+    ("ACCESS_TOKEN_EXPIRE_MINUTES", "-1", "15 or 0.5"),
+    ("ACCESS_TOKEN_EXPIRE_MINUTES", "15m", "15 or 0.5"),
+    ("ACCESS_TOKEN_EXPIRE_MINUTES", "nan", "15 or 0.5"),
+    ("ACCESS_TOKEN_EXPIRE_MINUTES", "1e3", "15 or 0.5"),
+    ("ACCESS_TOKEN_EXPIRE_MINUTES", "١٥", "15 or 0.5"),
+    ("REFRESH_TOKEN_EXPIRE_DAYS", "4000", "smaller"),
+    ("REFRESH_TOKEN_EXPIRE_DAYS", "999999999.999999999", "smaller"),
+    ("REFRESH_TOKEN_EXPIRE_DAYS", "0.0000000001", "15 or 0.5"),
+    ("SESSION_MAX_AGE_DAYS", "a month", "15 or 0.5"),
+    ("SESSION_MAX_AGE_DAYS", "0", "days"),
+    ("REFRESH_RETRY_WINDOW_SECONDS", "-0.1", "15 or 0.5"),
+    ("REFRESH_RETRY_WINDOW_SECONDS", "inf", "15 or 0.5"),
+    ("FRESH_TOKEN_EXPIRE_MINUTES", "ten", "15 or 0.5"),
+    ("FRESH_TOKEN_EXPIRE_MINUTES", "0", "minutes"),
+    ("PASSWORD_MIN_LENGTH", "7", "from 8 to 100"),
+    ("PASSWORD_MIN_LENGTH", "101", "from 8 to 100"),
+    ("PASSWORD_MIN_LENGTH", "8.5", "from 8 to 100"),
+    ("PASSWORD_REJECT_COMMON", "yes", "true or false"),
+    ("PASSWORD_REJECT_COMMON", "True", "true or false"),
+    ("PASSWORD_REJECT_COMMON", "1", "true or false"),
+    ("PASSWORD_PEPPERS", GOOD_SECRET, "id:secret,id:secret"),
+    ("PASSWORD_PEPPERS", f"no spaces:{GOOD_SECRET}", "id:secret,id:secret"),
+    ("PASSWORD_PEPPERS", f"a:{GOOD_SECRET},a:{GOOD_SECRET}", "id of its own"),
+    ("PASSWORD_PEPPERS", "a:short", "longer"),
+    ("BCRYPT_ROUNDS", "9", "from 10 to 15"),
+    ("BCRYPT_ROUNDS", "16", "from 10 to 15"),
+    ("BCRYPT_ROUNDS", "4", "from 10 to 15"),
+    ("BCRYPT_ROUNDS", "twelve", "from 10 to 15"),
+    ("PUBLIC_URL", "accounts.example.com", "https://accounts.example.com"),
+    ("PUBLIC_URL", "ftp://example.com", "https://accounts.example.com"),
+    ("PUBLIC_URL", "https://example.com?from=here", "https://accounts.example.com"),
+    ("PUBLIC_URL", "https://", "https://accounts.example.com"),
+    ("PUBLIC_URL", "https://example.com:99999", "https://accounts.example.com"),
+    ("TRUSTED_HOSTS", "https://api.example.com", "api.example.com,.example.org"),
+    ("TRUSTED_HOSTS", "api.example.com:8000", "api.example.com,.example.org"),
+    ("TRUSTED_HOSTS", "*", "api.example.com,.example.org"),
+    ("CORS_ORIGINS", "*", "https://app.example.com"),
+    ("CORS_ORIGINS", "null", "https://app.example.com"),
+    ("CORS_ORIGINS", "app.example.com", "https://app.example.com"),
+    ("CORS_ORIGINS", "https://app.example.com/", "https://app.example.com"),
+    ("CORS_ORIGINS", "https://app.example.com:99999", "https://app.example.com"),
+    ("ALLOW_SQLITE", "sure", "true or false"),
+    ("LOG_LEVEL", "LOUD", "DEBUG, INFO, WARNING, ERROR, CRITICAL"),
+    ("LOG_FORMAT", "xml", "json, console"),
+    ("PORT", "0", "from 1 to 65535"),
+    ("PORT", "65536", "from 1 to 65535"),
+    ("PORT", "http", "from 1 to 65535"),
+    ("WEB_CONCURRENCY", "0", "from 1 to 1024"),
+    ("WEB_CONCURRENCY", "many", "from 1 to 1024"),
+    ("WEB_THREADS", "0", "from 1 to 1024"),
+    ("WEB_THREADS", "1.5", "from 1 to 1024"),
+]
+
+
+@pytest.mark.parametrize(("variable", "text", "instead"), BAD)
+def test_a_bad_value_is_refused_by_a_sentence_that_names_the_variable_and_says_what_to_write(
+    refusals: Refusals, variable: str, text: str, instead: str
+) -> None:
+    reasons = refusals(**{variable: text})
+
+    assert len(reasons) == 1
+    assert reasons[0].startswith(f"{variable} ")
+    assert instead in reasons[0]
+    assert reasons[0].endswith(".")
+
+
+@pytest.mark.parametrize("variable", sorted({variable for variable, *_ in BAD}))
+def test_an_empty_variable_counts_as_not_set(read: Read, variable: str) -> None:
+    with_empty, without = read(**{variable: ""}), read()
+
+    assert with_empty == without
+
+
+def test_bytes_that_are_no_text_are_refused_by_a_sentence(refusals: Refusals) -> None:
+    not_utf_8 = (GOOD_SECRET.encode() + b"\xff\xfe").decode("utf-8", "surrogateescape")
+
+    assert refusals(SECRET_KEY=not_utf_8)[0].startswith("SECRET_KEY ")
+    assert refusals(PASSWORD_PEPPERS=f"a:{not_utf_8}")[0].startswith("PASSWORD_PEPPERS ")
+
+
+def test_all_reasons_are_given_at_once(refusals: Refusals) -> None:
+    reasons = refusals(PORT="http", LOG_LEVEL="LOUD", PASSWORD_MIN_LENGTH="3")
+
+    assert {reason.split()[0] for reason in reasons} == {"PORT", "LOG_LEVEL", "PASSWORD_MIN_LENGTH"}
+
+
+def test_a_refusal_is_an_exit_with_status_1_and_its_sentences(read: Read) -> None:
+    with pytest.raises(SystemExit) as refused:
+        read(PORT="http", LOG_LEVEL="LOUD")
+
+    # Python prints a code that is text, and exits with 1.
+    lines = str(refused.value.code).splitlines()
+    assert [line.split()[:3] for line in lines] == [
+        ["Cannot", "start:", "LOG_LEVEL"],
+        ["Cannot", "start:", "PORT"],
+    ]
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://ada:hunter2@localhost:port/accounts",
+        "postgresql://ada:hunter2@localhost:99999/accounts",
+        "postgresql://ada:hunter2@localhost",
+        "postgresql://ada:hunter2@[localhost/accounts",
+        "mysql://ada:hunter2@localhost/accounts",
+        "ada:hunter2@localhost/accounts",
+        "postgresql:ada:hunter2@localhost/accounts",
+    ],
+)
+def test_the_password_of_the_database_is_never_in_a_message(refusals: Refusals, url: str) -> None:
+    reasons = refusals(DATABASE_URL=url)
+
+    assert [reason for reason in reasons if "hunter2" in reason] == []
+
+
+def test_secrets_that_are_refused_are_not_repeated(refusals: Refusals) -> None:
+    reasons = refusals(SECRET_KEY="hunter2", PASSWORD_PEPPERS="hunter2,a:hunter2")
+
+    assert len(reasons) == 2
+    assert [reason for reason in reasons if "hunter2" in reason] == []
+
+
+# Production
+
+
+def test_production_starts_when_it_has_what_it_needs(read: Read) -> None:
+    settings = read(**PRODUCTION)
+
+    assert settings.is_production
+    assert settings.log_format == "json"
+    assert settings.password_reject_common
+
+
+@pytest.mark.parametrize("missing", ["SECRET_KEY", "DATABASE_URL", "PUBLIC_URL"])
+@pytest.mark.parametrize("how", ["left out", "empty"])
+def test_production_refuses_to_start_without(refusals: Refusals, missing: str, how: str) -> None:
+    variables = PRODUCTION | {missing: ""}
+    if how == "left out":
+        del variables[missing]
+
+    reasons = refusals(**variables)
+
+    assert [reason.split()[0] for reason in reasons] == [missing]
+    assert "Write " in reasons[0]
+
+
+def test_production_with_nothing_set_hears_everything_at_once(
+    refusals: Refusals, tmp_path: Path
+) -> None:
+    reasons = refusals(APP_ENV="production")
+
+    assert [reason.split()[0] for reason in reasons] == ["SECRET_KEY", "DATABASE_URL", "PUBLIC_URL"]
+    assert not (tmp_path / "instance").exists()
+
+
+@pytest.mark.parametrize(
+    "secret",
+    [
+        "secret",
+        "a" * 64,
+        "change-me-please" * 4,
+        "0123456789abcdef" * 4,
+        "0123456789abcdef" * 2 + "0123",
+        "correct horse battery " * 3,
+    ],
+)
+def test_production_refuses_a_weak_or_repeated_secret(refusals: Refusals, secret: str) -> None:
+    reasons = refusals(**PRODUCTION | {"SECRET_KEY": secret})
+
+    assert [reason.split()[0] for reason in reasons] == ["SECRET_KEY"]
+
+
+def test_production_takes_sqlite_only_when_told_to(read: Read, refusals: Refusals) -> None:
+    on_sqlite = PRODUCTION | {"DATABASE_URL": "sqlite:////var/lib/accounts/app.db"}
+
+    reasons = refusals(**on_sqlite)
+
+    assert [reason.split()[0] for reason in reasons] == ["DATABASE_URL"]
+    assert "ALLOW_SQLITE=true" in reasons[0]
+    assert "ALLOW_SQLITE=true" in refusals(**on_sqlite, ALLOW_SQLITE="false")[0]
+    assert read(**on_sqlite, ALLOW_SQLITE="true").uses_sqlite
+
+
+def test_production_does_not_complain_twice_about_one_variable(refusals: Refusals) -> None:
+    reasons = refusals(**PRODUCTION | {"DATABASE_URL": "nonsense", "SECRET_KEY": "short"})
+
+    assert sorted(reason.split()[0] for reason in reasons) == ["DATABASE_URL", "SECRET_KEY"]
+
+
+def test_production_never_hashes_cheaply(refusals: Refusals) -> None:
+    reasons = refusals(**PRODUCTION, BCRYPT_ROUNDS="4")
+
+    assert [reason.split()[0] for reason in reasons] == ["BCRYPT_ROUNDS"]
+
+
+# The secret of a checkout
+
+
+def kept_secret(tmp_path: Path) -> Path:
+    return tmp_path / "instance" / "secret_key"
+
+
+def test_a_secret_is_made_once_and_kept(read: Read, tmp_path: Path) -> None:
+    first = read()
+
+    again = read()
+
+    assert again.secret_key == first.secret_key == kept_secret(tmp_path).read_text()
+    assert len(first.secret_key.encode()) >= 32
+
+
+def test_two_checkouts_have_two_secrets(tmp_path: Path) -> None:
+    one = Settings.from_environment({}, instance=tmp_path / "one")
+    other = Settings.from_environment({}, instance=tmp_path / "other")
+
+    assert one.secret_key != other.secret_key
+
+
+def test_only_its_owner_can_read_the_kept_secret(read: Read, tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        read()
+    finally:
+        os.umask(before)
+
+    assert kept_secret(tmp_path).stat().st_mode & 0o777 == 0o600
+    assert [path.name for path in kept_secret(tmp_path).parent.iterdir()] == ["secret_key"]
+
+
+def test_a_secret_of_the_environment_wins_and_none_is_kept(read: Read, tmp_path: Path) -> None:
+    settings = read(SECRET_KEY=GOOD_SECRET)
+
+    assert settings.secret_key == GOOD_SECRET
+    assert not kept_secret(tmp_path).exists()
+
+
+def test_a_new_line_at_the_end_of_the_kept_secret_does_not_count(
+    read: Read, tmp_path: Path
+) -> None:
+    first = read().secret_key
+    kept_secret(tmp_path).write_text(first + "\n")
+
+    assert read().secret_key == first
+
+
+@pytest.mark.parametrize("content", ["", "  \n", "short", "a" * 64])
+def test_a_kept_secret_that_is_no_good_is_refused(
+    read: Read, refusals: Refusals, tmp_path: Path, content: str
+) -> None:
+    read()
+    kept_secret(tmp_path).write_text(content)
+
+    reasons = refusals()
+
+    assert len(reasons) == 1
+    assert reasons[0].startswith("SECRET_KEY ")
+    assert str(kept_secret(tmp_path)) in reasons[0]
+
+
+def test_an_instance_folder_that_cannot_be_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "instance").write_text("a file where the folder should be")
+
+    with pytest.raises(SettingsRefused) as refused:
+        Settings.from_environment({}, instance=tmp_path / "instance")
+
+    assert refused.value.reasons[0].startswith("SECRET_KEY ")
+
+
+def test_ten_threads_that_start_at_once_get_the_same_secret(read: Read, tmp_path: Path) -> None:
+    together = Barrier(10)
+
+    def start(_: int) -> str:
+        together.wait()
+        return read().secret_key
+
+    with ThreadPoolExecutor(10) as threads:
+        secrets = set(threads.map(start, range(10)))
+
+    assert secrets == {kept_secret(tmp_path).read_text()}
+
+
+def test_processes_that_start_at_once_get_the_same_secret(tmp_path: Path) -> None:
+    program = (
+        "import sys; from pathlib import Path; from config import Settings;"
+        "print('ready', flush=True); sys.stdin.read();"
+        "print(Settings.from_environment({}, instance=Path(sys.argv[1])).secret_key)"
+    )
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", program, tmp_path / "instance"],
+            cwd=ROOT,
+            env=environment_for(),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(4)
+    ]
+    for process in processes:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+
+    # The end of their input is the signal to start.
+    for process in processes:
+        assert process.stdin is not None
+        process.stdin.close()
+    printed = set()
+    for process in processes:
+        assert process.stdout is not None
+        printed.add(process.stdout.read().strip())
+        process.stdout.close()
+        assert process.wait() == 0
+
+    assert printed == {kept_secret(tmp_path).read_text()}
+
+
+# .env
+
+
+@pytest.fixture
+def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A checkout with a ``.env``, and a process without variables of ours."""
+    monkeypatch.setattr(config, "ROOT", tmp_path)
+    for variable in {variable for variable, *_ in BAD} | {"SECRET_KEY"}:
+        monkeypatch.delenv(variable, raising=False)
+    (tmp_path / ".env").write_text(
+        f'# Written by hand\nSECRET_KEY="{GOOD_SECRET}"\nPORT=8123\nLOG_LEVEL=\n'
+    )
+    return tmp_path
+
+
+def test_the_file_env_is_read(checkout: Path) -> None:
+    settings = Settings.from_environment(instance=checkout / "instance")
+
+    assert settings.secret_key == GOOD_SECRET
+    assert settings.port == 8123
+    assert settings.log_level == "INFO"
+
+
+def test_a_variable_of_the_process_wins_over_the_file(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PORT", "8456")
+
+    settings = Settings.from_environment(instance=checkout / "instance")
+
+    assert settings.port == 8456
+
+
+def test_a_bad_value_in_the_file_is_refused_like_any_other(checkout: Path) -> None:
+    (checkout / ".env").write_text("PORT=http\n")
+
+    with pytest.raises(SettingsRefused) as refused:
+        Settings.from_environment(instance=checkout / "instance")
+
+    assert refused.value.reasons[0].startswith("PORT ")
+
+
+def test_reading_the_file_leaves_the_process_alone(checkout: Path) -> None:
+    Settings.from_environment(instance=checkout / "instance")
+
+    assert "PORT" not in os.environ

@@ -1,0 +1,144 @@
+"""The API against the OpenAPI document that it writes of itself: schemathesis, all checks.
+
+What the document allows must be accepted, what it forbids refused, and every answer
+must be one that it names: status, media type, schema and headers. No input, however
+strange, may be answered with a 5xx.
+"""
+
+import string
+from itertools import chain
+from typing import Any
+
+import pytest
+import schemathesis
+from flask import Flask
+from hypothesis import strategies as st
+from schemathesis import AuthContext, Case, Response
+from schemathesis.engine import from_schema
+from schemathesis.engine.events import EngineEvent, FatalError, NonFatalError, ScenarioFinished
+from schemathesis.transport.wsgi import WSGITransport
+
+from app.models import User
+from tests.factories import API, PASSWORD, bearer
+
+LETTERS = string.ascii_lowercase
+NAMES = LETTERS + string.digits + "éß密Ω '-"
+
+
+def text_of(alphabet: str, *lengths: int) -> st.SearchStrategy[str]:
+    """Schemathesis asks for the bounds exactly, and would look for them long among all lengths."""
+    return st.sampled_from(lengths).flatmap(lambda n: st.text(alphabet, min_size=n, max_size=n))
+
+
+# JSON Schema cannot say these rules, so the document names a format, and this is what it means.
+FORMATS = {
+    "username": text_of(LETTERS + string.digits, 2, 3, 20, 48, 49).map("x{}".format),
+    "email": text_of(LETTERS, 20).map("{}@example.org".format)
+    | text_of(LETTERS, 58, 59).map(
+        lambda label: f"{label[:20]:x<64}@{'b' * 62}.{'b' * 62}.{label}.org"
+    ),
+    "password": text_of(NAMES + '"\\😀', 8, 9, 20, 99, 100),
+    "display-name": text_of(NAMES, 0, 1, 20, 99, 100),
+    "http-url": text_of(LETTERS, 10, 485, 486).map("https://x.org/{}".format),
+}
+
+# A taken address or name is a matter of what is stored already, not of the request's form.
+TAKEN_IS_POSSIBLE = {"positive_data_acceptance": {"expected-statuses": ["2xx", "400"]}}
+# With an access token, the body of a logout is ignored.
+BODY_IS_IGNORED = {"negative_data_rejection": {"expected-statuses": ["204", "401", "422"]}}
+
+CONFIGURATION = {
+    "seed": 1,
+    "workers": 1,
+    "continue-on-failure": True,
+    "cache": {"enabled": False},
+    # NUL is refused in every string; the document would have to say so of each.
+    "generation": {
+        "max-examples": 10,
+        "no-shrink": True,
+        "deterministic": True,
+        "allow-x00": False,
+    },
+    "operations": [
+        {"include-path": f"{API}/auth/register", "checks": TAKEN_IS_POSSIBLE},
+        {"include-path": f"{API}/users/me", "checks": TAKEN_IS_POSSIBLE},
+        {"include-path": f"{API}/auth/logout", "checks": BODY_IS_IGNORED},
+    ],
+}
+
+
+@pytest.fixture(autouse=True)
+def formats() -> None:
+    for name, strategy in FORMATS.items():
+        schemathesis.openapi.format(name, strategy)
+
+
+@pytest.fixture(autouse=True)
+def probes_in_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Drop settings of network calls, which schemathesis hands to its probes by WSGI as well."""
+    send = WSGITransport.send
+
+    def send_in_process(transport: WSGITransport, case: Case, **options: Any) -> Response:
+        known = {
+            name: value
+            for name, value in options.items()
+            if name not in ("max_redirects", "verify", "cert", "proxies")
+        }
+        return send(transport, case, **known)
+
+    monkeypatch.setattr(WSGITransport, "send", send_in_process)
+
+
+def test_every_answer_is_as_the_document_says(app: Flask, grace: User) -> None:
+    configuration = schemathesis.Config.from_dict(CONFIGURATION)
+    schema = schemathesis.openapi.from_wsgi("/openapi.json", app, config=configuration)
+    schema.auth(refresh_interval=None)(signed_in(app, grace))
+
+    events = list(from_schema(schema).execute())
+
+    assert answers_to(events) > 300
+    assert not (found := failures(events)), "\n\n".join(found)
+
+
+def signed_in(app: Flask, user: User) -> type[Any]:
+    """How schemathesis signs in: anew for each case, as some of them log out."""
+
+    class SignedIn:
+        def get(self, _case: Case, _context: AuthContext) -> str:
+            response = app.test_client().post(
+                f"{API}/auth/login", json={"email": user.email, "password": PASSWORD}
+            )
+            token: str = response.json["access_token"]
+            return token
+
+        def set(self, case: Case, token: str, _context: AuthContext) -> None:
+            case.headers.update(bearer(token))
+
+    return SignedIn
+
+
+def answers_to(events: list[EngineEvent]) -> int:
+    return sum(len(event.recorder.interactions) for event in scenarios(events))
+
+
+def failures(events: list[EngineEvent]) -> list[str]:
+    """What went wrong, in words: each check once an operation, with the call to try it by."""
+    found = {
+        f"{event.label}: {event.value!r}": ""
+        for event in events
+        if isinstance(event, NonFatalError)
+    }
+    for scenario in scenarios(events):
+        for check in chain.from_iterable(scenario.recorder.checks.values()):
+            if check.failure_info is not None:
+                failure, call = check.failure_info.failure, check.failure_info.code_sample
+                about = f"{failure.operation} {check.name}"
+                found.setdefault(about, f"{failure.title}\n{failure.message}\n{call}")
+    return [f"{about}\n{words}" for about, words in found.items()]
+
+
+def scenarios(events: list[EngineEvent]) -> list[ScenarioFinished]:
+    for event in events:
+        if isinstance(event, FatalError):
+            raise event.exception
+    return [event for event in events if isinstance(event, ScenarioFinished)]
