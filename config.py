@@ -30,8 +30,8 @@ T = TypeVar("T")
 class SettingsRefused(SystemExit):
     """The environment is not one to start with. Exits with status 1 and the reasons."""
 
-    def __init__(self, reasons: list[str]) -> None:
-        self.reasons = reasons
+    def __init__(self, *reasons: str) -> None:
+        self.reasons = list(reasons)
         super().__init__("\n".join(f"Cannot start: {reason}" for reason in reasons))
 
 
@@ -51,6 +51,10 @@ class Settings:
     session_max_age: timedelta
     refresh_retry_window: timedelta
     fresh_token_lifetime: timedelta
+    max_sessions_per_user: int
+    algorithm: str
+    signing_keys_dir: Path | None
+    signing_key_id: str
     password_min_length: int
     password_reject_common: bool
     password_peppers: dict[str, str]
@@ -102,6 +106,10 @@ class Settings:
                 "REFRESH_RETRY_WINDOW_SECONDS", "10", span("seconds", zero_allowed=True)
             ),
             fresh_token_lifetime=read("FRESH_TOKEN_EXPIRE_MINUTES", "10", span("minutes")),
+            max_sessions_per_user=read("MAX_SESSIONS_PER_USER", "20", integer(1, 10_000)),
+            algorithm=read("ALGORITHM", "HS256", one_of("HS256", "ES256", "RS256", "EdDSA")),
+            signing_keys_dir=read("SIGNING_KEYS_DIR", "", folder),
+            signing_key_id=read("SIGNING_KEY_ID", "", key_id),
             password_min_length=read("PASSWORD_MIN_LENGTH", "8", integer(8, 100)),
             password_reject_common=read(
                 "PASSWORD_REJECT_COMMON", "true" if production else "false", boolean
@@ -127,10 +135,12 @@ class Settings:
         )
         allow_sqlite = read("ALLOW_SQLITE", "false", boolean)
 
+        if settings.algorithm != "HS256":
+            _want_signing_key(read)
         if production:
             _refuse_unfit_for_production(settings, read, allow_sqlite=allow_sqlite)
         if read.reasons:
-            raise SettingsRefused(read.reasons)
+            raise SettingsRefused(*read.reasons)
         if not settings.secret_key:
             return replace(settings, secret_key=_kept_secret(instance))
         return settings
@@ -160,6 +170,19 @@ def _refuse_unfit_for_production(
             "is not set. Write the address under which people reach this service, "
             "like https://accounts.example.com.",
         )
+
+
+def _want_signing_key(read: "_Reader") -> None:
+    for name, meaning in (
+        ("SIGNING_KEYS_DIR", "the folder with the keys, <key id>.pem each"),
+        ("SIGNING_KEY_ID", "the id of the key that signs"),
+    ):
+        if not read.has(name):
+            read.refuse(
+                name,
+                f"is not set, and ALGORITHM asks for a key. Write {meaning}; "
+                "`ALGORITHM=HS256 flask keys generate --help` tells how to make one.",
+            )
 
 
 class _Reader:
@@ -283,6 +306,20 @@ def _has_port(url: str) -> bool:
         return False
 
 
+def folder(text: str) -> Path | None:
+    if text and not Path(text).is_dir():
+        raise _Wrong(f"is {text!r}, which is no folder. Write the path of one that exists.")
+    return Path(text) if text else None
+
+
+def key_id(text: str) -> str:
+    if text and not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", text):
+        raise _Wrong(
+            f"is {text!r}, which is no key id. Write letters, digits, _ and -, 64 at most."
+        )
+    return text
+
+
 def database_url(text: str) -> URL:
     example = "Write postgresql://user:password@host:5432/name or sqlite:////absolute/path.db."
     # The value is never repeated in the sentence: it may hold the password.
@@ -346,7 +383,7 @@ def _kept_secret(instance: Path) -> str:
         return secret_key(kept.read_text().strip() or "empty")
     except (OSError, _Wrong) as error:
         reason = f"SECRET_KEY is not set, and the one kept in {kept} is no good: {error}"
-        raise SettingsRefused([reason]) from None
+        raise SettingsRefused(reason) from None
 
 
 def _keep_new_secret(kept: Path) -> None:

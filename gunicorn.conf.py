@@ -1,9 +1,7 @@
 """How the application is served: ``gunicorn wsgi:app`` reads this by itself."""
 
 from pathlib import Path
-from typing import Any
 
-from app.database import forget_connections
 from config import Settings
 
 settings = Settings.from_environment()
@@ -16,7 +14,7 @@ workers = settings.web_concurrency
 threads = settings.web_threads
 keepalive = 75  # Longer than the idle limit of the usual proxies, so that they hang up first.
 
-# The code is loaded once and shared by the workers.
+# The code is loaded once and shared by the workers; connections are opened after the fork.
 preload_app = True
 
 # On SIGTERM no new connection is taken, and requests in flight get this long to finish.
@@ -35,7 +33,3 @@ secure_scheme_headers: dict[str, str] = {}
 control_socket_disable = True
 
 logger_class = "app.access_log.AccessLogger"
-
-
-def post_fork(_server: Any, worker: Any) -> None:
-    forget_connections(worker.app.callable)

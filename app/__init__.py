@@ -7,7 +7,7 @@ from app.auth.routes import bp as auth
 from app.blueprint import StrictRequest
 from app.database import engine_options
 from app.extensions import api, db, jwt, ma, migrate
-from app.security import access, tokens
+from app.security import access, signing_keys, tokens
 from app.strict_json import StrictJSONProvider
 from app.users.routes import bp as users
 from config import INSTANCE, ROOT, Settings
@@ -44,6 +44,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     migrate.init_app(app, db, directory=str(ROOT / "migrations"), render_as_batch=True)
     ma.init_app(app)
     jwt.init_app(app)
+    signing_keys.init_app(app, settings)
     access.init_app(app)
     errors.init_app(app)
     response_headers.init_app(app, settings)
@@ -54,4 +55,6 @@ def create_app(settings: Settings | None = None) -> Flask:
     api.register_blueprint(ops.bp)
 
     app.cli.add_command(cli.users)
+    app.cli.add_command(cli.keys)
+    app.cli.add_command(cli.prune)
     return app

@@ -195,6 +195,12 @@ class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]  # flask-smorest
         """Parameters of the query, given to the view as a dictionary."""
         return _then(self.arguments(schema, location="query"), refuses(ValidationFailed))
 
+    def takes_form(self, schema: type[marshmallow.Schema]) -> Decorator:
+        """An OAuth 2 form, given to the view as a dictionary."""
+        return _then(
+            self.arguments(schema, location="form"), refuses(BodyTooLarge, UnsupportedMediaType)
+        )
+
     def takes_json_or_form(
         self, json: type[marshmallow.Schema], form: type[marshmallow.Schema]
     ) -> Decorator:

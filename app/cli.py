@@ -1,24 +1,48 @@
-"""``flask users …``: accounts, for operators."""
+"""``flask users …``, ``flask keys …``, ``flask prune``: for operators."""
 
 import json
+import re
+import secrets
 import sys
+import time
 from collections.abc import Callable, Iterable
+from datetime import timedelta
+from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import click
-from flask.cli import AppGroup
+from flask.cli import AppGroup, with_appcontext
 from marshmallow import ValidationError
 
-from app.auth import registration
+from app import clock
+from app.auth import registration, sessions
 from app.auth.schemas import RegisterSchema, UserSchema
 from app.errors import AppError, NotFound
 from app.fields import Username
 from app.models import User
+from app.security import signing_keys
 from app.users import administration
+from config import settings
 
 users = AppGroup("users", help="Create and list accounts; give and take rights.")
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")
+
+
+class Duration(click.ParamType[timedelta]):
+    """A length of time like 30s, 10m, 1h or 1d."""
+
+    name = "duration"
+    UNITS = MappingProxyType({"s": "seconds", "m": "minutes", "h": "hours", "d": "days"})
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> timedelta:
+        found = re.fullmatch(r"([1-9][0-9]{0,5})([smhd])", str(value))
+        if found is None:
+            self.fail(f"{value!r} is no length of time. Write one like 30s, 10m, 1h or 1d.")
+        return timedelta(**{self.UNITS[found[2]]: int(found[1])})
 
 
 class OperatorRegisterSchema(RegisterSchema):
@@ -122,6 +146,131 @@ def deactivate(email: str, as_json: bool) -> None:
     """Sign the account out everywhere, at once, and let it log in no more."""
     user = _or_explain(lambda: administration.set_active(email, False), about=email)
     _report(user, f"{user.email} is deactivated, and signed out everywhere.", as_json)
+
+
+keys = AppGroup("keys", help="Make, list and retire the keys that sign tokens.")
+
+directory = click.option(
+    "--directory",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="The folder of the keys; SIGNING_KEYS_DIR unless given.",
+)
+
+
+@keys.command()
+@click.option("--id", "key_id", help="Its name: letters, digits, _ and -. By default the date.")
+@click.option(
+    "--algorithm",
+    type=click.Choice(["ES256", "RS256", "EdDSA"]),
+    help="What it signs with; ALGORITHM unless given.",
+)
+@directory
+def generate(key_id: str | None, algorithm: str | None, directory: Path | None) -> None:
+    """Make a private key, readable by you alone.
+
+    It signs nothing until SIGNING_KEY_ID names it. Copy it to every host and
+    restart them; give other services five minutes to fetch the new JWK Set;
+    then switch SIGNING_KEY_ID on every host. The very first key is made
+    while ALGORITHM is not set yet:
+
+    \b
+        mkdir keys
+        flask keys generate --algorithm ES256 --directory keys
+    """
+    folder = _key_folder(directory)
+    algorithm = algorithm or (settings.algorithm if settings.algorithm != "HS256" else None)
+    if algorithm is None:
+        raise click.UsageError("Say which --algorithm: ES256, RS256 or EdDSA.")
+    key_id = key_id or f"{clock.now():%Y-%m-%d}-{secrets.token_hex(2)}"
+    if not signing_keys.FILE_NAME.fullmatch(f"{key_id}.pem") or "." in key_id:
+        raise click.UsageError("A key id consists of letters, digits, _ and -, 64 at most.")
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        key = signing_keys.generate(folder, key_id, algorithm)
+    except FileExistsError:
+        raise click.ClickException(f"There is a key {key_id} already.") from None
+    click.echo(f"Made {key.path}, a key for {algorithm}.")
+
+
+@keys.command("list")
+@directory
+@as_json
+def list_keys(directory: Path | None, as_json: bool) -> None:
+    """List the keys: which one signs, which wait, and until when retired ones verify."""
+    found = _keys_in(_key_folder(directory))
+    if as_json:
+        listed = [{"id": key.id, "algorithm": key.algorithm, "state": _state(key)} for key in found]
+        click.echo(json.dumps(listed, indent=2))
+        return
+    _table(("ID", "ALGORITHM", "STATE"), ((k.id, k.algorithm, _state(k)) for k in found))
+
+
+@keys.command()
+@click.argument("key_id")
+@directory
+def retire(key_id: str, directory: Path | None) -> None:
+    """Destroy the private half of a key that signs no more.
+
+    Its public half goes on verifying until the last token that it signed has
+    expired. Do it on every host, after SIGNING_KEY_ID was switched on all.
+    """
+    if key_id == settings.signing_key_id:
+        raise click.ClickException(
+            f"{key_id} is the key that signs. Switch SIGNING_KEY_ID to another one first."
+        )
+    known = {key.id: key for key in _keys_in(_key_folder(directory)) if key.private}
+    if key_id not in known:
+        raise click.ClickException(f"There is no private key {key_id}.")
+    until = clock.now() + signing_keys.longest_token_life(settings)
+    retired = signing_keys.retire(known[key_id], until)
+    click.echo(f"Retired {key_id}. {retired.path.name} verifies until {until:%Y-%m-%d %H:%M} UTC.")
+
+
+def _key_folder(given: Path | None) -> Path:
+    folder = given or settings.signing_keys_dir
+    if folder is None:
+        raise click.UsageError("Say which --directory, or set SIGNING_KEYS_DIR.")
+    return folder
+
+
+def _keys_in(folder: Path) -> list[signing_keys.Key]:
+    try:
+        return signing_keys.read_all(folder)
+    except signing_keys.UnfitKey as error:
+        raise click.ClickException(f"{folder} {error}") from None
+
+
+def _state(key: signing_keys.Key) -> str:
+    if key.until:
+        word = "retired, verifies until" if key.verifies else "retired, of no use since"
+        return f"{word} {key.until:%Y-%m-%d %H:%M} UTC"
+    return "signs" if key.id == settings.signing_key_id else "waits, verifies"
+
+
+@click.command()
+@click.option("--batch", default=1000, show_default=True, help="Rows a transaction.")
+@click.option(
+    "--every",
+    type=Duration(),
+    help="Do it again and again, like 1h or 30m; for a small deployment without a scheduler.",
+)
+@with_appcontext
+def prune(batch: int, every: timedelta | None) -> None:
+    """Delete what is past its use, in small transactions, beside traffic.
+
+    \b
+    sessions   past SESSION_MAX_AGE_DAYS, when all their tokens have expired
+    """
+    while True:
+        total = 0
+        while removed := sessions.prune(batch):
+            total += removed
+            if removed == batch:
+                click.echo(f"… {total} sessions so far")
+        click.echo(f"Removed {total} sessions.")
+        if every is None:
+            return
+        time.sleep(every.total_seconds())
 
 
 def _password_from_stdin() -> str:

@@ -1,8 +1,11 @@
 """How the two databases are opened: pools, time-outs, and SQLite's manners."""
 
+import os
 import sqlite3
+from functools import partial
 from select import POLLIN, poll
 from typing import Any
+from weakref import ReferenceType, ref
 
 import psycopg
 from flask import Flask
@@ -59,16 +62,14 @@ def init_app(app: Flask) -> None:
             event.listen(db.engine, "connect", _set_up_sqlite)
         else:
             event.listen(db.engine, "checkout", _ping)
+        os.register_at_fork(after_in_child=partial(_forget, ref(db.engine)))
 
 
-def forget_connections(app: Flask) -> None:
-    """Leave inherited connections to the parent process; call it right after a fork."""
-    with app.app_context():
-        _dispose(db.engine)
-
-
-def _dispose(engine: Engine) -> None:
-    engine.dispose(close=False)
+def _forget(engine: ReferenceType[Engine]) -> None:
+    """Leave connections to the parent process: two processes on one would mix their answers."""
+    inherited = engine()
+    if inherited is not None:
+        inherited.dispose(close=False)
 
 
 def _ping(connection: psycopg.Connection[Any], _record: object, _proxy: object) -> None:

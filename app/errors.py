@@ -77,6 +77,15 @@ class AppError(Exception):
         return {}
 
 
+class OAuthError(AppError):
+    """An error as OAuth 2 words it (RFC 6749 §5.2), inside the problem document."""
+
+    status = 400
+
+    def __init__(self) -> None:
+        super().__init__(error=self.code, error_description=self.detail)
+
+
 # 400: cannot be understood, or cannot be done as asked
 
 
@@ -98,6 +107,18 @@ class EmailTaken(AppError):
 class UsernameTaken(AppError):
     status, code = 400, "username_taken"
     detail = "Username already taken"
+
+
+class InvalidGrant(OAuthError):
+    code, detail = "invalid_grant", "The credentials or the refresh token are not accepted."
+
+
+class InvalidRequest(OAuthError):
+    code, detail = "invalid_request", "A field is missing, repeated or not acceptable."
+
+
+class UnsupportedGrantType(OAuthError):
+    code, detail = "unsupported_grant_type", "Only password and refresh_token are supported."
 
 
 class InactiveUser(AppError):
@@ -150,7 +171,7 @@ class RefreshTokenReused(InvalidRefreshToken):
 
 class FreshTokenRequired(Unauthorized):
     code = "fresh_token_required"
-    detail = "This needs a recent login."
+    detail = "This needs a recent login: send the password to /auth/reauthenticate."
 
     @property
     def headers(self) -> dict[str, str]:
@@ -164,6 +185,11 @@ class FreshTokenRequired(Unauthorized):
 class NotEnoughPermissions(AppError):
     status, code = 403, "not_enough_permissions"
     detail = "Not enough permissions"
+
+
+class WrongPassword(AppError):
+    status, code = 403, "wrong_password"
+    detail = "Incorrect password"
 
 
 class NotFound(AppError):

@@ -13,10 +13,20 @@ from app.blueprint import Blueprint, refuses
 from app.errors import Unavailable
 from app.extensions import db, migrate
 from app.fields import Schema
+from app.security import signing_keys
+
+# A new key is to be everywhere for longer than this before it signs; docs/keys.md says so.
+JWKS_MAX_AGE_SECONDS = 300
 
 log = logging.getLogger(__name__)
 
 bp = Blueprint("ops", __name__, description="For load balancers and operators.")
+
+
+class JwkSetSchema(Schema):
+    """RFC 7517 §5."""
+
+    keys = fields.List(fields.Dict(), required=True)
 
 
 class HealthSchema(Schema):
@@ -47,6 +57,14 @@ def readyz() -> dict[str, Any]:
     if "away" in checks.values():
         raise Unavailable(checks=checks)
     return {"checks": checks}
+
+
+@bp.get("/.well-known/jwks.json")
+@bp.returns(200, JwkSetSchema)
+def jwks() -> tuple[dict[str, Any], int, dict[str, str]]:
+    """The public keys that access tokens can be verified with; none while signing is symmetric."""
+    kept = {"Cache-Control": f"public, max-age={JWKS_MAX_AGE_SECONDS}"}
+    return signing_keys.current().jwk_set(), 200, kept
 
 
 def readiness() -> dict[str, str]:

@@ -16,7 +16,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -34,14 +34,20 @@ class Contender:
     name: str
     server: Server
     arguments: list[str]
+    # Called before each round; wrk then gets one thread a connection, each a client of its own.
+    new_clients: Callable[[int], None] | None = None
     per_second: list[float] = field(default_factory=list)
     cpu_microseconds: list[float] = field(default_factory=list)
 
     def run(self, seconds: int, connections: int) -> None:
         """One round of load."""
+        threads = 2
+        if self.new_clients:
+            self.new_clients(connections)
+            threads = connections
         before = _cpu_seconds(self.server.process.pid)
         done = subprocess.run(
-            ["wrk", "-t2", f"-c{connections}", f"-d{seconds}s", *self.arguments],
+            ["wrk", f"-t{threads}", f"-c{connections}", f"-d{seconds}s", *self.arguments],
             capture_output=True,
             text=True,
             check=True,
@@ -93,16 +99,33 @@ def _start(stack: ExitStack) -> list[Contender]:
         "SECRET_KEY": SECRET_KEY,
         "APP_ENV": "testing",
         "BCRYPT_ROUNDS": "4",
+        "MAX_SESSIONS_PER_USER": "1000",
     }
     flask("db", "upgrade", environment=environment_for(**variables))
     product = stack.enter_context(serving(folder / "product.log", **variables))
-    token = _sign_in(product)
+    token = _sign_in(product)["access_token"]
+    refresh_tokens = folder / "refresh_tokens"
+
+    def new_clients(number: int) -> None:
+        pairs = [_sign_in(product) for _ in range(number)]
+        refresh_tokens.write_text("".join(f"{pair['refresh_token']}\n" for pair in pairs))
+
     return [
         Contender("bare Flask route", bare, [f"{bare.url}/"]),
         Contender(
             "GET /users/me",
             product,
             ["-H", f"Authorization: Bearer {token}", f"{product.api}/users/me"],
+        ),
+        Contender(
+            "POST /auth/refresh",
+            product,
+            [
+                *("-s", str(ROOT / "benchmarks" / "refresh.lua")),
+                f"{product.api}/auth/refresh",
+                *("--", str(refresh_tokens)),
+            ],
+            new_clients=new_clients,
         ),
     ]
 
@@ -134,13 +157,14 @@ def _bare_server(log: Path) -> Iterator[Server]:
         process.wait()
 
 
-def _sign_in(server: Server) -> str:
+def _sign_in(server: Server) -> dict[str, str]:
+    """A new session of the one user there is."""
     account = {"email": "ada@example.com", "username": "ada", "password": "password123"}
-    requests.post(f"{server.api}/auth/register", json=account, timeout=10).raise_for_status()
+    requests.post(f"{server.api}/auth/register", json=account, timeout=10)
     credentials = {"username": "ada", "password": "password123"}
     answer = requests.post(f"{server.api}/auth/login", json=credentials, timeout=10)
-    token: str = answer.json()["access_token"]
-    return token
+    pair: dict[str, str] = answer.json()
+    return pair
 
 
 def _cpu_seconds(master: int) -> float:

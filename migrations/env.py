@@ -1,8 +1,10 @@
 """How ``flask db …`` reaches the database: through the application's own engine."""
 
+from time import sleep
+
 from alembic import context
 from flask import current_app
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 
 from app.models.types import UTCDateTime
 
@@ -33,13 +35,23 @@ def run_offline() -> None:
         context.run_migrations()
 
 
+def _wait_for_our_turn(connection: Connection) -> None:
+    """Let hosts that start at once upgrade one after the other; the last find nothing to do.
+
+    The lock goes with the connection. It is asked for again and again: one
+    statement that waits would keep a snapshot, which CREATE INDEX
+    CONCURRENTLY in the other's migration waits for in turn.
+    """
+    while not connection.scalar(text(f"SELECT pg_try_advisory_lock({MIGRATION_LOCK})")):
+        connection.rollback()
+        sleep(0.5)
+    connection.commit()
+
+
 def run_online() -> None:
     with db.engine.connect() as connection:
         if connection.dialect.name == "postgresql":
-            # Several hosts that start at once upgrade one after the other, and the second
-            # finds nothing left to do. The lock goes with the connection.
-            connection.execute(text(f"SELECT pg_advisory_lock({MIGRATION_LOCK})"))
-            connection.commit()
+            _wait_for_our_turn(connection)
         context.configure(
             connection=connection,
             target_metadata=db.metadata,

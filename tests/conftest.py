@@ -14,6 +14,7 @@ from typing import Any
 from uuid import uuid4
 
 import flask_migrate
+import hypothesis
 import pytest
 import sqlalchemy
 from flask import Flask
@@ -32,6 +33,14 @@ SECRET_KEY = "the secret of the tests: 0123456789 abcdefghij"
 
 # What every test application is started with. Cost 4 makes bcrypt real but cheap.
 ENVIRONMENT = {"APP_ENV": "testing", "SECRET_KEY": SECRET_KEY, "BCRYPT_ROUNDS": "4"}
+
+
+# `make fuzz` asks for the long budget.
+hypothesis.settings.register_profile("default", max_examples=25, deadline=None)
+hypothesis.settings.register_profile(
+    "long", max_examples=2000, stateful_step_count=100, deadline=None
+)
+hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
 
 def _postgres_answers() -> bool:

@@ -56,13 +56,13 @@ def flask(*arguments: str, environment: Mapping[str, str], stdin: str = "") -> s
 
 
 @contextmanager
-def serving(log: Path, **variables: str) -> Iterator[Server]:
+def serving(log: Path, *, application: str = "wsgi:app", **variables: str) -> Iterator[Server]:
     """gunicorn with these variables on a free port, until the block ends."""
     port = free_port()
     environment = environment_for(**variables, PORT=str(port))
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [BIN / "gunicorn", "wsgi:app"],
+            [BIN / "gunicorn", application],
             cwd=ROOT,
             env=environment,
             stdout=output,

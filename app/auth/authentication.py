@@ -2,10 +2,11 @@
 
 from sqlalchemy import select, update
 
-from app.errors import InactiveUser, InvalidCredentials
+from app.errors import InactiveUser, InvalidCredentials, WrongPassword
 from app.extensions import db
-from app.models import User
-from app.security import identifiers, passwords
+from app.models import Session, User
+from app.security import identifiers, passwords, tokens
+from app.security.tokens import FreshAccess
 
 
 def authenticate(password: str, *, email: str | None = None, username: str | None = None) -> User:
@@ -32,6 +33,23 @@ def authenticate(password: str, *, email: str | None = None, username: str | Non
         # Another login was faster, or the password was changed: what is stored now decides.
         return authenticate(password, email=email, username=username)
     return user
+
+
+def reauthenticate(session: Session, password: str) -> FreshAccess:
+    """A fresh access token for a session whose user says the password again.
+
+    Raises ``WrongPassword``. The current session goes on either way.
+    """
+    check_password(session.user, password)
+    return tokens.fresh_access_for(session)
+
+
+def check_password(user: User, password: str) -> None:
+    """Whether a signed-in user knows the password. Raises ``WrongPassword``."""
+    # The connection goes back to the pool while hashing.
+    db.session.close()
+    if not passwords.verify(password, user.hashed_password).is_right:
+        raise WrongPassword
 
 
 def find(identifier: str) -> User | None:

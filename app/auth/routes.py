@@ -9,14 +9,20 @@ from flask import request, url_for
 from flask_jwt_extended.exceptions import JWTExtendedException, NoAuthorizationError
 from jwt.exceptions import PyJWTError
 
-from app.auth import registration, sessions
-from app.auth.authentication import authenticate
+from app.auth import authentication, oauth, registration, sessions
+from app.auth.oauth import in_oauth_words
 from app.auth.schemas import (
+    FreshAccessSchema,
     LoginFormSchema,
     LoginSchema,
     LogoutQuerySchema,
+    NothingSchema,
+    PasswordSchema,
     RefreshSchema,
     RegisterSchema,
+    RevokeFormSchema,
+    SessionListSchema,
+    TokenFormSchema,
     TokenSchema,
     UserSchema,
 )
@@ -26,17 +32,27 @@ from app.errors import (
     EmailTaken,
     InactiveUser,
     InvalidCredentials,
+    InvalidGrant,
     InvalidRefreshToken,
+    InvalidRequest,
+    Message,
     NotAuthenticated,
+    NotFound,
     RefreshTokenReused,
+    UnsupportedGrantType,
     UsernameTaken,
+    ValidationFailed,
+    WrongPassword,
 )
-from app.models import User
+from app.models import Session, User
 from app.security import access, tokens
+from app.security.access import current_session, current_user, signed_in
 from app.security.client_address import current_client
-from app.security.tokens import TokenPair
+from app.security.tokens import FreshAccess, TokenPair
 
 R = TypeVar("R")
+
+LOCAL_ALONE = Message("invalid_choice", "With a refresh token, only local.")
 
 bp = Blueprint("auth", __name__, description="Who are you?")
 
@@ -61,7 +77,7 @@ def login(credentials: dict[str, Any]) -> TokenPair:
 
     Takes JSON, or OAuth 2's password form whose `username` holds either.
     """
-    return sessions.start(authenticate(**credentials), current_client())
+    return sessions.start(authentication.authenticate(**credentials), current_client())
 
 
 @bp.post("/refresh")
@@ -81,19 +97,19 @@ def refresh(body: dict[str, Any]) -> TokenPair:
 
 
 def of_session_to_end(view: Callable[..., R]) -> Callable[..., R]:
-    """Pass the session of the access token, else that of the refresh token in the body."""
+    """Pass who logs out: the session of the access token, or a refresh token from the body."""
 
     @wraps(view)
     def with_session(*args: Any, **kwargs: Any) -> R:
-        return view(*args, session_id=_session_to_end(), **kwargs)
+        return view(*args, leaving=_who_leaves(), **kwargs)
 
     # The empty requirement: a refresh token in the body will do as well.
     return refuses(InvalidRefreshToken)(access.documents_access_token({})(with_session))
 
 
-def _session_to_end() -> UUID:
+def _who_leaves() -> Session | UUID:
     try:
-        return access.authenticate_request().id
+        return access.authenticate_request()
     except (AppError, JWTExtendedException, PyJWTError) as refusal:
         # A client whose access token has expired may still send it along with the refresh
         # token that is to be ended.
@@ -114,10 +130,65 @@ def _session_to_end() -> UUID:
 @bp.takes_query(LogoutQuerySchema)
 @bp.documents_optional_body(RefreshSchema)
 @bp.returns(204)
-def logout(query: dict[str, Any], session_id: UUID) -> None:
+def logout(query: dict[str, Any], leaving: Session | UUID) -> None:
     """End the session of the access token, or of the refresh token in the body.
 
-    At once and everywhere: all its tokens are dead on the next request. Any
-    genuine refresh token will do, superseded or expired though it be.
+    At once and everywhere: all its tokens are dead on the next request. With
+    an access token, `scope` may be `others` or `global` as well. Any genuine
+    refresh token will do, superseded or expired though it be.
     """
-    sessions.end(session_id)
+    scope = sessions.Scope(query["scope"])
+    if isinstance(leaving, Session):
+        sessions.log_out(leaving, scope)
+    elif scope is sessions.Scope.LOCAL:
+        sessions.end(leaving)
+    else:
+        raise ValidationFailed([LOCAL_ALONE.about("scope")])
+
+
+@bp.get("/sessions")
+@signed_in
+@bp.returns(200, SessionListSchema)
+def read_sessions() -> dict[str, Any]:
+    """Your signed-in devices, the one seen last first."""
+    return {"items": sessions.living(current_user())}
+
+
+@bp.delete("/sessions/<uuid:session_id>")
+@signed_in
+@refuses(NotFound)
+@bp.returns(204)
+def end_session(session_id: UUID) -> None:
+    """Sign one of your devices out."""
+    sessions.end_one_of(current_user(), session_id)
+
+
+@bp.post("/reauthenticate")
+@signed_in
+@bp.takes(PasswordSchema)
+@refuses(WrongPassword)
+@bp.returns(200, FreshAccessSchema)
+def reauthenticate(body: dict[str, Any]) -> FreshAccess:
+    """A fresh access token for the password, for calls that want a recent login."""
+    return authentication.reauthenticate(current_session(), body["password"])
+
+
+@bp.post("/token")
+@in_oauth_words
+@bp.takes_form(TokenFormSchema)
+@refuses(InvalidGrant, InvalidRequest, UnsupportedGrantType)
+@bp.returns(200, TokenSchema)
+def token(form: dict[str, Any]) -> TokenPair:
+    """OAuth 2's token endpoint (RFC 6749 §4.3 and §6)."""
+    return oauth.token(form, current_client())
+
+
+@bp.post("/revoke")
+@in_oauth_words
+@bp.takes_form(RevokeFormSchema)
+@refuses(InvalidRequest)
+@bp.returns(200, NothingSchema)
+def revoke(form: dict[str, Any]) -> dict[str, Any]:
+    """End the session of an access or a refresh token (RFC 7009); any other token is no error."""
+    oauth.revoke(form["token"])
+    return {}

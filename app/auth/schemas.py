@@ -8,6 +8,7 @@ from app.errors import Message
 from app.fields import DisplayName, Email, Instant, NewPassword, OneOf, Schema, Text, Username
 from app.models.user import LOCALES
 from app.security import passwords
+from app.security.access import current_session
 
 
 class UserSchema(Schema):
@@ -86,5 +87,57 @@ class RefreshSchema(Schema):
     refresh_token = Text()
 
 
+class FreshAccessSchema(Schema):
+    access_token = fields.String(required=True)
+    token_type = fields.String(required=True, metadata={"enum": ["bearer"]})
+    expires_in = fields.Integer(required=True)
+
+
+class PasswordSchema(Schema):
+    """The current password, asked for once more; any string is simply right or wrong."""
+
+    password = Text(required=True, load_only=True, metadata={"format": "password"})
+
+
 class LogoutQuerySchema(Schema):
-    scope = OneOf(("local",), load_default="local")
+    scope = OneOf(("local", "others", "global"), load_default="local")
+
+
+class SessionSchema(Schema):
+    """A signed-in device. ``last_seen_at`` is when it logged in or refreshed last."""
+
+    id = fields.UUID(required=True)
+    ip = fields.String(required=True, allow_none=True)
+    user_agent = fields.String(required=True, allow_none=True)
+    created_at = Instant(required=True)
+    last_seen_at = Instant(required=True, attribute="refreshed_at")
+    expires_at = Instant(required=True)
+    is_current = fields.Function(
+        lambda session: session.id == current_session().id,
+        required=True,
+        metadata={"type": "boolean"},
+    )
+
+
+class SessionListSchema(Schema):
+    items = fields.List(fields.Nested(SessionSchema), required=True)
+
+
+class TokenFormSchema(Schema):
+    """OAuth 2's token request: a password (RFC 6749 §4.3.2) or a refresh token (§6)."""
+
+    grant_type = Text(metadata={"enum": ["password", "refresh_token"]}, required=True)
+    username = Text(metadata={"description": "The email address or username."})
+    password = Text(load_only=True, metadata={"format": "password"})
+    refresh_token = Text()
+
+
+class NothingSchema(Schema):
+    """An empty object."""
+
+
+class RevokeFormSchema(Schema):
+    """RFC 7009 §2.1."""
+
+    token = Text(required=True)
+    token_type_hint = Text(metadata={"description": "Not needed."})

@@ -1,19 +1,42 @@
 """Starting, refreshing and ending sessions."""
 
+from collections.abc import Sequence
 from datetime import datetime
+from enum import StrEnum
+from typing import Any, cast
 from uuid import UUID, uuid4
 
-from sqlalchemy import ColumnElement, Update, and_, case, exists, select, update
+from sqlalchemy import (
+    ColumnElement,
+    CursorResult,
+    Delete,
+    Update,
+    and_,
+    case,
+    delete,
+    exists,
+    select,
+    update,
+)
 from sqlalchemy.exc import IntegrityError
 
-from app import clock
-from app.errors import InvalidCredentials, InvalidRefreshToken, RefreshTokenReused
+from app import audit, clock
+from app.errors import InvalidCredentials, InvalidRefreshToken, NotFound, RefreshTokenReused
 from app.extensions import db
 from app.models import Session, User
+from app.models.audit_event import Event
 from app.security import tokens
 from app.security.client_address import Client
 from app.security.tokens import RefreshClaims, TokenPair
 from config import settings
+
+
+class Scope(StrEnum):
+    """Which sessions a logout ends: this one, the user's others, or all."""
+
+    LOCAL = "local"
+    OTHERS = "others"
+    GLOBAL = "global"
 
 
 def start(user: User, client: Client) -> TokenPair:
@@ -50,6 +73,7 @@ def start(user: User, client: Client) -> TokenPair:
     if db.session.scalar(unchanged) is None:
         db.session.rollback()
         raise InvalidCredentials
+    _end_surplus(session)
     db.session.commit()
     return tokens.pair_for(session, fresh=True)
 
@@ -67,15 +91,71 @@ def refresh(refresh_token: str) -> TokenPair:
     return tokens.pair_for(_rotate(claims) or _successor(claims))
 
 
+def living(user: User) -> Sequence[Session]:
+    """The user's sessions, the one refreshed last first."""
+    return db.session.scalars(
+        select(Session)
+        .where(Session.user_id == user.id, _is_live(clock.now()))
+        .order_by(Session.refreshed_at.desc(), Session.id)
+    ).all()
+
+
 def end(session_id: UUID) -> None:
     """Sign a device out. Commits. Ending what is over already changes nothing."""
-    db.session.execute(_ending(Session.id == session_id))
+    _end(Session.id == session_id)
     db.session.commit()
+
+
+def end_one_of(user: User, session_id: UUID) -> None:
+    """Sign one of the user's devices out. Commits. Raises ``NotFound`` if it is no such one."""
+    ended = _end(Session.id == session_id, Session.user_id == user.id)
+    db.session.commit()
+    if not ended:
+        raise NotFound
+
+
+def end_others(session: Session) -> None:
+    """Sign out all devices of the session's user but this one. The caller commits."""
+    _end(Session.user_id == session.user_id, Session.id != session.id)
 
 
 def end_all(user_id: int) -> None:
     """Sign all of a user's devices out. The caller commits, having written to the user first."""
-    db.session.execute(_ending(Session.user_id == user_id))
+    _end(Session.user_id == user_id)
+
+
+def log_out(session: Session, scope: Scope) -> None:
+    """End this session, or the user's others, or all of them. Commits."""
+    match scope:
+        case Scope.LOCAL:
+            _end(Session.id == session.id)
+        case Scope.OTHERS:
+            end_others(session)
+        case Scope.GLOBAL:
+            end_all(session.user_id)
+    db.session.commit()
+
+
+def prune(limit: int) -> int:
+    """Delete up to ``limit`` sessions that nothing can revive, and say how many. Commits.
+
+    Past its greatest age every token of a session has expired, and an expired
+    one is refused without a look at its session, so nothing is forgotten that
+    would still tell a thief. Rows that another transaction holds are left for
+    the next time.
+    """
+    past = clock.now() - tokens.CLOCK_SKEW
+    batch = (
+        select(Session.id)
+        .where(Session.max_expires_at < past)
+        .order_by(Session.max_expires_at)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    deletion = delete(Session).where(Session.id.in_(batch))
+    removed = _rowcount(deletion)
+    db.session.commit()
+    return removed
 
 
 def _rotate(claims: RefreshClaims) -> Session | None:
@@ -116,18 +196,45 @@ def _successor(claims: RefreshClaims) -> Session:
     if session.previous_jti == claims.jti and _is_within_retry_window(session):
         return session
 
-    # The end must outlive the refusal, so it is committed first.
-    end(claims.session_id)
+    # The end, and the record of it, must outlive the refusal, so they are committed first.
+    if _end(Session.id == claims.session_id):
+        audit.record(
+            Event.REFRESH_TOKEN_REUSED,
+            subject_id=session.user_id,
+            session_id=str(claims.session_id),
+            kind="after_window" if session.previous_jti == claims.jti else "older",
+        )
+    db.session.commit()
     raise RefreshTokenReused
 
 
-def _ending(which: ColumnElement[bool]) -> Update:
-    return (
-        update(Session)
-        .where(which, Session.ended_at.is_(None))
-        .values(ended_at=clock.now())
-        .execution_options(synchronize_session=False)
+def _end_surplus(session: Session) -> None:
+    """End those idle longest beyond the most that a user may have, this new one not among them.
+
+    The lock on the user is held, so that logins in parallel do it one after
+    the other.
+    """
+    others = (
+        select(Session.id)
+        .where(Session.user_id == session.user_id, Session.id != session.id)
+        .where(_is_live(session.created_at))
+        .order_by(Session.refreshed_at.desc())
+        .offset(settings.max_sessions_per_user - 1)
     )
+    _end(Session.id.in_(others))
+
+
+def _end(*which: ColumnElement[bool]) -> int:
+    """End the sessions that still live among these, and say how many. The caller commits."""
+    return _rowcount(
+        update(Session).where(*which, Session.ended_at.is_(None)).values(ended_at=clock.now())
+    )
+
+
+def _rowcount(statement: Update | Delete) -> int:
+    statement = statement.execution_options(synchronize_session=False)
+    result = cast("CursorResult[Any]", db.session.execute(statement))
+    return result.rowcount
 
 
 def _is_within_retry_window(session: Session) -> bool:

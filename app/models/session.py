@@ -31,7 +31,7 @@ class Session(Base):
     refreshed_at: Mapped[datetime] = mapped_column(UTCDateTime)
     # When it ends unless refreshed, and the latest that refreshing can put it off to.
     expires_at: Mapped[datetime] = mapped_column(UTCDateTime)
-    max_expires_at: Mapped[datetime] = mapped_column(UTCDateTime)
+    max_expires_at: Mapped[datetime] = mapped_column(UTCDateTime, index=True)
     ended_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
 
     user: Mapped[User] = relationship()

@@ -10,7 +10,7 @@ from typing import Any, ParamSpec, TypeVar, cast
 from uuid import UUID
 
 from flask import Flask, g, request
-from flask_jwt_extended import get_current_user, verify_jwt_in_request
+from flask_jwt_extended import get_current_user, get_jwt, verify_jwt_in_request
 from sqlalchemy import select
 from sqlalchemy.orm import contains_eager
 
@@ -38,10 +38,19 @@ def init_app(app: Flask) -> None:
 
 def signed_in(view: Callable[P, R]) -> Callable[P, R]:
     """Only with a good access token."""
+    return _guarded(view, lambda: None)
 
+
+def freshly_signed_in(view: Callable[P, R]) -> Callable[P, R]:
+    """Only with an access token that followed a password a short while ago."""
+    return refuses(FreshTokenRequired)(_guarded(view, _refuse_unless_fresh))
+
+
+def _guarded(view: Callable[P, R], guard: Callable[[], None]) -> Callable[P, R]:
     @wraps(view)
     def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
         verify_jwt_in_request()
+        guard()
         return view(*args, **kwargs)
 
     return documents_access_token()(guarded)
@@ -58,6 +67,12 @@ def documents_access_token(*others: dict[str, list[str]]) -> Decorator:
     return decorate
 
 
+def _refuse_unless_fresh() -> None:
+    """After the session was found alive: an ended one is told so, and not to log in again."""
+    if get_jwt()["fresh"] <= clock.now().timestamp():
+        raise FreshTokenRequired
+
+
 def authenticate_request() -> Session:
     """The session of the access token that was sent; raises as Flask-JWT-Extended does."""
     verify_jwt_in_request()
@@ -67,6 +82,11 @@ def authenticate_request() -> Session:
 def current_user() -> User:
     """Who asks. Inside a guarded view alone."""
     return cast(User, get_current_user())
+
+
+def current_session() -> Session:
+    """The session of who asks. Inside a guarded view alone."""
+    return cast(Session, g.session)
 
 
 def bearer_token() -> str:

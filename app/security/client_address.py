@@ -3,7 +3,7 @@
 import unicodedata
 from typing import NamedTuple
 
-from flask import request
+from flask import has_request_context, request
 
 MAX_USER_AGENT_LENGTH = 300
 
@@ -19,8 +19,10 @@ def current_client() -> Client:
     """The peer of the socket, and what it calls itself.
 
     Headers that claim another address (``X-Forwarded-For`` and its like) are
-    not read: anybody can send them.
+    not read: anybody can send them. Outside a request (commands) nothing is known.
     """
+    if not has_request_context():
+        return Client(None, None)
     claimed = request.headers.get("User-Agent", "")
     printable = "".join(c for c in claimed if unicodedata.category(c) not in ("Cc", "Cf"))
     return Client(request.remote_addr, printable[:MAX_USER_AGENT_LENGTH] or None)

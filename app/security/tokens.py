@@ -18,6 +18,7 @@ from app import clock
 from app.errors import InvalidRefreshToken
 from app.extensions import jwt
 from app.models import Session
+from app.security import signing_keys
 from config import Settings, settings
 
 CLOCK_SKEW = timedelta(seconds=10)
@@ -33,6 +34,12 @@ class TokenPair(NamedTuple):
     token_type: str = "bearer"
 
 
+class FreshAccess(NamedTuple):
+    access_token: str
+    expires_in: int
+    token_type: str = "bearer"
+
+
 class RefreshClaims(NamedTuple):
     """What a genuine refresh token says."""
 
@@ -44,9 +51,9 @@ class RefreshClaims(NamedTuple):
 def configuration(settings: Settings) -> dict[str, Any]:
     """Flask-JWT-Extended's own settings."""
     return {
-        "JWT_SECRET_KEY": settings.secret_key,
-        "JWT_ALGORITHM": "HS256",
-        "JWT_DECODE_ALGORITHMS": ["HS256"],
+        # One algorithm in all: a key is never taken for one of another kind.
+        "JWT_ALGORITHM": settings.algorithm,
+        "JWT_DECODE_ALGORITHMS": [settings.algorithm],
         "JWT_TOKEN_LOCATION": ["headers"],
         "JWT_ENCODE_ISSUER": settings.public_url,
         "JWT_DECODE_ISSUER": settings.public_url,
@@ -76,11 +83,25 @@ def pair_for(session: Session, *, fresh: bool = False) -> TokenPair:
             "exp": int(session.expires_at.timestamp()),
         },
     )
-    access_token, expires_in = access_token_for(session, fresh=fresh)
+    access_token, expires_in = _access_token_for(session, fresh=fresh)
     return TokenPair(access_token, refresh_token, expires_in)
 
 
-def access_token_for(session: Session, *, fresh: bool = False) -> tuple[str, int]:
+def fresh_access_for(session: Session) -> FreshAccess:
+    """An access token that follows a password, for the session as it is."""
+    return FreshAccess(*_access_token_for(session, fresh=True))
+
+
+def session_of(token: str) -> UUID | None:
+    """The session of a genuine token of either kind, expired or not; ``None`` for any other."""
+    try:
+        claims = decode_token(token, allow_expired=True)
+    except (PyJWTError, JWTExtendedException):
+        return None
+    return UUID(claims["sid"])
+
+
+def _access_token_for(session: Session, *, fresh: bool) -> tuple[str, int]:
     """An access token and the seconds it lasts; never longer than its session."""
     lifetime = min(settings.access_token_lifetime, session.expires_at - clock.now())
     seconds = max(1, int(lifetime.total_seconds()))
@@ -89,6 +110,8 @@ def access_token_for(session: Session, *, fresh: bool = False) -> tuple[str, int
         fresh=settings.fresh_token_lifetime if fresh else False,
         expires_delta=timedelta(seconds=seconds),
         additional_claims={"sid": str(session.id)},
+        # RFC 9068 §2.1.
+        additional_headers={"typ": "at+jwt"},
     )
     return token, seconds
 
@@ -110,8 +133,18 @@ def subject_of(user_id: int) -> str:
     return str(user_id)
 
 
+@jwt.encode_key_loader
+def signing_key(_identity: object) -> Any:
+    return signing_keys.current().signing_key
+
+
+@jwt.additional_headers_loader
+def key_id_header(_identity: object) -> dict[str, str]:
+    return dict(signing_keys.current().header)
+
+
 @jwt.decode_key_loader
-def key_for(header: dict[str, Any], claims: dict[str, Any]) -> str:
+def verifying_key(header: dict[str, Any], claims: dict[str, Any]) -> Any:
     """The key to verify a token with; none for a token that lacks a claim.
 
     This is the last place that sees the claims as they were signed:
@@ -119,9 +152,12 @@ def key_for(header: dict[str, Any], claims: dict[str, Any]) -> str:
     missing ``jti`` with nothing, and takes a token without ``exp`` for one
     that never expires.
     """
-    if not has_every_claim(claims) or "kid" in header:
-        raise JWTDecodeError("a claim is missing or of another kind, or the key is not ours")
-    return settings.secret_key
+    if not has_every_claim(claims):
+        raise JWTDecodeError("a claim is missing or of another kind")
+    key = signing_keys.current().verifying_key(header.get("kid"))
+    if key is None:
+        raise JWTDecodeError("no such key")
+    return key
 
 
 def has_every_claim(claims: dict[str, Any]) -> bool:
@@ -129,12 +165,17 @@ def has_every_claim(claims: dict[str, Any]) -> bool:
     return (
         claims.keys() >= REQUIRED_CLAIMS
         and claims["type"] in ("access", "refresh")
-        and (claims["type"] == "refresh" or "fresh" in claims)
+        and (claims["type"] == "refresh" or _is_freshness(claims.get("fresh")))
         and all(type(claims[name]) is int for name in ("iat", "exp"))
         and isinstance(claims["sub"], str)
         and SUBJECT.fullmatch(claims["sub"]) is not None
         and all(_is_uuid(claims[name]) for name in ("sid", "jti"))
     )
+
+
+def _is_freshness(fresh: Any) -> bool:
+    """``False``, or the second until which the login counts as recent; never fresh for good."""
+    return fresh is False or type(fresh) in (int, float)
 
 
 def _is_uuid(text: Any) -> bool:

@@ -1,0 +1,34 @@
+"""The audit log: one line where something happens, in the transaction in which it happens."""
+
+import logging
+from typing import Any
+
+from app import clock
+from app.extensions import db
+from app.models.audit_event import AuditEvent, Event
+from app.request_id import request_id_or_none
+from app.security.client_address import current_client
+
+log = logging.getLogger(__name__)
+
+
+def record(event: Event, *, subject_id: int, actor_id: int | None = None, **details: Any) -> None:
+    """Note an event about the subject. The caller commits.
+
+    ``actor_id`` is whoever did it, ``None`` where nobody can tell. Where a
+    request is being answered, its address, user agent and id are noted too.
+    """
+    client = current_client()
+    db.session.add(
+        AuditEvent(
+            at=clock.now(),
+            event=event.value,
+            actor_id=actor_id,
+            subject_id=subject_id,
+            ip=client.ip,
+            user_agent=client.user_agent,
+            request_id=request_id_or_none(),
+            details=details,
+        )
+    )
+    log.warning(event.value, extra={"subject_id": subject_id, "actor_id": actor_id, **details})

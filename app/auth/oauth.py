@@ -1,0 +1,68 @@
+"""OAuth 2's two calls, for clients that speak it: the token endpoint and revocation."""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
+
+from app.auth import sessions
+from app.auth.authentication import authenticate
+from app.errors import (
+    BadRequest,
+    InactiveUser,
+    InvalidCredentials,
+    InvalidGrant,
+    InvalidRefreshToken,
+    InvalidRequest,
+    UnsupportedGrantType,
+    ValidationFailed,
+)
+from app.security import tokens
+from app.security.client_address import Client
+from app.security.tokens import TokenPair
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def in_oauth_words(view: Callable[P, R]) -> Callable[P, R]:
+    """Say our refusals as RFC 6749 §5.2 does: every one of who asks is ``invalid_grant``."""
+
+    @wraps(view)
+    def translated(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return view(*args, **kwargs)
+        except (InvalidCredentials, InactiveUser, InvalidRefreshToken):
+            raise InvalidGrant from None
+        except (ValidationFailed, BadRequest):
+            raise InvalidRequest from None
+
+    return translated
+
+
+def token(form: dict[str, Any], client: Client) -> TokenPair:
+    """A token pair for a password or a refresh token. Commits.
+
+    Raises what logging in and refreshing raise, ``InvalidRequest`` for a
+    field that is missing, and ``UnsupportedGrantType``.
+    """
+    # A parameter without a value counts as left out (RFC 6749 §3.2).
+    given = {name: value for name, value in form.items() if value}
+    match given:
+        case {"grant_type": "password", "username": username, "password": password}:
+            return sessions.start(authenticate(password, username=username), client)
+        case {"grant_type": "refresh_token", "refresh_token": refresh_token}:
+            return sessions.refresh(refresh_token)
+        case {"grant_type": "password" | "refresh_token"}:
+            raise InvalidRequest
+        case {"grant_type": _}:
+            raise UnsupportedGrantType
+    raise InvalidRequest
+
+
+def revoke(token: str) -> None:
+    """End the session of a token of either kind. Commits. Any other token is no error."""
+    if not token:
+        raise InvalidRequest
+    session_id = tokens.session_of(token)
+    if session_id is not None:
+        sessions.end(session_id)

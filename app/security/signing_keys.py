@@ -1,0 +1,199 @@
+"""The keys that sign and verify tokens: read once, looked up in a fixed map.
+
+With HS256 there is one, ``SECRET_KEY``, without a name. Otherwise they are
+the files of ``SIGNING_KEYS_DIR``:
+
+- ``<key id>.pem``: a private key. The one named by ``SIGNING_KEY_ID`` signs;
+  the others verify, and wait for their turn.
+- ``<key id>.until-<seconds>.pem``: the public half of a retired key. It
+  verifies until that instant (seconds since 1970), by when the last token
+  that it signed has expired.
+"""
+
+import json
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes, PublicKeyTypes
+from flask import Flask, current_app
+from jwt.algorithms import get_default_algorithms
+
+from app import clock
+from config import Settings, SettingsRefused
+
+FILE_NAME = re.compile(r"(?P<id>[A-Za-z0-9_-]{1,64})(\.until-(?P<until>[0-9]{1,12}))?\.pem")
+MIN_RSA_BITS = 2048
+
+
+class UnfitKey(ValueError):
+    """The file holds no key that can be used; the message says why."""
+
+
+@dataclass(frozen=True)
+class Key:
+    """One key. ``until`` is set on a retired one, whose private half is gone."""
+
+    id: str
+    algorithm: str
+    private: PrivateKeyTypes | None
+    public: PublicKeyTypes
+    until: datetime | None
+    path: Path
+
+    @property
+    def verifies(self) -> bool:
+        return self.until is None or clock.now() < self.until
+
+
+@dataclass(frozen=True)
+class KeyRing:
+    """What this process signs with, and what it accepts."""
+
+    algorithm: str
+    signing_key: Any
+    header: dict[str, str]
+    verifying: Mapping[Any, Key | str]
+
+    def verifying_key(self, key_id: Any) -> Any:
+        """The key of that name, or ``None``. The name comes from outside and is only compared."""
+        key = self.verifying.get(key_id) if key_id is None or isinstance(key_id, str) else None
+        if isinstance(key, Key):
+            return key.public if key.verifies else None
+        return key
+
+    def jwk_set(self) -> dict[str, list[dict[str, Any]]]:
+        """The public halves (RFC 7517 §5). A shared secret has none."""
+        keys = [key for key in self.verifying.values() if isinstance(key, Key) and key.verifies]
+        return {"keys": [_as_jwk(key) for key in keys]}
+
+
+def init_app(app: Flask, settings: Settings) -> None:
+    """Read the keys. Raises ``SettingsRefused`` where they are not fit to start with."""
+    app.extensions["signing_keys"] = _key_ring(settings)
+
+
+def current() -> KeyRing:
+    """The keys of the current application."""
+    ring: KeyRing = current_app.extensions["signing_keys"]
+    return ring
+
+
+def read_all(folder: Path) -> list[Key]:
+    """Every key in the folder. Raises ``UnfitKey`` for a file that holds none."""
+    return [_read(path) for path in sorted(folder.glob("*.pem"))]
+
+
+def generate(folder: Path, key_id: str, algorithm: str) -> Key:
+    """Make a private key, readable by its owner alone. Raises ``FileExistsError``."""
+    private: PrivateKeyTypes
+    match algorithm:
+        case "ES256":
+            private = ec.generate_private_key(ec.SECP256R1())
+        case "RS256":
+            private = rsa.generate_private_key(public_exponent=65537, key_size=3072)
+        case _:
+            private = ed25519.Ed25519PrivateKey.generate()
+    path = folder / f"{key_id}.pem"
+    _write(
+        path,
+        private.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        ),
+    )
+    return _read(path)
+
+
+def retire(key: Key, until: datetime) -> Key:
+    """Keep the public half until then, and destroy the private one."""
+    path = key.path.with_name(f"{key.id}.until-{int(until.timestamp())}.pem")
+    _write(
+        path,
+        key.public.public_bytes(
+            serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+        ),
+    )
+    key.path.unlink()
+    return _read(path)
+
+
+def longest_token_life(settings: Settings) -> timedelta:
+    """How long a token that is signed now may be presented."""
+    longest = max(
+        settings.access_token_lifetime,
+        min(settings.refresh_token_lifetime, settings.session_max_age),
+    )
+    return longest + timedelta(minutes=1)
+
+
+def _key_ring(settings: Settings) -> KeyRing:
+    if settings.algorithm == "HS256":
+        return KeyRing("HS256", settings.secret_key, {}, {None: settings.secret_key})
+    try:
+        keys = {key.id: key for key in read_all(settings.signing_keys_dir or Path())}
+    except (OSError, UnfitKey) as error:
+        raise SettingsRefused(f"SIGNING_KEYS_DIR {error}") from None
+    for key in keys.values():
+        if key.algorithm != settings.algorithm:
+            raise SettingsRefused(
+                f"SIGNING_KEYS_DIR holds {key.path.name}, a key for {key.algorithm}, where "
+                f"ALGORITHM is {settings.algorithm}. Keep one kind of key in a folder."
+            )
+    signing = keys.get(settings.signing_key_id)
+    if signing is None or signing.private is None:
+        fit = ", ".join(key.id for key in keys.values() if key.private) or "(there is none)"
+        raise SettingsRefused(
+            f"SIGNING_KEY_ID is {settings.signing_key_id!r}, of which "
+            f"{settings.signing_keys_dir} holds no private key. Write one of: {fit}."
+        )
+    return KeyRing(settings.algorithm, signing.private, {"kid": signing.id}, keys)
+
+
+def _read(path: Path) -> Key:
+    named = FILE_NAME.fullmatch(path.name)
+    if named is None:
+        raise UnfitKey(
+            f"holds {path.name}, whose name is no key id. Call it <letters, digits, _ or ->.pem."
+        )
+    try:
+        if named["until"] is None:
+            private = serialization.load_pem_private_key(path.read_bytes(), password=None)
+            public = private.public_key()
+        else:
+            private, public = None, serialization.load_pem_public_key(path.read_bytes())
+    except (ValueError, TypeError) as error:
+        raise UnfitKey(f"holds {path.name}, which is no key without a password: {error}") from None
+    until = datetime.fromtimestamp(int(named["until"]), UTC) if named["until"] else None
+    return Key(named["id"], _algorithm_of(public, path), private, public, until, path)
+
+
+def _algorithm_of(public: PublicKeyTypes, path: Path) -> str:
+    if isinstance(public, ec.EllipticCurvePublicKey) and isinstance(public.curve, ec.SECP256R1):
+        return "ES256"
+    if isinstance(public, rsa.RSAPublicKey) and public.key_size >= MIN_RSA_BITS:
+        return "RS256"
+    if isinstance(public, ed25519.Ed25519PublicKey):
+        return "EdDSA"
+    raise UnfitKey(
+        f"holds {path.name}, which is no P-256 key, RSA key of {MIN_RSA_BITS} bits, or Ed25519 key."
+    )
+
+
+def _as_jwk(key: Key) -> dict[str, Any]:
+    algorithm: Any = get_default_algorithms()[key.algorithm]
+    jwk: dict[str, Any] = json.loads(algorithm.to_jwk(key.public))
+    jwk.pop("key_ops", None)
+    return {**jwk, "kid": key.id, "use": "sig", "alg": key.algorithm}
+
+
+def _write(path: Path, content: bytes) -> None:
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        file.write(content)

@@ -1,0 +1,250 @@
+"""Sessions as a state machine, beside a model of what they promise.
+
+Hypothesis drives logins, refreshes with tokens of every age, logouts of every
+scope, deactivation and the passing of time, and after each step compares
+what the tokens are answered with what the model says. ``make fuzz`` runs it
+for long.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import jwt
+import sqlalchemy
+import time_machine
+from flask import Flask
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from app import clock
+from app.extensions import db
+from app.models import Session, User
+from app.users import administration
+from tests.factories import API, bearer, log_in, make_user, me, problem, refresh
+
+WINDOW = timedelta(seconds=10)
+IDLE = timedelta(days=14)
+MAX_AGE = timedelta(days=30)
+ACCESS = timedelta(minutes=15)
+CAP = 3
+
+
+@dataclass
+class Device:
+    """What the model knows of one session."""
+
+    refresh_tokens: list[str]
+    access_token: str
+    access_until: datetime
+    logged_in_at: datetime
+    refreshed_at: datetime
+    ended: bool = False
+
+    @property
+    def expires_at(self) -> datetime:
+        return min(self.refreshed_at + IDLE, self.logged_in_at + MAX_AGE)
+
+
+class Sessions(RuleBasedStateMachine):
+    app: Flask
+    url = f"{API}/auth"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.client = self.app.test_client()
+        self.travel = time_machine.travel(clock.now().replace(microsecond=0), tick=False)
+        self.time = self.travel.start()
+        self.ada = make_user(self.app, username="ada", email="ada@example.com")
+        self.is_active = True
+        self.devices: list[Device] = []
+
+    def teardown(self) -> None:
+        self.travel.stop()
+        with self.app.app_context():
+            db.session.execute(sqlalchemy.delete(User))
+            db.session.commit()
+
+    # What the model says
+
+    def is_live(self, device: Device) -> bool:
+        return not device.ended and clock.now() < device.expires_at
+
+    def living(self) -> list[Device]:
+        return [device for device in self.devices if self.is_live(device)]
+
+    def pick(self, data: Any, *, among: list[Device] | None = None) -> Device:
+        device: Device = data.draw(st.sampled_from(among or self.devices))
+        return device
+
+    def pass_time(self, span: timedelta) -> None:
+        self.time.shift(span)
+
+    # What people do
+
+    @precondition(lambda self: self.is_active)
+    @rule()
+    def log_in(self) -> None:
+        self.pass_time(timedelta(seconds=1))
+        by_idleness = sorted(self.living(), key=lambda device: device.refreshed_at)
+        for surplus in by_idleness[: max(0, len(by_idleness) - CAP + 1)]:
+            surplus.ended = True
+
+        pair = log_in(self.client, self.ada)
+
+        now = clock.now()
+        self.devices.append(
+            Device([pair["refresh_token"]], pair["access_token"], now + ACCESS, now, now)
+        )
+
+    @precondition(lambda self: self.devices)
+    @rule(data=st.data())
+    def refresh_with_the_current_token(self, data: Any) -> None:
+        self.pass_time(timedelta(seconds=1))
+        device = self.pick(data)
+
+        answer = refresh(self.client, device.refresh_tokens[-1])
+
+        if not self.is_live(device):
+            assert problem(answer) == (401, "invalid_refresh_token")
+            return
+        assert answer.status_code == 200
+        assert answer.json["refresh_token"] not in device.refresh_tokens
+        device.refresh_tokens.append(answer.json["refresh_token"])
+        device.refreshed_at = clock.now()
+        device.access_token = answer.json["access_token"]
+        device.access_until = min(clock.now() + ACCESS, device.expires_at)
+
+    @precondition(lambda self: any(len(d.refresh_tokens) > 1 for d in self.devices))
+    @rule(data=st.data(), wait=st.sampled_from([0, 1, 9, 10, 11]))
+    def repeat_the_last_refresh(self, data: Any, wait: int) -> None:
+        """As a client whose answer was lost does, or a thief with the token before."""
+        device = self.pick(data, among=[d for d in self.devices if len(d.refresh_tokens) > 1])
+        self.pass_time(timedelta(seconds=wait))
+
+        answer = refresh(self.client, device.refresh_tokens[-2])
+
+        if not self.is_live(device):
+            assert problem(answer) == (401, "invalid_refresh_token")
+        elif clock.now() < device.refreshed_at + WINDOW:
+            assert answer.status_code == 200
+            assert answer.json["refresh_token"] == device.refresh_tokens[-1]
+            assert me(self.client, answer.json["access_token"]).status_code == 200
+        else:
+            assert problem(answer) == (401, "refresh_token_reused")
+            device.ended = True
+
+    @precondition(lambda self: any(len(d.refresh_tokens) > 2 for d in self.devices))
+    @rule(data=st.data())
+    def replay_an_older_token(self, data: Any) -> None:
+        device = self.pick(data, among=[d for d in self.devices if len(d.refresh_tokens) > 2])
+        older = data.draw(st.sampled_from(device.refresh_tokens[:-2]))
+
+        answer = refresh(self.client, older)
+
+        assert answer.status_code == 401
+        if self.is_live(device) and answer.json["code"] == "refresh_token_reused":
+            device.ended = True
+        else:
+            # A token that has itself expired proves nothing, and ends nothing.
+            assert answer.json["code"] == "invalid_refresh_token"
+            assert not self.is_live(device) or clock.now() >= device.logged_in_at + IDLE
+
+    @precondition(lambda self: self.devices)
+    @rule(data=st.data(), scope=st.sampled_from(["local", "others", "global"]))
+    def log_out(self, data: Any, scope: str) -> None:
+        device = self.pick(data)
+        works = self.is_live(device) and clock.now() < device.access_until
+
+        answer = self.client.post(
+            f"{self.url}/logout?scope={scope}", headers=bearer(device.access_token)
+        )
+
+        assert answer.status_code == (204 if works else 401)
+        if works:
+            for other in self.devices:
+                if scope == "global" or (other is device) == (scope == "local"):
+                    other.ended = True
+
+    @precondition(lambda self: self.devices)
+    @rule(data=st.data())
+    def log_out_with_any_refresh_token(self, data: Any) -> None:
+        device = self.pick(data)
+        token = data.draw(st.sampled_from(device.refresh_tokens))
+
+        answer = self.client.post(f"{self.url}/logout", json={"refresh_token": token})
+
+        assert answer.status_code == 204
+        device.ended = True
+
+    @precondition(lambda self: self.usable())
+    @rule(data=st.data())
+    def end_a_session_from_another(self, data: Any) -> None:
+        headers = bearer(self.pick(data, among=self.usable()).access_token)
+        listed = self.client.get(f"{self.url}/sessions", headers=headers).json["items"]
+        assert len(listed) == len(self.living())
+        ended = data.draw(st.sampled_from(listed))
+
+        answer = self.client.delete(f"{self.url}/sessions/{ended['id']}", headers=headers)
+
+        assert answer.status_code == 204
+        (device,) = [d for d in self.living() if self.id_of(d) == ended["id"]]
+        device.ended = True
+
+    @rule()
+    def deactivate_and_activate(self) -> None:
+        with self.app.app_context():
+            administration.set_active(self.ada.email, False)
+            administration.set_active(self.ada.email, True)
+        for device in self.devices:
+            device.ended = True
+
+    @rule(span=st.sampled_from([{"seconds": 5}, {"minutes": 14}, {"days": 6}, {"days": 13}]))
+    def wait(self, span: dict[str, int]) -> None:
+        self.pass_time(timedelta(**span))
+
+    # What always holds
+
+    @invariant()
+    def access_tokens_work_while_their_session_lives(self) -> None:
+        for device in self.devices:
+            answer = me(self.client, device.access_token)
+            if clock.now() >= device.access_until:
+                assert problem(answer) == (401, "token_expired")
+            elif self.is_live(device):
+                assert answer.status_code == 200
+            else:
+                assert problem(answer) == (401, "session_ended")
+
+    @invariant()
+    def a_living_session_has_one_good_refresh_token(self) -> None:
+        with self.app.app_context():
+            rows = db.session.scalars(sqlalchemy.select(Session)).all()
+        living = {str(row.id): row for row in rows if row.is_live}
+        assert set(living) == {self.id_of(device) for device in self.living()}
+        for device in self.living():
+            current = claims(device.refresh_tokens[-1])
+            assert str(living[self.id_of(device)].refresh_jti) == current["jti"]
+
+    def usable(self) -> list[Device]:
+        return [d for d in self.living() if clock.now() < d.access_until]
+
+    def id_of(self, device: Device) -> str:
+        return str(claims(device.refresh_tokens[-1])["sid"])
+
+
+def claims(token: str) -> dict[str, Any]:
+    decoded: dict[str, Any] = jwt.decode(token, options={"verify_signature": False})
+    return decoded
+
+
+def test_every_history_ends_as_the_model_says(app: Flask, set_settings: Any) -> None:
+    set_settings(max_sessions_per_user=CAP)
+
+    run_state_machine_as_test(type("Machine", (Sessions,), {"app": app}))
