@@ -107,6 +107,9 @@ class StrictParser(FlaskParser):
 
     def load_form(self, req: Request, schema: marshmallow.Schema) -> Any:
         """Fields that the schema does not know are ignored (RFC 6749 §3.2)."""
+        if not req.mimetype and not req.get_data():
+            # As clients send a form without fields.
+            return {}
         if req.mimetype != FORM:
             raise UnsupportedMediaType
         sent = _each_once(req.get_data(), lambda message, name: message.at([name]))

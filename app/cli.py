@@ -40,9 +40,10 @@ class Duration(click.ParamType[timedelta]):
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> timedelta:
         found = re.fullmatch(r"([1-9][0-9]{0,5})([smhd])", str(value))
-        if found is None:
+        length = timedelta(**{self.UNITS[found[2]]: int(found[1])}) if found else timedelta.max
+        if length > timedelta(days=365):
             self.fail(f"{value!r} is no length of time. Write one like 30s, 10m, 1h or 1d.")
-        return timedelta(**{self.UNITS[found[2]]: int(found[1])})
+        return length
 
 
 class OperatorRegisterSchema(RegisterSchema):
@@ -236,7 +237,7 @@ def _key_folder(given: Path | None) -> Path:
 def _keys_in(folder: Path) -> list[signing_keys.Key]:
     try:
         return signing_keys.read_all(folder)
-    except signing_keys.UnfitKey as error:
+    except (OSError, signing_keys.UnfitKey) as error:
         raise click.ClickException(f"{folder} {error}") from None
 
 
@@ -248,7 +249,13 @@ def _state(key: signing_keys.Key) -> str:
 
 
 @click.command()
-@click.option("--batch", default=1000, show_default=True, help="Rows a transaction.")
+@click.option(
+    "--batch",
+    type=click.IntRange(1, 100_000),
+    default=1000,
+    show_default=True,
+    help="Rows a transaction.",
+)
 @click.option(
     "--every",
     type=Duration(),

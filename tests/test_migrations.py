@@ -223,9 +223,7 @@ def test_the_upgrade_can_be_printed_as_sql_without_asking_a_database(new_postgre
     printed = flask("db", "upgrade", "--sql", environment=nowhere)
 
     with application(new_postgres):
-        # psycopg takes a script whole where there are no parameters.
-        with db.engine.begin() as connection:
-            connection.exec_driver_sql(_without_transaction(printed))
+        _run_script(printed)
         assert differences() == []
         flask_migrate.upgrade()
 
@@ -239,12 +237,13 @@ def test_the_downgrade_can_be_printed_as_sql_too(new_postgres: str) -> None:
 
     with application(new_postgres):
         flask_migrate.upgrade()
-        with db.engine.begin() as connection:
-            connection.exec_driver_sql(_without_transaction(printed))
+        _run_script(printed)
         assert tables() <= {"alembic_version"}
 
 
-def _without_transaction(script: str) -> str:
-    """The script for a connection that has begun a transaction of its own."""
-    lines = script.splitlines()
-    return "\n".join(line for line in lines if line.strip() not in ("BEGIN;", "COMMIT;"))
+def _run_script(script: str) -> None:
+    """Run a script as psql does: one statement after the other, its own BEGIN and COMMIT too."""
+    with db.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        for statement in script.split(";\n"):
+            if any(line and not line.startswith("--") for line in statement.splitlines()):
+                connection.exec_driver_sql(statement)

@@ -108,7 +108,8 @@ def end(session_id: UUID) -> None:
 
 def end_one_of(user: User, session_id: UUID) -> None:
     """Sign one of the user's devices out. Commits. Raises ``NotFound`` if it is no such one."""
-    ended = _end(Session.id == session_id, Session.user_id == user.id)
+    mine = and_(Session.user_id == user.id, _is_live(clock.now()))
+    ended = _end(Session.id == session_id, mine)
     db.session.commit()
     if not ended:
         raise NotFound
@@ -152,8 +153,9 @@ def prune(limit: int) -> int:
         .limit(limit)
         .with_for_update(skip_locked=True)
     )
-    deletion = delete(Session).where(Session.id.in_(batch))
-    removed = _rowcount(deletion)
+    # Two statements: PostgreSQL may run a subquery with a limit more than once.
+    found = db.session.scalars(batch).all()
+    removed = _rowcount(delete(Session).where(Session.id.in_(found)))
     db.session.commit()
     return removed
 

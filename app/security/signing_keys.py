@@ -91,7 +91,12 @@ def read_all(folder: Path) -> list[Key]:
 
 
 def generate(folder: Path, key_id: str, algorithm: str) -> Key:
-    """Make a private key, readable by its owner alone. Raises ``FileExistsError``."""
+    """Make a private key, readable by its owner alone.
+
+    Raises ``FileExistsError`` where the id is taken, by a retired key too.
+    """
+    if any(folder.glob(f"{key_id}.until-*.pem")):
+        raise FileExistsError
     private: PrivateKeyTypes
     match algorithm:
         case "ES256":
@@ -138,10 +143,16 @@ def _key_ring(settings: Settings) -> KeyRing:
     if settings.algorithm == "HS256":
         return KeyRing("HS256", settings.secret_key, {}, {None: settings.secret_key})
     try:
-        keys = {key.id: key for key in read_all(settings.signing_keys_dir or Path())}
+        found = read_all(settings.signing_keys_dir or Path())
     except (OSError, UnfitKey) as error:
         raise SettingsRefused(f"SIGNING_KEYS_DIR {error}") from None
-    for key in keys.values():
+    # Retiring that was cut short leaves both halves; then the retired one counts.
+    keys = {key.id: key for key in found}
+    for key in found:
+        if key.public != keys[key.id].public:
+            raise SettingsRefused(
+                f"SIGNING_KEYS_DIR holds two different keys with the id {key.id}. Remove one."
+            )
         if key.algorithm != settings.algorithm:
             raise SettingsRefused(
                 f"SIGNING_KEYS_DIR holds {key.path.name}, a key for {key.algorithm}, where "
@@ -169,9 +180,9 @@ def _read(path: Path) -> Key:
             public = private.public_key()
         else:
             private, public = None, serialization.load_pem_public_key(path.read_bytes())
-    except (ValueError, TypeError) as error:
+        until = datetime.fromtimestamp(int(named["until"]), UTC) if named["until"] else None
+    except (ValueError, TypeError, OverflowError) as error:
         raise UnfitKey(f"holds {path.name}, which is no key without a password: {error}") from None
-    until = datetime.fromtimestamp(int(named["until"]), UTC) if named["until"] else None
     return Key(named["id"], _algorithm_of(public, path), private, public, until, path)
 
 

@@ -30,7 +30,8 @@ def upgrade() -> None:
         sqlite_autoincrement=True,
     )
     op.create_index("ix_audit_events_subject_id_id", "audit_events", ["subject_id", "id"])
-    # Built while logins go on: an ordinary CREATE INDEX would stop every write to sessions.
+    # Built while logins go on: an ordinary CREATE INDEX would stop every write to sessions. It
+    # cannot be part of a transaction, so printed SQL (--sql) ends one before it.
     with op.get_context().autocommit_block():
         op.create_index(
             op.f("ix_sessions_max_expires_at"),
