@@ -106,14 +106,12 @@ class StrictParser(FlaskParser):
         return current_app.json.loads(req.get_data())
 
     def load_form(self, req: Request, schema: marshmallow.Schema) -> Any:
-        """Fields that the schema does not know are ignored (RFC 6749 §3.2)."""
         if not req.mimetype and not req.get_data():
             # As clients send a form without fields.
             return {}
         if req.mimetype != FORM:
             raise UnsupportedMediaType
-        sent = _each_once(req.get_data(), lambda message, name: message.at([name]))
-        return {name: value for name, value in sent.items() if name in schema.fields}
+        return _each_once(req.get_data(), lambda message, name: message.at([name]))
 
     def load_json_or_form(self, req: Request, schema: marshmallow.Schema) -> Any:
         return (self.load_form if req.mimetype == FORM else self.load_json)(req, schema)

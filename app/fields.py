@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import flask_marshmallow
+import marshmallow
 from marshmallow import ValidationError, fields
 
 from app.errors import UNSTORABLE, Message
@@ -36,6 +37,13 @@ class Schema(flask_marshmallow.Schema):
     error_messages = {  # noqa: RUF012 — marshmallow's own way to say it
         "unknown": Message("unknown_field", "There is no such field."),
     }
+
+
+class FormSchema(Schema):
+    """The base of OAuth 2's forms; fields that it does not know are ignored (RFC 6749 §3.2)."""
+
+    class Meta:
+        unknown = marshmallow.EXCLUDE
 
 
 class _Coded(fields.Field[Any]):

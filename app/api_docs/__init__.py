@@ -89,10 +89,12 @@ def init_app(app: Flask) -> None:
 def openapi() -> Any:
     document = api.spec.to_dict()
     # What marshmallow's declarations cannot say.
-    document["components"]["schemas"]["Login"]["oneOf"] = [
-        {"required": ["email"]},
-        {"required": ["username"]},
-    ]
+    schemas = document["components"]["schemas"]
+    schemas["Login"]["oneOf"] = [{"required": ["email"]}, {"required": ["username"]}]
+    for name in schemas:
+        if name.endswith("Form"):
+            # Other fields are ignored, but not when they come twice (RFC 6749 §3.2).
+            schemas[name]["additionalProperties"] = {"type": "string"}
     return current_app.json.response(document)
 
 

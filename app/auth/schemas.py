@@ -2,10 +2,20 @@
 
 from typing import Any
 
-from marshmallow import EXCLUDE, ValidationError, fields, validates_schema
+from marshmallow import ValidationError, fields, validates_schema
 
 from app.errors import Message
-from app.fields import DisplayName, Email, Instant, NewPassword, OneOf, Schema, Text, Username
+from app.fields import (
+    DisplayName,
+    Email,
+    FormSchema,
+    Instant,
+    NewPassword,
+    OneOf,
+    Schema,
+    Text,
+    Username,
+)
 from app.models.user import LOCALES
 from app.security import passwords
 from app.security.access import current_session
@@ -59,15 +69,11 @@ class LoginSchema(Schema):
             )
 
 
-class LoginFormSchema(Schema):
+class LoginFormSchema(FormSchema):
     """OAuth 2's password form (RFC 6749 §4.3.2)."""
 
     username = Text(required=True, metadata={"description": "The email address or username."})
     password = Text(required=True, load_only=True, metadata={"format": "password"})
-
-    class Meta:
-        # grant_type, scope and client_id are among what may be sent as well (RFC 6749 §3.2).
-        unknown = EXCLUDE
 
 
 class TokenSchema(Schema):
@@ -123,7 +129,7 @@ class SessionListSchema(Schema):
     items = fields.List(fields.Nested(SessionSchema), required=True)
 
 
-class TokenFormSchema(Schema):
+class TokenFormSchema(FormSchema):
     """OAuth 2's token request: a password (RFC 6749 §4.3.2) or a refresh token (§6)."""
 
     grant_type = Text(metadata={"enum": ["password", "refresh_token"]}, required=True)
@@ -136,8 +142,8 @@ class NothingSchema(Schema):
     """An empty object."""
 
 
-class RevokeFormSchema(Schema):
+class RevokeFormSchema(FormSchema):
     """RFC 7009 §2.1."""
 
-    token = Text(required=True)
+    token = Text(required=True, metadata={"minLength": 1})
     token_type_hint = Text(metadata={"description": "Not needed."})
