@@ -8,19 +8,25 @@ from app.models import User
 from tests.factories import API, bearer, log_in
 
 # What each call answers, with an empty JSON object as its body where it takes one. Statuses
-# under 401 and over 403 come from behind the door. ``{user_id}`` is somebody else's.
+# under 401 and over 403 come from behind the door. Ids are somebody else's.
 ROUTES = {
     # call: (nobody, user, superuser)
     f"POST {API}/auth/register": (422, 422, 422),
     f"POST {API}/auth/login": (422, 422, 422),
     f"POST {API}/auth/refresh": (401, 401, 401),  # the access token is no refresh token
     f"POST {API}/auth/logout": (401, 204, 204),
+    f"GET {API}/auth/sessions": (401, 200, 200),
+    f"DELETE {API}/auth/sessions/<uuid:session_id>": (401, 404, 404),
+    f"POST {API}/auth/reauthenticate": (401, 422, 422),
+    f"POST {API}/auth/token": (415, 415, 415),  # it takes a form
+    f"POST {API}/auth/revoke": (415, 415, 415),
     f"GET {API}/users/me": (401, 200, 200),
     f"PUT {API}/users/me": (401, 200, 200),
     f"PATCH {API}/users/me": (401, 200, 200),
     f"GET {API}/users/<digits:user_id>": (401, 403, 200),
     "GET /healthz": (200, 200, 200),
     "GET /readyz": (200, 200, 200),
+    "GET /.well-known/jwks.json": (200, 200, 200),
     "GET /openapi.json": (200, 200, 200),
     "GET /docs": (200, 200, 200),
     "GET /docs/start.js": (200, 200, 200),
@@ -44,6 +50,13 @@ def test_every_route_has_a_row(app: Flask) -> None:
     assert calls == set(ROUTES)
 
 
+def session_of(client: FlaskClient, user: User) -> str:
+    headers = bearer(log_in(client, user)["access_token"])
+    listed = client.get(f"{API}/auth/sessions", headers=headers).json["items"]
+    session_id: str = listed[0]["id"]
+    return session_id
+
+
 @pytest.mark.parametrize(("call", "who", "status"), CASES)
 def test_who_may(
     client: FlaskClient, ada: User, bob: User, grace: User, call: str, who: str, status: int
@@ -52,6 +65,7 @@ def test_who_may(
     headers = bearer(log_in(client, people[who])["access_token"]) if who in people else {}
     method, path = call.split()
     path = path.replace("<digits:user_id>", str(bob.id)).replace("<path:name>", "swagger-ui.css")
+    path = path.replace("<uuid:session_id>", session_of(client, bob))
     body = None if method == "GET" else {}
 
     response = client.open(path, method=method, headers=headers, json=body, buffered=True)

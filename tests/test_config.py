@@ -58,6 +58,10 @@ DEFAULTS: dict[str, Any] = {
     "session_max_age": timedelta(days=30),
     "refresh_retry_window": timedelta(seconds=10),
     "fresh_token_lifetime": timedelta(minutes=10),
+    "max_sessions_per_user": 20,
+    "algorithm": "HS256",
+    "signing_keys_dir": None,
+    "signing_key_id": "",
     "password_min_length": 8,
     "password_reject_common": False,
     "password_peppers": {},
@@ -100,6 +104,12 @@ GOOD: list[tuple[str, str, str, Any]] = [
     ("REFRESH_RETRY_WINDOW_SECONDS", "0", "refresh_retry_window", timedelta(0)),
     ("REFRESH_RETRY_WINDOW_SECONDS", "2.5", "refresh_retry_window", timedelta(seconds=2.5)),
     ("FRESH_TOKEN_EXPIRE_MINUTES", "5", "fresh_token_lifetime", timedelta(minutes=5)),
+    ("MAX_SESSIONS_PER_USER", "1", "max_sessions_per_user", 1),
+    ("MAX_SESSIONS_PER_USER", "10000", "max_sessions_per_user", 10_000),
+    ("ALGORITHM", "HS256", "algorithm", "HS256"),
+    ("SIGNING_KEYS_DIR", str(ROOT), "signing_keys_dir", ROOT),
+    ("SIGNING_KEY_ID", "2026-11_a", "signing_key_id", "2026-11_a"),
+    ("SIGNING_KEY_ID", "k" * 64, "signing_key_id", "k" * 64),
     ("PASSWORD_MIN_LENGTH", "8", "password_min_length", 8),
     ("PASSWORD_MIN_LENGTH", "15", "password_min_length", 15),
     ("PASSWORD_REJECT_COMMON", "true", "password_reject_common", True),
@@ -200,6 +210,20 @@ BAD: list[tuple[str, str, str]] = [
     ("REFRESH_RETRY_WINDOW_SECONDS", "inf", "15 or 0.5"),
     ("FRESH_TOKEN_EXPIRE_MINUTES", "ten", "15 or 0.5"),
     ("FRESH_TOKEN_EXPIRE_MINUTES", "0", "minutes"),
+    ("MAX_SESSIONS_PER_USER", "0", "from 1 to 10000"),
+    ("MAX_SESSIONS_PER_USER", "10001", "from 1 to 10000"),
+    ("MAX_SESSIONS_PER_USER", "-1", "from 1 to 10000"),
+    ("MAX_SESSIONS_PER_USER", "twenty", "from 1 to 10000"),
+    ("ALGORITHM", "none", "HS256, ES256, RS256, EdDSA"),
+    ("ALGORITHM", "HS512", "HS256, ES256, RS256, EdDSA"),
+    ("ALGORITHM", "es256", "HS256, ES256, RS256, EdDSA"),
+    ("SIGNING_KEYS_DIR", "/no/such/folder", "one that exists"),
+    ("SIGNING_KEYS_DIR", str(ROOT / "README.md"), "one that exists"),
+    ("SIGNING_KEY_ID", "../key", "letters, digits, _ and -"),
+    ("SIGNING_KEY_ID", "key.pem", "letters, digits, _ and -"),
+    ("SIGNING_KEY_ID", "鑰匙", "letters, digits, _ and -"),
+    ("SIGNING_KEY_ID", "key\n", "letters, digits, _ and -"),
+    ("SIGNING_KEY_ID", "k" * 65, "64 at most"),
     ("PASSWORD_MIN_LENGTH", "7", "from 8 to 100"),
     ("PASSWORD_MIN_LENGTH", "101", "from 8 to 100"),
     ("PASSWORD_MIN_LENGTH", "8.5", "from 8 to 100"),
@@ -307,6 +331,38 @@ def test_secrets_that_are_refused_are_not_repeated(refusals: Refusals) -> None:
 
     assert len(reasons) == 2
     assert [reason for reason in reasons if "hunter2" in reason] == []
+
+
+# Signing keys
+
+
+@pytest.mark.parametrize("algorithm", ["ES256", "RS256", "EdDSA"])
+def test_a_private_key_signs_where_its_folder_and_its_name_are_given(
+    read: Read, tmp_path: Path, algorithm: str
+) -> None:
+    settings = read(ALGORITHM=algorithm, SIGNING_KEYS_DIR=str(tmp_path), SIGNING_KEY_ID="2026-11")
+
+    assert settings.algorithm == algorithm
+    assert (settings.signing_keys_dir, settings.signing_key_id) == (tmp_path, "2026-11")
+
+
+@pytest.mark.parametrize("algorithm", ["ES256", "RS256", "EdDSA"])
+@pytest.mark.parametrize(
+    ("given", "missing"),
+    [
+        ({}, ["SIGNING_KEYS_DIR", "SIGNING_KEY_ID"]),
+        ({"SIGNING_KEYS_DIR": str(ROOT)}, ["SIGNING_KEY_ID"]),
+        ({"SIGNING_KEY_ID": "2026-11"}, ["SIGNING_KEYS_DIR"]),
+        ({"SIGNING_KEYS_DIR": "", "SIGNING_KEY_ID": "2026-11"}, ["SIGNING_KEYS_DIR"]),
+    ],
+)
+def test_an_algorithm_with_a_private_key_wants_to_know_which(
+    refusals: Refusals, algorithm: str, given: dict[str, str], missing: list[str]
+) -> None:
+    reasons = refusals(ALGORITHM=algorithm, **given)
+
+    assert [reason.split()[0] for reason in reasons] == missing
+    assert all("Write " in reason for reason in reasons)
 
 
 # Production

@@ -159,7 +159,7 @@ def test_the_refusals_in_api_md_are_those_of_the_openapi_document(described_app:
         for method, operation in methods.items():
             if method == "parameters":
                 continue
-            call = f"{method.upper()} {path.replace('{user_id}', '{id}')}"
+            call = f"{method.upper()} {re.sub(r'{[a-z]+_id}', '{id}', path)}"
             words = documented[call].replace("`", "").split(", ")
             codes = {
                 code

@@ -20,6 +20,7 @@ BODY = {
     "unsupported_media_type",
     "validation_failed",
 }
+FORM = {"body_too_large", "unsupported_media_type", "invalid_request"}
 ANYWHERE = {"internal_error", "unavailable"}
 
 # call: (success, the codes that a client may meet)
@@ -31,12 +32,18 @@ CALLS = {
         BODY | {"not_authenticated", "invalid_refresh_token", "refresh_token_reused"},
     ),
     f"post {API}/auth/logout": ("204", BODY | TOKEN | {"invalid_refresh_token"}),
+    f"get {API}/auth/sessions": ("200", TOKEN),
+    f"delete {API}/auth/sessions/{{session_id}}": ("204", TOKEN | {"not_found"}),
+    f"post {API}/auth/reauthenticate": ("200", BODY | TOKEN | {"wrong_password"}),
+    f"post {API}/auth/token": ("200", FORM | {"invalid_grant", "unsupported_grant_type"}),
+    f"post {API}/auth/revoke": ("200", FORM),
     f"get {API}/users/me": ("200", TOKEN),
     f"put {API}/users/me": ("200", BODY | TOKEN | {"username_taken"}),
     f"patch {API}/users/me": ("200", BODY | TOKEN | {"username_taken"}),
     f"get {API}/users/{{user_id}}": ("200", TOKEN | {"not_enough_permissions", "not_found"}),
     "get /healthz": ("200", set()),
     "get /readyz": ("200", set()),
+    "get /.well-known/jwks.json": ("200", set()),
 }
 # The pages about the API are no part of it.
 UNDOCUMENTED = {"/openapi.json", "/docs", "/docs/start.js", "/docs/assets/<path:name>"}
@@ -119,7 +126,15 @@ def test_a_call_that_reads_an_access_token_says_so(document: dict[str, Any], cal
 
 @pytest.mark.parametrize(
     "call",
-    [f"post {API}/auth/register", f"post {API}/auth/login", "get /healthz", "get /readyz"],
+    [
+        f"post {API}/auth/register",
+        f"post {API}/auth/login",
+        f"post {API}/auth/token",
+        f"post {API}/auth/revoke",
+        "get /healthz",
+        "get /readyz",
+        "get /.well-known/jwks.json",
+    ],
 )
 def test_a_call_that_is_open_to_everybody_asks_for_no_token(
     document: dict[str, Any], call: str
@@ -134,6 +149,13 @@ def test_login_takes_both_a_form_and_json(document: dict[str, Any]) -> None:
     assert set(content) == {"application/json", "application/x-www-form-urlencoded"}
 
 
+@pytest.mark.parametrize("call", ["token", "revoke"])
+def test_the_calls_of_oauth_take_a_form_alone(document: dict[str, Any], call: str) -> None:
+    content = operation(document, f"post {API}/auth/{call}")["requestBody"]["content"]
+
+    assert set(content) == {"application/x-www-form-urlencoded"}
+
+
 def test_login_by_json_wants_exactly_one_identifier(document: dict[str, Any]) -> None:
     login = Draft202012Validator(document["components"]["schemas"]["Login"])
     email, username = {"email": "ada@example.com"}, {"username": "ada"}
@@ -146,13 +168,14 @@ def test_login_by_json_wants_exactly_one_identifier(document: dict[str, Any]) ->
     assert accepted == [True, True, False, False]
 
 
-def test_the_login_form_does_not_forbid_what_is_ignored(document: dict[str, Any]) -> None:
-    form = document["components"]["schemas"]["LoginForm"]
+@pytest.mark.parametrize("name", ["LoginForm", "TokenForm", "RevokeForm"])
+def test_a_form_does_not_forbid_what_is_ignored(document: dict[str, Any], name: str) -> None:
+    form = document["components"]["schemas"][name]
 
     assert form.get("additionalProperties", True) is not False
 
 
-@pytest.mark.parametrize("name", ["Register", "Login", "Refresh", "Profile"])
+@pytest.mark.parametrize("name", ["Register", "Login", "Refresh", "Password", "Profile"])
 def test_a_json_body_forbids_unknown_fields(document: dict[str, Any], name: str) -> None:
     assert document["components"]["schemas"][name]["additionalProperties"] is False
 
@@ -166,6 +189,17 @@ def test_a_user_is_the_one_of_the_contract(document: dict[str, Any]) -> None:
     assert set(user["required"]) == set(user["properties"])
     assert nullable == {"full_name", "bio", "avatar_url", "updated_at"}
     assert user["properties"]["locale"]["enum"] == ["en", "zh"]
+
+
+def test_a_session_is_the_one_of_the_contract(document: dict[str, Any]) -> None:
+    session = document["components"]["schemas"]["Session"]
+
+    nullable = {name for name, schema in session["properties"].items() if "null" in schema["type"]}
+    assert set(session["required"]) == set(session["properties"])
+    assert set(session["properties"]) == {
+        *("id", "ip", "user_agent", "created_at", "last_seen_at", "expires_at", "is_current")
+    }
+    assert nullable == {"ip", "user_agent"}
 
 
 @pytest.mark.parametrize(
