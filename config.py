@@ -24,6 +24,9 @@ from werkzeug.local import LocalProxy
 ROOT = Path(__file__).resolve().parent
 INSTANCE = ROOT / "instance"
 
+# The name of a signing key: it becomes a file name and stands in every token.
+KEY_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+
 T = TypeVar("T")
 
 
@@ -313,7 +316,7 @@ def folder(text: str) -> Path | None:
 
 
 def key_id(text: str) -> str:
-    if text and not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", text):
+    if text and not KEY_ID.fullmatch(text):
         raise _Wrong(
             f"is {text!r}, which is no key id. Write letters, digits, _ and -, 64 at most."
         )

@@ -13,6 +13,7 @@ import marshmallow
 from flask import Request, current_app
 from webargs.core import missing
 from webargs.flaskparser import FlaskParser
+from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.routing import BaseConverter
 
 from app.errors import (
@@ -81,7 +82,10 @@ class StrictRequest(Request):
 
     def get_data(self, *args: Any, **kwargs: Any) -> Any:
         """The body. Werkzeug cuts one that comes in chunks at the limit, silently."""
-        data = super().get_data(*args, **kwargs)
+        try:
+            data = super().get_data(*args, **kwargs)
+        except RequestEntityTooLarge:
+            raise BodyTooLarge from None
         limit = self.max_content_length
         is_full = self.content_length is None and limit is not None and len(data) >= limit
         if is_full and self.environ["wsgi.input"].read(1):

@@ -14,16 +14,18 @@ from typing import Any
 import click
 from flask.cli import AppGroup, with_appcontext
 from marshmallow import ValidationError
+from sqlalchemy.exc import DBAPIError
 
 from app import clock
 from app.auth import registration, sessions
 from app.auth.schemas import RegisterSchema, UserSchema
 from app.errors import AppError, NotFound
+from app.extensions import db
 from app.fields import Username
 from app.models import User
 from app.security import signing_keys
 from app.users import administration
-from config import settings
+from config import KEY_ID, settings
 
 users = AppGroup("users", help="Create and list accounts; give and take rights.")
 
@@ -183,13 +185,15 @@ def generate(key_id: str | None, algorithm: str | None, directory: Path | None) 
     if algorithm is None:
         raise click.UsageError("Say which --algorithm: ES256, RS256 or EdDSA.")
     key_id = key_id or f"{clock.now():%Y-%m-%d}-{secrets.token_hex(2)}"
-    if not signing_keys.FILE_NAME.fullmatch(f"{key_id}.pem") or "." in key_id:
+    if not KEY_ID.fullmatch(key_id):
         raise click.UsageError("A key id consists of letters, digits, _ and -, 64 at most.")
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         key = signing_keys.generate(folder, key_id, algorithm)
     except FileExistsError:
         raise click.ClickException(f"There is a key {key_id} already.") from None
+    except OSError as error:
+        raise click.ClickException(f"Cannot write to {folder}: {error.strerror}.") from None
     click.echo(f"Made {key.path}, a key for {algorithm}.")
 
 
@@ -251,7 +255,7 @@ def _state(key: signing_keys.Key) -> str:
 @click.command()
 @click.option(
     "--batch",
-    type=click.IntRange(1, 100_000),
+    type=click.IntRange(1, 10_000),
     default=1000,
     show_default=True,
     help="Rows a transaction.",
@@ -269,15 +273,25 @@ def prune(batch: int, every: timedelta | None) -> None:
     sessions   past SESSION_MAX_AGE_DAYS, when all their tokens have expired
     """
     while True:
-        total = 0
-        while removed := sessions.prune(batch):
-            total += removed
-            if removed == batch:
-                click.echo(f"… {total} sessions so far")
-        click.echo(f"Removed {total} sessions.")
+        try:
+            _prune(batch)
+        except DBAPIError as error:
+            if every is None:
+                raise click.ClickException(f"The database does not do it: {error.orig}") from None
+            db.session.rollback()
+            click.echo(f"The database does not do it, next time then: {error.orig}", err=True)
         if every is None:
             return
         time.sleep(every.total_seconds())
+
+
+def _prune(batch: int) -> None:
+    total = 0
+    while removed := sessions.prune(batch):
+        total += removed
+        if removed == batch:
+            click.echo(f"… {total} sessions so far")
+    click.echo(f"Removed {total} sessions.")
 
 
 def _password_from_stdin() -> str:

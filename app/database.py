@@ -11,6 +11,7 @@ import psycopg
 from flask import Flask
 from sqlalchemy import Engine, event
 from sqlalchemy.exc import InvalidatePoolError
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from app.extensions import db
 from config import Settings
@@ -61,6 +62,7 @@ def init_app(app: Flask) -> None:
         if db.engine.dialect.name == "sqlite":
             event.listen(db.engine, "connect", _set_up_sqlite)
         else:
+            event.listen(db.engine, "connect", _note_as_new)
             event.listen(db.engine, "checkout", _ping)
         os.register_at_fork(after_in_child=partial(_forget, ref(db.engine)))
 
@@ -72,12 +74,19 @@ def _forget(engine: ReferenceType[Engine]) -> None:
         inherited.dispose(close=False)
 
 
-def _ping(connection: psycopg.Connection[Any], _record: object, _proxy: object) -> None:
+def _note_as_new(_connection: object, record: ConnectionPoolEntry) -> None:
+    record.info["is_new"] = True
+
+
+def _ping(connection: psycopg.Connection[Any], record: ConnectionPoolEntry, _proxy: object) -> None:
     """Whether a pooled connection still answers; the pool opens another where it does not.
 
     SQLAlchemy's own ping would wait for ever on a server that is frozen and
     whose network still acknowledges.
     """
+    if record.info.pop("is_new", False):
+        # It has just answered the login.
+        return
     try:
         server = connection.pgconn
         server.send_query(b"")
@@ -89,6 +98,9 @@ def _ping(connection: psycopg.Connection[Any], _record: object, _proxy: object) 
         server.consume_input()
         while server.get_result():
             pass
+        if server.status != psycopg.pq.ConnStatus.OK:
+            # A server that hung up has left its last words, which arrive like a result.
+            raise InvalidatePoolError
     except psycopg.OperationalError:
         raise InvalidatePoolError from None
 

@@ -557,3 +557,14 @@ def test_each_request_has_an_id_of_its_own(client: FlaskClient) -> None:
     first, second = client.get("/healthz"), client.get("/healthz")
 
     assert first.headers["X-Request-ID"] != second.headers["X-Request-ID"]
+
+
+@pytest.mark.parametrize("body", [b'{"refresh_token":"' + b"x" * 70_000 + b'"}', b"{", b"[]"])
+def test_a_bad_token_at_logout_is_told_before_a_bad_body(client: FlaskClient, body: bytes) -> None:
+    response = client.post(
+        f"{API}/auth/logout",
+        data=body,
+        headers={"Authorization": "Bearer x", "Content-Type": "application/json"},
+    )
+
+    assert problem(response) == (401, "invalid_token")

@@ -290,3 +290,26 @@ def test_a_database_that_falls_silent_on_an_open_connection_is_a_503(
     response = within_5_seconds(lambda: me(behind_gate, token))
 
     assert problem(response) == (503, "unavailable")
+
+
+@pytest.mark.postgresql
+def test_connections_that_the_server_ended_cost_no_request(
+    app: Flask, client: FlaskClient, database_url: str
+) -> None:
+    client.get("/readyz")
+    name = make_url(database_url).database
+    with new_postgres_database() as elsewhere:
+        engine = sqlalchemy.create_engine(make_url(elsewhere).set(drivername="postgresql+psycopg"))
+        with engine.connect() as connection:
+            connection.execute(
+                sqlalchemy.text(
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = :name"
+                ),
+                {"name": name},
+            )
+        engine.dispose()
+    time.sleep(0.2)
+
+    response = client.get("/readyz")
+
+    assert response.status_code == 200

@@ -19,6 +19,7 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import joinedload
 
 from app import audit, clock
 from app.errors import InvalidCredentials, InvalidRefreshToken, NotFound, RefreshTokenReused
@@ -121,7 +122,11 @@ def end_others(session: Session) -> None:
 
 
 def end_all(user_id: int) -> None:
-    """Sign all of a user's devices out. The caller commits, having written to the user first."""
+    """Sign all of a user's devices out. The caller commits.
+
+    Who also means to keep logins at the same moment out has written to the
+    user first; see ``start``.
+    """
     _end(Session.user_id == user_id)
 
 
@@ -189,8 +194,15 @@ def _rotate(claims: RefreshClaims) -> Session | None:
 
 def _successor(claims: RefreshClaims) -> Session:
     """The session of a token that is not current, if it was superseded just now."""
-    session = db.session.get(Session, claims.session_id, populate_existing=True)
-    if session is None or session.user_id != claims.user_id or not session.is_live:
+    session = db.session.get(
+        Session,
+        claims.session_id,
+        options=[joinedload(Session.user, innerjoin=True)],
+        populate_existing=True,
+    )
+    if session is None or session.user_id != claims.user_id:
+        raise InvalidRefreshToken
+    if not session.is_live or not session.user.is_active:
         raise InvalidRefreshToken
     if session.refresh_jti == claims.jti:
         # Current, yet not rotated: its user may not log in any more.

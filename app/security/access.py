@@ -91,10 +91,11 @@ def current_session() -> Session:
 
 def bearer_token() -> str:
     """The token that was sent as Bearer, of whatever kind. Raises ``NotAuthenticated``."""
-    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-    if scheme != "Bearer":
-        raise NotAuthenticated
-    return token
+    sent = [part.split(" ", 1) for part in _authorization_parts()]
+    tokens = [rest[0] for scheme, *rest in sent if scheme == "Bearer" and rest]
+    if len(tokens) != 1:
+        raise _missing_token()
+    return tokens[0]
 
 
 @jwt.user_lookup_loader
@@ -129,8 +130,18 @@ def is_current_access_token(_header: dict[str, Any], claims: dict[str, Any]) -> 
 
 @jwt.unauthorized_loader
 def _no_token(_reason: str) -> Any:
-    sent = request.headers.get("Authorization", "")
-    return as_response(InvalidToken() if sent.startswith("Bearer") else NotAuthenticated())
+    return as_response(_missing_token())
+
+
+def _missing_token() -> InvalidToken | NotAuthenticated:
+    """Two tokens are one too many; another scheme is none."""
+    is_bearer = any(part.split(" ", 1)[0] == "Bearer" for part in _authorization_parts())
+    return InvalidToken() if is_bearer else NotAuthenticated()
+
+
+def _authorization_parts() -> list[str]:
+    """The header as ``canonicalize_authorization`` left it."""
+    return [part for part in request.headers.get("Authorization", "").split(", ") if part]
 
 
 def _answer(error: type[AppError]) -> Callable[..., Any]:

@@ -25,4 +25,4 @@ def current_client() -> Client:
         return Client(None, None)
     claimed = request.headers.get("User-Agent", "")
     printable = "".join(c for c in claimed if unicodedata.category(c) not in ("Cc", "Cf"))
-    return Client(request.remote_addr, printable[:MAX_USER_AGENT_LENGTH] or None)
+    return Client(request.remote_addr or None, printable[:MAX_USER_AGENT_LENGTH] or None)

@@ -26,9 +26,9 @@ from flask import Flask, current_app
 from jwt.algorithms import get_default_algorithms
 
 from app import clock
-from config import Settings, SettingsRefused
+from config import KEY_ID, Settings, SettingsRefused
 
-FILE_NAME = re.compile(r"(?P<id>[A-Za-z0-9_-]{1,64})(\.until-(?P<until>[0-9]{1,12}))?\.pem")
+FILE_NAME = re.compile(rf"(?P<id>{KEY_ID.pattern})(\.until-(?P<until>[0-9]{{1,12}}))?\.pem")
 MIN_RSA_BITS = 2048
 
 
