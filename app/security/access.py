@@ -11,11 +11,13 @@ from uuid import UUID
 
 from flask import Flask, g, request
 from flask_jwt_extended import get_current_user, get_jwt, verify_jwt_in_request
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
+from sqlalchemy.orm import Session as DatabaseSession
 from sqlalchemy.orm import contains_eager
 
 from app import clock
 from app.blueprint import Decorator, View, documentation_of, refuses
+from app.database import reader
 from app.errors import (
     AppError,
     FreshTokenRequired,
@@ -25,7 +27,7 @@ from app.errors import (
     TokenExpired,
     as_response,
 )
-from app.extensions import db, jwt
+from app.extensions import jwt
 from app.models import Session, User
 
 P = ParamSpec("P")
@@ -98,14 +100,20 @@ def bearer_token() -> str:
     return tokens[0]
 
 
+# Built once: this runs on every request.
+SESSION_AND_USER = (
+    select(Session)
+    .join(Session.user)
+    .options(contains_eager(Session.user))
+    .where(Session.id == bindparam("id"))
+)
+
+
 @jwt.user_lookup_loader
 def load_user_of_live_session(_header: dict[str, Any], claims: dict[str, Any]) -> User | None:
-    session: Session | None = db.session.scalar(
-        select(Session)
-        .join(Session.user)
-        .options(contains_eager(Session.user))
-        .where(Session.id == UUID(claims["sid"]))
-    )
+    # The objects are detached: the connection is back in the pool before the view begins.
+    with DatabaseSession(reader(), expire_on_commit=False) as database:
+        session = database.scalar(SESSION_AND_USER, {"id": UUID(claims["sid"])})
     if session is None or not session.is_live or not session.user.is_active:
         return None
     if str(session.user_id) != claims["sub"]:
