@@ -62,6 +62,8 @@ class Settings:
     password_reject_common: bool
     password_peppers: dict[str, str]
     bcrypt_rounds: int
+    hash_concurrency: int
+    hash_queue_limit: int
     public_url: str
     trusted_hosts: list[str]
     cors_origins: list[str]
@@ -98,6 +100,7 @@ class Settings:
         app_env = read("APP_ENV", "development", one_of("development", "testing", "production"))
         production = app_env == "production"
         cores = os.cpu_count() or 1
+        workers = read("WEB_CONCURRENCY", str(cores), integer(1, 1024))
         settings = cls(
             app_env=app_env,
             database_url=read("DATABASE_URL", f"sqlite:///{instance / 'app.db'}", database_url),
@@ -123,6 +126,10 @@ class Settings:
                 "12",
                 integer(10, 15, also=(4,) if app_env == "testing" else ()),
             ),
+            hash_concurrency=read(
+                "HASH_CONCURRENCY", str(max(1, cores // workers)), integer(1, 1024)
+            ),
+            hash_queue_limit=read("HASH_QUEUE_LIMIT", "32", integer(0, 1024)),
             public_url=read("PUBLIC_URL", "http://localhost:8000", public_url),
             trusted_hosts=read("TRUSTED_HOSTS", "", list_of(host)),
             cors_origins=read("CORS_ORIGINS", "", list_of(origin)),
@@ -133,7 +140,7 @@ class Settings:
                 "LOG_FORMAT", "json" if production else "console", one_of("json", "console")
             ),
             port=read("PORT", "8000", integer(1, 65535)),
-            web_concurrency=read("WEB_CONCURRENCY", str(cores), integer(1, 1024)),
+            web_concurrency=workers,
             web_threads=read("WEB_THREADS", "32", integer(1, 1024)),
         )
         allow_sqlite = read("ALLOW_SQLITE", "false", boolean)

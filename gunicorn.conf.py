@@ -11,7 +11,9 @@ bind = f"{'0.0.0.0' if settings.is_production else '127.0.0.1'}:{settings.port}"
 
 worker_class = "gthread"
 workers = settings.web_concurrency
-threads = settings.web_threads
+# Those who wait for a password to be hashed have threads of their own, so that WEB_THREADS are
+# left for everything else, however many log in.
+threads = settings.web_threads + settings.hash_concurrency + settings.hash_queue_limit
 keepalive = 75  # Longer than the idle limit of the usual proxies, so that they hang up first.
 
 # The code is loaded once and shared by the workers; connections are opened after the fork.

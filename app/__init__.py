@@ -7,7 +7,7 @@ from app.auth.routes import bp as auth
 from app.blueprint import StrictRequest
 from app.database import engine_options
 from app.extensions import api, db, jwt, ma, migrate
-from app.security import access, signing_keys, tokens
+from app.security import access, hashing_pool, signing_keys, tokens
 from app.strict_json import StrictJSONProvider
 from app.users.routes import bp as users
 from config import INSTANCE, ROOT, Settings
@@ -45,6 +45,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     ma.init_app(app)
     jwt.init_app(app)
     signing_keys.init_app(app, settings)
+    hashing_pool.init_app(app, settings)
     access.init_app(app)
     errors.init_app(app)
     response_headers.init_app(app, settings)

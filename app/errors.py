@@ -233,6 +233,15 @@ class InternalError(AppError):
     detail = "Something went wrong on our side. Name the request_id when you report it."
 
 
+class Overloaded(AppError):
+    status, code = 503, "overloaded"
+    detail = "Too many logins at this moment. Try again in a few seconds."
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"Retry-After": "2"}
+
+
 class Unavailable(AppError):
     status, code = 503, "unavailable"
     detail = "The service cannot do this right now. Try again in a moment."

@@ -19,6 +19,7 @@ from pathlib import Path
 import bcrypt
 
 from app.errors import Message
+from app.security import hashing_pool
 from config import settings
 
 log = logging.getLogger(__name__)
@@ -50,10 +51,14 @@ class Verdict:
 
 
 def hash(password: str) -> str:
-    """The password as it is stored, by the newest pepper and today's cost."""
+    """The password as it is stored, by the newest pepper and today's cost.
+
+    Takes a quarter of a second in the hashing pool; raises ``Overloaded``.
+    """
     pepper = _newest_pepper()
     salt = bcrypt.gensalt(settings.bcrypt_rounds)
-    return f"{SCHEME}${pepper}${bcrypt.hashpw(_keyed(password, pepper), salt).decode()}"
+    hashed = hashing_pool.run(bcrypt.hashpw, _keyed(password, pepper), salt)
+    return f"{SCHEME}${pepper}${hashed.decode()}"
 
 
 def verify(password: str, stored: str | None) -> Verdict:
@@ -61,14 +66,12 @@ def verify(password: str, stored: str | None) -> Verdict:
 
     Takes the same time whatever is stored, corrupt hashes and cheaper ones of
     other systems included, so that the answer's time says nothing of it.
+    Raises ``Overloaded``.
     """
     known = _read(stored)
     compared = known or _nobodys()
     presented = _keyed(password, compared.pepper) if compared.pepper else _cut_at_72(password)
-    is_right = bcrypt.checkpw(presented, compared.bcrypt.encode())
-    for cost in range(compared.cost, settings.bcrypt_rounds):
-        # 2^c + 2^c + 2^(c+1) + … makes up the rounds that a cheaper hash saves.
-        bcrypt.hashpw(b"", bcrypt.gensalt(cost))
+    is_right = hashing_pool.run(_compare, presented, compared, settings.bcrypt_rounds)
 
     if known is None or not is_right:
         return Verdict(is_right=False)
@@ -133,6 +136,14 @@ def _read(stored: str | None) -> _Known | None:
         log.error("a password is hashed with pepper %r, which PASSWORD_PEPPERS lacks", pepper)
         return None
     return _Known(pepper, found[0], int(found["cost"]))
+
+
+def _compare(presented: bytes, stored: _Known, cost: int) -> bool:
+    is_right = bcrypt.checkpw(presented, stored.bcrypt.encode())
+    for missing in range(stored.cost, cost):
+        # 2^c + 2^c + 2^(c+1) + … makes up the rounds that a cheaper hash saves.
+        bcrypt.hashpw(b"", bcrypt.gensalt(missing))
+    return is_right
 
 
 def _newest_pepper() -> str:

@@ -20,7 +20,7 @@ from werkzeug.test import TestResponse
 
 from app.extensions import db
 from app.models import User
-from app.security import passwords
+from app.security import hashing_pool, passwords
 from config import Settings
 from tests.factories import API, PASSWORD, make_user, problem, refused_fields
 
@@ -147,6 +147,7 @@ def test_a_hundred_characters_of_four_bytes_are_all_compared(client: FlaskClient
 def test_every_text_verifies_in_each_of_its_normal_forms(text: str) -> None:
     app = Flask(__name__)
     app.config["SETTINGS"] = make_settings()
+    hashing_pool.init_app(app, app.config["SETTINGS"])
     composed, decomposed = (unicodedata.normalize(form, text) for form in ("NFC", "NFD"))
 
     with app.app_context():
