@@ -16,9 +16,10 @@ install: $(VENV)/.installed ## Make the virtual environment in .venv and install
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
-		{ echo "Python 3.11 or newer is needed, and $(PYTHON) is older. Say which to use: make PYTHON=python3.12 …"; exit 1; }
+		{ echo "Python 3.11 or newer is needed, and $(PYTHON) is older or not there. Say which to use: make PYTHON=python3.12 …"; exit 1; }
 	@echo "Making the virtual environment in $(VENV) …"
-	@$(PYTHON) -m venv $(VENV)
+	@$(PYTHON) -m venv $(VENV) || \
+		{ rm -rf $(VENV); echo "On Debian and Ubuntu: apt install python3-venv"; exit 1; }
 
 $(VENV)/.installed: requirements.txt | $(BIN)/python
 	@echo "Installing requirements.txt …"

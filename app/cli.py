@@ -27,7 +27,26 @@ from app.security import signing_keys
 from app.users import administration
 from config import KEY_ID, settings
 
-users = AppGroup("users", help="Create and list accounts; give and take rights.")
+
+class OperatorGroup(AppGroup):
+    """Commands that say in one line when the database is away or was not upgraded."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except DBAPIError as error:
+            raise _database_refusal(error) from None
+
+
+def _database_refusal(error: DBAPIError) -> click.ClickException:
+    reason = str(error.orig).partition("\n")[0]
+    return click.ClickException(
+        f"The database does not do it: {reason}. "
+        "Is DATABASE_URL right, and was `flask db upgrade` run?"
+    )
+
+
+users = OperatorGroup("users", help="Create and list accounts; give and take rights.")
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")
 
@@ -277,7 +296,7 @@ def prune(batch: int, every: timedelta | None) -> None:
             _prune(batch)
         except DBAPIError as error:
             if every is None:
-                raise click.ClickException(f"The database does not do it: {error.orig}") from None
+                raise _database_refusal(error) from None
             db.session.rollback()
             click.echo(f"The database does not do it, next time then: {error.orig}", err=True)
         if every is None:

@@ -1,10 +1,12 @@
 """How ``flask db …`` reaches the database: through the application's own engine."""
 
+import sys
 from time import sleep
 
 from alembic import context
 from flask import current_app
 from sqlalchemy import Connection, text
+from sqlalchemy.exc import OperationalError
 
 from app.models.types import UTCDateTime
 
@@ -49,7 +51,11 @@ def _wait_for_our_turn(connection: Connection) -> None:
 
 
 def run_online() -> None:
-    with db.engine.connect() as connection:
+    try:
+        connecting = db.engine.connect()
+    except OperationalError as error:
+        sys.exit(f"Cannot upgrade, the database does not answer: {error.orig}")
+    with connecting as connection:
         if connection.dialect.name == "postgresql":
             _wait_for_our_turn(connection)
         context.configure(
