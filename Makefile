@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 export PYTHONUNBUFFERED := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test fuzz check format lock common-passwords clean
+.PHONY: help install run test fuzz timing check format lock common-passwords clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -40,6 +40,9 @@ test: $(VENV)/.installed-dev ## Run the whole suite, on SQLite and on PostgreSQL
 
 fuzz: $(VENV)/.installed-dev ## Drive sessions through long random histories, on both databases; it takes a while
 	@HYPOTHESIS_PROFILE=long $(BIN)/pytest -n 2 --dist load --timeout 0 tests/auth/test_session_machine.py
+
+timing: $(VENV)/.installed-dev ## Measure whether the time of an answer tells who has an account; it takes ten minutes
+	@$(BIN)/python -m benchmarks.timing
 
 check: $(VENV)/.installed-dev ## Lint, format, types, migrations match models, OpenAPI valid
 	@$(BIN)/ruff check .

@@ -62,9 +62,16 @@ class Settings:
     password_reject_common: bool
     password_peppers: dict[str, str]
     bcrypt_rounds: int
+    require_verified_email: bool
+    hide_account_existence: bool
+    reset_token_lifetime: timedelta
+    account_deletion_grace: timedelta
+    unverified_account_lifetime: timedelta
     hash_concurrency: int
     hash_queue_limit: int
     public_url: str
+    mail_url: str
+    mail_from: str
     trusted_hosts: list[str]
     cors_origins: list[str]
     log_level: str
@@ -131,6 +138,17 @@ class Settings:
             ),
             hash_queue_limit=read("HASH_QUEUE_LIMIT", "32", integer(0, 1024)),
             public_url=read("PUBLIC_URL", "http://localhost:8000", public_url),
+            require_verified_email=read("REQUIRE_VERIFIED_EMAIL", "false", boolean),
+            hide_account_existence=read("HIDE_ACCOUNT_EXISTENCE", "false", boolean),
+            reset_token_lifetime=read("RESET_TOKEN_EXPIRE_MINUTES", "30", span("minutes")),
+            account_deletion_grace=read(
+                "ACCOUNT_DELETION_GRACE_DAYS", "14", span("days", zero_allowed=True)
+            ),
+            unverified_account_lifetime=read(
+                "UNVERIFIED_ACCOUNT_EXPIRE_DAYS", "0", span("days", zero_allowed=True)
+            ),
+            mail_url=read("MAIL_URL", "console://", mail_url),
+            mail_from=read("MAIL_FROM", "no-reply@localhost", mail_from),
             trusted_hosts=read("TRUSTED_HOSTS", "", list_of(host)),
             cors_origins=read("CORS_ORIGINS", "", list_of(origin)),
             log_level=read(
@@ -351,6 +369,30 @@ def database_url(text: str) -> URL:
             )
         return url
     raise _Wrong(f"begins with {url.drivername!r}, which is not spoken here. {example}")
+
+
+def mail_url(text: str) -> str:
+    example = "Write smtp://user:password@host:587?tls=starttls, file:///folder or console://."
+    if not _has_port(text) or urlsplit(text).scheme not in ("smtp", "file", "console"):
+        raise _Wrong(f"is no address of a mail server. {example}")
+    url = urlsplit(text)
+    if url.scheme == "smtp" and (
+        not url.hostname or url.query not in ("", "tls=starttls", "tls=tls")
+    ):
+        raise _Wrong(f"names no host, or an option other than tls=starttls and tls=tls. {example}")
+    if url.scheme == "file" and (url.netloc or not url.path.startswith("/")):
+        raise _Wrong(f"names no absolute folder. {example}")
+    return text
+
+
+def mail_from(text: str) -> str:
+    address = r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+@[A-Za-z0-9.-]+"
+    if not re.fullmatch(rf"{address}|[^<>\r\n@]+ <{address}>", text):
+        raise _Wrong(
+            f"is {text!r}, which is no address. Write one like no-reply@example.com or "
+            "Example <no-reply@example.com>."
+        )
+    return text
 
 
 def secret_key(text: str) -> str:

@@ -1,6 +1,7 @@
 """How the application is served: ``gunicorn wsgi:app`` reads this by itself."""
 
 from pathlib import Path
+from typing import Any
 
 from config import Settings
 
@@ -35,3 +36,17 @@ secure_scheme_headers: dict[str, str] = {}
 control_socket_disable = True
 
 logger_class = "app.access_log.AccessLogger"
+
+
+def post_worker_init(worker: Any) -> None:
+    """One of the workers delivers mail as well; commands that import the application do not."""
+    from app.mail import deliverer
+    from wsgi import app
+
+    worker.stop_delivering = deliverer.start(app)
+
+
+def worker_exit(_server: Any, worker: Any) -> None:
+    """Begin no delivery that could not be finished."""
+    if hasattr(worker, "stop_delivering"):
+        worker.stop_delivering.set()

@@ -2,7 +2,17 @@
 
 from flask import Flask
 
-from app import api_docs, cli, database, errors, logs, ops, response_headers
+from app import (
+    account_pages,
+    api_docs,
+    cli,
+    database,
+    errors,
+    languages,
+    logs,
+    ops,
+    response_headers,
+)
 from app.auth.routes import bp as auth
 from app.blueprint import StrictRequest
 from app.database import engine_options
@@ -25,7 +35,12 @@ def create_app(settings: Settings | None = None) -> Flask:
     settings = settings or Settings.from_environment()
     logs.configure(settings)
 
-    app = Flask(__name__, instance_path=str(INSTANCE), static_folder=None)
+    app = Flask(
+        __name__,
+        instance_path=str(INSTANCE),
+        static_folder=None,
+        template_folder="mail/templates",
+    )
     app.config.update(
         SETTINGS=settings,
         SECRET_KEY=settings.secret_key,
@@ -48,14 +63,17 @@ def create_app(settings: Settings | None = None) -> Flask:
     hashing_pool.init_app(app, settings)
     access.init_app(app)
     errors.init_app(app)
+    languages.init_app(app)
     response_headers.init_app(app, settings)
     api_docs.init_app(app)
 
     api.register_blueprint(auth, url_prefix=API_PREFIX + "/auth")
     api.register_blueprint(users, url_prefix=API_PREFIX + "/users")
     api.register_blueprint(ops.bp)
+    app.register_blueprint(account_pages.bp)
 
     app.cli.add_command(cli.users)
     app.cli.add_command(cli.keys)
+    app.cli.add_command(cli.outbox)
     app.cli.add_command(cli.prune)
     return app

@@ -15,6 +15,7 @@ from webargs.core import missing
 from webargs.flaskparser import FlaskParser
 from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.routing import BaseConverter
+from werkzeug.sansio.response import Response
 
 from app.errors import (
     PROBLEM_JSON,
@@ -46,6 +47,13 @@ class Decorator(Protocol):
     """Gives a view back as it was typed."""
 
     def __call__(self, view: View, /) -> View: ...
+
+
+def accepted() -> Response:
+    """202 and an empty object: whatever comes of it comes by mail."""
+    response = current_app.json.response({})
+    response.status_code = 202
+    return response
 
 
 def refuses(*errors: type[AppError]) -> Decorator:
@@ -231,6 +239,13 @@ class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]  # flask-smorest
         decorate: Decorator = self.response(
             status, schema, description=description, headers=headers
         )
+        return decorate
+
+    def also_returns(
+        self, status: int, schema: type[marshmallow.Schema], *, description: str
+    ) -> Decorator:
+        """Another answer to success, which the view makes itself."""
+        decorate: Decorator = self.alt_response(status, schema=schema, description=description)
         return decorate
 
     def _document_refusals(

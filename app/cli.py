@@ -3,7 +3,9 @@
 import json
 import re
 import secrets
+import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterable
 from datetime import timedelta
@@ -12,6 +14,7 @@ from types import MappingProxyType
 from typing import Any
 
 import click
+from flask import current_app
 from flask.cli import AppGroup, with_appcontext
 from marshmallow import ValidationError
 from sqlalchemy.exc import DBAPIError
@@ -22,9 +25,11 @@ from app.auth.schemas import RegisterSchema, UserSchema
 from app.errors import AppError, NotFound
 from app.extensions import db
 from app.fields import Username
-from app.models import User
-from app.security import signing_keys
-from app.users import administration
+from app.mail import deliverer
+from app.mail import outbox as mail_outbox
+from app.models import OutboxMessage, User
+from app.security import one_time_tokens, signing_keys
+from app.users import administration, closing
 from config import KEY_ID, settings
 
 
@@ -271,6 +276,16 @@ def _state(key: signing_keys.Key) -> str:
     return "signs" if key.id == settings.signing_key_id else "waits, verifies"
 
 
+# What is removed, and by whom; each takes the most to remove at once, and commits.
+PRUNED: dict[str, Callable[[int], int]] = {
+    "sessions": sessions.prune,
+    "one-time tokens": one_time_tokens.prune,
+    "mails": mail_outbox.prune,
+    "closed accounts": closing.erase_due,
+    "unconfirmed accounts": closing.erase_unverified,
+}
+
+
 @click.command()
 @click.option(
     "--batch",
@@ -289,7 +304,12 @@ def prune(batch: int, every: timedelta | None) -> None:
     """Delete what is past its use, in small transactions, beside traffic.
 
     \b
-    sessions   past SESSION_MAX_AGE_DAYS, when all their tokens have expired
+    sessions         past SESSION_MAX_AGE_DAYS, when all their tokens have expired
+    one-time tokens  a week after they expired
+    mails            delivered a week ago; those set aside stay
+    closed accounts  ACCOUNT_DELETION_GRACE_DAYS after their owner closed them
+    unconfirmed accounts
+                     UNVERIFIED_ACCOUNT_EXPIRE_DAYS after registration; 0 keeps them
     """
     while True:
         try:
@@ -305,12 +325,93 @@ def prune(batch: int, every: timedelta | None) -> None:
 
 
 def _prune(batch: int) -> None:
-    total = 0
-    while removed := sessions.prune(batch):
-        total += removed
-        if removed == batch:
-            click.echo(f"… {total} sessions so far")
-    click.echo(f"Removed {total} sessions.")
+    for what, remove in PRUNED.items():
+        total = 0
+        while removed := remove(batch):
+            total += removed
+            if removed == batch:
+                click.echo(f"… {total} {what} so far")
+        click.echo(f"Removed {total} {what}.")
+
+
+outbox = AppGroup("outbox", help="Deliver mail, and look after what could not be delivered.")
+
+
+@outbox.command("run")
+def run_outbox() -> None:
+    """Deliver mail until stopped (SIGTERM or Ctrl-C).
+
+    The server delivers by itself. Where there is much mail, run this as a
+    process of its own, as many of them as needed, on any host.
+    """
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    click.echo("Delivering mail. Stop with Ctrl-C.")
+    deliverer.run(current_app._get_current_object(), stop)  # type: ignore[attr-defined]
+
+
+@outbox.command("list")
+@click.option("--all", "everything", is_flag=True, help="Delivered ones of the last week too.")
+@as_json
+def list_outbox(everything: bool, as_json: bool) -> None:
+    """List the mails that wait or were set aside."""
+    rows = [
+        {
+            "id": row.id,
+            "message": row.message,
+            "recipient": row.recipient,
+            "state": row.state,
+            "attempts": row.attempts,
+            "error": row.last_error,
+        }
+        for row in mail_outbox.list_all(everything)
+    ]
+    if as_json:
+        click.echo(json.dumps(rows, ensure_ascii=False, indent=2))
+        return
+    _table(
+        ("ID", "MESSAGE", "RECIPIENT", "STATE", "ATTEMPTS", "ERROR"),
+        (tuple("" if value is None else str(value) for value in row.values()) for row in rows),
+    )
+
+
+@outbox.command("show")
+@click.argument("number", type=int)
+def show_mail(number: int) -> None:
+    """Show what is known of one mail, save the link that is in it."""
+    row = _mail(number)
+    for name in ("id", "message_id", "message", "recipient", "locale", "state", "attempts"):
+        click.echo(f"{name}: {getattr(row, name)}")
+    for name in ("created_at", "due_at", "delivered_at", "set_aside_at", "last_error"):
+        if getattr(row, name) is not None:
+            click.echo(f"{name}: {getattr(row, name)}")
+
+
+@outbox.command("retry")
+@click.argument("number", type=int)
+def retry_mail(number: int) -> None:
+    """Try a mail again, now, from the first attempt."""
+    mail_outbox.retry(_mail(number))
+    click.echo(f"Mail {number} is due.")
+
+
+@outbox.command("drop")
+@click.argument("number", type=int)
+@click.confirmation_option(
+    "--yes", prompt="The mail will not be delivered. Drop it?", help="Do not ask."
+)
+def drop_mail(number: int) -> None:
+    """Delete a mail."""
+    mail_outbox.drop(_mail(number))
+    click.echo(f"Mail {number} is gone.")
+
+
+def _mail(number: int) -> OutboxMessage:
+    row = mail_outbox.find(number)
+    if row is None:
+        raise click.ClickException(f"There is no mail {number}.")
+    return row
 
 
 def _password_from_stdin() -> str:

@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import quote
 
 from flask import Flask, Response, current_app
+from flask_babel import gettext
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from werkzeug.exceptions import HTTPException, SecurityError
@@ -30,25 +31,34 @@ TITLES = HTTP_STATUS_CODES | {413: "Content Too Large", 422: "Unprocessable Cont
 
 
 class Message(str):
-    """A sentence about one field, with the code that programs read."""
+    """A sentence about one field, with the code that programs read.
+
+    ``template`` may have places like ``%(most)d`` for the values.
+    """
 
     code: str
+    template: str
+    values: dict[str, object]
 
-    def __new__(cls, code: str, detail: str) -> "Message":
-        message = super().__new__(cls, detail)
-        message.code = code
+    def __new__(cls, code: str, template: str, **values: object) -> "Message":
+        message = super().__new__(cls, template % values if values else template)
+        message.code, message.template, message.values = code, template, values
         return message
 
     def __reduce__(self) -> tuple[type["Message"], tuple[str, str]]:
         return Message, (self.code, str(self))
 
+    def translated(self) -> str:
+        """In the language of who asks."""
+        return str(gettext(self.template, **self.values))
+
     def at(self, path: Iterable[str | int]) -> dict[str, str]:
         """This message about the place in the JSON body, as a member of ``errors``."""
-        return {"pointer": json_pointer(path), "code": self.code, "detail": str(self)}
+        return {"pointer": json_pointer(path), "code": self.code, "detail": self.translated()}
 
     def about(self, parameter: str) -> dict[str, str]:
         """This message about a parameter of the query, as a member of ``errors``."""
-        return {"parameter": parameter, "code": self.code, "detail": str(self)}
+        return {"parameter": parameter, "code": self.code, "detail": self.translated()}
 
 
 UNSTORABLE = Message("invalid_characters", "NUL and lone surrogates are not accepted.")
@@ -83,7 +93,7 @@ class OAuthError(AppError):
     status = 400
 
     def __init__(self) -> None:
-        super().__init__(error=self.code, error_description=self.detail)
+        super().__init__(error=self.code, error_description=gettext(self.detail))
 
 
 # 400: cannot be understood, or cannot be done as asked
@@ -124,6 +134,11 @@ class UnsupportedGrantType(OAuthError):
 class InactiveUser(AppError):
     status, code = 400, "inactive_user"
     detail = "Inactive user"
+
+
+class InvalidLink(AppError):
+    status, code = 400, "invalid_link"
+    detail = "This link does not work, or not any more. Ask for a new one."
 
 
 # 401: who are you? (RFC 6750 §3)
@@ -190,6 +205,11 @@ class NotEnoughPermissions(AppError):
 class WrongPassword(AppError):
     status, code = 403, "wrong_password"
     detail = "Incorrect password"
+
+
+class EmailNotVerified(AppError):
+    status, code = 403, "email_not_verified"
+    detail = "Confirm your email address first: we sent you a link."
 
 
 class NotFound(AppError):
@@ -271,7 +291,11 @@ FOR_STATUS: dict[int, type[AppError]] = {
 def as_response(error: AppError) -> BaseResponse:
     """The error as problem+json."""
     return _problem(
-        error.status, error.code, error.detail, members=error.members, headers=error.headers
+        error.status,
+        error.code,
+        gettext(error.detail),
+        members=error.members,
+        headers=error.headers,
     )
 
 
@@ -329,7 +353,7 @@ def _answer_http_exception(error: HTTPException) -> BaseResponse:
     return _problem(
         ours.status,
         ours.code,
-        own_words or ours.detail,
+        own_words or gettext(ours.detail),
         members=ours.members,
         headers=ours.headers | kept,
     )

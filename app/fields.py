@@ -70,7 +70,7 @@ class Text(_Coded, fields.String):
             raise ValidationError(UNSTORABLE)
         if self.max_length is not None and len(value) > self.max_length:
             raise ValidationError(
-                Message("too_long", f"Must have at most {self.max_length} characters.")
+                Message("too_long", "Must have at most %(most)d characters.", most=self.max_length)
             )
         return value
 
@@ -125,7 +125,7 @@ class Username(Text):
         try:
             username = identifiers.canonical_username(text)
         except identifiers.InvalidUsername as error:
-            raise ValidationError(Message(error.code, str(error))) from None
+            raise ValidationError(error.message) from None
         if not self.allow_reserved and identifiers.is_reserved(username):
             raise ValidationError(Message("username_reserved", "This name is kept for us."))
         return username
@@ -184,7 +184,7 @@ class OneOf(Text):
         text = super()._deserialize(value, *args, **kwargs)
         if text not in self.words:
             raise ValidationError(
-                Message("invalid_choice", f"Must be one of: {', '.join(self.words)}.")
+                Message("invalid_choice", "Must be one of: %(words)s.", words=", ".join(self.words))
             )
         return text
 

@@ -24,9 +24,10 @@ from sqlalchemy.engine import make_url
 
 from app import create_app
 from app.extensions import db
-from app.models import User
+from app.models import AuditEvent, OutboxMessage, User
 from config import Settings
 from tests import factories
+from tests.mailbox import Mailbox
 
 POSTGRES_URL = os.environ.get("TEST_POSTGRES_URL", "postgresql://postgres@127.0.0.1:5432/postgres")
 SECRET_KEY = "the secret of the tests: 0123456789 abcdefghij"
@@ -135,7 +136,9 @@ def app(session_app: Flask) -> Iterator[Flask]:
     yield session_app
     session_app.config["SETTINGS"] = settings
     with session_app.app_context():
-        db.session.execute(sqlalchemy.delete(User))
+        # Sessions and tokens go with their users; these may outlive them.
+        for model in (User, OutboxMessage, AuditEvent):
+            db.session.execute(sqlalchemy.delete(model))
         db.session.commit()
 
 
@@ -168,6 +171,14 @@ def make_app(database_url: str, app: Flask) -> Iterator[Callable[..., Flask]]:
 @pytest.fixture
 def client(app: Flask) -> FlaskClient:
     return app.test_client()
+
+
+@pytest.fixture
+def mailbox(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Mailbox:
+    """Everybody's mail, delivered when the test says so."""
+    box = Mailbox(app)
+    box.collect(monkeypatch)
+    return box
 
 
 @pytest.fixture

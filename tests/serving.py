@@ -57,9 +57,13 @@ def flask(*arguments: str, environment: Mapping[str, str], stdin: str = "") -> s
 
 @contextmanager
 def serving(log: Path, *, application: str = "wsgi:app", **variables: str) -> Iterator[Server]:
-    """gunicorn with these variables on a free port, until the block ends."""
+    """gunicorn with these variables on a free port, until the block ends.
+
+    Its mail goes to a folder beside the log, unless the variables say otherwise.
+    """
     port = free_port()
-    environment = environment_for(**variables, PORT=str(port))
+    mail = {"MAIL_URL": f"file://{log.parent / 'mail'}"}
+    environment = environment_for(**mail | variables, PORT=str(port))
     with log.open("wb") as output:
         process = subprocess.Popen(
             [BIN / "gunicorn", application],

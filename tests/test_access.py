@@ -20,9 +20,20 @@ ROUTES = {
     f"POST {API}/auth/reauthenticate": (401, 422, 422),
     f"POST {API}/auth/token": (415, 415, 415),  # it takes a form
     f"POST {API}/auth/revoke": (415, 415, 415),
+    f"POST {API}/auth/password/change": (401, 422, 422),
+    f"POST {API}/auth/password/forgot": (422, 422, 422),
+    f"POST {API}/auth/password/reset": (422, 422, 422),
+    f"POST {API}/auth/not-me": (422, 422, 422),
+    f"POST {API}/auth/email/resend": (422, 422, 422),
+    f"POST {API}/auth/email/verify": (422, 422, 422),
+    f"POST {API}/auth/email/change": (401, 422, 422),
+    f"POST {API}/auth/email/change/confirm": (422, 422, 422),
+    f"POST {API}/auth/email/change/cancel": (422, 422, 422),
     f"GET {API}/users/me": (401, 200, 200),
     f"PUT {API}/users/me": (401, 200, 200),
     f"PATCH {API}/users/me": (401, 200, 200),
+    f"DELETE {API}/users/me": (401, 422, 422),
+    f"GET {API}/users/me/export": (401, 200, 200),
     f"GET {API}/users/<digits:user_id>": (401, 403, 200),
     "GET /healthz": (200, 200, 200),
     "GET /readyz": (200, 200, 200),
@@ -31,6 +42,7 @@ ROUTES = {
     "GET /docs": (200, 200, 200),
     "GET /docs/start.js": (200, 200, 200),
     "GET /docs/assets/<path:name>": (200, 200, 200),
+    "GET /account/<name>": (200, 200, 200),
 }
 
 CASES = [
@@ -65,6 +77,7 @@ def test_who_may(
     headers = bearer(log_in(client, people[who])["access_token"]) if who in people else {}
     method, path = call.split()
     path = path.replace("<digits:user_id>", str(bob.id)).replace("<path:name>", "swagger-ui.css")
+    path = path.replace("<name>", "verify-email")
     path = path.replace("<uuid:session_id>", session_of(client, bob))
     body = None if method == "GET" else {}
 

@@ -66,6 +66,15 @@ DEFAULTS: dict[str, Any] = {
     "password_reject_common": False,
     "password_peppers": {},
     "bcrypt_rounds": 12,
+    "hash_concurrency": 1,
+    "hash_queue_limit": 32,
+    "require_verified_email": False,
+    "hide_account_existence": False,
+    "reset_token_lifetime": timedelta(minutes=30),
+    "account_deletion_grace": timedelta(days=14),
+    "unverified_account_lifetime": timedelta(0),
+    "mail_url": "console://",
+    "mail_from": "no-reply@localhost",
     "public_url": "http://localhost:8000",
     "trusted_hosts": [],
     "cors_origins": [],
@@ -120,7 +129,26 @@ GOOD: list[tuple[str, str, str, Any]] = [
         {"second": GOOD_SECRET, "first": GOOD_SECRET[::-1]},
     ),
     ("BCRYPT_ROUNDS", "10", "bcrypt_rounds", 10),
+    ("HASH_CONCURRENCY", "4", "hash_concurrency", 4),
+    ("HASH_QUEUE_LIMIT", "0", "hash_queue_limit", 0),
     ("BCRYPT_ROUNDS", "15", "bcrypt_rounds", 15),
+    ("REQUIRE_VERIFIED_EMAIL", "true", "require_verified_email", True),
+    ("HIDE_ACCOUNT_EXISTENCE", "true", "hide_account_existence", True),
+    ("RESET_TOKEN_EXPIRE_MINUTES", "7.5", "reset_token_lifetime", timedelta(seconds=450)),
+    ("ACCOUNT_DELETION_GRACE_DAYS", "0", "account_deletion_grace", timedelta(0)),
+    ("UNVERIFIED_ACCOUNT_EXPIRE_DAYS", "7", "unverified_account_lifetime", timedelta(days=7)),
+    *(
+        ("MAIL_URL", url, "mail_url", url)
+        for url in (
+            "console://",
+            "file:///var/mail/out",
+            "smtp://localhost",
+            "smtp://ada:hunter%402@mail.example.com:587?tls=starttls",
+            "smtp://[::1]:465?tls=tls",
+        )
+    ),
+    ("MAIL_FROM", "no-reply@example.com", "mail_from", "no-reply@example.com"),
+    ("MAIL_FROM", "账户 <no-reply@example.com>", "mail_from", "账户 <no-reply@example.com>"),
     ("PUBLIC_URL", "https://example.com/accounts", "public_url", "https://example.com/accounts"),
     ("PUBLIC_URL", "https://example.com/", "public_url", "https://example.com"),
     (
@@ -235,9 +263,28 @@ BAD: list[tuple[str, str, str]] = [
     ("PASSWORD_PEPPERS", f"a:{GOOD_SECRET},a:{GOOD_SECRET}", "id of its own"),
     ("PASSWORD_PEPPERS", "a:short", "longer"),
     ("BCRYPT_ROUNDS", "9", "from 10 to 15"),
+    ("HASH_CONCURRENCY", "0", "from 1 to 1024"),
+    ("HASH_QUEUE_LIMIT", "-1", "from 0 to 1024"),
     ("BCRYPT_ROUNDS", "16", "from 10 to 15"),
     ("BCRYPT_ROUNDS", "4", "from 10 to 15"),
     ("BCRYPT_ROUNDS", "twelve", "from 10 to 15"),
+    ("REQUIRE_VERIFIED_EMAIL", "yes", "true or false"),
+    ("HIDE_ACCOUNT_EXISTENCE", "1", "true or false"),
+    ("RESET_TOKEN_EXPIRE_MINUTES", "0", "minutes"),
+    ("ACCOUNT_DELETION_GRACE_DAYS", "two weeks", "15 or 0.5"),
+    ("UNVERIFIED_ACCOUNT_EXPIRE_DAYS", "-1", "15 or 0.5"),
+    ("MAIL_URL", "mail.example.com", "smtp://user:password@host:587?tls=starttls"),
+    ("MAIL_URL", "https://mail.example.com", "smtp://user:password@host:587?tls=starttls"),
+    ("MAIL_URL", "smtp://", "tls=starttls"),
+    ("MAIL_URL", "smtp://mail.example.com:99999", "smtp://user:password@host:587"),
+    ("MAIL_URL", "smtp://[::1", "smtp://user:password@host:587"),
+    ("MAIL_URL", "smtp://mail.example.com?tls=maybe", "tls=starttls and tls=tls"),
+    ("MAIL_URL", "file://folder", "file:///folder"),
+    ("MAIL_URL", "file:", "file:///folder"),
+    ("MAIL_FROM", "no address", "no-reply@example.com"),
+    ("MAIL_FROM", "Example <no-reply@example.com", "Example <no-reply@example.com>"),
+    ("MAIL_FROM", "no-reply@example.com>", "Example <no-reply@example.com>"),
+    ("MAIL_FROM", "a@example.com\r\nBcc: b@example.com", "no-reply@example.com"),
     ("PUBLIC_URL", "accounts.example.com", "https://accounts.example.com"),
     ("PUBLIC_URL", "ftp://example.com", "https://accounts.example.com"),
     ("PUBLIC_URL", "https://example.com?from=here", "https://accounts.example.com"),
@@ -324,6 +371,15 @@ def test_the_password_of_the_database_is_never_in_a_message(refusals: Refusals, 
     reasons = refusals(DATABASE_URL=url)
 
     assert [reason for reason in reasons if "hunter2" in reason] == []
+
+
+@pytest.mark.parametrize(
+    "url", ["smtp://ada:hunter2@mail:port", "ftp://ada:hunter2@mail", "smtp://ada:hunter2@mail?x=y"]
+)
+def test_the_password_of_the_mail_server_is_never_in_a_message(
+    refusals: Refusals, url: str
+) -> None:
+    assert "hunter2" not in " ".join(refusals(MAIL_URL=url))
 
 
 def test_secrets_that_are_refused_are_not_repeated(refusals: Refusals) -> None:

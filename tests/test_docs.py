@@ -7,14 +7,16 @@ from collections.abc import Iterator
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from types import FunctionType
+from typing import Any, get_type_hints
 
 import pytest
 from flask import Flask
 
-from app import create_app, errors
+from app import account_pages, create_app, errors
 from app.blueprint import ANYWHERE, BODY_ERRORS
 from app.extensions import api
+from app.mail import messages
 from config import Settings
 from tests.serving import ROOT
 
@@ -211,6 +213,33 @@ def field_codes() -> Iterator[str]:
                     code, ast.Constant
                 ):
                     yield code.value
+
+
+# Mails
+
+
+def test_every_mail_is_in_mail_md_and_no_other() -> None:
+    documented = [in_backticks(row[0])[0] for row in rows("docs/mail.md", "mail")]
+
+    assert sorted(documented) == sorted(
+        name
+        for name, function in vars(messages).items()
+        if isinstance(function, FunctionType)
+        and get_type_hints(function).get("return") is messages.Content
+        and not name.startswith("_")
+    )
+
+
+def test_every_page_behind_a_link_is_in_mail_md_with_a_call_that_exists() -> None:
+    documented = {
+        page: in_backticks(row[1])[0].split()[1]
+        for row in rows("docs/mail.md", "page")
+        for page in in_backticks(row[0])
+    }
+
+    assert sorted(documented) == sorted(account_pages.PAGES)
+    for call in documented.values():
+        assert f"POST /api/v1/auth/{call}" in documented_calls()
 
 
 # Pages

@@ -2,11 +2,12 @@
 
 from sqlalchemy import select, update
 
-from app.errors import InactiveUser, InvalidCredentials, WrongPassword
+from app.errors import EmailNotVerified, InactiveUser, InvalidCredentials, WrongPassword
 from app.extensions import db
 from app.models import Session, User
 from app.security import identifiers, passwords, tokens
 from app.security.tokens import FreshAccess
+from config import settings
 
 
 def authenticate(password: str, *, email: str | None = None, username: str | None = None) -> User:
@@ -15,8 +16,8 @@ def authenticate(password: str, *, email: str | None = None, username: str | Non
     ``username`` may hold an address as well, as OAuth 2's form has but one
     field. Raises ``InvalidCredentials`` for a wrong password and for a user
     who does not exist, in the same time, and ``InactiveUser`` for a
-    deactivated one, but only to who knows the password. Commits an upgrade of
-    the stored hash.
+    deactivated one, or ``EmailNotVerified``, but only to who knows the
+    password. Commits an upgrade of the stored hash.
     """
     user = find_by_email(email) if email is not None else find(username or "")
     # Hashing takes a quarter of a second; the connection goes back to the pool meanwhile.
@@ -29,6 +30,8 @@ def authenticate(password: str, *, email: str | None = None, username: str | Non
         raise InvalidCredentials
     if not user.is_active:
         raise InactiveUser
+    if settings.require_verified_email and not user.email_verified:
+        raise EmailNotVerified
     if verdict.is_outdated and not _upgrade_hash(user, password):
         # Another login was faster, or the password was changed: what is stored now decides.
         return authenticate(password, email=email, username=username)

@@ -8,6 +8,7 @@ from app.auth import sessions
 from app.auth.authentication import authenticate
 from app.errors import (
     BadRequest,
+    EmailNotVerified,
     InactiveUser,
     InvalidCredentials,
     InvalidGrant,
@@ -31,7 +32,7 @@ def in_oauth_words(view: Callable[P, R]) -> Callable[P, R]:
     def translated(*args: P.args, **kwargs: P.kwargs) -> R:
         try:
             return view(*args, **kwargs)
-        except (InvalidCredentials, InactiveUser, InvalidRefreshToken):
+        except (InvalidCredentials, InactiveUser, EmailNotVerified, InvalidRefreshToken):
             raise InvalidGrant from None
         except (ValidationFailed, BadRequest):
             raise InvalidRequest from None

@@ -2,17 +2,19 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from sqlalchemy import exists
 from sqlalchemy.exc import IntegrityError
-from werkzeug.datastructures import LanguageAccept
 
+from app.auth import email_verification, password_reset
 from app.errors import EmailTaken, UsernameTaken
 from app.extensions import db
-from app.models import User
-from app.models.user import LOCALES
+from app.mail import messages, outbox
+from app.models import OutboxMessage, User
 from app.security import passwords
 from app.security.identifiers import username_key
+from config import settings
 
 
 def register(
@@ -46,23 +48,40 @@ def register(
     try:
         with unless_taken():
             db.session.add(user)
-            db.session.commit()
-    except UsernameTaken:
+            db.session.flush()
+    except (EmailTaken, UsernameTaken):
         # Where both are taken the databases disagree on which they name first.
-        if db.session.scalar(exists().where(User.email == email).select()):
-            raise EmailTaken from None
-        raise
+        raise _what_is_taken(user) from None
+    if not email_verified:
+        email_verification.send(user)
+    db.session.commit()
     return user
 
 
-def preferred_locale(accepted: LanguageAccept) -> str:
-    """The language to write to a person in, by what their browser asks for."""
-    for wanted, quality in accepted:
-        language = wanted.partition("-")[0].lower()
-        # A quality of 0 means "anything but" (RFC 9110 §12.4.2).
-        if language in LOCALES and quality > 0:
-            return language
-    return "en"
+def register_quietly(**account: Any) -> None:
+    """The same where nobody may learn who has an account: a taken address is no error. Commits.
+
+    Its owner is told by mail. Raises ``UsernameTaken``.
+    """
+    try:
+        register(**account)
+    except EmailTaken:
+        outbox.request(registration_attempted, account["email"])
+
+
+@outbox.resolver
+def registration_attempted(request: OutboxMessage) -> tuple[Any, dict[str, Any]] | None:
+    user = outbox.addressee(request, messages.account_exists)
+    return None if user is None else (messages.account_exists, password_reset.link(user))
+
+
+def _what_is_taken(user: User) -> EmailTaken | UsernameTaken:
+    """Where existence is hidden the name comes first: it then says nothing of the address."""
+    name_taken = exists().where(User.username_key == user.username_key).select()
+    address_taken = exists().where(User.email == user.email).select()
+    if settings.hide_account_existence:
+        return UsernameTaken() if db.session.scalar(name_taken) else EmailTaken()
+    return EmailTaken() if db.session.scalar(address_taken) else UsernameTaken()
 
 
 @contextmanager

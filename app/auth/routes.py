@@ -9,14 +9,30 @@ from flask import request, url_for
 from flask_jwt_extended.exceptions import JWTExtendedException, NoAuthorizationError
 from jwt.exceptions import PyJWTError
 
-from app.auth import authentication, oauth, registration, sessions
+from app import languages
+from app.auth import (
+    authentication,
+    email_change,
+    email_verification,
+    not_me,
+    oauth,
+    password_change,
+    password_reset,
+    registration,
+    sessions,
+)
 from app.auth.oauth import in_oauth_words
 from app.auth.schemas import (
+    AddressSchema,
     FreshAccessSchema,
     LoginFormSchema,
     LoginSchema,
     LogoutQuerySchema,
+    MailedTokenSchema,
+    NewAddressSchema,
     NothingSchema,
+    PasswordChangeSchema,
+    PasswordResetSchema,
     PasswordSchema,
     RefreshSchema,
     RegisterSchema,
@@ -26,18 +42,21 @@ from app.auth.schemas import (
     TokenSchema,
     UserSchema,
 )
-from app.blueprint import Blueprint, refuses
+from app.blueprint import Blueprint, accepted, refuses
 from app.errors import (
     AppError,
+    EmailNotVerified,
     EmailTaken,
     InactiveUser,
     InvalidCredentials,
     InvalidGrant,
+    InvalidLink,
     InvalidRefreshToken,
     InvalidRequest,
     Message,
     NotAuthenticated,
     NotFound,
+    Overloaded,
     RefreshTokenReused,
     UnsupportedGrantType,
     UsernameTaken,
@@ -46,9 +65,10 @@ from app.errors import (
 )
 from app.models import Session, User
 from app.security import access, tokens
-from app.security.access import current_session, current_user, signed_in
+from app.security.access import current_session, current_user, freshly_signed_in, signed_in
 from app.security.client_address import current_client
 from app.security.tokens import FreshAccess, TokenPair
+from config import settings
 
 R = TypeVar("R")
 
@@ -59,18 +79,26 @@ bp = Blueprint("auth", __name__, description="Who are you?")
 
 @bp.post("/register")
 @bp.takes(RegisterSchema)
-@refuses(EmailTaken, UsernameTaken)
+@refuses(EmailTaken, UsernameTaken, Overloaded)
+@bp.also_returns(202, NothingSchema, description="Taken or not: see your mail")
 @bp.returns(201, UserSchema, headers={"Location": {"schema": {"type": "string"}}})
-def register(account: dict[str, Any]) -> tuple[User, int, dict[str, str]]:
-    """Make an account."""
-    locale = registration.preferred_locale(request.accept_languages)
-    user = registration.register(**account, locale=locale)
+def register(account: dict[str, Any]) -> tuple[User, int, dict[str, str]] | Any:
+    """Make an account.
+
+    Where `HIDE_ACCOUNT_EXISTENCE` is on, the answer is 202 and `{}` for a new
+    and a taken address alike, and its owner is told by mail.
+    """
+    account["locale"] = languages.preferred(request.accept_languages)
+    if settings.hide_account_existence:
+        registration.register_quietly(**account)
+        return accepted()
+    user = registration.register(**account)
     return user, 201, {"Location": url_for("users.read_user_get", user_id=user.id)}
 
 
 @bp.post("/login")
 @bp.takes_json_or_form(LoginSchema, LoginFormSchema)
-@refuses(InvalidCredentials, InactiveUser)
+@refuses(InvalidCredentials, InactiveUser, EmailNotVerified, Overloaded)
 @bp.returns(200, TokenSchema)
 def login(credentials: dict[str, Any]) -> TokenPair:
     """Begin a session, with the email address or the username.
@@ -166,7 +194,7 @@ def end_session(session_id: UUID) -> None:
 @bp.post("/reauthenticate")
 @signed_in
 @bp.takes(PasswordSchema)
-@refuses(WrongPassword)
+@refuses(WrongPassword, Overloaded)
 @bp.returns(200, FreshAccessSchema)
 def reauthenticate(body: dict[str, Any]) -> FreshAccess:
     """A fresh access token for the password, for calls that want a recent login."""
@@ -176,7 +204,7 @@ def reauthenticate(body: dict[str, Any]) -> FreshAccess:
 @bp.post("/token")
 @in_oauth_words
 @bp.takes_form(TokenFormSchema)
-@refuses(InvalidGrant, InvalidRequest, UnsupportedGrantType)
+@refuses(InvalidGrant, InvalidRequest, UnsupportedGrantType, Overloaded)
 @bp.returns(200, TokenSchema)
 def token(form: dict[str, Any]) -> TokenPair:
     """OAuth 2's token endpoint (RFC 6749 §4.3 and §6)."""
@@ -192,3 +220,86 @@ def revoke(form: dict[str, Any]) -> dict[str, Any]:
     """End the session of an access or a refresh token (RFC 7009); any other token is no error."""
     oauth.revoke(form["token"])
     return {}
+
+
+@bp.post("/password/change")
+@signed_in
+@bp.takes(PasswordChangeSchema)
+@refuses(WrongPassword, Overloaded)
+@bp.returns(204)
+def change_password(body: dict[str, Any]) -> None:
+    """Set a new password; your other devices are signed out."""
+    password_change.change(current_session(), **body)
+
+
+@bp.post("/password/forgot")
+@bp.takes(AddressSchema)
+@bp.returns(202, NothingSchema)
+def forgot_password(body: dict[str, Any]) -> dict[str, Any]:
+    """Ask for a link to set a new password. Whether there is an account is not told."""
+    password_reset.forgot(body["email"])
+    return {}
+
+
+@bp.post("/password/reset")
+@bp.takes(PasswordResetSchema)
+@refuses(InvalidLink, Overloaded)
+@bp.returns(204)
+def reset_password(body: dict[str, Any]) -> None:
+    """Set a new password by the token of a mail; every device is signed out."""
+    password_reset.reset(**body)
+
+
+@bp.post("/not-me")
+@bp.takes(MailedTokenSchema)
+@refuses(InvalidLink)
+@bp.returns(204)
+def repudiate(body: dict[str, Any]) -> None:
+    """Say that it was not you: every device is signed out, and a link for a new password sent."""
+    not_me.repudiate(body["token"])
+
+
+@bp.post("/email/resend")
+@bp.takes(AddressSchema)
+@bp.returns(202, NothingSchema)
+def resend_verification(body: dict[str, Any]) -> dict[str, Any]:
+    """Ask for the link that confirms an address once more."""
+    email_verification.resend(body["email"])
+    return {}
+
+
+@bp.post("/email/verify")
+@bp.takes(MailedTokenSchema)
+@refuses(InvalidLink)
+@bp.returns(204)
+def verify_email(body: dict[str, Any]) -> None:
+    """Confirm an address by the token of a mail."""
+    email_verification.verify(body["token"])
+
+
+@bp.post("/email/change")
+@freshly_signed_in
+@bp.takes(NewAddressSchema)
+@bp.returns(202, NothingSchema)
+def change_email(body: dict[str, Any]) -> dict[str, Any]:
+    """Ask to use another address. It counts once the link that is mailed to it was used."""
+    email_change.ask(current_user(), body["new_email"])
+    return {}
+
+
+@bp.post("/email/change/confirm")
+@bp.takes(MailedTokenSchema)
+@refuses(InvalidLink)
+@bp.returns(204)
+def confirm_email_change(body: dict[str, Any]) -> None:
+    """Use the address that the token was mailed to."""
+    email_change.confirm(body["token"])
+
+
+@bp.post("/email/change/cancel")
+@bp.takes(MailedTokenSchema)
+@refuses(InvalidLink)
+@bp.returns(204)
+def cancel_email_change(body: dict[str, Any]) -> None:
+    """Stop a change of address, or undo it; every device is signed out."""
+    email_change.cancel(body["token"])

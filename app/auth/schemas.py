@@ -105,6 +105,30 @@ class PasswordSchema(Schema):
     password = Text(required=True, load_only=True, metadata={"format": "password"})
 
 
+class PasswordChangeSchema(Schema):
+    current_password = Text(required=True, load_only=True, metadata={"format": "password"})
+    new_password = NewPassword(required=True)
+
+
+class PasswordResetSchema(Schema):
+    token = Text(required=True)
+    new_password = NewPassword(required=True)
+
+
+class MailedTokenSchema(Schema):
+    token = Text(required=True, metadata={"description": "From the link in the mail."})
+
+
+class AddressSchema(Schema):
+    """Any string will do, and is answered alike."""
+
+    email = Text(required=True)
+
+
+class NewAddressSchema(Schema):
+    new_email = Email(required=True)
+
+
 class LogoutQuerySchema(Schema):
     scope = OneOf(("local", "others", "global"), load_default="local")
 

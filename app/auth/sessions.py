@@ -15,6 +15,7 @@ from sqlalchemy import (
     case,
     delete,
     exists,
+    func,
     select,
     update,
 )
@@ -22,8 +23,10 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import joinedload
 
 from app import audit, clock
+from app.auth.notices import notify
 from app.errors import InvalidCredentials, InvalidRefreshToken, NotFound, RefreshTokenReused
 from app.extensions import db
+from app.mail import messages
 from app.models import Session, User
 from app.models.audit_event import Event
 from app.security import tokens
@@ -66,15 +69,20 @@ def start(user: User, client: Client) -> TokenPair:
     # the user first and ends the sessions next, so under this lock either they see the new
     # session, or this sees what they did.
     unchanged = (
-        select(User.id)
+        select(User.deletion_due_at)
         .where(User.id == user.id, User.is_active)
         .where(User.hashed_password == user.hashed_password)
         .with_for_update(key_share=True)
     )
-    if db.session.scalar(unchanged) is None:
+    found = db.session.execute(unchanged).one_or_none()
+    if found is None:
         db.session.rollback()
         raise InvalidCredentials
     _end_surplus(session)
+    if found.deletion_due_at:
+        _call_deletion_off(user)
+    if _is_new_device(session):
+        notify(messages.new_device, user)
     db.session.commit()
     return tokens.pair_for(session, fresh=True)
 
@@ -218,6 +226,9 @@ def _successor(claims: RefreshClaims) -> Session:
             session_id=str(claims.session_id),
             kind="after_window" if session.previous_jti == claims.jti else "older",
         )
+        user = db.session.get(User, session.user_id)
+        if user is not None:
+            notify(messages.refresh_token_reused, user)
     db.session.commit()
     raise RefreshTokenReused
 
@@ -236,6 +247,25 @@ def _end_surplus(session: Session) -> None:
         .offset(settings.max_sessions_per_user - 1)
     )
     _end(Session.id.in_(others))
+
+
+def _call_deletion_off(user: User) -> None:
+    db.session.execute(
+        update(User)
+        .where(User.id == user.id)
+        .values(deletion_due_at=None)
+        .execution_options(synchronize_session=False)
+    )
+
+
+def _is_new_device(session: Session) -> bool:
+    """Whether the user logged in before, and never from this address with this user agent."""
+    alike = and_(Session.ip == session.ip, Session.user_agent == session.user_agent)
+    earlier = select(func.count(), func.count(case((alike, 1)))).where(
+        Session.user_id == session.user_id, Session.id != session.id
+    )
+    logins, of_this_device = db.session.execute(earlier).one()
+    return bool(logins and not of_this_device)
 
 
 def _end(*which: ColumnElement[bool]) -> int:

@@ -1,7 +1,9 @@
 """Every table."""
 
 from app.models.audit_event import AuditEvent
+from app.models.one_time_token import OneTimeToken
+from app.models.outbox_message import OutboxMessage
 from app.models.session import Session
 from app.models.user import User
 
-__all__ = ["AuditEvent", "Session", "User"]
+__all__ = ["AuditEvent", "OneTimeToken", "OutboxMessage", "Session", "User"]

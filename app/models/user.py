@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import String, false, func, true
+from sqlalchemy import Index, String, false, func, true
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.extensions import Base
@@ -33,3 +33,13 @@ class User(Base):
     locale: Mapped[str] = mapped_column(String(8), default="en", server_default="en")
     created_at: Mapped[datetime] = mapped_column(UTCDateTime, server_default=func.now())
     updated_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    # Set while the account waits to be erased; logging in before that clears it.
+    deletion_due_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+
+
+Index(
+    "ix_users_deletion_due_at",
+    User.deletion_due_at,
+    postgresql_where=User.deletion_due_at.is_not(None),
+    sqlite_where=User.deletion_due_at.is_not(None),
+)

@@ -10,6 +10,8 @@ import unicodedata
 import email_validator
 import regex
 
+from app.errors import Message
+
 MAX_EMAIL_LENGTH = 254
 MIN_USERNAME_LENGTH, MAX_USERNAME_LENGTH = 3, 50
 # Compatibility characters may be written out: one Arabic letter becomes eighteen.
@@ -77,11 +79,23 @@ class InvalidEmail(ValueError):
 
 
 class InvalidUsername(ValueError):
-    """The text is no username; ``code`` and the message say why."""
+    """The text is no username; ``message`` says why."""
 
-    def __init__(self, code: str, message: str) -> None:
-        self.code = code
+    def __init__(self, message: Message) -> None:
+        self.message = message
         super().__init__(message)
+
+
+LENGTH = Message(
+    "invalid_length",
+    "Must have %(least)d to %(most)d characters.",
+    least=MIN_USERNAME_LENGTH,
+    most=MAX_USERNAME_LENGTH,
+)
+CHARACTERS = Message(
+    "invalid_characters",
+    "Must consist of letters and digits of one script, with . _ - only inside.",
+)
 
 
 def canonical_email(text: str) -> str:
@@ -109,15 +123,9 @@ def canonical_username(text: str) -> str:
     """The username as it is kept and shown: in NFC. Raises ``InvalidUsername``."""
     username = unicodedata.normalize("NFC", text)
     if not MIN_USERNAME_LENGTH <= len(username) <= MAX_USERNAME_LENGTH:
-        raise InvalidUsername(
-            "invalid_length",
-            f"Must have {MIN_USERNAME_LENGTH} to {MAX_USERNAME_LENGTH} characters.",
-        )
+        raise InvalidUsername(LENGTH)
     if not _USERNAME.fullmatch(username) or len(username_key(username)) > MAX_USERNAME_KEY_LENGTH:
-        raise InvalidUsername(
-            "invalid_characters",
-            "Must consist of letters and digits of one script, with . _ - only inside.",
-        )
+        raise InvalidUsername(CHARACTERS)
     return username
 
 

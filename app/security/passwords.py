@@ -18,7 +18,8 @@ from pathlib import Path
 
 import bcrypt
 
-from app.errors import Message
+from app.errors import Message, ValidationFailed
+from app.models import User
 from app.security import hashing_pool
 from config import settings
 
@@ -85,11 +86,13 @@ def flaw(password: str) -> Message | None:
     if length < settings.password_min_length:
         return Message(
             "password_too_short",
-            f"Must have at least {settings.password_min_length} characters. "
-            "A few unrelated words are easy to remember.",
+            "Must have at least %(least)d characters. A few unrelated words are easy to remember.",
+            least=settings.password_min_length,
         )
     if length > MAX_LENGTH:
-        return Message("password_too_long", f"Must have at most {MAX_LENGTH} characters.")
+        return Message(
+            "password_too_long", "Must have at most %(most)d characters.", most=MAX_LENGTH
+        )
     if settings.password_reject_common and _is_common(_normal(password).casefold()):
         return Message(
             "password_common",
@@ -114,6 +117,17 @@ def identity_flaw(password: str, *, email: str, username: str) -> Message | None
                 "Is too much like the email address or username. Choose a few unrelated words.",
             )
     return None
+
+
+def refuse_like_identity(password: str, user: User, *, field: str) -> None:
+    """Raises ``ValidationFailed`` about the field where ``identity_flaw`` finds one."""
+    if found := identity_flaw(password, email=user.email, username=user.username):
+        raise ValidationFailed([found.at([field])])
+
+
+def are_same(one: str, other: str) -> bool:
+    """Whether two spellings are the same password."""
+    return _normal(one) == _normal(other)
 
 
 @dataclass(frozen=True)

@@ -2,13 +2,13 @@
 
 from typing import Any
 
-from app.auth.schemas import UserSchema
+from app.auth.schemas import PasswordSchema, UserSchema
 from app.blueprint import Blueprint, refuses
-from app.errors import NotEnoughPermissions, NotFound, UsernameTaken
+from app.errors import NotEnoughPermissions, NotFound, Overloaded, UsernameTaken, WrongPassword
 from app.models import User
-from app.security.access import current_user, signed_in
-from app.users import administration, profile
-from app.users.schemas import ProfileSchema
+from app.security.access import current_user, freshly_signed_in, signed_in
+from app.users import administration, closing, profile
+from app.users.schemas import DeletionSchema, ExportSchema, ProfileSchema
 
 bp = Blueprint("users", __name__, description="What is known about you.")
 
@@ -33,6 +33,25 @@ def edit_me(changes: dict[str, Any]) -> User:
     What is left out stays; null clears what may be empty. PUT and PATCH do the same.
     """
     return profile.edit(current_user(), changes)
+
+
+@bp.delete("/me")
+@signed_in
+@bp.takes(PasswordSchema)
+@refuses(WrongPassword, Overloaded)
+@bp.returns(202, DeletionSchema)
+def close_my_account(body: dict[str, Any]) -> dict[str, Any]:
+    """Have your account erased, after a time in which logging in keeps it."""
+    return {"deletion_due_at": closing.close(current_user(), body["password"])}
+
+
+@bp.get("/me/export")
+@freshly_signed_in
+@bp.returns(200, ExportSchema, headers={"Content-Disposition": {"schema": {"type": "string"}}})
+def export_me() -> tuple[dict[str, Any], int, dict[str, str]]:
+    """Everything that is held about you, as one document."""
+    attachment = {"Content-Disposition": 'attachment; filename="account.json"'}
+    return closing.held_about(current_user()), 200, attachment
 
 
 @bp.get("/<digits:user_id>")

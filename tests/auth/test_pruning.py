@@ -31,6 +31,12 @@ def count(app: Flask) -> int:
         return db.session.scalar(sqlalchemy.select(sqlalchemy.func.count(Session.id))) or 0
 
 
+def removed(sessions: int) -> str:
+    """What is printed where there was nothing but sessions to remove."""
+    others = ("one-time tokens", "mails", "closed accounts", "unconfirmed accounts")
+    return f"Removed {sessions} sessions.\n" + "".join(f"Removed 0 {what}.\n" for what in others)
+
+
 def make_sessions(app: Flask, user: User, number: int, *, over_since: timedelta) -> list[UUID]:
     """Sessions whose greatest age was reached that long ago."""
     end = clock.now() - over_since
@@ -74,14 +80,14 @@ def test_sessions_past_their_greatest_age_are_removed_and_counted(app: Flask, ad
 
     result = prune(app)
 
-    assert (result.exit_code, result.output) == (0, "Removed 3 sessions.\n")
+    assert (result.exit_code, result.output) == (0, removed(3))
     assert count(app) == 0
 
 
 def test_where_there_is_nothing_to_remove_it_says_so(app: Flask) -> None:
     result = prune(app)
 
-    assert (result.exit_code, result.output) == (0, "Removed 0 sessions.\n")
+    assert (result.exit_code, result.output) == (0, removed(0))
 
 
 def test_the_clock_skew_is_waited_for(app: Flask, ada: User) -> None:
@@ -93,7 +99,7 @@ def test_the_clock_skew_is_waited_for(app: Flask, ada: User) -> None:
         travelled.shift(timedelta(seconds=1))
         past_the_skew = prune(app).output
 
-    assert (at_the_skew, past_the_skew) == ("Removed 0 sessions.\n", "Removed 1 sessions.\n")
+    assert (at_the_skew, past_the_skew) == (removed(0), removed(1))
 
 
 def test_living_sessions_go_on(app: Flask, client: FlaskClient, ada: User) -> None:
@@ -157,7 +163,7 @@ def test_the_last_token_of_a_pruned_session_is_simply_no_good(
 
         pruned = prune(app).output
 
-        assert pruned == "Removed 1 sessions.\n"
+        assert pruned == removed(1)
         assert problem(refresh(client, pair["refresh_token"])) == (401, "invalid_refresh_token")
 
 
@@ -177,7 +183,7 @@ def test_it_goes_in_batches_and_says_how_far_it_is(app: Flask, ada: User) -> Non
 
     result = prune(app, "--batch", "3")
 
-    assert result.output.splitlines() == [
+    assert result.output.splitlines()[:3] == [
         "… 3 sessions so far",
         "… 6 sessions so far",
         "Removed 7 sessions.",
@@ -189,9 +195,9 @@ def test_a_batch_is_never_larger_than_it_may_be(app: Flask, ada: User) -> None:
     make_sessions(app, ada, 50, over_since=LONG_PAST)
 
     with app.app_context():
-        removed = [sessions.prune(20) for _ in range(4)]
+        batches = [sessions.prune(20) for _ in range(4)]
 
-    assert removed == [20, 20, 10, 0]
+    assert batches == [20, 20, 10, 0]
 
 
 def test_the_oldest_go_first(app: Flask, ada: User) -> None:
@@ -217,9 +223,9 @@ def test_rows_that_another_transaction_holds_are_left_for_the_next_time(
 
         beside_it = prune(app, "--batch", "1")
 
-        assert beside_it.output.splitlines()[-1] == "Removed 2 sessions."
+        assert "Removed 2 sessions." in beside_it.output.splitlines()
     assert count(app) == 1
-    assert prune(app).output == "Removed 1 sessions.\n"
+    assert prune(app).output == removed(1)
 
 
 @pytest.mark.postgresql
@@ -236,7 +242,7 @@ def test_two_at_once_share_the_work(app: Flask, ada: User) -> None:
 
         result = prune(app)
 
-        assert result.output == "Removed 5 sessions.\n"
+        assert result.output == removed(5)
     assert count(app) == 0
 
 
@@ -249,7 +255,7 @@ def test_every_so_often_it_does_it_again(app: Flask, ada: User, naps: list[float
     result = prune(app, "--every", "1h")
 
     assert naps == [3600, 3600, 3600]
-    assert [line for line in result.output.splitlines() if line.startswith("Removed")] == [
+    assert [line for line in result.output.splitlines() if line.endswith(" sessions.")] == [
         "Removed 2 sessions.",
         "Removed 0 sessions.",
         "Removed 0 sessions.",

@@ -1,0 +1,39 @@
+"""Where the links in mails lead, until an application has pages of its own.
+
+Opening one changes nothing: mail scanners open links. The page reads the
+token from the fragment, which never reaches a server, and posts it on a click.
+"""
+
+from pathlib import Path
+
+from flask import Blueprint, Response, send_from_directory
+
+from app.errors import NotFound
+
+HERE = Path(__file__).parent
+PAGES = (
+    "verify-email",
+    "reset-password",
+    "accept-invitation",
+    "confirm-email",
+    "undo-email-change",
+    "not-me",
+)
+ASSETS = ("page.js", "page.css")
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
+    "form-action 'none'; frame-ancestors 'none'; base-uri 'none'"
+)
+
+bp = Blueprint("account", __name__)
+
+
+@bp.get("/account/<name>")
+def page(name: str) -> Response:
+    if name in ASSETS:
+        return send_from_directory(HERE, name)
+    if name not in PAGES:
+        raise NotFound
+    response = send_from_directory(HERE, "index.html")
+    response.headers["Content-Security-Policy"] = POLICY
+    return response

@@ -1,0 +1,101 @@
+"""Moving an account to another address, and back."""
+
+from typing import Any
+
+from sqlalchemy import exists, update
+
+from app import clock
+from app.auth import password_reset, sessions
+from app.auth.notices import circumstances
+from app.auth.registration import unless_taken
+from app.errors import EmailTaken, InvalidLink
+from app.extensions import db
+from app.mail import messages, outbox
+from app.models import OutboxMessage, User
+from app.models.one_time_token import OneTimeToken, Purpose
+from app.security import one_time_tokens
+
+
+def ask(user: User, new_email: str) -> None:
+    """Mail a link to the new address, and a notice with an undo link to the old one. Commits.
+
+    Nothing changes before the link is used. An address that belongs to
+    somebody is answered alike; its owner is told instead, when the mail is
+    prepared outside the request.
+    """
+    if new_email == user.email:
+        return
+    token = one_time_tokens.issue(user.id, Purpose.EMAIL_CHANGE, email=new_email)
+    undo = one_time_tokens.issue(
+        user.id, Purpose.EMAIL_UNDO, email=user.email, replaced_email=new_email
+    )
+    outbox.queue(new_address_named, to=new_email, user=user, token=token)
+    outbox.queue(
+        messages.email_change_asked,
+        to=user.email,
+        user=user,
+        token=undo,
+        new_email=new_email,
+        **circumstances(),
+    )
+    db.session.commit()
+
+
+@outbox.resolver
+def new_address_named(request: OutboxMessage) -> tuple[Any, dict[str, Any]] | None:
+    if db.session.scalar(exists().where(User.email == request.recipient).select()):
+        # From here on it is the owner's mail, in the owner's language.
+        owner = outbox.addressee(request, messages.address_in_use)
+        return (messages.address_in_use, {}) if owner else None
+    if outbox.is_mailed_enough(request.recipient, messages.confirm_email_change):
+        return None
+    return messages.confirm_email_change, outbox.context_of(request)
+
+
+# What a mail to a new address is called on its way, as long as it is the asking user's.
+TO_NEW_ADDRESS = (new_address_named.__name__, messages.confirm_email_change.__name__)
+
+
+def confirm(token: str) -> None:
+    """Move the account to the address that the token was mailed to. Commits.
+
+    Raises ``InvalidLink``, also where the address has been taken meanwhile.
+    """
+    found = one_time_tokens.read(token, Purpose.EMAIL_CHANGE)
+    _move(found, to=found.email)
+    one_time_tokens.redeem(found)
+    one_time_tokens.revoke_all(found.user)
+    db.session.commit()
+
+
+def cancel(token: str) -> None:
+    """Stop a change that waits, or undo one that was confirmed. Commits.
+
+    Whoever asked for the change knew the password, so every device is signed
+    out and a link for a new password goes to the old address. Raises
+    ``InvalidLink``, also where the old address has been taken meanwhile.
+    """
+    found = one_time_tokens.read(token, Purpose.EMAIL_UNDO)
+    user = found.user
+    _move(found, to=found.email)
+    one_time_tokens.redeem(found)
+    one_time_tokens.revoke_all(user)
+    sessions.end_all(user.id)
+    user.email = found.email or user.email
+    password_reset.begin(user)
+    db.session.commit()
+
+
+def _move(token: OneTimeToken, to: str | None) -> None:
+    """Write the address, which the mail to it has confirmed. The caller commits."""
+    move = (
+        update(User)
+        .where(User.id == token.user_id)
+        .values(email=to, email_verified=True, updated_at=clock.now())
+        .execution_options(synchronize_session=False)
+    )
+    try:
+        with unless_taken():
+            db.session.execute(move)
+    except EmailTaken:
+        raise InvalidLink from None

@@ -1,0 +1,71 @@
+"""A new password for who forgot the old one, or lost it to somebody else."""
+
+from typing import Any
+
+from sqlalchemy import update
+
+from app import clock
+from app.auth import sessions
+from app.auth.notices import notify
+from app.extensions import db
+from app.mail import messages, outbox
+from app.models import OutboxMessage, User
+from app.models.one_time_token import Purpose
+from app.security import one_time_tokens, passwords
+from config import settings
+
+
+def forgot(email: str) -> None:
+    """Mail a link to set a new password, if anybody has the address. Commits.
+
+    Whether somebody has it is found out outside the request, so that neither
+    the answer nor its time tells.
+    """
+    outbox.request(reset_asked, email)
+
+
+@outbox.resolver
+def reset_asked(request: OutboxMessage) -> tuple[Any, dict[str, Any]] | None:
+    user = outbox.addressee(request, messages.password_reset)
+    return None if user is None else (messages.password_reset, link(user))
+
+
+def begin(user: User, *, to: str | None = None) -> None:
+    """Queue a mail with a link to set a new password, to the user's address unless another is
+    given. The caller commits."""
+    outbox.queue(messages.password_reset, to=to or user.email, user=user, **link(user))
+
+
+def reset(token: str, new_password: str) -> None:
+    """Set a new password by a mailed token, and sign every device out. Commits.
+
+    Who reads the mailbox owns the address: it counts as confirmed, and
+    whatever an earlier holder of the account has begun is void. Nobody is
+    logged in by it. Raises ``InvalidLink``, or ``ValidationFailed`` for a
+    password that is refused, and the token stays good then.
+    """
+    found = one_time_tokens.read(token, Purpose.PASSWORD_RESET, Purpose.INVITATION)
+    user = found.user
+    # The connection goes back to the pool while hashing.
+    db.session.close()
+    passwords.refuse_like_identity(new_password, user, field="new_password")
+    hashed_password = passwords.hash(new_password)
+
+    change = (
+        update(User)
+        .where(User.id == user.id, User.email == found.email)
+        .values(hashed_password=hashed_password, email_verified=True, updated_at=clock.now())
+        .execution_options(synchronize_session=False)
+    )
+    db.session.execute(change)
+    one_time_tokens.redeem(found)
+    one_time_tokens.revoke_all(user)
+    sessions.end_all(user.id)
+    notify(messages.password_changed, user)
+    db.session.commit()
+
+
+def link(user: User) -> dict[str, Any]:
+    token = one_time_tokens.issue(user.id, Purpose.PASSWORD_RESET, email=user.email)
+    minutes = int(settings.reset_token_lifetime.total_seconds() // 60)
+    return {"token": token, "minutes": minutes}

@@ -1,0 +1,1 @@
+"""Mail: queued with the change that it tells of, delivered outside the request."""

@@ -1,0 +1,299 @@
+"""The outbox: queue in the transaction, deliver outside it, lose nothing.
+
+A message is delivered at least once. Repeats carry the same ``Message-ID``,
+by which mail programs recognise them. Any number of deliverers may run: each
+row is claimed by one conditional UPDATE, for as long as a lease lasts.
+"""
+
+import base64
+import hashlib
+import json
+import logging
+import random
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from typing import Any
+from uuid import uuid4
+
+from cryptography.fernet import Fernet, InvalidToken
+from flask_babel import force_locale
+from sqlalchemy import delete, func, select, update
+
+from app import clock
+from app.extensions import db
+from app.mail import messages, transport
+from app.mail.messages import Content
+from app.models import User
+from app.models.outbox_message import WAITING, OutboxMessage
+from app.models.types import MAX_ID
+from app.models.user import LOCALES
+from app.security import identifiers
+from config import settings
+
+log = logging.getLogger(__name__)
+
+# Whoever claimed a message and died has lost it by then to another deliverer.
+LEASE = timedelta(minutes=5)
+# The first try, and the waits between the others: half a minute, doubling, an hour at most.
+MAX_ATTEMPTS = 10
+FIRST_RETRY = timedelta(seconds=30)
+LONGEST_RETRY = timedelta(hours=1)
+# Mails of one kind that anybody may ask for to one address: so many in so long a time.
+CAP, CAP_PERIOD = 2, timedelta(minutes=15)
+# How long delivered mails are remembered, without what was in them.
+KEPT = timedelta(days=7)
+
+# A request for a mail that is decided on outside the request, so that the answer's time says
+# nothing: the function finds out who is meant, and prepares the message or drops it.
+Wording = Callable[..., Content]
+Resolver = Callable[[OutboxMessage], tuple[Wording, dict[str, Any]] | None]
+_resolvers: dict[str, Resolver] = {}
+
+
+def resolver(function: Resolver) -> Resolver:
+    """Register a function that decides on requests queued for it. It must not commit."""
+    if hasattr(messages, function.__name__):
+        raise ValueError(f"{function.__name__} is the name of a message already.")
+    _resolvers[function.__name__] = function
+    return function
+
+
+def queue(
+    message: Wording | Resolver, *, to: str, user: User | None = None, **context: Any
+) -> None:
+    """Put a message into the outbox. The caller commits.
+
+    ``message`` is the function that words it, or a resolver; ``context`` is
+    what it is given: text, numbers and nothing else.
+    """
+    now = clock.now()
+    host = settings.mail_from.rpartition("@")[2].rstrip(">") or "localhost"
+    db.session.add(
+        OutboxMessage(
+            message_id=f"<{uuid4()}@{host}>",
+            user_id=user.id if user else None,
+            recipient=to,
+            message=message.__name__,
+            locale=user.locale if user else LOCALES[0],
+            sealed=_seal(context),
+            created_at=now,
+            due_at=now,
+        )
+    )
+
+
+def request(resolver: Resolver, email: str) -> None:
+    """Queue a request for a mail to whoever has this address, if anybody has. Commits.
+
+    What is done here is the same for every address that is one.
+    """
+    try:
+        queue(resolver, to=identifiers.canonical_email(email))
+    except identifiers.InvalidEmail:
+        return
+    db.session.commit()
+
+
+def addressee(request: OutboxMessage, message: Wording) -> User | None:
+    """Who has the address of a request; ``None`` too where they were mailed enough already.
+
+    For resolvers. Takes a lock on the user, so that requests at once are
+    counted one after the other.
+    """
+    lock = (
+        update(User)
+        .where(User.email == request.recipient)
+        .values(locale=User.locale)
+        .returning(User)
+        .execution_options(synchronize_session=False, populate_existing=True)
+    )
+    user: User | None = db.session.scalar(lock)
+    if user is None:
+        return None
+    if is_mailed_enough(request.recipient, message):
+        return None
+    request.user_id, request.locale = user.id, user.locale
+    return user
+
+
+def is_mailed_enough(recipient: str, message: Wording) -> bool:
+    """Whether as many mails of this kind went to the address lately as may be asked for."""
+    recent = (
+        select(func.count())
+        .select_from(OutboxMessage)
+        .where(OutboxMessage.created_at > clock.now() - CAP_PERIOD)
+        .where(OutboxMessage.recipient == recipient, OutboxMessage.message == message.__name__)
+    )
+    return (db.session.scalar(recent) or 0) >= CAP
+
+
+def context_of(request: OutboxMessage) -> dict[str, Any]:
+    """What was queued with a request, for resolvers."""
+    return _unseal(request.sealed or "")
+
+
+def deliver_due(limit: int = 20) -> int:
+    """Deliver what is due, and say how many were tried. Commits, several times."""
+    claimed = claim(limit)
+    for row in claimed:
+        deliver(row)
+    return len(claimed)
+
+
+def claim(limit: int) -> Sequence[OutboxMessage]:
+    """Take up to ``limit`` messages that are due, for as long as the lease. Commits."""
+    now = clock.now()
+    due = (
+        select(OutboxMessage.id)
+        .where(WAITING, OutboxMessage.due_at <= now)
+        .order_by(OutboxMessage.due_at)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    found = db.session.scalars(due).all()
+    if not found:
+        db.session.rollback()
+        return []
+    taking = (
+        update(OutboxMessage)
+        .where(OutboxMessage.id.in_(found))
+        # SQLite knows no row locks: there, this decides between two deliverers.
+        .where(WAITING, OutboxMessage.due_at <= now)
+        .values(due_at=now + LEASE, attempts=OutboxMessage.attempts + 1)
+        .returning(OutboxMessage)
+        .execution_options(synchronize_session=False, populate_existing=True)
+    )
+    claimed = db.session.scalars(taking).all()
+    db.session.commit()
+    return claimed
+
+
+def deliver(row: OutboxMessage) -> None:
+    """Deliver a claimed message, or put it off, or aside. Commits. Raises nothing of the mail's."""
+    if row.attempts > MAX_ATTEMPTS:
+        _set_aside(row, "tried too often, and nobody lived to tell the outcome")
+        return
+    try:
+        if row.message in _resolvers and not _resolve(row):
+            return
+        transport.send(_render(row), to=row.recipient, message_id=row.message_id)
+    except transport.Refused as refusal:
+        _set_aside(row, str(refusal))
+    except InvalidToken:
+        _set_aside(row, "cannot be opened: SECRET_KEY is not the one it was sealed with")
+    except Exception as error:
+        db.session.rollback()
+        _try_later(row, f"{type(error).__name__}: {error}")
+    else:
+        _update(row, delivered_at=clock.now(), sealed=None, last_error=None)
+        log.info("mail delivered", extra={"mail": row.message, "message_id": row.message_id})
+
+
+def prune(limit: int) -> int:
+    """Forget up to ``limit`` messages that were delivered a while ago. Commits."""
+    old = (
+        select(OutboxMessage.id)
+        .where(OutboxMessage.created_at < clock.now() - KEPT)
+        .where(OutboxMessage.delivered_at < clock.now() - KEPT)
+        .limit(limit)
+    )
+    found = db.session.scalars(old).all()
+    db.session.execute(delete(OutboxMessage).where(OutboxMessage.id.in_(found)))
+    db.session.commit()
+    return len(found)
+
+
+def list_all(delivered_too: bool) -> Sequence[OutboxMessage]:
+    """Those that wait or were set aside, the oldest first; on request the delivered ones too."""
+    rows = select(OutboxMessage).order_by(OutboxMessage.id)
+    if not delivered_too:
+        rows = rows.where(OutboxMessage.delivered_at.is_(None))
+    return db.session.scalars(rows).all()
+
+
+def find(number: int) -> OutboxMessage | None:
+    return db.session.get(OutboxMessage, min(number, MAX_ID))
+
+
+def retry(row: OutboxMessage) -> None:
+    """Make a message due now, from the first attempt. Commits."""
+    _update(row, due_at=clock.now(), attempts=0, set_aside_at=None)
+
+
+def drop(row: OutboxMessage) -> None:
+    """Delete a message. Commits."""
+    db.session.execute(delete(OutboxMessage).where(OutboxMessage.id == row.id))
+    db.session.commit()
+
+
+def _resolve(row: OutboxMessage) -> bool:
+    """Turn a request for a mail into the mail; ``False`` if there is none to send."""
+    resolved = _resolvers[row.message](row)
+    if resolved is None:
+        _update(row, delivered_at=clock.now(), sealed=None)
+        return False
+    wording, context = resolved
+    # Kept before it is sent: a repeat must carry the same link.
+    _update(
+        row, message=wording.__name__, sealed=_seal(context), user_id=row.user_id, locale=row.locale
+    )
+    return True
+
+
+def _render(row: OutboxMessage) -> Content:
+    with force_locale(row.locale):
+        wording: Wording = getattr(messages, row.message)
+        return wording(**_unseal(row.sealed or ""))
+
+
+def _try_later(row: OutboxMessage, reason: str) -> None:
+    if row.attempts >= MAX_ATTEMPTS:
+        _set_aside(row, reason)
+        return
+    wait = min(FIRST_RETRY * 2 ** (row.attempts - 1), LONGEST_RETRY)
+    # Jitter, so that what failed together does not come back together.
+    due_at = clock.now() + wait * random.uniform(0.5, 1.5)  # noqa: S311
+    _update(row, due_at=due_at, last_error=_on_one_line(reason))
+    log.warning("mail not delivered, will try again", extra=_about(row, reason))
+
+
+def _set_aside(row: OutboxMessage, reason: str) -> None:
+    """Try no more; ``flask outbox list`` shows it."""
+    _update(row, set_aside_at=clock.now(), last_error=_on_one_line(reason))
+    log.error("mail set aside", extra=_about(row, reason))
+
+
+def _on_one_line(reason: str) -> str:
+    """Mail servers write it: PostgreSQL takes no NUL, and terminals obey escapes."""
+    return "".join(character if character.isprintable() else " " for character in reason)[:500]
+
+
+def _about(row: OutboxMessage, reason: str) -> dict[str, Any]:
+    return {"message_id": row.message_id, "attempts": row.attempts, "reason": reason}
+
+
+def _update(row: OutboxMessage, **values: Any) -> None:
+    """Write to the row, and commit."""
+    for name, value in values.items():
+        setattr(row, name, value)
+    db.session.execute(
+        update(OutboxMessage)
+        .where(OutboxMessage.id == row.id)
+        .values(**values)
+        .execution_options(synchronize_session=False)
+    )
+    db.session.commit()
+
+
+def _seal(context: dict[str, Any]) -> str:
+    return _sealing_key().encrypt(json.dumps(context).encode()).decode()
+
+
+def _unseal(sealed: str) -> dict[str, Any]:
+    context: dict[str, Any] = json.loads(_sealing_key().decrypt(sealed.encode()))
+    return context
+
+
+def _sealing_key() -> Fernet:
+    digest = hashlib.sha256(b"user system: outbox\0" + settings.secret_key.encode()).digest()
+    return Fernet(base64.urlsafe_b64encode(digest))

@@ -1,0 +1,42 @@
+"""A secret that was mailed to somebody, good for one thing, once."""
+
+from datetime import datetime
+from enum import StrEnum
+
+from sqlalchemy import ForeignKey, String
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from app.extensions import Base
+from app.models.types import BigId, UTCDateTime
+from app.models.user import User
+
+
+class Purpose(StrEnum):
+    """What a one-time token is good for."""
+
+    EMAIL_VERIFICATION = "email_verification"
+    PASSWORD_RESET = "password_reset"
+    INVITATION = "invitation"
+    EMAIL_CHANGE = "email_change"
+    EMAIL_UNDO = "email_undo"
+    NOT_ME = "not_me"
+
+
+class OneTimeToken(Base):
+    """Its SHA-256 alone is kept: whoever reads the database cannot use it."""
+
+    __tablename__ = "one_time_tokens"
+    __table_args__ = ({"sqlite_autoincrement": True},)
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    user_id: Mapped[int] = mapped_column(ForeignKey(User.id, ondelete="CASCADE"), index=True)
+    purpose: Mapped[str] = mapped_column(String(30))
+    token_hash: Mapped[str] = mapped_column(String(64), unique=True)
+    # The address that the token is about, and for an undo the one that it would replace.
+    email: Mapped[str | None] = mapped_column(String(254))
+    replaced_email: Mapped[str | None] = mapped_column(String(254))
+    created_at: Mapped[datetime] = mapped_column(UTCDateTime)
+    expires_at: Mapped[datetime] = mapped_column(UTCDateTime, index=True)
+    used_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+
+    user: Mapped[User] = relationship()

@@ -1,0 +1,122 @@
+"""Leaving: what is held about a person, handed over and erased."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, and_, delete, select, update
+
+from app import clock
+from app.auth import email_change, sessions
+from app.auth.authentication import check_password
+from app.auth.notices import notify
+from app.errors import SessionEnded
+from app.extensions import db
+from app.mail import messages
+from app.models import AuditEvent, OneTimeToken, OutboxMessage, Session, User
+from app.security import one_time_tokens
+from config import settings
+
+
+def close(user: User, password: str) -> datetime:
+    """Sign a user out everywhere and have the account erased when the grace is over. Commits.
+
+    Returns when that is. Logging in before then keeps the account. Raises
+    ``WrongPassword``.
+    """
+    check_password(user, password)
+    due_at = clock.now() + settings.account_deletion_grace
+    closing = (
+        update(User)
+        .where(User.id == user.id)
+        .values(deletion_due_at=due_at, updated_at=clock.now())
+        .returning(User.id)
+        .execution_options(synchronize_session=False)
+    )
+    if db.session.scalar(closing) is None:
+        raise SessionEnded
+    sessions.end_all(user.id)
+    one_time_tokens.revoke_all(user)
+    notify(messages.deletion_asked, user, due=f"{due_at:%Y-%m-%d}")
+    db.session.commit()
+    return due_at
+
+
+def held_about(user: User) -> dict[str, Any]:
+    """Everything that is stored about a user, save what only the server can read."""
+
+    def rows(model: Any, of_user: ColumnElement[bool], *columns: str) -> list[dict[str, Any]]:
+        found = db.session.scalars(select(model).where(of_user).order_by(model.id))
+        return [{column: getattr(row, column) for column in columns} for row in found]
+
+    return {
+        "user": user,
+        "sessions": rows(
+            Session,
+            Session.user_id == user.id,
+            *("id", "ip", "user_agent", "created_at", "refreshed_at", "expires_at", "ended_at"),
+        ),
+        "one_time_tokens": rows(
+            OneTimeToken,
+            OneTimeToken.user_id == user.id,
+            *("purpose", "email", "replaced_email", "created_at", "expires_at", "used_at"),
+        ),
+        "mails": rows(
+            OutboxMessage,
+            # What became of a mail to a new address would tell whether somebody has it.
+            (OutboxMessage.user_id == user.id)
+            & OutboxMessage.message.not_in(email_change.TO_NEW_ADDRESS),
+            *("recipient", "message", "locale", "created_at", "delivered_at"),
+        ),
+        "audit_events": rows(
+            AuditEvent,
+            AuditEvent.subject_id == user.id,
+            *("at", "event", "ip", "user_agent", "request_id", "details"),
+        ),
+    }
+
+
+def erase_due(limit: int) -> int:
+    """Erase up to ``limit`` people whose grace is over, and say how many. Commits.
+
+    Sessions, tokens and mails go with the user. Audit events stay, with the
+    number of the user for a pseudonym and without address and device.
+    """
+    return _erase(User.deletion_due_at <= clock.now(), limit)
+
+
+def erase_unverified(limit: int) -> int:
+    """Erase up to ``limit`` accounts whose address nobody confirmed in time. Commits."""
+    if not settings.unverified_account_lifetime:
+        return 0
+    oldest = clock.now() - settings.unverified_account_lifetime
+    unverified = and_(User.email_verified.is_(False), User.is_superuser.is_(False))
+    return _erase(and_(unverified, User.created_at < oldest), limit)
+
+
+def _erase(which: ColumnElement[bool], limit: int) -> int:
+    # Who logs in at this moment keeps the account, or comes too late: the condition is asked
+    # again under the lock that deleting takes.
+    found = select(User.id).where(which).limit(limit).with_for_update(skip_locked=True)
+    erasure = (
+        delete(User)
+        .where(User.id.in_(db.session.scalars(found).all()), which)
+        .returning(User.id, User.email)
+        .execution_options(synchronize_session=False)
+    )
+    erased = db.session.execute(erasure).all()
+    # Requests for a mail name the address alone.
+    requests = (
+        delete(OutboxMessage)
+        .where(OutboxMessage.recipient.in_([row.email for row in erased]))
+        .execution_options(synchronize_session=False)
+    )
+    db.session.execute(requests)
+    pseudonymous = (
+        update(AuditEvent)
+        .where(AuditEvent.subject_id.in_([row.id for row in erased]))
+        .values(ip=None, user_agent=None)
+        .execution_options(synchronize_session=False)
+    )
+    db.session.execute(pseudonymous)
+    db.session.commit()
+    return len(erased)

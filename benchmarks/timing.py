@@ -1,0 +1,168 @@
+"""Whether the time of an answer tells who has an account.
+
+    .venv/bin/python -m benchmarks.timing
+
+Pairs of calls that must take the same time, interleaved and in random order,
+over a real gunicorn on a PostgreSQL database of its own (TEST_POSTGRES_URL)
+and at the bcrypt cost of production. Prints the medians, the p of Wilcoxon's
+signed-rank test (a small one means that the two differ), and an interval that
+holds the median of the differences with 99 % confidence: what it says in
+milliseconds is what an attacker would have to see through the network.
+"""
+
+import argparse
+import math
+import random
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import requests
+
+from tests.conftest import SECRET_KEY, new_postgres_database
+from tests.serving import environment_for, flask, serving
+
+PASSWORD = "correct horse battery staple"
+PRODUCTION_ROUNDS = "12"
+RESAMPLES = 2000
+
+Call = Callable[[], requests.Response]
+
+
+@dataclass
+class Pair:
+    """Two calls whose times are compared, and what they took, in milliseconds."""
+
+    name: str
+    calls: tuple[Call, Call]
+    status: int
+    times: list[tuple[float, float]] = field(default_factory=list)
+
+    def measure(self) -> None:
+        taken = [0.0, 0.0]
+        for which in random.sample((0, 1), 2):
+            begun = time.perf_counter()
+            response = self.calls[which]()
+            taken[which] = (time.perf_counter() - begun) * 1000
+            assert response.status_code == self.status, response.text
+        self.times.append((taken[0], taken[1]))
+
+    def report(self) -> str:
+        first, second = zip(*self.times, strict=True)
+        differences = [one - other for one, other in self.times]
+        low, high = median_interval(differences)
+        return (
+            f"{self.name:44} {statistics.median(first):9.2f} {statistics.median(second):9.2f}"
+            f"   {signed_rank_p(differences):7.4f}   {low:+7.3f} … {high:+.3f}"
+        )
+
+
+def signed_rank_p(differences: Sequence[float]) -> float:
+    """Wilcoxon's signed-rank test, two-sided, by the normal approximation."""
+    ranked = sorted((difference for difference in differences if difference), key=abs)
+    number = len(ranked)
+    if not number:
+        return 1.0
+    positive = sum(rank for rank, difference in enumerate(ranked, 1) if difference > 0)
+    mean = number * (number + 1) / 4
+    deviation = math.sqrt(number * (number + 1) * (2 * number + 1) / 24)
+    return math.erfc(abs(positive - mean) / deviation / math.sqrt(2))
+
+
+def median_interval(differences: Sequence[float], confidence: float = 0.99) -> tuple[float, float]:
+    """Where the median lies, by the bootstrap."""
+    medians = sorted(
+        statistics.median(random.choices(differences, k=len(differences))) for _ in range(RESAMPLES)
+    )
+    cut = int(RESAMPLES * (1 - confidence) / 2)
+    return medians[cut], medians[-1 - cut]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--pairs", type=int, default=300)
+    given = parser.parse_args()
+
+    with ExitStack() as stack:
+        pairs = _start(stack)
+        for pair in pairs:
+            for _ in range(5):
+                pair.measure()
+            pair.times.clear()
+        for number in range(given.pairs):
+            if number % 25 == 0:
+                print(f"pair {number + 1} of {given.pairs} …", file=sys.stderr)
+            for pair in pairs:
+                pair.measure()
+
+    print(f"{given.pairs} pairs each, in milliseconds")
+    print(f"{'':44} {'first':>9} {'second':>9}   {'p':>7}   99 % of the difference")
+    for pair in pairs:
+        print(pair.report())
+
+
+def _start(stack: ExitStack) -> list[Pair]:
+    folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+    variables = {
+        "DATABASE_URL": stack.enter_context(new_postgres_database()),
+        "SECRET_KEY": SECRET_KEY,
+        "APP_ENV": "testing",
+        "BCRYPT_ROUNDS": PRODUCTION_ROUNDS,
+        "HIDE_ACCOUNT_EXISTENCE": "true",
+        "MAIL_URL": f"file://{folder / 'mail'}",
+        "RATELIMIT_ENABLED": "false",
+    }
+    environment = environment_for(**variables)
+    flask("db", "upgrade", environment=environment)
+    # Made by an operator, her address counts as verified; who registers has yet to prove his.
+    flask(
+        *("users", "create", "--email", "ada@example.com", "--username", "ada"),
+        "--password-stdin",
+        environment=environment,
+        stdin=PASSWORD,
+    )
+    server = stack.enter_context(serving(folder / "log", **variables))
+    http = stack.enter_context(requests.Session())
+    fresh = count()
+
+    def post(path: str, body: Callable[[], dict[str, Any]]) -> Call:
+        return lambda: http.post(f"{server.api}/auth/{path}", json=body(), timeout=60)
+
+    def account(email: str) -> dict[str, Any]:
+        return {"email": email, "username": f"user{next(fresh)}", "password": PASSWORD}
+
+    http.post(f"{server.api}/auth/register", json=account("bob@example.com"), timeout=60)
+
+    def log_in(username: str) -> Call:
+        return post("login", lambda: {"username": username, "password": "a wrong one"})
+
+    def forget(name: str) -> Call:
+        return post("password/forgot", lambda: {"email": f"{name}@example.com"})
+
+    def resend(name: str) -> Call:
+        return post("email/resend", lambda: {"email": f"{name}@example.com"})
+
+    def register(emails: Iterator[str]) -> Call:
+        return post("register", lambda: account(next(emails)))
+
+    new = (f"new{number}@example.com" for number in count())
+    taken = ("ada@example.com" for _ in count())
+    return [
+        Pair("log in: nobody, wrong password", (log_in("nobody"), log_in("ada")), 401),
+        Pair("forgot: nobody, somebody", (forget("nobody"), forget("ada")), 202),
+        Pair("resend: nobody, unverified", (resend("nobody"), resend("bob")), 202),
+        Pair("resend: verified, unverified", (resend("ada"), resend("bob")), 202),
+        Pair("resend: nobody, verified", (resend("nobody"), resend("ada")), 202),
+        Pair("register in hiding: new, taken", (register(new), register(taken)), 202),
+    ]
+
+
+if __name__ == "__main__":
+    main()

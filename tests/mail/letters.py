@@ -1,0 +1,94 @@
+"""Mails put into the outbox and taken out of it, and letters as they arrived."""
+
+import email
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from email import policy
+from email.message import EmailMessage
+from pathlib import Path
+from typing import Any
+
+from flask import Flask
+from sqlalchemy import func, select, update
+
+from app import clock
+from app.extensions import db
+from app.mail import messages, outbox
+from app.models import OutboxMessage, User
+
+
+@dataclass(frozen=True)
+class Letter:
+    """A mail as somebody received it."""
+
+    headers: EmailMessage
+    text: str
+    html: str
+
+    @classmethod
+    def parse(cls, raw: bytes) -> "Letter":
+        message = email.message_from_bytes(raw, policy=policy.default)
+        assert isinstance(message, EmailMessage)
+        text, html = message.get_body(("plain",)), message.get_body(("html",))
+        assert text is not None
+        assert html is not None
+        return cls(message, text.get_content(), html.get_content())
+
+    @property
+    def link(self) -> str:
+        """The one link of the mail."""
+        (found,) = re.findall(r"https?://\S+", self.text)
+        return str(found)
+
+    @property
+    def token(self) -> str:
+        return self.link.partition("#token=")[2]
+
+
+def read_letters(folder: Path) -> list[Letter]:
+    files = sorted(folder.glob("*.eml"), key=lambda file: file.stat().st_mtime_ns)
+    return [Letter.parse(file.read_bytes()) for file in files]
+
+
+def queue(
+    app: Flask,
+    message: Callable[..., Any] = messages.address_in_use,
+    *,
+    to: str = "ada@example.com",
+    user: User | None = None,
+    **context: Any,
+) -> int:
+    """Put a mail into the outbox, and say its number."""
+    with app.app_context():
+        outbox.queue(message, to=to, user=user, **context)
+        db.session.commit()
+        number = db.session.scalar(select(func.max(OutboxMessage.id)))
+        assert number is not None
+        return number
+
+
+def deliver(app: Flask) -> int:
+    """Try what is due, and say how many that were."""
+    with app.app_context():
+        return outbox.deliver_due(limit=1000)
+
+
+def make_due(app: Flask) -> None:
+    """Let all waits and leases be over."""
+    with app.app_context():
+        db.session.execute(update(OutboxMessage).values(due_at=clock.now()))
+        db.session.commit()
+
+
+def rows(app: Flask) -> list[OutboxMessage]:
+    """What is in the outbox, delivered mails included."""
+    with app.app_context():
+        found = list(db.session.scalars(select(OutboxMessage).order_by(OutboxMessage.id)))
+        db.session.expunge_all()
+    return found
+
+
+def only_row(app: Flask) -> OutboxMessage:
+    (row,) = rows(app)
+    return row

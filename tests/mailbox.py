@@ -1,0 +1,58 @@
+"""What was mailed, and the links in it."""
+
+from dataclasses import dataclass, field
+
+import pytest
+from flask import Flask
+
+from app.mail import outbox, transport
+from app.mail.messages import Content
+
+
+@dataclass(frozen=True)
+class Mail:
+    to: str
+    subject: str
+    text: str
+    link: str | None
+
+    @property
+    def page(self) -> str:
+        """Which page the link opens."""
+        assert self.link is not None, self.subject
+        return self.link.partition("#")[0].rpartition("/")[2]
+
+    @property
+    def token(self) -> str:
+        assert self.link is not None, self.subject
+        return self.link.partition("#token=")[2]
+
+
+@dataclass
+class Mailbox:
+    """Everybody's mail. Nothing is in it before it was delivered."""
+
+    app: Flask
+    mails: list[Mail] = field(default_factory=list)
+
+    def collect(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Have mails end up here instead of leaving the house."""
+        monkeypatch.setattr(transport, "send", self._send)
+
+    def deliver(self) -> list[Mail]:
+        """Deliver what is due: these mails, the oldest first."""
+        already = len(self.mails)
+        with self.app.app_context():
+            while outbox.deliver_due(limit=1):
+                pass
+        return self.mails[already:]
+
+    def token(self, page: str, to: str | None = None) -> str:
+        """Deliver what is due, and read the token of the newest link to a page."""
+        self.deliver()
+        found = [mail for mail in self.mails if mail.link and to in (None, mail.to)]
+        return [mail.token for mail in found if mail.page == page][-1]
+
+    def _send(self, content: Content, *, to: str, message_id: str) -> None:
+        assert message_id
+        self.mails.append(Mail(to, content.subject, "\n".join(content.paragraphs), content.link))
