@@ -265,7 +265,9 @@ def test_a_deactivation_while_the_password_is_compared_lets_nobody_in(
     assert live_sessions(app) == 0
 
 
-@pytest.mark.parametrize("step", ["INSERT INTO sessions", "SELECT users.deletion_due_at FROM users"])
+@pytest.mark.parametrize(
+    "step", ["INSERT INTO sessions", "SELECT users.deletion_due_at FROM users"]
+)
 def test_a_deactivation_while_the_session_is_stored_ends_it(
     app: Flask, client: FlaskClient, ada: User, step: str
 ) -> None:

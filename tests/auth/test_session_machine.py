@@ -27,7 +27,7 @@ from app import clock
 from app.extensions import db
 from app.models import Session, User
 from app.users import administration
-from tests.factories import API, bearer, log_in, make_user, me, problem, refresh
+from tests.factories import API, PASSWORD, bearer, log_in, make_user, me, problem, refresh
 
 WINDOW = timedelta(seconds=10)
 IDLE = timedelta(days=14)
@@ -62,7 +62,7 @@ class Sessions(RuleBasedStateMachine):
         self.travel = time_machine.travel(clock.now().replace(microsecond=0), tick=False)
         self.time = self.travel.start()
         self.ada = make_user(self.app, username="ada", email="ada@example.com")
-        self.is_active = True
+        self.password = PASSWORD
         self.devices: list[Device] = []
 
     def teardown(self) -> None:
@@ -88,7 +88,6 @@ class Sessions(RuleBasedStateMachine):
 
     # What people do
 
-    @precondition(lambda self: self.is_active)
     @rule()
     def log_in(self) -> None:
         self.pass_time(timedelta(seconds=1))
@@ -96,7 +95,7 @@ class Sessions(RuleBasedStateMachine):
         for surplus in by_idleness[: max(0, len(by_idleness) - CAP + 1)]:
             surplus.ended = True
 
-        pair = log_in(self.client, self.ada)
+        pair = log_in(self.client, self.ada, self.password)
 
         now = clock.now()
         self.devices.append(
@@ -195,6 +194,21 @@ class Sessions(RuleBasedStateMachine):
         assert answer.status_code == 204
         (device,) = [d for d in self.living() if self.id_of(d) == ended["id"]]
         device.ended = True
+
+    @precondition(lambda self: self.usable())
+    @rule(data=st.data())
+    def change_the_password(self, data: Any) -> None:
+        device = self.pick(data, among=self.usable())
+        body = {"current_password": self.password, "new_password": self.password + "!"}
+
+        answer = self.client.post(
+            f"{self.url}/password/change", json=body, headers=bearer(device.access_token)
+        )
+
+        assert answer.status_code == 204
+        self.password = body["new_password"]
+        for other in self.devices:
+            other.ended = other.ended or other is not device
 
     @rule()
     def deactivate_and_activate(self) -> None:
