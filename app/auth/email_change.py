@@ -11,19 +11,26 @@ from app.auth.registration import unless_taken
 from app.errors import EmailTaken, InvalidLink
 from app.extensions import db
 from app.mail import messages, outbox
-from app.models import OutboxMessage, User
+from app.models import OutboxMessage, Session, User
 from app.models.one_time_token import OneTimeToken, Purpose
 from app.security import one_time_tokens
 
+# Notices of this to one address within the cap's period; each has a link that undoes.
+MOST_NOTICES = 5
 
-def ask(user: User, new_email: str) -> None:
+
+def ask(session: Session, new_email: str) -> None:
     """Mail a link to the new address, and a notice with an undo link to the old one. Commits.
 
     Nothing changes before the link is used. An address that belongs to
     somebody is answered alike; its owner is told instead, when the mail is
-    prepared outside the request.
+    prepared outside the request. More requests than anybody needs are
+    answered alike too, and the links that were mailed stay good. Raises
+    ``SessionEnded``.
     """
-    if new_email == user.email:
+    user = sessions.hold(session)
+    if new_email == user.email or _is_enough(user.email, new_email):
+        db.session.rollback()
         return
     token = one_time_tokens.issue(user.id, Purpose.EMAIL_CHANGE, email=new_email)
     undo = one_time_tokens.issue(
@@ -41,14 +48,19 @@ def ask(user: User, new_email: str) -> None:
     db.session.commit()
 
 
+def _is_enough(email: str, new_email: str) -> bool:
+    to_new = (new_address_named, messages.confirm_email_change, messages.address_in_use)
+    return outbox.is_mailed_enough(new_email, *to_new) or outbox.is_mailed_enough(
+        email, messages.email_change_asked, most=MOST_NOTICES
+    )
+
+
 @outbox.resolver
 def new_address_named(request: OutboxMessage) -> tuple[Any, dict[str, Any]] | None:
     if db.session.scalar(exists().where(User.email == request.recipient).select()):
         # From here on it is the owner's mail, in the owner's language.
         owner = outbox.addressee(request, messages.address_in_use)
         return (messages.address_in_use, {}) if owner else None
-    if outbox.is_mailed_enough(request.recipient, messages.confirm_email_change):
-        return None
     return messages.confirm_email_change, outbox.context_of(request)
 
 
@@ -62,9 +74,9 @@ def confirm(token: str) -> None:
     Raises ``InvalidLink``, also where the address has been taken meanwhile.
     """
     found = one_time_tokens.read(token, Purpose.EMAIL_CHANGE)
-    _move(found, to=found.email)
+    user = _move(found, to=found.email)
     one_time_tokens.redeem(found)
-    one_time_tokens.revoke_all(found.user)
+    one_time_tokens.revoke_all(user)
     db.session.commit()
 
 
@@ -72,30 +84,31 @@ def cancel(token: str) -> None:
     """Stop a change that waits, or undo one that was confirmed. Commits.
 
     Whoever asked for the change knew the password, so every device is signed
-    out and a link for a new password goes to the old address. Raises
+    out, a deletion is called off, and a link for a new password goes to the
+    old address. Raises
     ``InvalidLink``, also where the old address has been taken meanwhile.
     """
     found = one_time_tokens.read(token, Purpose.EMAIL_UNDO)
-    user = found.user
-    _move(found, to=found.email)
+    user = _move(found, to=found.email, deletion_due_at=None)
     one_time_tokens.redeem(found)
     one_time_tokens.revoke_all(user)
+    one_time_tokens.revoke_later_notices(found)
     sessions.end_all(user.id)
-    user.email = found.email or user.email
     password_reset.begin(user)
     db.session.commit()
 
 
-def _move(token: OneTimeToken, to: str | None) -> None:
+def _move(token: OneTimeToken, to: str | None, **also: None) -> User:
     """Write the address, which the mail to it has confirmed. The caller commits."""
     move = (
         update(User)
         .where(User.id == token.user_id)
-        .values(email=to, email_verified=True, updated_at=clock.now())
-        .execution_options(synchronize_session=False)
+        .values(email=to, email_verified=True, updated_at=clock.now(), **also)
+        .returning(User)
+        .execution_options(synchronize_session=False, populate_existing=True)
     )
     try:
         with unless_taken():
-            db.session.execute(move)
+            return db.session.scalars(move).one()
     except EmailTaken:
         raise InvalidLink from None

@@ -5,6 +5,7 @@ from typing import Any
 from sqlalchemy import update
 
 from app import clock
+from app.errors import InvalidLink
 from app.extensions import db
 from app.mail import messages, outbox
 from app.models import OutboxMessage, User
@@ -43,8 +44,10 @@ def verify(token: str) -> None:
         update(User)
         .where(User.id == found.user_id, User.email == found.email)
         .values(email_verified=True, updated_at=clock.now())
+        .returning(User.id)
         .execution_options(synchronize_session=False)
     )
-    db.session.execute(confirmation)
+    if db.session.scalar(confirmation) is None:
+        raise InvalidLink
     one_time_tokens.redeem(found)
     db.session.commit()

@@ -16,17 +16,18 @@ def repudiate(token: str) -> None:
     Raises ``InvalidLink``.
     """
     found = one_time_tokens.read(token, Purpose.NOT_ME)
-    user = found.user
     safe = (
         update(User)
-        .where(User.id == user.id)
+        .where(User.id == found.user_id)
         .values(deletion_due_at=None, updated_at=clock.now())
-        .execution_options(synchronize_session=False)
+        .returning(User)
+        .execution_options(synchronize_session=False, populate_existing=True)
     )
-    db.session.execute(safe)
+    user = db.session.scalars(safe).one()
     one_time_tokens.redeem(found)
     one_time_tokens.revoke_all(user)
     sessions.end_all(user.id)
-    # Whoever got the notice is told, even where the account's address was changed since.
-    password_reset.begin(user, to=found.email)
+    # To the address that the account has now: a link to it is nothing for a mailbox that it
+    # has left. Against a change of the address there is the link that undoes it.
+    password_reset.begin(user)
     db.session.commit()

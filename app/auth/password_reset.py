@@ -7,6 +7,7 @@ from sqlalchemy import update
 from app import clock
 from app.auth import sessions
 from app.auth.notices import notify
+from app.errors import InvalidLink
 from app.extensions import db
 from app.mail import messages, outbox
 from app.models import OutboxMessage, User
@@ -30,10 +31,9 @@ def reset_asked(request: OutboxMessage) -> tuple[Any, dict[str, Any]] | None:
     return None if user is None else (messages.password_reset, link(user))
 
 
-def begin(user: User, *, to: str | None = None) -> None:
-    """Queue a mail with a link to set a new password, to the user's address unless another is
-    given. The caller commits."""
-    outbox.queue(messages.password_reset, to=to or user.email, user=user, **link(user))
+def begin(user: User) -> None:
+    """Queue a mail with a link to set a new password. The caller commits."""
+    outbox.queue(messages.password_reset, to=user.email, user=user, **link(user))
 
 
 def reset(token: str, new_password: str) -> None:
@@ -55,9 +55,11 @@ def reset(token: str, new_password: str) -> None:
         update(User)
         .where(User.id == user.id, User.email == found.email)
         .values(hashed_password=hashed_password, email_verified=True, updated_at=clock.now())
+        .returning(User.id)
         .execution_options(synchronize_session=False)
     )
-    db.session.execute(change)
+    if db.session.scalar(change) is None:
+        raise InvalidLink
     one_time_tokens.redeem(found)
     one_time_tokens.revoke_all(user)
     sessions.end_all(user.id)

@@ -283,7 +283,7 @@ def verify_email(body: dict[str, Any]) -> None:
 @bp.returns(202, NothingSchema)
 def change_email(body: dict[str, Any]) -> dict[str, Any]:
     """Ask to use another address. It counts once the link that is mailed to it was used."""
-    email_change.ask(current_user(), body["new_email"])
+    email_change.ask(current_session(), body["new_email"])
     return {}
 
 

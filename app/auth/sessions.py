@@ -24,7 +24,13 @@ from sqlalchemy.orm import joinedload
 
 from app import audit, clock
 from app.auth.notices import notify
-from app.errors import InvalidCredentials, InvalidRefreshToken, NotFound, RefreshTokenReused
+from app.errors import (
+    InvalidCredentials,
+    InvalidRefreshToken,
+    NotFound,
+    RefreshTokenReused,
+    SessionEnded,
+)
 from app.extensions import db
 from app.mail import messages
 from app.models import Session, User
@@ -81,7 +87,7 @@ def start(user: User, client: Client) -> TokenPair:
     _end_surplus(session)
     if found.deletion_due_at:
         _call_deletion_off(user)
-    if _is_new_device(session):
+    if _is_new_device(session, user):
         notify(messages.new_device, user)
     db.session.commit()
     return tokens.pair_for(session, fresh=True)
@@ -98,6 +104,30 @@ def refresh(refresh_token: str) -> TokenPair:
     """
     claims = tokens.read_refresh_token(refresh_token)
     return tokens.pair_for(_rotate(claims) or _successor(claims))
+
+
+def hold(session: Session) -> User:
+    """Take a lock on the session's user, until the caller commits, and read them anew.
+
+    For what must not happen behind the back of a reset, a "not me" or a
+    deactivation at the same moment: those write to the user first. Raises
+    ``SessionEnded`` where one of them was faster.
+    """
+    lock = (
+        update(User)
+        .where(User.id == session.user_id, User.is_active)
+        .where(User.hashed_password == session.user.hashed_password)
+        .values(locale=User.locale)
+        .returning(User)
+        .execution_options(synchronize_session=False, populate_existing=True)
+    )
+    user: User | None = db.session.scalar(lock)
+    # A statement of its own: it sees what was committed while the lock was waited for.
+    still_live = exists().where(Session.id == session.id, _is_live(clock.now())).select()
+    if user is None or not db.session.scalar(still_live):
+        db.session.rollback()
+        raise SessionEnded
+    return user
 
 
 def living(user: User) -> Sequence[Session]:
@@ -258,14 +288,18 @@ def _call_deletion_off(user: User) -> None:
     )
 
 
-def _is_new_device(session: Session) -> bool:
-    """Whether the user logged in before, and never from this address with this user agent."""
+def _is_new_device(session: Session, user: User) -> bool:
+    """Whether it is known that the user never logged in from this address by this user agent."""
     alike = and_(Session.ip == session.ip, Session.user_agent == session.user_agent)
     earlier = select(func.count(), func.count(case((alike, 1)))).where(
         Session.user_id == session.user_id, Session.id != session.id
     )
     logins, of_this_device = db.session.execute(earlier).one()
-    return bool(logins and not of_this_device)
+    if not logins:
+        # Nobody is warned of their own first login. Of an old account, past sessions may have
+        # been pruned; that somebody is back is news then.
+        return user.created_at < session.created_at - settings.session_max_age
+    return not of_this_device
 
 
 def _end(*which: ColumnElement[bool]) -> int:

@@ -11,7 +11,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 from flask import Flask
-from sqlalchemy.exc import SQLAlchemyError
 
 from app.mail import outbox
 from app.models import OutboxMessage
@@ -49,7 +48,12 @@ def run(app: Flask, stop: threading.Event) -> None:
 
 
 def _run(app: Flask, stop: threading.Event) -> None:
-    with _lock_file(app).open("a") as lock:
+    try:
+        lock = _lock_file(app).open("a")
+    except OSError:
+        log.exception("this process delivers no mail; `flask outbox run` does")
+        return
+    with lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         log.info("delivering mail from this process")
         run(app, stop)
@@ -61,7 +65,7 @@ def _claim(app: Flask, free: int) -> Sequence[OutboxMessage]:
     with app.app_context():
         try:
             return outbox.claim(free)
-        except SQLAlchemyError:
+        except Exception:
             log.exception("the outbox cannot be read; will try again")
             return []
 
@@ -75,7 +79,11 @@ def _deliver(app: Flask, row: OutboxMessage) -> None:
 
 
 def _lock_file(app: Flask) -> Path:
+    """In a folder of this account alone, where no other can put it first or hold it."""
     database = str(app.config["SQLALCHEMY_DATABASE_URI"])
     name = hashlib.sha256(database.encode()).hexdigest()[:16]
-    # Another account of this machine cannot open the file, and so has one of its own.
-    return Path(tempfile.gettempdir()) / f"user-system-outbox-{os.getuid()}-{name}.lock"
+    folder = Path(tempfile.gettempdir()) / f"user-system-{os.getuid()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    if folder.stat().st_uid != os.getuid():
+        raise PermissionError(f"{folder} belongs to somebody else")
+    return folder / f"outbox-{name}.lock"

@@ -116,15 +116,16 @@ def addressee(request: OutboxMessage, message: Wording) -> User | None:
     return user
 
 
-def is_mailed_enough(recipient: str, message: Wording) -> bool:
-    """Whether as many mails of this kind went to the address lately as may be asked for."""
+def is_mailed_enough(recipient: str, *kinds: Wording | Resolver, most: int = CAP) -> bool:
+    """Whether as many mails of these kinds went to the address lately as may be asked for."""
     recent = (
         select(func.count())
         .select_from(OutboxMessage)
         .where(OutboxMessage.created_at > clock.now() - CAP_PERIOD)
-        .where(OutboxMessage.recipient == recipient, OutboxMessage.message == message.__name__)
+        .where(OutboxMessage.recipient == recipient)
+        .where(OutboxMessage.message.in_([kind.__name__ for kind in kinds]))
     )
-    return (db.session.scalar(recent) or 0) >= CAP
+    return (db.session.scalar(recent) or 0) >= most
 
 
 def context_of(request: OutboxMessage) -> dict[str, Any]:
@@ -269,7 +270,9 @@ def _on_one_line(reason: str) -> str:
 
 
 def _about(row: OutboxMessage, reason: str) -> dict[str, Any]:
-    return {"message_id": row.message_id, "attempts": row.attempts, "reason": reason}
+    # The rest of the reason is the mail server's and names the address; it stays in the row.
+    kind = reason.split(maxsplit=1)[0].rstrip(":")
+    return {"message_id": row.message_id, "attempts": row.attempts, "reason": kind}
 
 
 def _update(row: OutboxMessage, **values: Any) -> None:

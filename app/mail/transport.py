@@ -4,7 +4,7 @@ import smtplib
 import ssl
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from email.message import EmailMessage
 from email.utils import formatdate
 from pathlib import Path
@@ -46,7 +46,7 @@ def send(content: Content, *, to: str, message_id: str) -> None:
                 flush=True,
             )
         case "file":
-            folder = Path(url.path)
+            folder = Path(unquote(url.path))
             folder.mkdir(parents=True, exist_ok=True)
             # The same message again takes the place of the first.
             name = message_id.strip("<>").partition("@")[0]
@@ -88,9 +88,14 @@ def _smtp() -> Iterator[smtplib.SMTP]:
         if tls == "tls"
         else smtplib.SMTP(host, port, timeout=TIMEOUT_SECONDS)
     )
-    with server:
+    try:
         if tls == "starttls":
             server.starttls(context=ssl.create_default_context())
         if url.username:
             server.login(unquote(url.username), unquote(url.password or ""))
         yield server
+    finally:
+        # A server that is too busy to say goodbye has taken the message all the same.
+        with suppress(smtplib.SMTPException, OSError):
+            server.quit()
+        server.close()

@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
 from typing import ParamSpec, TypeVar
+from weakref import ref
 
 from flask import Flask, current_app
 
@@ -54,10 +55,15 @@ class HashingPool:
 def init_app(app: Flask, settings: Settings) -> None:
     """Give the application a pool, and each process that is forked off it another one."""
 
+    # Registered for good, so it must not keep the application alive for good.
+    application = ref(app)
+
     def renew() -> None:
-        app.extensions["hashing_pool"] = HashingPool(
-            settings.hash_concurrency, settings.hash_queue_limit
-        )
+        alive = application()
+        if alive is not None:
+            alive.extensions["hashing_pool"] = HashingPool(
+                settings.hash_concurrency, settings.hash_queue_limit
+            )
 
     renew()
     os.register_at_fork(after_in_child=renew)

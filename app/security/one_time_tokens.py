@@ -105,6 +105,20 @@ def revoke_all(user: User) -> None:
     )
 
 
+def revoke_later_notices(token: OneTimeToken) -> None:
+    """Kill the notices' links that went to other addresses after this one. The caller commits.
+
+    Whoever moved an account to an address of theirs also got the notices
+    there; they must not be able to take it back from who was there before.
+    """
+    db.session.execute(
+        delete(OneTimeToken)
+        .where(OneTimeToken.user_id == token.user_id, OneTimeToken.id > token.id)
+        .where(OneTimeToken.email != token.email)
+        .where(OneTimeToken.purpose.in_([purpose.value for purpose in LASTING]))
+    )
+
+
 def prune(limit: int) -> int:
     """Forget up to ``limit`` tokens that expired a week ago. Commits."""
     old = (

@@ -9,7 +9,6 @@ from app import clock
 from app.auth import email_change, sessions
 from app.auth.authentication import check_password
 from app.auth.notices import notify
-from app.errors import SessionEnded
 from app.extensions import db
 from app.mail import messages
 from app.models import AuditEvent, OneTimeToken, OutboxMessage, Session, User
@@ -17,23 +16,16 @@ from app.security import one_time_tokens
 from config import settings
 
 
-def close(user: User, password: str) -> datetime:
+def close(session: Session, password: str) -> datetime:
     """Sign a user out everywhere and have the account erased when the grace is over. Commits.
 
     Returns when that is. Logging in before then keeps the account. Raises
-    ``WrongPassword``.
+    ``WrongPassword``, or ``SessionEnded``.
     """
-    check_password(user, password)
+    check_password(session.user, password)
+    user = sessions.hold(session)
     due_at = clock.now() + settings.account_deletion_grace
-    closing = (
-        update(User)
-        .where(User.id == user.id)
-        .values(deletion_due_at=due_at, updated_at=clock.now())
-        .returning(User.id)
-        .execution_options(synchronize_session=False)
-    )
-    if db.session.scalar(closing) is None:
-        raise SessionEnded
+    user.deletion_due_at, user.updated_at = due_at, clock.now()
     sessions.end_all(user.id)
     one_time_tokens.revoke_all(user)
     notify(messages.deletion_asked, user, due=f"{due_at:%Y-%m-%d}")

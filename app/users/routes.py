@@ -6,7 +6,7 @@ from app.auth.schemas import PasswordSchema, UserSchema
 from app.blueprint import Blueprint, refuses
 from app.errors import NotEnoughPermissions, NotFound, Overloaded, UsernameTaken, WrongPassword
 from app.models import User
-from app.security.access import current_user, freshly_signed_in, signed_in
+from app.security.access import current_session, current_user, freshly_signed_in, signed_in
 from app.users import administration, closing, profile
 from app.users.schemas import DeletionSchema, ExportSchema, ProfileSchema
 
@@ -42,7 +42,7 @@ def edit_me(changes: dict[str, Any]) -> User:
 @bp.returns(202, DeletionSchema)
 def close_my_account(body: dict[str, Any]) -> dict[str, Any]:
     """Have your account erased, after a time in which logging in keeps it."""
-    return {"deletion_due_at": closing.close(current_user(), body["password"])}
+    return {"deletion_due_at": closing.close(current_session(), body["password"])}
 
 
 @bp.get("/me/export")
