@@ -11,6 +11,7 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from app import clock
+from app.extensions import db
 from app.models import User
 from tests.factories import (
     API,
@@ -209,6 +210,49 @@ def test_the_export_does_not_tell_whether_the_address_is_taken(
 
         told.append([mail["message"] for mail in exported.json["mails"]])
     assert told[0] == told[1]
+
+
+def test_the_third_request_for_an_address_leaves_the_links_mailed_before_good(
+    client: FlaskClient, ada: User, mailbox: Mailbox
+) -> None:
+    pair = log_in(client, ada)
+    for _ in range(2):
+        ask(client, pair)
+    link = mailbox.token("confirm-email", to=NEW)
+
+    third = ask(client, pair)
+
+    assert (third.status_code, third.json) == (202, {})
+    assert mailbox.deliver() == []
+    assert confirm(client, link).status_code == 204
+    assert email_of(client, ada) == NEW
+
+
+def test_after_a_quarter_of_an_hour_the_address_may_be_asked_for_again(
+    client: FlaskClient, ada: User, mailbox: Mailbox
+) -> None:
+    with time_machine.travel(clock.now() - timedelta(minutes=16)):
+        pair = log_in(client, ada)
+        for _ in range(3):
+            ask(client, pair)
+        mailbox.deliver()
+
+    ask(client, log_in(client, ada))
+
+    assert {mail.to for mail in mailbox.deliver()} == {OLD, NEW}
+
+
+def test_many_requests_send_five_notices_to_the_old_address(
+    client: FlaskClient, ada: User, mailbox: Mailbox
+) -> None:
+    pair = log_in(client, ada)
+
+    answers = [ask(client, pair, f"countess+{number}@example.com") for number in range(8)]
+
+    assert {answer.status_code for answer in answers} == {202}
+    assert [mail.to for mail in mailbox.deliver()].count(OLD) == 5
+    assert confirm(client, mailbox.token("confirm-email")).status_code == 204
+    assert email_of(client, ada) == "countess+4@example.com"
 
 
 # Confirming
@@ -435,6 +479,76 @@ def test_the_undo_link_of_each_of_two_changes_leads_back_to_its_own_address(
 
     assert response.status_code == 204
     assert email_of(client, ada) == OLD
+
+
+def test_a_thief_cannot_undo_what_the_owner_has_undone(
+    client: FlaskClient, ada: User, mailbox: Mailbox, move: Move
+) -> None:
+    owners = move()
+    ask(client, log_in(client, ada), "thief@example.com")
+    thiefs = mailbox.token("undo-email-change", to=NEW)
+    cancel(client, owners)
+    mailbox.deliver()
+
+    response = cancel(client, thiefs)
+
+    assert problem(response) == (400, "invalid_link")
+    assert mailbox.deliver() == []
+    assert email_of(client, ada) == OLD
+
+
+def test_a_thief_who_used_an_undo_link_first_still_loses_to_the_older_one(
+    client: FlaskClient, ada: User, mailbox: Mailbox, move: Move
+) -> None:
+    owners = move()
+    for _ in range(2):
+        ask(client, log_in(client, ada), "thief@example.com")
+        thiefs = mailbox.token("undo-email-change", to=NEW)
+        confirm(client, mailbox.token("confirm-email", to="thief@example.com"))
+        assert cancel(client, thiefs).status_code == 204
+
+    response = cancel(client, owners)
+
+    assert response.status_code == 204
+    assert email_of(client, ada) == OLD
+
+
+def test_the_notices_that_a_thief_got_sign_nobody_out_after_the_undoing(
+    client: FlaskClient, ada: User, mailbox: Mailbox, move: Move
+) -> None:
+    owners = move()
+    client.post(
+        f"{API}/auth/login",
+        json={"email": NEW, "password": PASSWORD},
+        headers={"User-Agent": "a new device"},
+    )
+    thiefs = mailbox.token("not-me", to=NEW)
+    cancel(client, owners)
+    pair = log_in(client, ada)
+    mailbox.deliver()
+
+    response = client.post(f"{API}/auth/not-me", json={"token": thiefs})
+
+    assert problem(response) == (400, "invalid_link")
+    assert mailbox.deliver() == []
+    assert me(client, pair["access_token"]).json["email"] == OLD
+
+
+def test_the_undo_link_calls_a_deletion_off(
+    app: Flask, client: FlaskClient, ada: User, move: Move
+) -> None:
+    undo = move()
+    pair = log_in(client, ada)
+    client.delete(
+        f"{API}/users/me", json={"password": PASSWORD}, headers=bearer(pair["access_token"])
+    )
+
+    response = cancel(client, undo)
+
+    assert response.status_code == 204
+    with app.app_context():
+        user = db.session.get_one(User, ada.id)
+        assert (user.email, user.deletion_due_at) == (OLD, None)
 
 
 def test_an_old_address_taken_meanwhile_makes_the_undo_link_invalid(

@@ -10,7 +10,10 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from app import clock
-from app.models import User
+from app.extensions import db
+from app.models import OneTimeToken, User
+from app.models.one_time_token import Purpose
+from app.security import one_time_tokens
 from tests.factories import API, PASSWORD, bearer, log_in, make_user, me, problem
 from tests.mailbox import Mailbox
 
@@ -254,3 +257,19 @@ def is_verified_with(client: FlaskClient, password: str) -> bool:
 
 def test_without_the_requirement_an_unverified_user_logs_in(client: FlaskClient, ada: User) -> None:
     assert not is_verified(client, ada)
+
+
+def test_a_token_for_an_address_that_the_account_has_left_confirms_nothing(
+    app: Flask, client: FlaskClient
+) -> None:
+    user = make_user(app, username="ada", email="ada@example.com", email_verified=False)
+    with app.app_context():
+        token = one_time_tokens.issue(user.id, Purpose.EMAIL_VERIFICATION, email="left@example.com")
+        db.session.commit()
+
+    response = verify(client, token)
+
+    assert problem(response) == (400, "invalid_link")
+    assert is_verified(client, user) is False
+    with app.app_context():
+        assert db.session.scalars(db.select(OneTimeToken.used_at)).all() == [None]

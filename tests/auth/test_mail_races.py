@@ -3,22 +3,25 @@
 from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
+from threading import Thread
 from typing import Any
 
 import pytest
+import sqlalchemy
 from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import func, select, update
 from werkzeug.test import TestResponse
 
 from app import clock
+from app.auth import email_change
 from app.extensions import db
 from app.mail import outbox
-from app.models import Session, User
+from app.models import OneTimeToken, Session, User
 from app.models.one_time_token import Purpose
-from app.security import one_time_tokens
+from app.security import one_time_tokens, passwords
 from app.users import closing
-from tests.auth.test_races import at_once, live_sessions, outcomes
+from tests.auth.test_races import at_once, count, elsewhere, live_sessions, outcomes
 from tests.factories import API, PASSWORD, bearer, log_in, me, problem
 from tests.mailbox import Mailbox
 
@@ -274,3 +277,108 @@ def test_a_login_against_the_closing_leaves_no_session_that_will_be_erased(
     with app.app_context():
         due = db.session.scalar(select(User.deletion_due_at))
     assert (live_sessions(app) == 0) is (due is not None)
+
+
+# Between a check and what was checked for
+
+
+@pytest.fixture(params=["a reset", "a not-me"])
+def rescue(request: pytest.FixtureRequest, app: Flask, ada: User) -> Callable[[], TestResponse]:
+    """What the owner does by a mailed link, while somebody else is signed in."""
+    if request.param == "a reset":
+        return resetting(app, issue(app, ada, Purpose.PASSWORD_RESET), "set by the reset")
+    return posting(app, "/auth/not-me", {"token": issue(app, ada, Purpose.NOT_ME)})
+
+
+def test_a_change_of_address_that_was_let_in_before_a_rescue_leaves_nothing_to_confirm(
+    app: Flask,
+    client: FlaskClient,
+    ada: User,
+    mailbox: Mailbox,
+    rescue: Callable[[], TestResponse],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pair = log_in(client, ada)
+    ask = email_change.ask
+    rescued: list[int] = []
+
+    def ask_late(*args: Any) -> None:
+        elsewhere(app, lambda: rescued.append(rescue().status_code)).join()
+        ask(*args)
+
+    monkeypatch.setattr(email_change, "ask", ask_late)
+
+    response = posting(app, "/auth/email/change", {"new_email": "thief@example.com"}, pair)()
+
+    assert rescued == [204]
+    assert problem(response) == (401, "session_ended")
+    assert count(app, OneTimeToken, OneTimeToken.purpose == Purpose.EMAIL_CHANGE.value) == 0
+    assert "thief@example.com" not in {mail.to for mail in mailbox.deliver()}
+
+
+def test_a_closing_whose_password_was_compared_before_a_rescue_keeps_the_account(
+    app: Flask,
+    client: FlaskClient,
+    ada: User,
+    rescue: Callable[[], TestResponse],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pair = log_in(client, ada)
+    verify = passwords.verify
+    rescued: list[int] = []
+
+    def verify_slowly(password: str, stored: str | None) -> passwords.Verdict:
+        verdict = verify(password, stored)
+        elsewhere(app, lambda: rescued.append(rescue().status_code)).join()
+        return verdict
+
+    monkeypatch.setattr(passwords, "verify", verify_slowly)
+
+    response = client.delete(
+        f"{API}/users/me", json={"password": PASSWORD}, headers=bearer(pair["access_token"])
+    )
+
+    assert rescued == [204]
+    assert problem(response) == (401, "session_ended")
+    assert count(app, User, User.deletion_due_at.is_not(None)) == 0
+
+
+@pytest.mark.parametrize("action", ["a change of address", "a closing"])
+def test_what_waits_for_a_rescue_to_commit_is_told_that_its_session_ended(
+    app: Flask,
+    client: FlaskClient,
+    ada: User,
+    rescue: Callable[[], TestResponse],
+    action: str,
+) -> None:
+    headers = bearer(log_in(client, ada)["access_token"])
+    method, path, body = {
+        "a change of address": ("POST", "/auth/email/change", {"new_email": "thief@example.com"}),
+        "a closing": ("DELETE", "/users/me", {"password": PASSWORD}),
+    }[action]
+    waiting: list[Thread] = []
+    answers: list[TestResponse] = []
+
+    def act() -> None:
+        answers.append(client.open(API + path, method=method, json=body, headers=headers))
+
+    def begin(*event: Any) -> None:
+        if event[2].startswith("UPDATE users SET") and not waiting:
+            waiting.append(Thread(target=act))
+            waiting[0].start()
+            # It waits for this transaction to end.
+            waiting[0].join(timeout=0.3)
+
+    with app.app_context():
+        engine = db.engine
+    sqlalchemy.event.listen(engine, "after_cursor_execute", begin)
+    try:
+        rescued = rescue()
+    finally:
+        sqlalchemy.event.remove(engine, "after_cursor_execute", begin)
+    waiting[0].join()
+
+    assert rescued.status_code == 204
+    assert outcomes(answers) == {(401, "session_ended"): 1}
+    assert count(app, OneTimeToken, OneTimeToken.purpose == Purpose.EMAIL_CHANGE.value) == 0
+    assert count(app, User, User.deletion_due_at.is_not(None)) == 0

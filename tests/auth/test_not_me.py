@@ -108,6 +108,17 @@ def test_another_users_device_is_new_to_ada(
     assert notice.to == ada.email
 
 
+@pytest.mark.parametrize(("age", "notices"), [(timedelta(days=31), 1), (timedelta(days=29), 0)])
+def test_a_login_to_an_old_account_without_any_known_session_is_told(
+    app: Flask, client: FlaskClient, mailbox: Mailbox, age: timedelta, notices: int
+) -> None:
+    make_user(app, username="ada", email="ada@example.com", created_at=clock.now() - age)
+
+    log_in_from(client)
+
+    assert [mail.page for mail in mailbox.deliver()] == ["not-me"] * notices
+
+
 def test_a_failed_login_is_not_told(client: FlaskClient, ada: User, mailbox: Mailbox) -> None:
     log_in_from(client)
 
@@ -256,6 +267,28 @@ def test_it_stops_a_change_of_address_that_waits(
 
     response = client.post(f"{API}/auth/email/change/confirm", json={"token": change})
     assert problem(response) == (400, "invalid_link")
+
+
+def test_the_link_for_a_new_password_goes_to_the_address_of_now_and_not_to_the_notices(
+    client: FlaskClient, ada: User, mailbox: Mailbox
+) -> None:
+    log_in_from(client)
+    pair = log_in_from(client, "198.51.100.7")
+    token = mailbox.token("not-me", to=ada.email)
+    client.post(
+        f"{API}/auth/email/change",
+        json={"new_email": "countess@example.com"},
+        headers=bearer(pair["access_token"]),
+    )
+    change = mailbox.token("confirm-email")
+    client.post(f"{API}/auth/email/change/confirm", json={"token": change})
+
+    response = not_me(client, token)
+
+    assert response.status_code == 204
+    (mail,) = mailbox.deliver()
+    assert (mail.to, mail.page) == ("countess@example.com", "reset-password")
+    assert reset_by(client, mail).status_code == 204
 
 
 def test_a_link_works_once_and_the_next_notices_link_still_does(

@@ -553,3 +553,19 @@ def test_an_owner_who_resets_takes_every_hold_from_who_registered_the_address(
     assert me(client, owner["access_token"]).json["email"] == "ada@example.com"
     with app.app_context():
         assert db.session.scalar(select(func.count(User.id))) == 1
+
+
+def test_a_token_for_an_address_that_the_account_has_left_sets_no_password(
+    app: Flask, client: FlaskClient, ada: User
+) -> None:
+    with app.app_context():
+        token = one_time_tokens.issue(ada.id, Purpose.PASSWORD_RESET, email="left@example.com")
+        db.session.commit()
+    pair = log_in(client, ada)
+
+    response = reset(client, token)
+
+    assert problem(response) == (400, "invalid_link")
+    assert me(client, pair["access_token"]).status_code == 200
+    assert tries_login(client, "ada", PASSWORD).status_code == 200
+    assert tries_login(client, "ada", NEW_PASSWORD).status_code == 401

@@ -35,6 +35,7 @@ class PostOffice:
     answers_to_data: dict[str, str] = field(default_factory=dict)
     hanging: set[str] = field(default_factory=set)
     dying: Counter[str] = field(default_factory=Counter)
+    answer_to_quit: str | None = "221 Bye"
     secured: list[bool] = field(default_factory=list)
     logins: list[str] = field(default_factory=list)
 
@@ -72,6 +73,14 @@ class PostOffice:
             assert server.transport is not None
             server.transport.abort()
         return "250 OK"
+
+    async def handle_QUIT(  # noqa: N802
+        self, server: SMTP, _session: Session, _envelope: Envelope
+    ) -> str:
+        if self.answer_to_quit is None:
+            assert server.transport is not None
+            server.transport.abort()
+        return self.answer_to_quit or "221 Bye"
 
     def log_in(
         self, _server: Any, _session: Any, _envelope: Any, _way: str, data: Any

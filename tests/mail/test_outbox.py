@@ -261,6 +261,27 @@ def test_a_refusal_is_kept_whatever_characters_are_in_it(app: Flask, post: Post)
     assert error.isprintable()
 
 
+@pytest.mark.parametrize(
+    ("failure", "kind"),
+    [
+        (transport.Refused("550 <ada@example.com>: no such user"), "550"),
+        (ConnectionError("(451, 'ada@example.com is greylisted')"), "ConnectionError"),
+    ],
+)
+def test_the_log_of_a_failure_does_not_name_the_address_and_the_row_does(
+    app: Flask, post: Post, caplog: pytest.LogCaptureFixture, failure: Exception, kind: str
+) -> None:
+    post.refusals["ada@example.com"] = failure
+    queue(app)
+
+    deliver(app)
+
+    (record,) = (record for record in caplog.records if record.name == "app.mail.outbox")
+    assert vars(record)["reason"] == kind
+    assert "ada@example.com" not in str(vars(record))
+    assert "ada@example.com" in (only_row(app).last_error or "")
+
+
 def test_a_mail_that_fails_keeps_no_other_waiting(app: Flask, post: Post) -> None:
     post.refusals["ada@example.com"] = ConnectionResetError("gone")
     post.refusals["bob@example.com"] = transport.Refused("550 no")

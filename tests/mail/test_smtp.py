@@ -378,6 +378,23 @@ def test_a_server_that_dies_before_it_confirms_gets_the_same_mail_again(
     assert len(office.to("bob@example.com")) == 1
 
 
+@pytest.mark.parametrize("farewell", ["421 too busy", "500 what?", None])
+def test_a_server_that_took_the_mail_and_says_no_goodbye_gets_it_once(
+    app: Flask, office: PostOffice, farewell: str | None
+) -> None:
+    office.answer_to_quit = farewell
+    queue(app)
+    deliver(app)
+    make_due(app)
+
+    tried_again = deliver(app)
+
+    row = only_row(app)
+    assert (row.state, row.attempts, row.last_error) == ("delivered", 1, None)
+    assert tried_again == 0
+    assert len(office.letters) == 1
+
+
 # Injection
 
 
