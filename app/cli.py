@@ -338,12 +338,19 @@ outbox = AppGroup("outbox", help="Deliver mail, and look after what could not be
 
 
 @outbox.command("run")
-def run_outbox() -> None:
+@click.option("--once", is_flag=True, help="Deliver what is due now, and end; for cron.")
+def run_outbox(once: bool) -> None:
     """Deliver mail until stopped (SIGTERM or Ctrl-C).
 
     The server delivers by itself. Where there is much mail, run this as a
     process of its own, as many of them as needed, on any host.
     """
+    if once:
+        tried = 0
+        while batch := mail_outbox.deliver_due():
+            tried += batch
+        click.echo(f"Tried {tried} mails.")
+        return
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())

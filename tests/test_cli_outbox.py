@@ -227,3 +227,12 @@ def test_no_command_delivers_on_the_way(
 
     assert letters() == []
     assert only_row(app).state == "waiting"
+
+
+def test_run_once_delivers_what_is_due_and_ends(
+    run: Run, waiting: int, letters: Callable[[], list[Letter]]
+) -> None:
+    result = run("run", "--once")
+
+    assert (result.exit_code, result.output) == (0, "Tried 1 mails.\n")
+    assert len(letters()) == 1
