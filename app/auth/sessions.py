@@ -256,9 +256,7 @@ def _successor(claims: RefreshClaims) -> Session:
             session_id=str(claims.session_id),
             kind="after_window" if session.previous_jti == claims.jti else "older",
         )
-        user = db.session.get(User, session.user_id)
-        if user is not None:
-            notify(messages.refresh_token_reused, user)
+        notify(messages.refresh_token_reused, session.user)
     db.session.commit()
     raise RefreshTokenReused
 
