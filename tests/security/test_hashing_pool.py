@@ -84,6 +84,28 @@ def test_beyond_the_queue_it_refuses_at_once_and_takes_callers_again_later(gate:
     assert pool.run(gate.hash, 7) == 7
 
 
+def test_a_refusal_waits_for_nobody(gate: Gate) -> None:
+    pool = HashingPool(1, 0)
+    (occupant,) = occupy(pool, gate, 1)
+    assert gate.entered.acquire(timeout=5)
+    refusals: list[Overloaded] = []
+
+    def ask() -> None:
+        try:
+            pool.run(gate.hash)
+        except Overloaded as refusal:
+            refusals.append(refusal)
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    asking.join(2)
+
+    assert len(refusals) == 1
+    gate.open.set()
+    occupant.join(5)
+    asking.join(10)
+
+
 def test_a_refused_or_failing_call_leaves_its_place_to_others() -> None:
     pool = HashingPool(1, 0)
     for _ in range(3):
