@@ -72,8 +72,5 @@ def create_app(settings: Settings | None = None) -> Flask:
     api.register_blueprint(ops.bp)
     app.register_blueprint(account_pages.bp)
 
-    app.cli.add_command(cli.users)
-    app.cli.add_command(cli.keys)
-    app.cli.add_command(cli.outbox)
-    app.cli.add_command(cli.prune)
+    cli.init_app(app)
     return app

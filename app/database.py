@@ -4,16 +4,17 @@ import os
 import sqlite3
 from functools import partial
 from select import POLLIN, poll
-from typing import Any
+from typing import Any, TypeVar
 from weakref import ReferenceType, ref
 
 import psycopg
 from flask import Flask
-from sqlalchemy import Engine, event
+from sqlalchemy import ColumnExpressionArgument, Engine, delete, event, select, update
 from sqlalchemy.exc import InvalidatePoolError
+from sqlalchemy.orm import InstrumentedAttribute
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from app.extensions import db
+from app.extensions import Base, db
 from config import Settings
 
 # Longer than a request should wait for a database that is away; the contract gives it 5 s.
@@ -22,6 +23,8 @@ CONNECT_TIMEOUT_SECONDS = 3
 PING_TIMEOUT_MILLISECONDS = 1000
 # Writers of SQLite queue up; this is how long one of them waits for its turn.
 SQLITE_BUSY_TIMEOUT_SECONDS = 30
+
+Row = TypeVar("Row", bound=Base)
 
 
 def engine_options(settings: Settings) -> dict[str, Any]:
@@ -84,6 +87,39 @@ def reader() -> Engine:
     if engine.dialect.name == "sqlite":
         return engine
     return engine.execution_options(isolation_level="AUTOCOMMIT")
+
+
+def hold(model: type[Row], *which: ColumnExpressionArgument[bool]) -> Row | None:
+    """Read one row anew, and let nobody else change it until the caller commits.
+
+    It is an UPDATE that changes nothing: SQLite takes no lock for a SELECT.
+    """
+    lock: Any = update(model).where(*which).values(id=model.id)  # type: ignore[attr-defined]
+    row: Row | None = db.session.scalar(
+        lock.returning(model).execution_options(synchronize_session=False, populate_existing=True)
+    )
+    return row
+
+
+def delete_batch(
+    key: InstrumentedAttribute[Any],
+    *which: ColumnExpressionArgument[bool],
+    oldest: InstrumentedAttribute[Any],
+    limit: int,
+) -> int:
+    """Delete up to ``limit`` rows, those first that are ``oldest``, and say how many. Commits.
+
+    ``key`` is the primary key of their table. Rows that another transaction
+    holds are left for the next time.
+    """
+    # Two statements: PostgreSQL may run a subquery with a limit more than once.
+    batch = select(key).where(*which).order_by(oldest).limit(limit)
+    found = db.session.scalars(batch.with_for_update(skip_locked=True)).all()
+    db.session.execute(
+        delete(key.class_).where(key.in_(found)).execution_options(synchronize_session=False)
+    )
+    db.session.commit()
+    return len(found)
 
 
 def _note_as_new(_connection: object, record: ConnectionPoolEntry) -> None:

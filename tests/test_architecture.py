@@ -98,7 +98,13 @@ HOMES = {
     "webargs": {"app.blueprint"},
     "sqlite3": {"app.database"},
     "alembic": {"app.ops"},
-    "click": {"app.cli"},
+    "click": {
+        "app.cli.terminal",
+        "app.cli.users",
+        "app.cli.keys",
+        "app.cli.prune",
+        "app.cli.outbox",
+    },
     "flask_jwt_extended.create_access_token": {"app.security.tokens"},
     "flask_jwt_extended.create_refresh_token": {"app.security.tokens"},
     "flask_jwt_extended.decode_token": {"app.security.tokens"},
@@ -113,10 +119,9 @@ HOMES = {
 COMMITTING = {
     "app.mail.outbox.request",
     "app.mail.outbox.claim",
-    "app.mail.outbox.prune",
     "app.mail.outbox.drop",
     "app.mail.outbox._update",
-    "app.security.one_time_tokens.prune",
+    "app.database.delete_batch",
 }
 
 PRESENT = {

@@ -11,7 +11,7 @@ from click.testing import Result
 from flask import Flask
 from flask.testing import FlaskClient
 
-from app import cli
+from app.cli.users import users
 from app.extensions import db
 from app.models import User
 from tests.conftest import ENVIRONMENT
@@ -444,7 +444,7 @@ def test_an_address_that_nobody_has_is_refused_in_words(
 
 # --help
 
-COMMANDS = sorted(cli.users.commands)
+COMMANDS = sorted(users.commands)
 
 
 def test_the_group_lists_its_commands(run: Run) -> None:
@@ -457,7 +457,7 @@ def test_the_group_lists_its_commands(run: Run) -> None:
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_says_what_it_does_and_what_each_option_is(run: Run, name: str) -> None:
-    command = cli.users.commands[name]
+    command = users.commands[name]
     options = [option for option in command.params if isinstance(option, click.Option)]
 
     result = run("users", name, "--help")

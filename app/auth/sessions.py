@@ -13,7 +13,6 @@ from sqlalchemy import (
     Update,
     and_,
     case,
-    delete,
     exists,
     func,
     select,
@@ -22,8 +21,9 @@ from sqlalchemy import (
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import joinedload
 
-from app import audit, clock
+from app import audit, clock, database
 from app.auth.notices import notify
+from app.database import delete_batch
 from app.errors import (
     InvalidCredentials,
     InvalidRefreshToken,
@@ -113,15 +113,8 @@ def hold(session: Session) -> User:
     deactivation at the same moment: those write to the user first. Raises
     ``SessionEnded`` where one of them was faster.
     """
-    lock = (
-        update(User)
-        .where(User.id == session.user_id, User.is_active)
-        .where(User.hashed_password == session.user.hashed_password)
-        .values(locale=User.locale)
-        .returning(User)
-        .execution_options(synchronize_session=False, populate_existing=True)
-    )
-    user: User | None = db.session.scalar(lock)
+    unchanged = User.hashed_password == session.user.hashed_password
+    user = database.hold(User, User.id == session.user_id, User.is_active, unchanged)
     # A statement of its own: it sees what was committed while the lock was waited for.
     still_live = exists().where(Session.id == session.id, _is_live(clock.now())).select()
     if user is None or not db.session.scalar(still_live):
@@ -185,22 +178,11 @@ def prune(limit: int) -> int:
 
     Past its greatest age every token of a session has expired, and an expired
     one is refused without a look at its session, so nothing is forgotten that
-    would still tell a thief. Rows that another transaction holds are left for
-    the next time.
+    would still tell a thief.
     """
     past = clock.now() - tokens.CLOCK_SKEW
-    batch = (
-        select(Session.id)
-        .where(Session.max_expires_at < past)
-        .order_by(Session.max_expires_at)
-        .limit(limit)
-        .with_for_update(skip_locked=True)
-    )
-    # Two statements: PostgreSQL may run a subquery with a limit more than once.
-    found = db.session.scalars(batch).all()
-    removed = _rowcount(delete(Session).where(Session.id.in_(found)))
-    db.session.commit()
-    return removed
+    end = Session.max_expires_at
+    return delete_batch(Session.id, end < past, oldest=end, limit=limit)
 
 
 def _rotate(claims: RefreshClaims) -> Session | None:

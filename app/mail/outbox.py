@@ -19,7 +19,8 @@ from cryptography.fernet import Fernet, InvalidToken
 from flask_babel import force_locale
 from sqlalchemy import delete, func, select, update
 
-from app import clock
+from app import clock, database
+from app.database import delete_batch
 from app.extensions import db
 from app.mail import messages, transport
 from app.mail.messages import Content
@@ -100,14 +101,7 @@ def addressee(request: OutboxMessage, message: Wording) -> User | None:
     For resolvers. Takes a lock on the user, so that requests at once are
     counted one after the other.
     """
-    lock = (
-        update(User)
-        .where(User.email == request.recipient)
-        .values(locale=User.locale)
-        .returning(User)
-        .execution_options(synchronize_session=False, populate_existing=True)
-    )
-    user: User | None = db.session.scalar(lock)
+    user = database.hold(User, User.email == request.recipient)
     if user is None:
         return None
     if is_mailed_enough(request.recipient, message):
@@ -192,16 +186,14 @@ def deliver(row: OutboxMessage) -> None:
 
 def prune(limit: int) -> int:
     """Forget up to ``limit`` messages that were delivered a while ago. Commits."""
-    old = (
-        select(OutboxMessage.id)
-        .where(OutboxMessage.created_at < clock.now() - KEPT)
-        .where(OutboxMessage.delivered_at < clock.now() - KEPT)
-        .limit(limit)
+    old = clock.now() - KEPT
+    return delete_batch(
+        OutboxMessage.id,
+        OutboxMessage.created_at < old,
+        OutboxMessage.delivered_at < old,
+        oldest=OutboxMessage.created_at,
+        limit=limit,
     )
-    found = db.session.scalars(old).all()
-    db.session.execute(delete(OutboxMessage).where(OutboxMessage.id.in_(found)))
-    db.session.commit()
-    return len(found)
 
 
 def list_all(delivered_too: bool) -> Sequence[OutboxMessage]:

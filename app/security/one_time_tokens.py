@@ -8,6 +8,7 @@ from sqlalchemy import delete, select, update
 from sqlalchemy.orm import joinedload
 
 from app import clock
+from app.database import delete_batch
 from app.errors import InvalidLink
 from app.extensions import db
 from app.models import User
@@ -121,15 +122,9 @@ def revoke_later_notices(token: OneTimeToken) -> None:
 
 def prune(limit: int) -> int:
     """Forget up to ``limit`` tokens that expired a week ago. Commits."""
-    old = (
-        select(OneTimeToken.id)
-        .where(OneTimeToken.expires_at < clock.now() - timedelta(days=7))
-        .limit(limit)
-    )
-    found = db.session.scalars(old).all()
-    db.session.execute(delete(OneTimeToken).where(OneTimeToken.id.in_(found)))
-    db.session.commit()
-    return len(found)
+    old = clock.now() - timedelta(days=7)
+    end = OneTimeToken.expires_at
+    return delete_batch(OneTimeToken.id, end < old, oldest=end, limit=limit)
 
 
 def _hash(token: str) -> str:

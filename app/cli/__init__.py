@@ -1,0 +1,12 @@
+"""The commands for operators: ``flask users …``, ``flask keys …`` and the others."""
+
+from flask import Flask
+
+from app.cli import keys, outbox, prune, users
+
+
+def init_app(app: Flask) -> None:
+    app.cli.add_command(users.users)
+    app.cli.add_command(keys.keys)
+    app.cli.add_command(outbox.outbox)
+    app.cli.add_command(prune.prune)

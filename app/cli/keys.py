@@ -1,0 +1,113 @@
+"""``flask keys …``: the keys that sign tokens."""
+
+import json
+import secrets
+from pathlib import Path
+
+import click
+from flask.cli import AppGroup
+
+from app import clock
+from app.cli.terminal import as_json, table
+from app.security import signing_keys
+from config import KEY_ID, settings
+
+keys = AppGroup("keys", help="Make, list and retire the keys that sign tokens.")
+
+directory = click.option(
+    "--directory",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="The folder of the keys; SIGNING_KEYS_DIR unless given.",
+)
+
+
+@keys.command()
+@click.option("--id", "key_id", help="Its name: letters, digits, _ and -. By default the date.")
+@click.option(
+    "--algorithm",
+    type=click.Choice(["ES256", "RS256", "EdDSA"]),
+    help="What it signs with; ALGORITHM unless given.",
+)
+@directory
+def generate(key_id: str | None, algorithm: str | None, directory: Path | None) -> None:
+    """Make a private key, readable by you alone.
+
+    It signs nothing until SIGNING_KEY_ID names it. Copy it to every host and
+    restart them; give other services five minutes to fetch the new JWK Set;
+    then switch SIGNING_KEY_ID on every host. The very first key is made
+    while ALGORITHM is not set yet:
+
+    \b
+        mkdir keys
+        flask keys generate --algorithm ES256 --directory keys
+    """
+    folder = _key_folder(directory)
+    algorithm = algorithm or (settings.algorithm if settings.algorithm != "HS256" else None)
+    if algorithm is None:
+        raise click.UsageError("Say which --algorithm: ES256, RS256 or EdDSA.")
+    key_id = key_id or f"{clock.now():%Y-%m-%d}-{secrets.token_hex(2)}"
+    if not KEY_ID.fullmatch(key_id):
+        raise click.UsageError("A key id consists of letters, digits, _ and -, 64 at most.")
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        key = signing_keys.generate(folder, key_id, algorithm)
+    except FileExistsError:
+        raise click.ClickException(f"There is a key {key_id} already.") from None
+    except OSError as error:
+        raise click.ClickException(f"Cannot write to {folder}: {error.strerror}.") from None
+    click.echo(f"Made {key.path}, a key for {algorithm}.")
+
+
+@keys.command("list")
+@directory
+@as_json
+def list_keys(directory: Path | None, as_json: bool) -> None:
+    """List the keys: which one signs, which wait, and until when retired ones verify."""
+    found = _keys_in(_key_folder(directory))
+    if as_json:
+        listed = [{"id": key.id, "algorithm": key.algorithm, "state": _state(key)} for key in found]
+        click.echo(json.dumps(listed, indent=2))
+        return
+    table(("ID", "ALGORITHM", "STATE"), ((k.id, k.algorithm, _state(k)) for k in found))
+
+
+@keys.command()
+@click.argument("key_id")
+@directory
+def retire(key_id: str, directory: Path | None) -> None:
+    """Destroy the private half of a key that signs no more.
+
+    Its public half goes on verifying until the last token that it signed has
+    expired. Do it on every host, after SIGNING_KEY_ID was switched on all.
+    """
+    if key_id == settings.signing_key_id:
+        raise click.ClickException(
+            f"{key_id} is the key that signs. Switch SIGNING_KEY_ID to another one first."
+        )
+    known = {key.id: key for key in _keys_in(_key_folder(directory)) if key.private}
+    if key_id not in known:
+        raise click.ClickException(f"There is no private key {key_id}.")
+    until = clock.now() + signing_keys.longest_token_life(settings)
+    retired = signing_keys.retire(known[key_id], until)
+    click.echo(f"Retired {key_id}. {retired.path.name} verifies until {until:%Y-%m-%d %H:%M} UTC.")
+
+
+def _key_folder(given: Path | None) -> Path:
+    folder = given or settings.signing_keys_dir
+    if folder is None:
+        raise click.UsageError("Say which --directory, or set SIGNING_KEYS_DIR.")
+    return folder
+
+
+def _keys_in(folder: Path) -> list[signing_keys.Key]:
+    try:
+        return signing_keys.read_all(folder)
+    except (OSError, signing_keys.UnfitKey) as error:
+        raise click.ClickException(f"{folder} {error}") from None
+
+
+def _state(key: signing_keys.Key) -> str:
+    if key.until:
+        word = "retired, verifies until" if key.verifies else "retired, of no use since"
+        return f"{word} {key.until:%Y-%m-%d %H:%M} UTC"
+    return "signs" if key.id == settings.signing_key_id else "waits, verifies"

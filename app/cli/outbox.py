@@ -1,0 +1,100 @@
+"""``flask outbox …``: mail on its way."""
+
+import json
+import signal
+import threading
+
+import click
+from flask import current_app
+from flask.cli import AppGroup
+
+from app.cli.terminal import as_json, table
+from app.mail import deliverer
+from app.mail import outbox as mail_outbox
+from app.models import OutboxMessage
+
+outbox = AppGroup("outbox", help="Deliver mail, and look after what could not be delivered.")
+
+
+@outbox.command("run")
+@click.option("--once", is_flag=True, help="Deliver what is due now, and end; for cron.")
+def run_outbox(once: bool) -> None:
+    """Deliver mail until stopped (SIGTERM or Ctrl-C).
+
+    The server delivers by itself. Where there is much mail, run this as a
+    process of its own, as many of them as needed, on any host.
+    """
+    if once:
+        tried = 0
+        while batch := mail_outbox.deliver_due():
+            tried += batch
+        click.echo(f"Tried {tried} mails.")
+        return
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    click.echo("Delivering mail. Stop with Ctrl-C.")
+    deliverer.run(current_app._get_current_object(), stop)  # type: ignore[attr-defined]
+
+
+@outbox.command("list")
+@click.option("--all", "everything", is_flag=True, help="Delivered ones of the last week too.")
+@as_json
+def list_outbox(everything: bool, as_json: bool) -> None:
+    """List the mails that wait or were set aside."""
+    rows = [
+        {
+            "id": row.id,
+            "message": row.message,
+            "recipient": row.recipient,
+            "state": row.state,
+            "attempts": row.attempts,
+            "error": row.last_error,
+        }
+        for row in mail_outbox.list_all(everything)
+    ]
+    if as_json:
+        click.echo(json.dumps(rows, ensure_ascii=False, indent=2))
+        return
+    table(
+        ("ID", "MESSAGE", "RECIPIENT", "STATE", "ATTEMPTS", "ERROR"),
+        (tuple("" if value is None else str(value) for value in row.values()) for row in rows),
+    )
+
+
+@outbox.command("show")
+@click.argument("number", type=int)
+def show_mail(number: int) -> None:
+    """Show what is known of one mail, save the link that is in it."""
+    row = _mail(number)
+    for name in ("id", "message_id", "message", "recipient", "locale", "state", "attempts"):
+        click.echo(f"{name}: {getattr(row, name)}")
+    for name in ("created_at", "due_at", "delivered_at", "set_aside_at", "last_error"):
+        if getattr(row, name) is not None:
+            click.echo(f"{name}: {getattr(row, name)}")
+
+
+@outbox.command("retry")
+@click.argument("number", type=int)
+def retry_mail(number: int) -> None:
+    """Try a mail again, now, from the first attempt."""
+    mail_outbox.retry(_mail(number))
+    click.echo(f"Mail {number} is due.")
+
+
+@outbox.command("drop")
+@click.argument("number", type=int)
+@click.confirmation_option(
+    "--yes", prompt="The mail will not be delivered. Drop it?", help="Do not ask."
+)
+def drop_mail(number: int) -> None:
+    """Delete a mail."""
+    mail_outbox.drop(_mail(number))
+    click.echo(f"Mail {number} is gone.")
+
+
+def _mail(number: int) -> OutboxMessage:
+    row = mail_outbox.find(number)
+    if row is None:
+        raise click.ClickException(f"There is no mail {number}.")
+    return row

@@ -1,0 +1,73 @@
+"""``flask prune``: what is past its use."""
+
+import time
+from collections.abc import Callable
+from datetime import timedelta
+
+import click
+from flask.cli import with_appcontext
+from sqlalchemy.exc import DBAPIError
+
+from app.auth import sessions
+from app.cli.terminal import Duration, database_refusal
+from app.extensions import db
+from app.mail import outbox as mail_outbox
+from app.security import one_time_tokens
+from app.users import closing
+
+# What is removed, and by whom; each takes the most to remove at once, and commits.
+PRUNED: dict[str, Callable[[int], int]] = {
+    "sessions": sessions.prune,
+    "one-time tokens": one_time_tokens.prune,
+    "mails": mail_outbox.prune,
+    "closed accounts": closing.erase_due,
+    "unconfirmed accounts": closing.erase_unverified,
+}
+
+
+@click.command()
+@click.option(
+    "--batch",
+    type=click.IntRange(1, 10_000),
+    default=1000,
+    show_default=True,
+    help="Rows a transaction.",
+)
+@click.option(
+    "--every",
+    type=Duration(),
+    help="Do it again and again, like 1h or 30m; for a small deployment without a scheduler.",
+)
+@with_appcontext
+def prune(batch: int, every: timedelta | None) -> None:
+    """Delete what is past its use, in small transactions, beside traffic.
+
+    \b
+    sessions         past SESSION_MAX_AGE_DAYS, when all their tokens have expired
+    one-time tokens  a week after they expired
+    mails            delivered a week ago; those set aside stay
+    closed accounts  ACCOUNT_DELETION_GRACE_DAYS after their owner closed them
+    unconfirmed accounts
+                     UNVERIFIED_ACCOUNT_EXPIRE_DAYS after registration; 0 keeps them
+    """
+    while True:
+        try:
+            _prune(batch)
+        except DBAPIError as error:
+            if every is None:
+                raise database_refusal(error) from None
+            db.session.rollback()
+            click.echo(f"The database does not do it, next time then: {error.orig}", err=True)
+        if every is None:
+            return
+        time.sleep(every.total_seconds())
+
+
+def _prune(batch: int) -> None:
+    for what, remove in PRUNED.items():
+        total = 0
+        while removed := remove(batch):
+            total += removed
+            if removed == batch:
+                click.echo(f"… {total} {what} so far")
+        click.echo(f"Removed {total} {what}.")

@@ -1,0 +1,60 @@
+"""How commands speak: tables for people, JSON for scripts, refusals in one line."""
+
+import re
+from collections.abc import Iterable
+from datetime import timedelta
+from types import MappingProxyType
+from typing import Any
+
+import click
+from flask.cli import AppGroup
+from sqlalchemy.exc import DBAPIError
+
+
+class OperatorGroup(AppGroup):
+    """Commands that say in one line when the database is away or was not upgraded."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except DBAPIError as error:
+            raise database_refusal(error) from None
+
+
+def database_refusal(error: DBAPIError) -> click.ClickException:
+    reason = str(error.orig).partition("\n")[0]
+    return click.ClickException(
+        f"The database does not do it: {reason}. "
+        "Is DATABASE_URL right, and was `flask db upgrade` run?"
+    )
+
+
+as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")
+
+
+class Duration(click.ParamType[timedelta]):
+    """A length of time like 30s, 10m, 1h or 1d."""
+
+    name = "duration"
+    UNITS = MappingProxyType({"s": "seconds", "m": "minutes", "h": "hours", "d": "days"})
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> timedelta:
+        found = re.fullmatch(r"([1-9][0-9]{0,5})([smhd])", str(value))
+        length = timedelta(**{self.UNITS[found[2]]: int(found[1])}) if found else timedelta.max
+        if length > timedelta(days=365):
+            self.fail(f"{value!r} is no length of time. Write one like 30s, 10m, 1h or 1d.")
+        return length
+
+
+def table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> None:
+    lines: list[Any] = [head, *rows]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
+    for line in lines:
+        cells = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
+        click.echo("  ".join(cells).rstrip())
+
+
+def yes_or_no(flag: bool) -> str:
+    return "yes" if flag else "no"

@@ -1,0 +1,153 @@
+"""``flask users …``: accounts and their rights, by an operator."""
+
+import json
+import sys
+from collections.abc import Callable
+
+import click
+from marshmallow import ValidationError
+
+from app.auth import registration
+from app.auth.schemas import RegisterSchema, UserSchema
+from app.cli.terminal import OperatorGroup, as_json, table, yes_or_no
+from app.errors import AppError, NotFound
+from app.fields import Username
+from app.models import User
+from app.users import administration
+
+users = OperatorGroup("users", help="Create and list accounts; give and take rights.")
+
+
+class OperatorRegisterSchema(RegisterSchema):
+    """As over HTTP, but an operator may take the names that are kept."""
+
+    username = Username(required=True, allow_reserved=True)
+
+
+@users.command()
+@click.option("--email", required=True, help="The address to log in with.")
+@click.option("--username", required=True, help="The name others see; reserved ones are allowed.")
+@click.option("--full-name", help="How the person is called.")
+@click.option("--superuser", is_flag=True, help="May do everything.")
+@click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")
+@as_json
+def create(
+    email: str,
+    username: str,
+    full_name: str | None,
+    superuser: bool,
+    password_stdin: bool,
+    as_json: bool,
+) -> None:
+    """Create an account. Its address counts as verified.
+
+    Asks for the password, twice. In scripts, pipe it in:
+
+    \b
+        flask users create --email ada@example.com --username ada \\
+            --superuser --password-stdin < password.txt
+    """
+    password = _password_from_stdin() if password_stdin else _password_from_prompt()
+    given = {"email": email, "username": username, "password": password, "full_name": full_name}
+    try:
+        account = OperatorRegisterSchema().load(given)
+    except ValidationError as error:
+        raise click.ClickException(_in_words(error)) from None
+    user = _or_explain(
+        lambda: registration.register(**account, is_superuser=superuser, email_verified=True)
+    )
+    kind = "superuser" if superuser else "user"
+    _report(user, f"Created {kind} {user.username} <{user.email}> with id {user.id}.", as_json)
+
+
+@users.command("list")
+@as_json
+def list_(as_json: bool) -> None:
+    """List all accounts, the oldest first."""
+    everybody = administration.list_all()
+    if as_json:
+        click.echo(json.dumps(UserSchema(many=True).dump(everybody), ensure_ascii=False, indent=2))
+        return
+    table(
+        ("ID", "EMAIL", "USERNAME", "ACTIVE", "SUPERUSER", "VERIFIED", "CREATED"),
+        (
+            (
+                str(user.id),
+                user.email,
+                user.username,
+                yes_or_no(user.is_active),
+                yes_or_no(user.is_superuser),
+                yes_or_no(user.email_verified),
+                f"{user.created_at:%Y-%m-%d %H:%M}",
+            )
+            for user in everybody
+        ),
+    )
+
+
+@users.command()
+@click.argument("email")
+@as_json
+def promote(email: str, as_json: bool) -> None:
+    """Make the account a superuser."""
+    user = _or_explain(lambda: administration.set_superuser(email, True), about=email)
+    _report(user, f"{user.email} is a superuser.", as_json)
+
+
+@users.command()
+@click.argument("email")
+@as_json
+def demote(email: str, as_json: bool) -> None:
+    """Take the superuser's rights away, from the next request on."""
+    user = _or_explain(lambda: administration.set_superuser(email, False), about=email)
+    _report(user, f"{user.email} is no superuser.", as_json)
+
+
+@users.command()
+@click.argument("email")
+@as_json
+def activate(email: str, as_json: bool) -> None:
+    """Let the account log in again. Sessions that were ended stay ended."""
+    user = _or_explain(lambda: administration.set_active(email, True), about=email)
+    _report(user, f"{user.email} is active.", as_json)
+
+
+@users.command()
+@click.argument("email")
+@as_json
+def deactivate(email: str, as_json: bool) -> None:
+    """Sign the account out everywhere, at once, and let it log in no more."""
+    user = _or_explain(lambda: administration.set_active(email, False), about=email)
+    _report(user, f"{user.email} is deactivated, and signed out everywhere.", as_json)
+
+
+def _password_from_stdin() -> str:
+    given = sys.stdin.buffer.read().decode("utf-8", "surrogateescape")
+    return given.removesuffix("\n").removesuffix("\r")
+
+
+def _password_from_prompt() -> str:
+    password: str = click.prompt("Password", hide_input=True, confirmation_prompt="Once more")
+    return password
+
+
+def _or_explain(verb: Callable[[], User], about: str = "") -> User:
+    """Do it, or say in one line why not, with exit status 1."""
+    try:
+        return verb()
+    except NotFound:
+        raise click.ClickException(f"Nobody has the address {about}.") from None
+    except AppError as error:
+        raise click.ClickException(f"{error.detail}.") from None
+
+
+def _in_words(error: ValidationError) -> str:
+    return "\n".join(
+        f"{field.replace('_', ' ')}: {message}"
+        for field, messages in error.normalized_messages().items()  # type: ignore[no-untyped-call]
+        for message in messages
+    )
+
+
+def _report(user: User, sentence: str, as_json: bool) -> None:
+    click.echo(json.dumps(UserSchema().dump(user), ensure_ascii=False) if as_json else sentence)
