@@ -3,7 +3,7 @@
 import logging
 from typing import Any
 
-from app import clock
+from app import clock, metrics
 from app.extensions import db
 from app.models.audit_event import AuditEvent, Event
 from app.request_id import request_id_or_none
@@ -31,4 +31,10 @@ def record(event: Event, *, subject_id: int, actor_id: int | None = None, **deta
             details=details,
         )
     )
-    log.warning(event.value, extra={"subject_id": subject_id, "actor_id": actor_id, **details})
+    note(event, subject_id=subject_id, actor_id=actor_id, **details)
+
+
+def note(event: Event, **details: Any) -> None:
+    """Log and count an event without a row: for what must not cost a write, like a refusal."""
+    metrics.SECURITY_EVENTS.labels(event.value).inc()
+    log.warning(event.value, extra=details)

@@ -18,7 +18,7 @@ from tests.serving import ROOT
 # From the ground up. A module imports from lower storeys alone; a package is one storey, whose
 # modules may import each other.
 STOREYS = (
-    ("app.clock", "app.request_id", "app.extensions", "app.access_log"),
+    ("app.clock", "app.metrics", "app.request_id", "app.extensions", "app.access_log"),
     ("app.errors", "app.database", "app.logs", "app.response_headers"),
     ("app.strict_json",),
     ("app.models",),
@@ -36,6 +36,7 @@ STOREY = {name: height for height, names in enumerate(STOREYS) for name in names
 # The only imports, from ``app``, of the modules on which everything else stands.
 LEAVES = {
     "app.clock": set(),
+    "app.metrics": set(),
     "app.request_id": set(),
     "app.extensions": set(),
     "app.access_log": set(),
@@ -92,6 +93,7 @@ HOMES = {
     "flask_babel.Babel": {"app.languages"},
     "flask_babel.force_locale": {"app.mail.outbox"},
     "structlog": {"app.logs"},
+    "prometheus_client": {"app.metrics"},
     "flask_cors": {"app.response_headers"},
     "flask_swagger_ui": {"app.api_docs"},
     "gunicorn": {"app.access_log"},
