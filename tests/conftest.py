@@ -22,7 +22,7 @@ from flask.globals import _cv_app
 from flask.testing import FlaskClient
 from sqlalchemy.engine import make_url
 
-from app import create_app
+from app import create_app, prepared
 from app.extensions import db
 from app.models import AuditEvent, OutboxMessage, User
 from config import Settings
@@ -200,9 +200,16 @@ def grace(app: Flask) -> User:
 
 
 @pytest.fixture
-def statements(app: Flask) -> Iterator[list[str]]:
+def statements(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     """The SQL statements that were executed; ``clear()`` it after the setup."""
     executed: list[str] = []
+    run = prepared.Compiled.run
+
+    def noted(compiled: prepared.Compiled, *arguments: Any) -> Any:
+        executed.append(compiled.text)
+        return run(compiled, *arguments)
+
+    monkeypatch.setattr(prepared.Compiled, "run", noted)
 
     def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
         executed.append(statement)
