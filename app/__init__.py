@@ -14,7 +14,7 @@ from app import (
     response_headers,
 )
 from app.auth.routes import bp as auth
-from app.blueprint import StrictRequest
+from app.blueprint import NoCookies, StrictRequest
 from app.database import engine_options
 from app.extensions import api, db, jwt, ma, migrate
 from app.security import access, hashing_pool, signing_keys, tokens
@@ -51,6 +51,7 @@ def create_app(settings: Settings | None = None) -> Flask:
         **tokens.configuration(settings),
     )
     app.request_class = StrictRequest
+    app.session_interface = NoCookies()
     app.json = StrictJSONProvider(app)
     # A path that is written otherwise is another path: no answer is a redirect.
     app.url_map.merge_slashes = False

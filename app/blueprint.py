@@ -10,7 +10,8 @@ from urllib.parse import parse_qsl
 
 import flask_smorest
 import marshmallow
-from flask import Request, current_app
+from flask import Flask, Request, current_app
+from flask.sessions import SessionInterface
 from webargs.core import missing
 from webargs.flaskparser import FlaskParser
 from werkzeug.exceptions import RequestEntityTooLarge
@@ -99,6 +100,20 @@ class StrictRequest(Request):
         if is_full and self.environ["wsgi.input"].read(1):
             raise BodyTooLarge
         return data
+
+
+class NoCookies(SessionInterface):
+    """A login is a token here: no cookie is read or written.
+
+    Flask's own interface would look for one in every request. A blueprint
+    that wants ``flask.session`` sets ``app.session_interface``.
+    """
+
+    def open_session(self, app: Flask, request: Request) -> None:
+        return None
+
+    def save_session(self, app: Flask, session: Any, response: Any) -> None:
+        pass
 
 
 class StrictParser(FlaskParser):
@@ -191,7 +206,8 @@ class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]  # flask-smorest
     def takes(self, schema: type[marshmallow.Schema], *, optional: bool = False) -> Decorator:
         """A JSON body, given to the view as a dictionary."""
         location = "optional_json" if optional else "json"
-        decorate = self.arguments(schema, location=location, required=not optional)
+        # One instance for all requests: making one takes longer than using it.
+        decorate = self.arguments(schema(), location=location, required=not optional)
         return _then(decorate, refuses(*BODY_ERRORS))
 
     def parse_optional_json(self, schema: type[marshmallow.Schema]) -> dict[str, Any]:
@@ -206,12 +222,12 @@ class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]  # flask-smorest
 
     def takes_query(self, schema: type[marshmallow.Schema]) -> Decorator:
         """Parameters of the query, given to the view as a dictionary."""
-        return _then(self.arguments(schema, location="query"), refuses(ValidationFailed))
+        return _then(self.arguments(schema(), location="query"), refuses(ValidationFailed))
 
     def takes_form(self, schema: type[marshmallow.Schema]) -> Decorator:
         """An OAuth 2 form, given to the view as a dictionary."""
         return _then(
-            self.arguments(schema, location="form"), refuses(BodyTooLarge, UnsupportedMediaType)
+            self.arguments(schema(), location="form"), refuses(BodyTooLarge, UnsupportedMediaType)
         )
 
     def takes_json_or_form(
@@ -219,8 +235,10 @@ class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]  # flask-smorest
     ) -> Decorator:
         """Either of two bodies, told apart by their Content-Type."""
 
+        of_json, of_form = json(), form()
+
         def schema_for(req: Request) -> marshmallow.Schema:
-            return form() if req.mimetype == FORM else json()
+            return of_form if req.mimetype == FORM else of_json
 
         parse: Any = self.ARGUMENTS_PARSER.use_args(schema_for, location="json_or_form")
         bodies = {JSON: {"schema": json}, FORM: {"schema": form}}

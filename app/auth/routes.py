@@ -6,8 +6,6 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 from flask import request, url_for
-from flask_jwt_extended.exceptions import JWTExtendedException, NoAuthorizationError
-from jwt.exceptions import PyJWTError
 
 from app import languages
 from app.auth import (
@@ -138,14 +136,13 @@ def of_session_to_end(view: Callable[..., R]) -> Callable[..., R]:
 def _who_leaves() -> Session | UUID:
     try:
         return access.authenticate_request()
-    except (AppError, JWTExtendedException, PyJWTError) as refusal:
+    except AppError as refusal:
         # A client whose access token has expired may still send it along with the refresh
         # token that is to be ended.
-        nothing_sent = isinstance(refusal, NoAuthorizationError)
         try:
             refresh_token = bp.parse_optional_json(RefreshSchema).get("refresh_token")
         except AppError:
-            if nothing_sent:
+            if isinstance(refusal, NotAuthenticated):
                 raise
             raise refusal from None
         if refresh_token is None:

@@ -7,11 +7,13 @@ from typing import Any, cast
 from uuid import UUID, uuid4
 
 from sqlalchemy import (
+    BindParameter,
     ColumnElement,
     CursorResult,
     Delete,
     Update,
     and_,
+    bindparam,
     case,
     exists,
     func,
@@ -23,7 +25,7 @@ from sqlalchemy.orm import joinedload
 
 from app import audit, clock, database
 from app.auth.notices import notify
-from app.database import delete_batch
+from app.database import delete_batch, detached
 from app.errors import (
     InvalidCredentials,
     InvalidRefreshToken,
@@ -35,10 +37,38 @@ from app.extensions import db
 from app.mail import messages
 from app.models import Session, User
 from app.models.audit_event import Event
+from app.models.types import UTCDateTime
+from app.prepared import Prepared
 from app.security import tokens
 from app.security.client_address import Client
 from app.security.tokens import RefreshClaims, TokenPair
 from config import settings
+
+
+def _is_live(now: datetime | BindParameter[datetime]) -> ColumnElement[bool]:
+    return and_(Session.ended_at.is_(None), Session.expires_at > now)
+
+
+# Checking and replacing are one UPDATE: when several requests race with the same token, the
+# database lets one of them find a row to change.
+_NOW = bindparam("now", type_=UTCDateTime)
+_IDLE_LIMIT = bindparam("idle_limit", type_=UTCDateTime)
+ROTATION = Prepared(
+    update(Session)
+    .where(Session.id == bindparam("session"), Session.user_id == bindparam("subject"))
+    .where(Session.refresh_jti == bindparam("presented"), _is_live(_NOW))
+    .where(exists().where(User.id == Session.user_id, User.is_active))
+    .values(
+        previous_jti=Session.refresh_jti,
+        refresh_jti=bindparam("successor"),
+        refreshed_at=_NOW,
+        expires_at=case(
+            (Session.max_expires_at < _IDLE_LIMIT, Session.max_expires_at), else_=_IDLE_LIMIT
+        ),
+    )
+    .returning(*Session.__table__.columns)
+)
+SESSION_COLUMNS = Session.__table__.columns.keys()
 
 
 class Scope(StrEnum):
@@ -188,28 +218,15 @@ def prune(limit: int) -> int:
 def _rotate(claims: RefreshClaims) -> Session | None:
     """Make the current token the previous one; ``None`` if it is not current, or not alive."""
     now = clock.now()
-    idle_limit = now + settings.refresh_token_lifetime
-    # Checking and replacing are one UPDATE: when several requests race with the same token,
-    # the database lets one of them find a row to change.
-    rotation = (
-        update(Session)
-        .where(Session.id == claims.session_id, Session.user_id == claims.user_id)
-        .where(Session.refresh_jti == claims.jti, _is_live(now))
-        .where(exists().where(User.id == Session.user_id, User.is_active))
-        .values(
-            previous_jti=Session.refresh_jti,
-            refresh_jti=uuid4(),
-            refreshed_at=now,
-            expires_at=case(
-                (Session.max_expires_at < idle_limit, Session.max_expires_at), else_=idle_limit
-            ),
-        )
-        .returning(Session)
-        .execution_options(synchronize_session=False)
+    row = ROTATION.row(
+        session=claims.session_id,
+        subject=claims.user_id,
+        presented=claims.jti,
+        successor=uuid4(),
+        now=now,
+        idle_limit=now + settings.refresh_token_lifetime,
     )
-    session = db.session.scalar(rotation)
-    db.session.commit()
-    return session
+    return detached(Session, dict(zip(SESSION_COLUMNS, row, strict=True))) if row else None
 
 
 def _successor(claims: RefreshClaims) -> Session:
@@ -299,7 +316,3 @@ def _is_within_retry_window(session: Session) -> bool:
     window = settings.refresh_retry_window
     # A window of 0 lets nothing through, not even where two hosts' clocks differ.
     return bool(window) and clock.now() < session.refreshed_at + window
-
-
-def _is_live(now: datetime) -> ColumnElement[bool]:
-    return and_(Session.ended_at.is_(None), Session.expires_at > now)

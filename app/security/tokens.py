@@ -17,7 +17,7 @@ from jwt.exceptions import ExpiredSignatureError, InvalidTokenError, PyJWTError
 from jwt.utils import base64url_decode
 
 from app import clock
-from app.errors import InvalidRefreshToken
+from app.errors import InvalidRefreshToken, InvalidToken, TokenExpired
 from app.extensions import jwt
 from app.models import Session
 from app.security import signing_keys
@@ -109,6 +109,19 @@ def _access_token_for(session: Session, *, fresh: bool) -> tuple[str, int]:
         additional_headers={"typ": "at+jwt"},
     )
     return token, seconds
+
+
+def read_access_token(token: str) -> dict[str, Any]:
+    """The claims of a good access token. Raises ``InvalidToken``, or ``TokenExpired``."""
+    try:
+        claims = read(token)
+    except ExpiredSignatureError:
+        raise TokenExpired from None
+    except PyJWTError:
+        raise InvalidToken from None
+    if claims["type"] != "access":
+        raise InvalidToken
+    return claims
 
 
 def read_refresh_token(token: str, *, allow_expired: bool = False) -> RefreshClaims:
