@@ -1,5 +1,6 @@
 """How the application is served: ``gunicorn wsgi:app`` reads this by itself."""
 
+import gc
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,12 @@ secure_scheme_headers: dict[str, str] = {}
 control_socket_disable = True
 
 logger_class = "app.access_log.AccessLogger"
+
+
+def when_ready(_server: Any) -> None:
+    """Let the workers share what was loaded: a collection would write to every object of it."""
+    gc.collect()
+    gc.freeze()
 
 
 def post_worker_init(worker: Any) -> None:

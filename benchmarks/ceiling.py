@@ -7,7 +7,7 @@ own database, so both read and write the same rows.
 
 import os
 import time
-from queue import SimpleQueue
+from queue import LifoQueue
 from uuid import UUID, uuid4
 
 import jwt
@@ -18,7 +18,11 @@ app = Flask(__name__)
 
 SECRET = os.environ["SECRET_KEY"]
 ISSUER = "http://localhost:8000"
-connections: SimpleQueue[psycopg.Connection] = SimpleQueue()
+# More would not be faster: a statement takes a fraction of a millisecond.
+POOL_SIZE = 8
+connections: LifoQueue[psycopg.Connection | None] = LifoQueue()
+for _ in range(POOL_SIZE):
+    connections.put(None)
 
 ME = """
 SELECT u.id, email, username, full_name, bio, avatar_url, is_active, is_superuser,
@@ -36,7 +40,7 @@ RETURNING user_id, refreshed_at, expires_at
 
 
 def fetch_one(statement: str, *values: object) -> tuple | None:
-    connection = connections.get() if not connections.empty() else connect()
+    connection = connections.get() or connect()
     row = connection.execute(statement, values, prepare=True).fetchone()
     connections.put(connection)
     return row
