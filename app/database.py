@@ -2,11 +2,12 @@
 
 import os
 import sqlite3
+import threading
 from collections.abc import Mapping
 from functools import partial
 from select import POLLIN, poll
 from time import monotonic
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 from weakref import ReferenceType, ref
 
 import psycopg
@@ -50,6 +51,7 @@ def engine_options(settings: Settings) -> dict[str, Any]:
             "connect_args": {
                 "isolation_level": "IMMEDIATE",
                 "timeout": SQLITE_BUSY_TIMEOUT_SECONDS,
+                "factory": SQLiteConnection,
             }
         }
     return options | {
@@ -185,6 +187,62 @@ def _ping(connection: Connection, record: ConnectionPoolEntry, _proxy: object) -
             raise InvalidatePoolError
     except psycopg.OperationalError:
         raise InvalidatePoolError from None
+
+
+class SQLiteConnection(sqlite3.Connection):
+    """A connection whose writes wait for those of the same process in a queue.
+
+    SQLite would have them sleep, a tenth of a second in the end, and try
+    again: whoever comes by then goes first. So it is left to settle matters
+    between processes, of which there are few.
+    """
+
+    _turns: ClassVar[dict[str, threading.Lock]] = {}
+
+    def __init__(self, database: str, *args: Any, **kwargs: Any) -> None:
+        super().__init__(database, *args, **kwargs)
+        self._turn = self._turns.setdefault(database, threading.Lock())
+        self._has_turn = False
+
+    def cursor(self, factory: Any = None) -> Any:
+        return super().cursor(factory or _SQLiteCursor)
+
+    def wait_for_turn(self) -> None:
+        if not self._has_turn:
+            self._has_turn = self._turn.acquire(timeout=SQLITE_BUSY_TIMEOUT_SECONDS)
+            if not self._has_turn:
+                raise sqlite3.OperationalError("database is locked")
+
+    def commit(self) -> None:
+        super().commit()
+        self._end_turn()
+
+    def rollback(self) -> None:
+        super().rollback()
+        self._end_turn()
+
+    def close(self) -> None:
+        super().close()
+        self._end_turn()
+
+    def _end_turn(self) -> None:
+        if self._has_turn:
+            self._has_turn = False
+            self._turn.release()
+
+
+class _SQLiteCursor(sqlite3.Cursor):
+    connection: SQLiteConnection
+
+    def execute(self, sql: str, *args: Any) -> Any:
+        # Before these the driver begins a transaction, BEGIN IMMEDIATE.
+        if sql.lstrip()[:6].upper() in ("INSERT", "UPDATE", "DELETE"):
+            self.connection.wait_for_turn()
+        return super().execute(sql, *args)
+
+    def executemany(self, sql: str, *args: Any) -> Any:
+        self.connection.wait_for_turn()
+        return super().executemany(sql, *args)
 
 
 def _set_up_sqlite(connection: sqlite3.Connection, _record: object) -> None:

@@ -18,13 +18,6 @@ from app.extensions import db
 Statement = Select[*tuple[Any, ...]] | ReturningUpdate[*tuple[Any, ...]]
 Convert = Callable[[Any], Any]
 
-# The attribute that makes a driver's connection commit by itself, its value then and usually.
-# Without BEGIN and COMMIT, PostgreSQL is spared two of three round trips.
-AUTOCOMMIT = {
-    "postgresql": ("autocommit", True, False),
-    "sqlite": ("isolation_level", None, "IMMEDIATE"),
-}
-
 
 class Prepared:
     """A statement that reads one row, or changes one and returns it."""
@@ -59,7 +52,7 @@ class Prepared:
         ]
         return Compiled(
             str(compiled),
-            *AUTOCOMMIT[dialect.name],
+            dialect.name == "postgresql",
             compiled.positiontup,
             {name: convert for name, convert in binds.items() if convert},
             [(place, convert) for place, convert in enumerate(results) if convert],
@@ -70,9 +63,8 @@ class Compiled(NamedTuple):
     """A statement in the words of one database, and how its values are converted."""
 
     text: str
-    setting: str
-    autocommit: Any
-    usual: Any
+    # Without BEGIN and COMMIT, PostgreSQL is spared two of three round trips.
+    in_autocommit: bool
     order: list[str] | None
     binds: dict[str, Convert]
     results: list[tuple[int, Convert]]
@@ -81,11 +73,14 @@ class Compiled(NamedTuple):
         for name, convert in self.binds.items():
             values[name] = convert(values[name])
         given = values if self.order is None else [values[name] for name in self.order]
-        setattr(connection, self.setting, self.autocommit)
+        if self.in_autocommit:
+            connection.autocommit = True
         try:
             rows = connection.execute(self.text, given).fetchall()
+            connection.commit()
         finally:
-            setattr(connection, self.setting, self.usual)
+            if self.in_autocommit:
+                connection.autocommit = False
         if not rows:
             return None
         row = list(rows[0])

@@ -124,6 +124,8 @@ COMMITTING = {
     "app.mail.outbox.drop",
     "app.mail.outbox._update",
     "app.database.delete_batch",
+    "app.database.SQLiteConnection",
+    "app.prepared.Compiled",
 }
 
 PRESENT = {
