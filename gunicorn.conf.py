@@ -38,6 +38,13 @@ control_socket_disable = True
 logger_class = "app.access_log.AccessLogger"
 
 
+def when_ready(_server: Any) -> None:
+    """Once, before the workers begin."""
+    from app import limits
+
+    limits.announce(settings)
+
+
 def post_worker_init(worker: Any) -> None:
     """One of the workers delivers mail as well; commands that import the application do not."""
     from app.mail import deliverer

@@ -10,6 +10,7 @@ from weakref import ReferenceType, ref
 import psycopg
 from flask import Flask
 from sqlalchemy import ColumnExpressionArgument, Engine, delete, event, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import InvalidatePoolError
 from sqlalchemy.orm import InstrumentedAttribute
 from sqlalchemy.pool import ConnectionPoolEntry
@@ -99,6 +100,12 @@ def hold(model: type[Row], *which: ColumnExpressionArgument[bool]) -> Row | None
         lock.returning(model).execution_options(synchronize_session=False, populate_existing=True)
     )
     return row
+
+
+def insert(model: type[Base]) -> Any:
+    """An INSERT that may become an UPDATE (``on_conflict_do_update``), alike on both databases."""
+    dialect: Any = sqlite if db.engine.dialect.name == "sqlite" else postgresql
+    return dialect.insert(model)
 
 
 def delete_batch(
