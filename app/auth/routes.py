@@ -222,8 +222,11 @@ def reauthenticate(body: dict[str, Any]) -> FreshAccess:
 @bp.returns(200, TokenSchema)
 def token(form: dict[str, Any]) -> TokenPair:
     """OAuth 2's token endpoint (RFC 6749 §4.3 and §6)."""
-    give = limited_guesses(oauth.token) if oauth.is_login(form) else oauth.token
+    give = token_for_password if oauth.is_login(form) else oauth.token
     return give(form, current_client())
+
+
+token_for_password = limited_guesses(oauth.token)
 
 
 @bp.post("/revoke")
