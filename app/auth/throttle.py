@@ -95,15 +95,13 @@ def forgive(user: User) -> None:
     """Forget this network's failures, and the account's, for the right password. Commits."""
     if not settings.ratelimit_enabled:
         return
-    typed = LoginThrottle.subject.in_(_identifiers(user))
-    here = and_(typed, LoginThrottle.network == current_network())
-    _forget(or_(here, LoginThrottle.subject == _account(user)))
+    _forget(user, LoginThrottle.network == current_network())
     db.session.commit()
 
 
 def lift(user: User) -> None:
     """Forget all failures, for who set a new password by mail. The caller commits."""
-    _forget(LoginThrottle.subject.in_([*_identifiers(user), _account(user)]))
+    _forget(user)
 
 
 def prune(limit: int) -> int:
@@ -234,22 +232,17 @@ def _give_back(place: Place) -> None:
         )
 
 
-def _forget(which: ColumnElement[bool]) -> None:
-    # Locked in one order, the account's row last as in an attempt: taken as they come, two
-    # transactions could each hold what the other waits for.
-    lock = (
-        select(LoginThrottle.subject)
-        .where(which)
-        .order_by(LoginThrottle.network == ANYWHERE, LoginThrottle.subject, LoginThrottle.network)
-        .with_for_update()
-    )
-    db.session.execute(lock).all()
-    _delete(which)
+def _forget(user: User, *where: ColumnElement[bool]) -> None:
+    # In the order in which an attempt takes its rows, the account's last and one identifier after
+    # the other: else two transactions could each hold what the other waits for.
+    for typed in sorted(_identifiers(user)):
+        _delete(LoginThrottle.subject == typed, *where)
+    _delete(LoginThrottle.subject == _account(user))
 
 
-def _delete(which: ColumnElement[bool]) -> None:
+def _delete(*which: ColumnElement[bool]) -> None:
     db.session.execute(
-        delete(LoginThrottle).where(which).execution_options(synchronize_session=False)
+        delete(LoginThrottle).where(*which).execution_options(synchronize_session=False)
     )
 
 
