@@ -11,12 +11,14 @@ import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import TypeVar, cast
 from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
 from flask import current_app
+from limits import RateLimitItem, parse_many
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 from werkzeug.local import LocalProxy
@@ -28,6 +30,8 @@ INSTANCE = ROOT / "instance"
 KEY_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 T = TypeVar("T")
+
+Network = IPv4Network | IPv6Network
 
 
 class SettingsRefused(SystemExit):
@@ -72,6 +76,15 @@ class Settings:
     public_url: str
     mail_url: str
     mail_from: str
+    redis_url: str
+    ratelimit_enabled: bool
+    ratelimit_login: list[RateLimitItem]
+    ratelimit_login_failures: list[RateLimitItem]
+    ratelimit_register: list[RateLimitItem]
+    ratelimit_mail: list[RateLimitItem]
+    ratelimit_mail_per_address: list[RateLimitItem]
+    ratelimit_token: list[RateLimitItem]
+    trusted_proxies: list[Network]
     trusted_hosts: list[str]
     cors_origins: list[str]
     log_level: str
@@ -149,6 +162,17 @@ class Settings:
             ),
             mail_url=read("MAIL_URL", "console://", mail_url),
             mail_from=read("MAIL_FROM", "no-reply@localhost", mail_from),
+            redis_url=read("REDIS_URL", "", redis_url),
+            ratelimit_enabled=read("RATELIMIT_ENABLED", "true", boolean),
+            ratelimit_login=read("RATELIMIT_LOGIN", "60 per minute; 600 per hour", rate_limits),
+            ratelimit_login_failures=read("RATELIMIT_LOGIN_FAILURES", "100 per hour", rate_limits),
+            ratelimit_register=read("RATELIMIT_REGISTER", "30 per hour", rate_limits),
+            ratelimit_mail=read("RATELIMIT_MAIL", "30 per hour", rate_limits),
+            ratelimit_mail_per_address=read(
+                "RATELIMIT_MAIL_PER_ADDRESS", "5 per hour", rate_limits
+            ),
+            ratelimit_token=read("RATELIMIT_TOKEN", "120 per minute", rate_limits),
+            trusted_proxies=read("TRUSTED_PROXIES", "", list_of(network)),
             trusted_hosts=read("TRUSTED_HOSTS", "", list_of(host)),
             cors_origins=read("CORS_ORIGINS", "", list_of(origin)),
             log_level=read(
@@ -290,8 +314,8 @@ def one_of(*values: str) -> Callable[[str], str]:
     return parse
 
 
-def list_of(parse_item: Callable[[str], str]) -> Callable[[str], list[str]]:
-    def parse(text: str) -> list[str]:
+def list_of(parse_item: Callable[[str], T]) -> Callable[[str], list[T]]:
+    def parse(text: str) -> list[T]:
         return [parse_item(item.strip()) for item in text.split(",") if item.strip()]
 
     return parse
@@ -304,6 +328,20 @@ def host(text: str) -> str:
             "separated by commas, like api.example.com,.example.org."
         )
     return text
+
+
+def network(text: str) -> Network:
+    """One address, or a range of them in CIDR notation."""
+    example = "Write addresses or ranges, separated by commas, like 10.0.0.7,192.168.4.0/24."
+    try:
+        found = ip_network(text)
+    except ValueError:
+        raise _Wrong(
+            f"holds {text!r}, which is no address and no range of them. {example}"
+        ) from None
+    if not found.prefixlen:
+        raise _Wrong(f"holds {text!r}, which would let anybody claim any address. {example}")
+    return found
 
 
 def origin(text: str) -> str:
@@ -393,6 +431,36 @@ def mail_from(text: str) -> str:
             "Example <no-reply@example.com>."
         )
     return text
+
+
+def redis_url(text: str) -> str:
+    """Options in the query are few: the client refuses others when it connects, not before."""
+    server = r"rediss?://([^\s/?#@]*@)?[^\s/?#@]+(/[0-9]{0,4})?(\?ssl_ca_certs=/[^\s&#]+)?"
+    # The value is never repeated in the sentence: it may hold the password.
+    if text and not (
+        re.fullmatch(rf"{server}|unix://([^\s/?#@]*@)?/[^\s?#]+(\?db=[0-9]{{1,4}})?", text)
+        and _has_port(text)
+    ):
+        raise _Wrong(
+            "cannot be read as the address of a Redis server. Write redis://host:6379/0, "
+            "rediss://user:password@host:6379/0 or unix:///path/of/the/socket."
+        )
+    return text
+
+
+def rate_limits(text: str) -> list[RateLimitItem]:
+    """As the library ``limits`` writes them."""
+    example = "Write like 60 per minute; 600 per hour."
+    try:
+        found = parse_many(text)
+    except ValueError:
+        raise _Wrong(f"is {text!r}, which is no rate limit. {example}") from None
+    if not all(1 <= limit.amount <= 10**9 for limit in found):
+        raise _Wrong(
+            f"is {text!r}, and a number in it is none that could be kept to. {example} "
+            "RATELIMIT_ENABLED=false turns all limits off."
+        )
+    return found
 
 
 def secret_key(text: str) -> str:

@@ -40,7 +40,11 @@ logger_class = "app.access_log.AccessLogger"
 
 
 def when_ready(_server: Any) -> None:
-    """Let the workers share what was loaded: a collection would write to every object of it."""
+    """Once, before the workers begin."""
+    from app import limits
+
+    limits.announce(settings)
+    # The workers share what was loaded: a collection would write to every object of it.
     gc.collect()
     gc.freeze()
 

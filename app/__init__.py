@@ -9,6 +9,7 @@ from app import (
     database,
     errors,
     languages,
+    limits,
     logs,
     ops,
     response_headers,
@@ -17,7 +18,7 @@ from app.auth.routes import bp as auth
 from app.blueprint import NoCookies, StrictRequest
 from app.database import engine_options
 from app.extensions import api, db, jwt, ma, migrate
-from app.security import access, hashing_pool, signing_keys, tokens
+from app.security import access, client_address, hashing_pool, signing_keys, tokens
 from app.strict_json import StrictJSONProvider
 from app.users.routes import bp as users
 from config import INSTANCE, ROOT, Settings
@@ -56,12 +57,14 @@ def create_app(settings: Settings | None = None) -> Flask:
     # A path that is written otherwise is another path: no answer is a redirect.
     app.url_map.merge_slashes = False
 
+    client_address.init_app(app, settings)
     database.init_app(app)
     migrate.init_app(app, db, directory=str(ROOT / "migrations"), render_as_batch=True)
     ma.init_app(app)
     jwt.init_app(app)
     signing_keys.init_app(app, settings)
     hashing_pool.init_app(app, settings)
+    limits.init_app(app, settings)
     access.init_app(app)
     errors.init_app(app)
     languages.init_app(app)

@@ -13,6 +13,7 @@ from weakref import ReferenceType, ref
 import psycopg
 from flask import Flask, has_request_context
 from sqlalchemy import ColumnExpressionArgument, Engine, delete, event, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import InvalidatePoolError
 from sqlalchemy.orm import InstrumentedAttribute, make_transient_to_detached
 from sqlalchemy.orm.attributes import instance_dict, manager_of_class
@@ -109,6 +110,12 @@ def hold(model: type[Row], *which: ColumnExpressionArgument[bool]) -> Row | None
         lock.returning(model).execution_options(synchronize_session=False, populate_existing=True)
     )
     return row
+
+
+def insert(model: type[Base]) -> Any:
+    """An INSERT that may become an UPDATE (``on_conflict_do_update``), alike on both databases."""
+    dialect: Any = sqlite if db.engine.dialect.name == "sqlite" else postgresql
+    return dialect.insert(model)
 
 
 def delete_batch(

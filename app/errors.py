@@ -9,6 +9,7 @@ internal leaves but the ``request_id``.
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
+from math import ceil
 from typing import Any
 from urllib.parse import quote
 
@@ -245,6 +246,24 @@ class ValidationFailed(AppError):
         super().__init__(errors=errors)
 
 
+# Too often
+
+
+class RateLimited(AppError):
+    """``retry_after`` is in seconds."""
+
+    status, code = 429, "rate_limited"
+    detail = "Too many attempts. Try again when Retry-After is over."
+
+    def __init__(self, retry_after: float = 1) -> None:
+        super().__init__()
+        self.retry_after = max(1, ceil(retry_after))
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"Retry-After": str(self.retry_after)}
+
+
 # 5xx: our fault
 
 
@@ -282,6 +301,7 @@ FOR_STATUS: dict[int, type[AppError]] = {
         BodyTooLarge,
         UnsupportedMediaType,
         ValidationFailed,
+        RateLimited,
         InternalError,
         Unavailable,
     )

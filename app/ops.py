@@ -9,6 +9,7 @@ from marshmallow import fields
 from sqlalchemy import Connection, String, column, inspect, select, table
 from sqlalchemy.exc import SQLAlchemyError
 
+from app import limits
 from app.blueprint import Blueprint, refuses
 from app.errors import Unavailable
 from app.extensions import db, migrate
@@ -52,7 +53,7 @@ def healthz() -> dict[str, str]:
 @refuses(Unavailable)
 @bp.returns(200, ReadinessSchema)
 def readyz() -> dict[str, Any]:
-    """Whether requests can be answered: the database is there, and no migration is missing."""
+    """Whether all parts are there: the database with its migrations, Redis where configured."""
     checks = readiness()
     if "away" in checks.values():
         raise Unavailable(checks=checks)
@@ -69,6 +70,10 @@ def jwks() -> tuple[dict[str, Any], int, dict[str, str]]:
 
 def readiness() -> dict[str, str]:
     """Part → ``ok`` or ``away``."""
+    return _database_readiness() | limits.readiness()
+
+
+def _database_readiness() -> dict[str, str]:
     try:
         with db.engine.connect() as connection:
             applied = _applied(connection)

@@ -24,7 +24,7 @@ from sqlalchemy.engine import make_url
 
 from app import create_app, prepared
 from app.extensions import db
-from app.models import AuditEvent, OutboxMessage, User
+from app.models import AuditEvent, LoginThrottle, OutboxMessage, Sighting, User
 from config import Settings
 from tests import factories
 from tests.mailbox import Mailbox
@@ -32,8 +32,14 @@ from tests.mailbox import Mailbox
 POSTGRES_URL = os.environ.get("TEST_POSTGRES_URL", "postgresql://postgres@127.0.0.1:5432/postgres")
 SECRET_KEY = "the secret of the tests: 0123456789 abcdefghij"
 
-# What every test application is started with. Cost 4 makes bcrypt real but cheap.
-ENVIRONMENT = {"APP_ENV": "testing", "SECRET_KEY": SECRET_KEY, "BCRYPT_ROUNDS": "4"}
+# What every test application is started with. Cost 4 makes bcrypt real but cheap, and all tests
+# log in from one address; the tests of the limits turn them on.
+ENVIRONMENT = {
+    "APP_ENV": "testing",
+    "SECRET_KEY": SECRET_KEY,
+    "BCRYPT_ROUNDS": "4",
+    "RATELIMIT_ENABLED": "false",
+}
 
 
 # `make fuzz` asks for the long budget.
@@ -137,7 +143,7 @@ def app(session_app: Flask) -> Iterator[Flask]:
     session_app.config["SETTINGS"] = settings
     with session_app.app_context():
         # Sessions and tokens go with their users; these may outlive them.
-        for model in (User, OutboxMessage, AuditEvent):
+        for model in (User, OutboxMessage, AuditEvent, LoginThrottle, Sighting):
             db.session.execute(sqlalchemy.delete(model))
         db.session.commit()
 

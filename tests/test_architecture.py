@@ -19,13 +19,21 @@ from tests.serving import ROOT
 # modules may import each other.
 STOREYS = (
     ("app.clock", "app.metrics", "app.request_id", "app.extensions", "app.access_log"),
-    ("app.errors", "app.database", "app.prepared", "app.logs", "app.response_headers"),
+    (
+        "app.errors",
+        "app.database",
+        "app.prepared",
+        "app.logs",
+        "app.response_headers",
+        "app.limit_storage",
+    ),
     ("app.strict_json",),
     ("app.models",),
     ("app.blueprint", "app.languages"),
     ("app.security",),
     ("app.fields",),
     ("app.audit", "app.mail"),
+    ("app.limits",),
     ("app.auth",),
     ("app.users",),
     ("app.ops", "app.cli", "app.api_docs", "app.account_pages"),
@@ -49,6 +57,7 @@ EDGE = {
     "app.blueprint",
     "app.security.access",
     "app.security.client_address",
+    "app.limits",
     "app.errors",
     "app.ops",
     "app.api_docs",
@@ -83,7 +92,7 @@ HOMES = {
     "cryptography.hazmat": {"app.security.signing_keys"},
     "cryptography.fernet": {"app.mail.outbox"},
     "cryptography": {"app.security.signing_keys", "app.mail.outbox"},
-    "hmac": {"app.security.passwords"},
+    "hmac": {"app.security.passwords", "app.security.pseudonyms"},
     "email_validator": {"app.security.identifiers"},
     "regex": {"app.security.identifiers"},
     "smtplib": {"app.mail.transport"},
@@ -94,6 +103,10 @@ HOMES = {
     "flask_babel.force_locale": {"app.mail.outbox"},
     "structlog": {"app.logs"},
     "prometheus_client": {"app.metrics"},
+    "flask_limiter": {"app.limits"},
+    "limits": {"app.limits", "app.limit_storage"},
+    "redis": {"app.limit_storage"},
+    "ipaddress": {"app.security.client_address"},
     "flask_cors": {"app.response_headers"},
     "flask_swagger_ui": {"app.api_docs"},
     "gunicorn": {"app.access_log"},
@@ -117,7 +130,7 @@ HOMES = {
 }
 
 # What commits without being a verb of a feature: the outbox, which is emptied outside requests,
-# and what prunes.
+# what prunes, and notes for operators that no request is about.
 COMMITTING = {
     "app.mail.outbox.request",
     "app.mail.outbox.claim",
@@ -126,6 +139,7 @@ COMMITTING = {
     "app.database.delete_batch",
     "app.database.SQLiteConnection",
     "app.prepared.Compiled",
+    "app.security.sightings.record",
 }
 
 PRESENT = {

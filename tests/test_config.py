@@ -7,11 +7,13 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields
 from datetime import timedelta
+from ipaddress import ip_network
 from pathlib import Path
 from threading import Barrier
 from typing import Any
 
 import pytest
+from limits import parse_many
 
 import config
 from config import Settings, SettingsRefused
@@ -75,7 +77,16 @@ DEFAULTS: dict[str, Any] = {
     "unverified_account_lifetime": timedelta(0),
     "mail_url": "console://",
     "mail_from": "no-reply@localhost",
+    "redis_url": "",
+    "ratelimit_enabled": True,
+    "ratelimit_login": parse_many("60 per minute; 600 per hour"),
+    "ratelimit_login_failures": parse_many("100 per hour"),
+    "ratelimit_register": parse_many("30 per hour"),
+    "ratelimit_mail": parse_many("30 per hour"),
+    "ratelimit_mail_per_address": parse_many("5 per hour"),
+    "ratelimit_token": parse_many("120 per minute"),
     "public_url": "http://localhost:8000",
+    "trusted_proxies": [],
     "trusted_hosts": [],
     "cors_origins": [],
     "log_level": "INFO",
@@ -136,6 +147,29 @@ GOOD: list[tuple[str, str, str, Any]] = [
     ("HIDE_ACCOUNT_EXISTENCE", "true", "hide_account_existence", True),
     ("RESET_TOKEN_EXPIRE_MINUTES", "7.5", "reset_token_lifetime", timedelta(seconds=450)),
     ("ACCOUNT_DELETION_GRACE_DAYS", "0", "account_deletion_grace", timedelta(0)),
+    ("REDIS_URL", "redis://redis.internal", "redis_url", "redis://redis.internal"),
+    ("REDIS_URL", "redis://:s3@h:6379/1", "redis_url", "redis://:s3@h:6379/1"),
+    ("REDIS_URL", "redis://[::1]:6379/0", "redis_url", "redis://[::1]:6379/0"),
+    (
+        "REDIS_URL",
+        "rediss://a:b@h/0?ssl_ca_certs=/c",
+        "redis_url",
+        "rediss://a:b@h/0?ssl_ca_certs=/c",
+    ),
+    ("REDIS_URL", "unix:///run/redis.sock?db=2", "redis_url", "unix:///run/redis.sock?db=2"),
+    ("RATELIMIT_ENABLED", "false", "ratelimit_enabled", False),
+    ("RATELIMIT_LOGIN", "5/minute", "ratelimit_login", parse_many("5 per minute")),
+    ("RATELIMIT_LOGIN_FAILURES", "9 per day", "ratelimit_login_failures", parse_many("9 per day")),
+    ("RATELIMIT_REGISTER", "1 per 2 hours", "ratelimit_register", parse_many("1 per 2 hours")),
+    ("RATELIMIT_MAIL", "1/hour;2/day", "ratelimit_mail", parse_many("1 per hour; 2 per day")),
+    ("RATELIMIT_MAIL_PER_ADDRESS", "1/day", "ratelimit_mail_per_address", parse_many("1 per day")),
+    ("RATELIMIT_TOKEN", "1000000 per hour", "ratelimit_token", parse_many("1000000 per hour")),
+    (
+        "TRUSTED_PROXIES",
+        "10.0.0.7, 192.168.4.0/24,fd00::/8",
+        "trusted_proxies",
+        [ip_network("10.0.0.7"), ip_network("192.168.4.0/24"), ip_network("fd00::/8")],
+    ),
     ("UNVERIFIED_ACCOUNT_EXPIRE_DAYS", "7", "unverified_account_lifetime", timedelta(days=7)),
     *(
         ("MAIL_URL", url, "mail_url", url)
@@ -290,6 +324,32 @@ BAD: list[tuple[str, str, str]] = [
     ("PUBLIC_URL", "https://example.com?from=here", "https://accounts.example.com"),
     ("PUBLIC_URL", "https://", "https://accounts.example.com"),
     ("PUBLIC_URL", "https://example.com:99999", "https://accounts.example.com"),
+    ("REDIS_URL", "redis.internal:6379", "redis://host:6379/0"),
+    ("REDIS_URL", "http://redis.internal", "redis://host:6379/0"),
+    ("REDIS_URL", "redis://", "redis://host:6379/0"),
+    ("REDIS_URL", "redis://host:99999", "redis://host:6379/0"),
+    ("REDIS_URL", "redis://host:port", "redis://host:6379/0"),
+    ("REDIS_URL", "redis://host/name", "redis://host:6379/0"),
+    ("REDIS_URL", "redis://host?socket_timeout=60", "redis://host:6379/0"),
+    ("REDIS_URL", "unix://relative", "unix:///path/of/the/socket"),
+    ("RATELIMIT_ENABLED", "off", "true or false"),
+    ("RATELIMIT_LOGIN", "60", "60 per minute; 600 per hour"),
+    ("RATELIMIT_LOGIN", "60 per minute;", "60 per minute; 600 per hour"),
+    ("RATELIMIT_LOGIN", "many per minute", "60 per minute; 600 per hour"),
+    ("RATELIMIT_LOGIN", "0 per minute", "RATELIMIT_ENABLED=false"),
+    ("RATELIMIT_LOGIN", "10000000000 per minute", "60 per minute; 600 per hour"),
+    ("RATELIMIT_LOGIN_FAILURES", "5 per fortnight", "60 per minute; 600 per hour"),
+    ("RATELIMIT_REGISTER", "none", "60 per minute; 600 per hour"),
+    ("RATELIMIT_MAIL", "-1 per hour", "60 per minute; 600 per hour"),
+    ("RATELIMIT_MAIL_PER_ADDRESS", "five per hour", "60 per minute; 600 per hour"),
+    ("RATELIMIT_TOKEN", "1.5 per hour", "60 per minute; 600 per hour"),
+    ("TRUSTED_PROXIES", "proxy.internal", "10.0.0.7,192.168.4.0/24"),
+    ("TRUSTED_PROXIES", "10.0.0.7:80", "10.0.0.7,192.168.4.0/24"),
+    ("TRUSTED_PROXIES", "10.0.0.7/8", "10.0.0.7,192.168.4.0/24"),
+    ("TRUSTED_PROXIES", "10.0.0.0/33", "10.0.0.7,192.168.4.0/24"),
+    ("TRUSTED_PROXIES", "*", "10.0.0.7,192.168.4.0/24"),
+    ("TRUSTED_PROXIES", "0.0.0.0/0", "anybody claim any address"),
+    ("TRUSTED_PROXIES", "10.0.0.7,::/0", "anybody claim any address"),
     ("TRUSTED_HOSTS", "https://api.example.com", "api.example.com,.example.org"),
     ("TRUSTED_HOSTS", "api.example.com:8000", "api.example.com,.example.org"),
     ("TRUSTED_HOSTS", "*", "api.example.com,.example.org"),
@@ -380,6 +440,13 @@ def test_the_password_of_the_mail_server_is_never_in_a_message(
     refusals: Refusals, url: str
 ) -> None:
     assert "hunter2" not in " ".join(refusals(MAIL_URL=url))
+
+
+@pytest.mark.parametrize(
+    "url", ["redis://:hunter2@host:port", "http://:hunter2@host", "redis://:hunter2@host?x=y"]
+)
+def test_the_password_of_redis_is_never_in_a_message(refusals: Refusals, url: str) -> None:
+    assert "hunter2" not in " ".join(refusals(REDIS_URL=url))
 
 
 def test_secrets_that_are_refused_are_not_repeated(refusals: Refusals) -> None:

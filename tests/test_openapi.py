@@ -21,41 +21,53 @@ BODY = {
     "validation_failed",
 }
 FORM = {"body_too_large", "unsupported_media_type", "invalid_request"}
+LIMITED = {"rate_limited"}
 ANYWHERE = {"internal_error", "unavailable"}
 
 # call: (success, the codes that a client may meet)
 CALLS = {
-    f"post {API}/auth/register": ("201", BODY | {"email_taken", "username_taken", "overloaded"}),
+    f"post {API}/auth/register": (
+        "201",
+        LIMITED | BODY | {"email_taken", "username_taken", "overloaded"},
+    ),
     f"post {API}/auth/login": (
         "200",
-        BODY | {"invalid_credentials", "inactive_user", "email_not_verified", "overloaded"},
+        LIMITED
+        | BODY
+        | {"invalid_credentials", "inactive_user", "email_not_verified", "overloaded"},
     ),
     f"post {API}/auth/refresh": (
         "200",
-        BODY | {"not_authenticated", "invalid_refresh_token", "refresh_token_reused"},
+        LIMITED | BODY | {"not_authenticated", "invalid_refresh_token", "refresh_token_reused"},
     ),
     f"post {API}/auth/logout": ("204", BODY | TOKEN | {"invalid_refresh_token"}),
     f"get {API}/auth/sessions": ("200", TOKEN),
     f"delete {API}/auth/sessions/{{session_id}}": ("204", TOKEN | {"not_found"}),
-    f"post {API}/auth/reauthenticate": ("200", BODY | TOKEN | {"wrong_password", "overloaded"}),
+    f"post {API}/auth/reauthenticate": (
+        "200",
+        LIMITED | BODY | TOKEN | {"wrong_password", "overloaded"},
+    ),
     f"post {API}/auth/token": (
         "200",
-        FORM | {"invalid_grant", "unsupported_grant_type", "overloaded"},
+        LIMITED | FORM | {"invalid_grant", "unsupported_grant_type", "overloaded"},
     ),
-    f"post {API}/auth/revoke": ("200", FORM),
-    f"post {API}/auth/password/change": ("204", BODY | TOKEN | {"wrong_password", "overloaded"}),
-    f"post {API}/auth/password/forgot": ("202", BODY),
-    f"post {API}/auth/password/reset": ("204", BODY | {"invalid_link", "overloaded"}),
-    f"post {API}/auth/not-me": ("204", BODY | {"invalid_link"}),
-    f"post {API}/auth/email/resend": ("202", BODY),
-    f"post {API}/auth/email/verify": ("204", BODY | {"invalid_link"}),
-    f"post {API}/auth/email/change": ("202", BODY | TOKEN | {"fresh_token_required"}),
-    f"post {API}/auth/email/change/confirm": ("204", BODY | {"invalid_link"}),
-    f"post {API}/auth/email/change/cancel": ("204", BODY | {"invalid_link"}),
+    f"post {API}/auth/revoke": ("200", LIMITED | FORM),
+    f"post {API}/auth/password/change": (
+        "204",
+        LIMITED | BODY | TOKEN | {"wrong_password", "overloaded"},
+    ),
+    f"post {API}/auth/password/forgot": ("202", LIMITED | BODY),
+    f"post {API}/auth/password/reset": ("204", LIMITED | BODY | {"invalid_link", "overloaded"}),
+    f"post {API}/auth/not-me": ("204", LIMITED | BODY | {"invalid_link"}),
+    f"post {API}/auth/email/resend": ("202", LIMITED | BODY),
+    f"post {API}/auth/email/verify": ("204", LIMITED | BODY | {"invalid_link"}),
+    f"post {API}/auth/email/change": ("202", LIMITED | BODY | TOKEN | {"fresh_token_required"}),
+    f"post {API}/auth/email/change/confirm": ("204", LIMITED | BODY | {"invalid_link"}),
+    f"post {API}/auth/email/change/cancel": ("204", LIMITED | BODY | {"invalid_link"}),
     f"get {API}/users/me": ("200", TOKEN),
     f"put {API}/users/me": ("200", BODY | TOKEN | {"username_taken"}),
     f"patch {API}/users/me": ("200", BODY | TOKEN | {"username_taken"}),
-    f"delete {API}/users/me": ("202", BODY | TOKEN | {"wrong_password", "overloaded"}),
+    f"delete {API}/users/me": ("202", LIMITED | BODY | TOKEN | {"wrong_password", "overloaded"}),
     f"get {API}/users/me/export": ("200", TOKEN | {"fresh_token_required"}),
     f"get {API}/users/{{user_id}}": ("200", TOKEN | {"not_enough_permissions", "not_found"}),
     "get /healthz": ("200", set()),

@@ -2,10 +2,12 @@
 
 from sqlalchemy import select, update
 
+from app.auth import throttle
 from app.errors import EmailNotVerified, InactiveUser, InvalidCredentials, WrongPassword
 from app.extensions import db
 from app.models import Session, User
 from app.security import identifiers, passwords, tokens
+from app.security.identifiers import Identifier
 from app.security.tokens import FreshAccess
 from config import settings
 
@@ -17,17 +19,19 @@ def authenticate(password: str, *, email: str | None = None, username: str | Non
     field. Raises ``InvalidCredentials`` for a wrong password and for a user
     who does not exist, in the same time, and ``InactiveUser`` for a
     deactivated one, or ``EmailNotVerified``, but only to who knows the
-    password. Commits an upgrade of the stored hash.
+    password. Raises ``RateLimited`` where too many were wrong before. Commits
+    what it counts, and an upgrade of the stored hash.
     """
-    user = find_by_email(email) if email is not None else find(username or "")
-    # Hashing takes a quarter of a second; the connection goes back to the pool meanwhile.
-    db.session.close()
+    known_as = identifiers.read(email=email, username=username)
+    user = _find(known_as)
     stored = user.hashed_password if user else None
 
-    verdict = passwords.verify(password, stored)
+    with throttle.attempt(known_as, user):
+        verdict = passwords.verify(password, stored)
 
     if user is None or not verdict.is_right:
         raise InvalidCredentials
+    throttle.forgive(user)
     if not user.is_active:
         raise InactiveUser
     if settings.require_verified_email and not user.email_verified:
@@ -41,36 +45,32 @@ def authenticate(password: str, *, email: str | None = None, username: str | Non
 def reauthenticate(session: Session, password: str) -> FreshAccess:
     """A fresh access token for a session whose user says the password again.
 
-    Raises ``WrongPassword``. The current session goes on either way.
+    Raises ``WrongPassword``, or ``RateLimited``. The current session goes on either way.
     """
     check_password(session.user, password)
     return tokens.fresh_access_for(session)
 
 
 def check_password(user: User, password: str) -> None:
-    """Whether a signed-in user knows the password. Raises ``WrongPassword``."""
-    # The connection goes back to the pool while hashing.
-    db.session.close()
-    if not passwords.verify(password, user.hashed_password).is_right:
+    """Whether a signed-in user knows the password. Commits what it counts.
+
+    Raises ``WrongPassword``, or ``RateLimited`` where too many were wrong.
+    """
+    with throttle.attempt(Identifier("email", user.email), user):
+        verdict = passwords.verify(password, user.hashed_password)
+
+    if not verdict.is_right:
         raise WrongPassword
-
-
-def find(identifier: str) -> User | None:
-    """By address where it holds an ``@``, which no username does, else by username."""
-    return find_by_email(identifier) if "@" in identifier else find_by_username(identifier)
+    throttle.forgive(user)
 
 
 def find_by_email(text: str) -> User | None:
-    try:
-        email = identifiers.canonical_email(text)
-    except identifiers.InvalidEmail:
-        return None
-    return db.session.scalar(select(User).where(User.email == email))
+    return _find(identifiers.read(email=text))
 
 
-def find_by_username(text: str) -> User | None:
-    key = identifiers.username_key(text)
-    return db.session.scalar(select(User).where(User.username_key == key))
+def _find(known_as: Identifier) -> User | None:
+    column = User.email if known_as.kind == "email" else User.username_key
+    return db.session.scalar(select(User).where(column == known_as.value))
 
 
 def _upgrade_hash(user: User, password: str) -> bool:

@@ -40,6 +40,10 @@ def in_oauth_words(view: Callable[P, R]) -> Callable[P, R]:
     return translated
 
 
+def is_login(form: dict[str, Any]) -> bool:
+    return form.get("grant_type") == "password"
+
+
 def token(form: dict[str, Any], client: Client) -> TokenPair:
     """A token pair for a password or a refresh token. Commits.
 

@@ -5,7 +5,7 @@ from typing import Any
 from sqlalchemy import update
 
 from app import clock
-from app.auth import sessions
+from app.auth import sessions, throttle
 from app.auth.notices import notify
 from app.errors import InvalidLink
 from app.extensions import db
@@ -40,7 +40,8 @@ def reset(token: str, new_password: str) -> None:
     """Set a new password by a mailed token, and sign every device out. Commits.
 
     Who reads the mailbox owns the address: it counts as confirmed, and
-    whatever an earlier holder of the account has begun is void. Nobody is
+    whatever an earlier holder of the account has begun is void. Who was kept
+    from logging in by too many wrong passwords may again. Nobody is
     logged in by it. Raises ``InvalidLink``, or ``ValidationFailed`` for a
     password that is refused, and the token stays good then.
     """
@@ -63,6 +64,7 @@ def reset(token: str, new_password: str) -> None:
     one_time_tokens.redeem(found)
     one_time_tokens.revoke_all(user)
     sessions.end_all(user.id)
+    throttle.lift(user)
     notify(messages.password_changed, user)
     db.session.commit()
 

@@ -61,6 +61,15 @@ from app.errors import (
     ValidationFailed,
     WrongPassword,
 )
+from app.limits import (
+    MAIL,
+    MAIL_PER_ADDRESS,
+    REGISTER,
+    TOKEN,
+    limited,
+    limited_guesses,
+    to_address,
+)
 from app.models import Session, User
 from app.security import access, tokens
 from app.security.access import current_session, current_user, freshly_signed_in, signed_in
@@ -76,6 +85,7 @@ bp = Blueprint("auth", __name__, description="Who are you?")
 
 
 @bp.post("/register")
+@limited(REGISTER)
 @bp.takes(RegisterSchema)
 @refuses(EmailTaken, UsernameTaken, Overloaded)
 @bp.also_returns(202, NothingSchema, description="Taken or not: see your mail")
@@ -95,6 +105,7 @@ def register(account: dict[str, Any]) -> tuple[User, int, dict[str, str]] | Any:
 
 
 @bp.post("/login")
+@limited_guesses
 @bp.takes_json_or_form(LoginSchema, LoginFormSchema)
 @refuses(InvalidCredentials, InactiveUser, EmailNotVerified, Overloaded)
 @bp.returns(200, TokenSchema)
@@ -107,6 +118,7 @@ def login(credentials: dict[str, Any]) -> TokenPair:
 
 
 @bp.post("/refresh")
+@limited(TOKEN)
 @bp.takes(RefreshSchema, optional=True)
 @refuses(NotAuthenticated, InvalidRefreshToken, RefreshTokenReused)
 @bp.returns(200, TokenSchema)
@@ -190,6 +202,7 @@ def end_session(session_id: UUID) -> None:
 
 @bp.post("/reauthenticate")
 @signed_in
+@limited_guesses
 @bp.takes(PasswordSchema)
 @refuses(WrongPassword, Overloaded)
 @bp.returns(200, FreshAccessSchema)
@@ -200,16 +213,22 @@ def reauthenticate(body: dict[str, Any]) -> FreshAccess:
 
 @bp.post("/token")
 @in_oauth_words
+@limited(TOKEN)
 @bp.takes_form(TokenFormSchema)
 @refuses(InvalidGrant, InvalidRequest, UnsupportedGrantType, Overloaded)
 @bp.returns(200, TokenSchema)
 def token(form: dict[str, Any]) -> TokenPair:
     """OAuth 2's token endpoint (RFC 6749 §4.3 and §6)."""
-    return oauth.token(form, current_client())
+    give = token_for_password if oauth.is_login(form) else oauth.token
+    return give(form, current_client())
+
+
+token_for_password = limited_guesses(oauth.token)
 
 
 @bp.post("/revoke")
 @in_oauth_words
+@limited(TOKEN)
 @bp.takes_form(RevokeFormSchema)
 @refuses(InvalidRequest)
 @bp.returns(200, NothingSchema)
@@ -221,6 +240,7 @@ def revoke(form: dict[str, Any]) -> dict[str, Any]:
 
 @bp.post("/password/change")
 @signed_in
+@limited_guesses
 @bp.takes(PasswordChangeSchema)
 @refuses(WrongPassword, Overloaded)
 @bp.returns(204)
@@ -230,7 +250,9 @@ def change_password(body: dict[str, Any]) -> None:
 
 
 @bp.post("/password/forgot")
+@limited(MAIL)
 @bp.takes(AddressSchema)
+@limited(MAIL_PER_ADDRESS, by=to_address)
 @bp.returns(202, NothingSchema)
 def forgot_password(body: dict[str, Any]) -> dict[str, Any]:
     """Ask for a link to set a new password. Whether there is an account is not told."""
@@ -239,6 +261,7 @@ def forgot_password(body: dict[str, Any]) -> dict[str, Any]:
 
 
 @bp.post("/password/reset")
+@limited(TOKEN)
 @bp.takes(PasswordResetSchema)
 @refuses(InvalidLink, Overloaded)
 @bp.returns(204)
@@ -248,6 +271,7 @@ def reset_password(body: dict[str, Any]) -> None:
 
 
 @bp.post("/not-me")
+@limited(TOKEN)
 @bp.takes(MailedTokenSchema)
 @refuses(InvalidLink)
 @bp.returns(204)
@@ -257,7 +281,9 @@ def repudiate(body: dict[str, Any]) -> None:
 
 
 @bp.post("/email/resend")
+@limited(MAIL)
 @bp.takes(AddressSchema)
+@limited(MAIL_PER_ADDRESS, by=to_address)
 @bp.returns(202, NothingSchema)
 def resend_verification(body: dict[str, Any]) -> dict[str, Any]:
     """Ask for the link that confirms an address once more."""
@@ -266,6 +292,7 @@ def resend_verification(body: dict[str, Any]) -> dict[str, Any]:
 
 
 @bp.post("/email/verify")
+@limited(TOKEN)
 @bp.takes(MailedTokenSchema)
 @refuses(InvalidLink)
 @bp.returns(204)
@@ -276,7 +303,9 @@ def verify_email(body: dict[str, Any]) -> None:
 
 @bp.post("/email/change")
 @freshly_signed_in
+@limited(MAIL)
 @bp.takes(NewAddressSchema)
+@limited(MAIL_PER_ADDRESS, by=to_address)
 @bp.returns(202, NothingSchema)
 def change_email(body: dict[str, Any]) -> dict[str, Any]:
     """Ask to use another address. It counts once the link that is mailed to it was used."""
@@ -285,6 +314,7 @@ def change_email(body: dict[str, Any]) -> dict[str, Any]:
 
 
 @bp.post("/email/change/confirm")
+@limited(TOKEN)
 @bp.takes(MailedTokenSchema)
 @refuses(InvalidLink)
 @bp.returns(204)
@@ -294,6 +324,7 @@ def confirm_email_change(body: dict[str, Any]) -> None:
 
 
 @bp.post("/email/change/cancel")
+@limited(TOKEN)
 @bp.takes(MailedTokenSchema)
 @refuses(InvalidLink)
 @bp.returns(204)

@@ -8,7 +8,7 @@ import click
 from flask.cli import with_appcontext
 from sqlalchemy.exc import DBAPIError
 
-from app.auth import sessions
+from app.auth import sessions, throttle
 from app.cli.terminal import Duration, database_refusal
 from app.extensions import db
 from app.mail import outbox as mail_outbox
@@ -20,6 +20,7 @@ PRUNED: dict[str, Callable[[int], int]] = {
     "sessions": sessions.prune,
     "one-time tokens": one_time_tokens.prune,
     "mails": mail_outbox.prune,
+    "failed logins": throttle.prune,
     "closed accounts": closing.erase_due,
     "unconfirmed accounts": closing.erase_unverified,
 }
@@ -46,6 +47,8 @@ def prune(batch: int, every: timedelta | None) -> None:
     sessions         past SESSION_MAX_AGE_DAYS, when all their tokens have expired
     one-time tokens  a week after they expired
     mails            delivered a week ago; those set aside stay
+    failed logins    a day after the last; counts of an account from anywhere after 30 days, and a
+                     suspension after a year
     closed accounts  ACCOUNT_DELETION_GRACE_DAYS after their owner closed them
     unconfirmed accounts
                      UNVERIFIED_ACCOUNT_EXPIRE_DAYS after registration; 0 keeps them

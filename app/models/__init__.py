@@ -1,9 +1,19 @@
 """Every table."""
 
 from app.models.audit_event import AuditEvent
+from app.models.login_throttle import LoginThrottle
 from app.models.one_time_token import OneTimeToken
 from app.models.outbox_message import OutboxMessage
 from app.models.session import Session
+from app.models.sighting import Sighting
 from app.models.user import User
 
-__all__ = ["AuditEvent", "OneTimeToken", "OutboxMessage", "Session", "User"]
+__all__ = [
+    "AuditEvent",
+    "LoginThrottle",
+    "OneTimeToken",
+    "OutboxMessage",
+    "Session",
+    "Sighting",
+    "User",
+]

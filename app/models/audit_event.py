@@ -16,6 +16,7 @@ class Event(StrEnum):
     """The vocabulary of the audit log: a noun, and what became of it."""
 
     REFRESH_TOKEN_REUSED = "refresh_token_reused"
+    LOGIN_THROTTLED = "login_throttled"
 
 
 class AuditEvent(Base):

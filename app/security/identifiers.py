@@ -6,6 +6,7 @@ of case: PostgreSQL's and SQLite's differ from Python's and from each other.
 """
 
 import unicodedata
+from typing import NamedTuple
 
 import email_validator
 import regex
@@ -16,6 +17,8 @@ MAX_EMAIL_LENGTH = 254
 MIN_USERNAME_LENGTH, MAX_USERNAME_LENGTH = 3, 50
 # Compatibility characters may be written out: one Arabic letter becomes eighteen.
 MAX_USERNAME_KEY_LENGTH = 200
+# So much of what can be nobody's is told apart.
+MOST_OF_NOTHING = 300
 
 # Nobody may pose as the service or its staff, nor be mistaken for a path of the API.
 RESERVED_USERNAMES = frozenset(
@@ -84,6 +87,28 @@ class InvalidUsername(ValueError):
     def __init__(self, message: Message) -> None:
         self.message = message
         super().__init__(message)
+
+
+class Identifier(NamedTuple):
+    """What somebody is known by: ``email`` or ``username``, and the canonical form."""
+
+    kind: str
+    value: str
+
+
+def read(*, email: str | None = None, username: str | None = None) -> Identifier:
+    """What was typed at login. ``username`` may hold an address as well; no username has an ``@``.
+
+    What is no address is known by itself: there is no such user, and it is
+    dealt with like any other that does not exist.
+    """
+    if email is None and "@" not in (username or ""):
+        return Identifier("username", username_key(username or "")[:MOST_OF_NOTHING])
+    typed = email if email is not None else username or ""
+    try:
+        return Identifier("email", canonical_email(typed))
+    except InvalidEmail:
+        return Identifier("email", typed[:MOST_OF_NOTHING])
 
 
 LENGTH = Message(

@@ -5,6 +5,7 @@ from typing import Any
 from app.auth.schemas import PasswordSchema, UserSchema
 from app.blueprint import Blueprint, refuses
 from app.errors import NotEnoughPermissions, NotFound, Overloaded, UsernameTaken, WrongPassword
+from app.limits import limited_guesses
 from app.models import User
 from app.security.access import current_session, current_user, freshly_signed_in, signed_in
 from app.users import administration, closing, profile
@@ -37,6 +38,7 @@ def edit_me(changes: dict[str, Any]) -> User:
 
 @bp.delete("/me")
 @signed_in
+@limited_guesses
 @bp.takes(PasswordSchema)
 @refuses(WrongPassword, Overloaded)
 @bp.returns(202, DeletionSchema)

@@ -1,0 +1,257 @@
+"""Guessing at one account, slowed down and in the end stopped.
+
+From one network, five attempts in a row at one identifier are free. Then each
+must wait, twice as long as the one before. A hundred in a row at an account
+from anywhere stop its password from being tried at all (NIST SP 800-63B-4
+§3.2.2) until its owner sets a new one by mail. So that nobody can be locked
+out by others, networks that the owner logged in from go on, and so do
+sessions. An identifier that nobody has is treated in the same way, by the
+same statements.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import count, takewhile
+
+from sqlalchemy import ColumnElement, and_, case, delete, literal, null, or_, select, tuple_, update
+
+from app import audit, clock
+from app.database import insert
+from app.errors import Overloaded, RateLimited
+from app.extensions import db
+from app.models import LoginThrottle, Session, User
+from app.models.audit_event import Event
+from app.models.login_throttle import ANYWHERE
+from app.security import pseudonyms
+from app.security.client_address import current_network, network
+from app.security.identifiers import Identifier
+from config import settings
+
+# Who mistypes finds the right password within so many attempts; the last of them begins the delay.
+FREE_FAILURES = 5
+# How long the next attempt must wait then, and no longer than at most, at which no list of
+# passwords gets far: 24 guesses a day.
+FIRST_DELAY = timedelta(seconds=30)
+LONGEST_DELAY = timedelta(hours=1)
+# Failures from one network are forgotten after a day without one; those from anywhere never are.
+FORGOTTEN_AFTER = timedelta(hours=24)
+# As many failures in a row as NIST allows.
+MOST_FAILURES = 100
+# What a suspended account is told: it may be lifted at any moment, by mail.
+SUSPENDED_RETRY = timedelta(hours=1)
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where an attempt is counted: an identifier at a network, and the account as a whole."""
+
+    typed: str
+    network: str
+    account: str
+
+
+@contextmanager
+def attempt(known_as: Identifier, user: User | None) -> Iterator[None]:
+    """Look at a password while its attempt counts as failed. Commits. Raises ``RateLimited``.
+
+    Counted first, parallel guesses cannot all pass before one of them has
+    failed. ``forgive`` takes it back for the right one; where the hash was
+    not computed at all, it never happened. The connection is back in the pool
+    meanwhile.
+    """
+    if not settings.ratelimit_enabled:
+        db.session.close()
+        yield
+        return
+    place = Place(
+        typed=pseudonyms.of(known_as.kind, known_as.value),
+        network=current_network(),
+        account=_account(user) if user else pseudonyms.of(known_as.kind, known_as.value),
+    )
+    try:
+        _reserve(place, user)
+    except RateLimited as refusal:
+        db.session.close()
+        audit.note(
+            Event.LOGIN_THROTTLED,
+            subject_id=user.id if user else None,
+            kind="account",
+            retry_after=refusal.retry_after,
+        )
+        raise
+    db.session.commit()
+    db.session.close()
+    try:
+        yield
+    except Overloaded:
+        _give_back(place)
+        db.session.commit()
+        raise
+
+
+def forgive(user: User) -> None:
+    """Forget this network's failures, and the account's, for the right password. Commits."""
+    if not settings.ratelimit_enabled:
+        return
+    _forget(user, LoginThrottle.network == current_network())
+    db.session.commit()
+
+
+def lift(user: User) -> None:
+    """Forget all failures, for who set a new password by mail. The caller commits."""
+    _forget(user)
+
+
+def prune(limit: int) -> int:
+    """Delete up to ``limit`` counts that say nothing any more. Commits.
+
+    A suspended account is remembered for a year: forgetting it sooner would
+    be the time-based reset that NIST rules out.
+    """
+    now = clock.now()
+    idle = LoginThrottle.last_failure_at
+    is_suspended = LoginThrottle.failures >= MOST_FAILURES
+    is_old = case(
+        (is_suspended, idle < now - timedelta(days=365)),
+        (LoginThrottle.network == ANYWHERE, idle < now - timedelta(days=30)),
+        else_=idle < now - FORGOTTEN_AFTER,
+    )
+    key = tuple_(LoginThrottle.subject, LoginThrottle.network)
+    batch = (
+        select(LoginThrottle.subject, LoginThrottle.network)
+        .where(idle < now - FORGOTTEN_AFTER, is_old)
+        .order_by(idle)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    found = [tuple(row) for row in db.session.execute(batch)]
+    _delete(key.in_(found))
+    db.session.commit()
+    return len(found)
+
+
+def _reserve(place: Place, user: User | None) -> None:
+    now = clock.now()
+    if not _count_here(place, now):
+        raise RateLimited(_wait(place, now).total_seconds())
+    if _count_anywhere(place, now, up_to=MOST_FAILURES):
+        return
+    if not _has_logged_in_from(place.network, user):
+        # Not evaluated, so not counted either.
+        raise RateLimited(SUSPENDED_RETRY.total_seconds())
+    _count_anywhere(place, now)
+
+
+def _count_here(place: Place, now: datetime) -> bool:
+    """One more at the identifier from the network, unless it must wait.
+
+    Asking and counting are one statement: of many attempts at once, the
+    database lets as many pass as are free.
+    """
+    row = LoginThrottle
+    is_forgotten = and_(row.last_failure_at <= now - FORGOTTEN_AFTER, row.failures < MOST_FAILURES)
+    failures = case((is_forgotten, 1), else_=row.failures + 1)
+    one_more = (
+        insert(LoginThrottle)
+        .values(subject=place.typed, network=place.network, failures=1, last_failure_at=now)
+        .on_conflict_do_update(
+            index_elements=[row.subject, row.network],
+            set_={
+                "failures": failures,
+                "blocked_until": _blocked_until(failures, now),
+                "last_failure_at": now,
+            },
+            where=and_(
+                or_(row.blocked_until.is_(None), row.blocked_until <= now),
+                row.failures < MOST_FAILURES,
+            ),
+        )
+        .returning(row.failures)
+    )
+    return db.session.scalar(one_more) is not None
+
+
+def _blocked_until(failures: ColumnElement[int], now: datetime) -> ColumnElement[datetime | None]:
+    """The end of the delay that so many failures make: it doubles with each further one."""
+
+    def after(delay: timedelta) -> ColumnElement[datetime]:
+        return literal(now + delay, LoginThrottle.blocked_until.type)
+
+    doublings = takewhile(lambda n: FIRST_DELAY * 2**n < LONGEST_DELAY, count())
+    delays = [(failures == FREE_FAILURES + n, after(FIRST_DELAY * 2**n)) for n in doublings]
+    return case((failures < FREE_FAILURES, null()), *delays, else_=after(LONGEST_DELAY))
+
+
+def _count_anywhere(place: Place, now: datetime, *, up_to: int | None = None) -> bool:
+    """One more at the account, unless there are ``up_to`` already."""
+    row = LoginThrottle
+    one_more = (
+        insert(LoginThrottle)
+        .values(subject=place.account, network=ANYWHERE, failures=1, last_failure_at=now)
+        .on_conflict_do_update(
+            index_elements=[row.subject, row.network],
+            set_={"failures": row.failures + 1, "last_failure_at": now},
+            where=None if up_to is None else row.failures < up_to,
+        )
+        .returning(row.failures)
+    )
+    return db.session.scalar(one_more) is not None
+
+
+def _wait(place: Place, now: datetime) -> timedelta:
+    """How long whoever was refused should wait."""
+    row = db.session.execute(
+        select(LoginThrottle.failures, LoginThrottle.blocked_until).where(
+            LoginThrottle.subject == place.typed, LoginThrottle.network == place.network
+        )
+    ).one_or_none()
+    if row is not None and row.failures >= MOST_FAILURES:
+        return SUSPENDED_RETRY
+    return row.blocked_until - now if row is not None and row.blocked_until else timedelta(0)
+
+
+def _has_logged_in_from(network_of_attempt: str, user: User | None) -> bool:
+    """Whether it is one of the account's own networks: its owner may go on from there."""
+    addresses = select(Session.ip).where(Session.user_id == (user.id if user else 0)).distinct()
+    return any(
+        address is not None and network(address) == network_of_attempt
+        for address in db.session.scalars(addresses)
+    )
+
+
+def _give_back(place: Place) -> None:
+    for subject, where in ((place.typed, place.network), (place.account, ANYWHERE)):
+        db.session.execute(
+            update(LoginThrottle)
+            .where(LoginThrottle.subject == subject, LoginThrottle.network == where)
+            .where(LoginThrottle.failures > 0)
+            .values(failures=LoginThrottle.failures - 1, blocked_until=None)
+            .execution_options(synchronize_session=False)
+        )
+
+
+def _forget(user: User, *where: ColumnElement[bool]) -> None:
+    # In the order in which an attempt takes its rows, the account's last and one identifier after
+    # the other: else two transactions could each hold what the other waits for.
+    for typed in sorted(_identifiers(user)):
+        _delete(LoginThrottle.subject == typed, *where)
+    _delete(LoginThrottle.subject == _account(user))
+
+
+def _delete(*which: ColumnElement[bool]) -> None:
+    db.session.execute(
+        delete(LoginThrottle).where(*which).execution_options(synchronize_session=False)
+    )
+
+
+def _identifiers(user: User) -> list[str]:
+    return [
+        pseudonyms.of("email", user.email),
+        pseudonyms.of("username", user.username_key),
+    ]
+
+
+def _account(user: User) -> str:
+    return pseudonyms.of("user", str(user.id))

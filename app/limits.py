@@ -1,0 +1,181 @@
+"""How often one network may call: every limit in a sentence, its number in a setting.
+
+A network is an IPv4 address or the /64 of an IPv6 one. ``config.py`` has the
+numbers, ``limited`` and ``limited_guesses`` put them on a call. Guessing at
+one account is slowed down, from wherever it comes, in ``app/auth/throttle.py``.
+"""
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
+
+from flask import Flask, current_app
+from flask_limiter import Limiter
+from limits import RateLimitItem
+from limits.strategies import RateLimiter
+
+from app import audit, clock
+from app.blueprint import Decorator, View, refuses
+from app.errors import InvalidCredentials, RateLimited, WrongPassword
+from app.limit_storage import BoundedMemoryStorage, RedisOrMemoryStorage
+from app.models.audit_event import Event
+from app.security import identifiers, pseudonyms, sightings
+from app.security.client_address import current_network
+from config import Settings, settings
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Limit:
+    """``name`` is what calls that share the limit are counted under."""
+
+    name: str
+    numbers: Callable[[], Sequence[RateLimitItem]]
+
+
+# Passwords tried, right or wrong: at login, and wherever the current one is asked for once more.
+LOGIN = Limit("login", lambda: settings.ratelimit_login)
+
+# Wrong ones among them, whoever's they are: one password tried at many accounts is no forgetful
+# owner of one.
+LOGIN_FAILURES = Limit("login failures", lambda: settings.ratelimit_login_failures)
+
+# Registrations, successful or not: by default they tell who has an account.
+REGISTER = Limit("register", lambda: settings.ratelimit_register)
+
+# Requests that send mail, to anybody.
+MAIL = Limit("mail", lambda: settings.ratelimit_mail)
+
+# Of those, the ones to one address, whether or not somebody has it. From one network, or else an
+# attacker could use up the owner's.
+MAIL_PER_ADDRESS = Limit("mail per address", lambda: settings.ratelimit_mail_per_address)
+
+# Refresh tokens and mailed tokens presented, good or not.
+TOKEN = Limit("token", lambda: settings.ratelimit_token)
+
+
+def init_app(app: Flask, settings: Settings) -> None:
+    """Give the application its counters."""
+    scheme = (RedisOrMemoryStorage if settings.redis_url else BoundedMemoryStorage).STORAGE_SCHEME
+    limiter = Limiter(
+        current_network,
+        strategy="moving-window",
+        storage_uri=f"{scheme[0]}://",
+        storage_options={"redis_url": settings.redis_url} if settings.redis_url else {},
+    )
+    # Counted among those already bound, it puts no hooks on each and every request: only the
+    # calls that have a limit pay for it.
+    app.extensions.setdefault("limiter", set()).add(limiter)
+    limiter.init_app(app)
+    app.extensions["limits"] = limiter
+
+
+def announce(settings: Settings) -> None:
+    """Say at the start what the limits are worth as they are set up."""
+    if not settings.ratelimit_enabled:
+        log.warning("RATELIMIT_ENABLED is false: nobody is kept from guessing passwords")
+    elif not settings.redis_url:
+        log.info(
+            "rate limits are counted in memory, by each of %d worker processes for itself; "
+            "with REDIS_URL they count together",
+            settings.web_concurrency,
+        )
+
+
+def readiness() -> dict[str, str]:
+    """``redis`` → ``ok`` or ``away``, where there should be one."""
+    if not settings.redis_url:
+        return {}
+    return {"redis": "ok" if _limiter().storage.check() else "away"}
+
+
+def limited(limit: Limit, *, by: Callable[..., str] | None = None) -> Decorator:
+    """Only so often from one network. Above what reads the body, it is not even read.
+
+    ``by`` gets what the view gets, and says what else is told apart.
+    """
+
+    def decorate(view: View) -> View:
+        @wraps(view)
+        def within_limit(*args: Any, **kwargs: Any) -> Any:
+            _spend(limit, *([by(*args, **kwargs)] if by else []))
+            return view(*args, **kwargs)
+
+        return refuses(RateLimited)(within_limit)  # type: ignore[return-value]
+
+    return decorate
+
+
+def limited_guesses(view: Callable[P, R]) -> Callable[P, R]:
+    """Only so many passwords from one network, and so many wrong ones."""
+
+    @wraps(view)
+    def guess(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            _spend(LOGIN)
+            _want_some_left(LOGIN_FAILURES)
+        except RateLimited:
+            audit.note(Event.LOGIN_THROTTLED, kind="network", network=current_network())
+            raise
+        try:
+            return view(*args, **kwargs)
+        except (InvalidCredentials, WrongPassword):
+            _count(LOGIN_FAILURES)
+            raise
+
+    return refuses(RateLimited)(guess)
+
+
+def to_address(body: dict[str, Any]) -> str:
+    """Whom a mail is asked for, however the address is spelt."""
+    known_as = identifiers.read(email=body.get("email") or body.get("new_email", ""))
+    return pseudonyms.of(known_as.kind, known_as.value)
+
+
+def _spend(limit: Limit, *what: str) -> None:
+    if not settings.ratelimit_enabled:
+        return
+    for number in limit.numbers():
+        if not _strategy().hit(number, *_key(limit, *what)):
+            _refuse(number, *_key(limit, *what))
+
+
+def _want_some_left(limit: Limit) -> None:
+    if not settings.ratelimit_enabled:
+        return
+    for number in limit.numbers():
+        if not _strategy().test(number, *_key(limit)):
+            _refuse(number, *_key(limit))
+
+
+def _count(limit: Limit) -> None:
+    if not settings.ratelimit_enabled:
+        return
+    for number in limit.numbers():
+        _strategy().hit(number, *_key(limit))
+
+
+def _key(limit: Limit, *what: str) -> tuple[str, ...]:
+    return (limit.name, current_network(), *what)
+
+
+def _refuse(number: RateLimitItem, *key: str) -> None:
+    # Where everybody seems to be one network, everybody is refused for the first of them.
+    sightings.look_for_only_address()
+    oldest_leaves_at = _strategy().get_window_stats(number, *key).reset_time
+    raise RateLimited(oldest_leaves_at - clock.now().timestamp())
+
+
+def _strategy() -> RateLimiter:
+    return _limiter().limiter
+
+
+def _limiter() -> Limiter:
+    limiter: Limiter = current_app.extensions["limits"]
+    return limiter

@@ -1,0 +1,109 @@
+"""What looks wrong about how this is deployed, noticed while requests are answered.
+
+It goes to the log, and to the database for ``flask doctor``, at most once an
+hour from each process: it costs nothing and nobody can flood either.
+"""
+
+import logging
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from flask import Flask, current_app
+from sqlalchemy import func, select
+from sqlalchemy.exc import SQLAlchemyError
+
+from app import clock
+from app.database import insert
+from app.extensions import db
+from app.models import Session, Sighting
+
+log = logging.getLogger(__name__)
+
+ONCE_IN = timedelta(hours=1)
+# So many logins, of so many people, are no family that shares an address.
+LOGINS, PEOPLE = 50, 5
+
+
+class Kind(StrEnum):
+    """What may be seen, and what it means."""
+
+    UNTRUSTED_FORWARDING = "untrusted_forwarding"
+    ONE_ADDRESS = "one_address"
+
+    @property
+    def meaning(self) -> str:
+        match self:
+            case Kind.UNTRUSTED_FORWARDING:
+                return (
+                    "a peer that TRUSTED_PROXIES does not name says for whom it speaks: if it is "
+                    "your proxy, name it, else somebody is making addresses up in vain"
+                )
+            case Kind.ONE_ADDRESS:
+                return (
+                    "all recent logins come from one address, so that everybody shares the rate "
+                    "limits of one: if it is your proxy, name it in TRUSTED_PROXIES"
+                )
+
+
+def what_was_seen() -> Sequence[Sighting]:
+    """Everything that was noticed, with when it was last."""
+    return db.session.scalars(select(Sighting).order_by(Sighting.kind)).all()
+
+
+def only_address() -> str | None:
+    """The one address from which everybody logged in of late, if there is such a one."""
+    # By the order of logins that has an index.
+    recent = (
+        select(Session.ip, Session.user_id)
+        .order_by(Session.max_expires_at.desc())
+        .limit(LOGINS)
+        .subquery()
+    )
+    found = db.session.execute(
+        select(
+            func.min(recent.c.ip),
+            func.count(recent.c.ip.distinct()),
+            func.count(recent.c.user_id.distinct()),
+            func.count(),
+        )
+    ).one()
+    address, addresses, people, logins = found
+    return address if logins == LOGINS and addresses == 1 and people >= PEOPLE else None
+
+
+def look_for_only_address() -> None:
+    """Record it if everybody seems to have one address. Commits."""
+    if not is_news(current_app, Kind.ONE_ADDRESS):
+        return
+    try:
+        address = only_address()
+    except SQLAlchemyError:
+        return
+    finally:
+        db.session.rollback()
+    if address is not None:
+        record(Kind.ONE_ADDRESS, address)
+
+
+def is_news(app: Flask, kind: Kind) -> bool:
+    """Whether this process has been silent about it for an hour; from now on it has not."""
+    told: dict[Kind, datetime] = app.extensions.setdefault("sightings", {})
+    now = clock.now()
+    if kind in told and now < told[kind] + ONCE_IN:
+        return False
+    told[kind] = now
+    return True
+
+
+def record(kind: Kind, detail: str) -> None:
+    """Log it and keep it for the doctor. Commits. A database that is away is no reason to fail."""
+    log.warning("%s", kind.meaning, extra={"sighting": kind.value, "detail": detail})
+    row = {"detail": detail[:200], "seen_at": clock.now()}
+    seen = insert(Sighting).values(kind=kind.value, **row)
+    try:
+        db.session.execute(seen.on_conflict_do_update(index_elements=["kind"], set_=row))
+        db.session.commit()
+    except SQLAlchemyError as error:
+        db.session.rollback()
+        log.warning("what was seen could not be kept", exc_info=error)
