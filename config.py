@@ -52,6 +52,8 @@ class Settings:
 
     app_env: str
     database_url: URL
+    database_replica_url: URL | None
+    database_prepared_statements: str
     secret_key: str
     access_token_lifetime: timedelta
     refresh_token_lifetime: timedelta
@@ -124,6 +126,10 @@ class Settings:
         settings = cls(
             app_env=app_env,
             database_url=read("DATABASE_URL", f"sqlite:///{instance / 'app.db'}", database_url),
+            database_replica_url=read("DATABASE_REPLICA_URL", "", replica_url),
+            database_prepared_statements=read(
+                "DATABASE_PREPARED_STATEMENTS", "auto", one_of("auto", "always", "never")
+            ),
             secret_key=read("SECRET_KEY", "", secret_key),
             access_token_lifetime=read("ACCESS_TOKEN_EXPIRE_MINUTES", "15", span("minutes")),
             refresh_token_lifetime=read("REFRESH_TOKEN_EXPIRE_DAYS", "14", span("days")),
@@ -187,6 +193,12 @@ class Settings:
         )
         allow_sqlite = read("ALLOW_SQLITE", "false", boolean)
 
+        if settings.database_replica_url and settings.uses_sqlite:
+            read.refuse(
+                "DATABASE_REPLICA_URL",
+                "names a replica, and DATABASE_URL means SQLite, which has none. Write a "
+                "DATABASE_URL like postgresql://user:password@host/name, or leave the replica out.",
+            )
         if settings.algorithm != "HS256":
             _want_signing_key(read)
         if production:
@@ -407,6 +419,16 @@ def database_url(text: str) -> URL:
             )
         return url
     raise _Wrong(f"begins with {url.drivername!r}, which is not spoken here. {example}")
+
+
+def replica_url(text: str) -> URL | None:
+    url = database_url(text) if text else None
+    if url is not None and url.get_backend_name() != "postgresql":
+        raise _Wrong(
+            "is not PostgreSQL, and nothing else has replicas here. "
+            "Write postgresql://user:password@host:5432/name."
+        )
+    return url
 
 
 def mail_url(text: str) -> str:

@@ -2,7 +2,10 @@
 
 import gc
 from pathlib import Path
+from select import POLLIN, poll
 from typing import Any
+
+from gunicorn.workers.gthread import ThreadWorker
 
 from config import Settings
 
@@ -11,7 +14,30 @@ settings = Settings.from_environment()
 # Other machines reach it in production alone; a laptop in a café serves itself.
 bind = f"{'0.0.0.0' if settings.is_production else '127.0.0.1'}:{settings.port}"
 
-worker_class = "gthread"
+
+class Worker(ThreadWorker):
+    """gunicorn's worker with threads, which leaves nobody before a door that opens no more.
+
+    When gunicorn's own stops, it takes no connection from the queue, but the
+    socket stays open while requests in flight finish. Who connects meanwhile,
+    and sends a request, is cut off at the end. This one takes who is in the
+    queue and closes the socket: later ones are refused, and a proxy sends
+    them to another server.
+    """
+
+    def set_accept_enabled(self, enabled: bool) -> None:
+        super().set_accept_enabled(enabled)
+        if self.alive:
+            return
+        for listener in self.sockets:
+            waiting = poll()
+            waiting.register(listener, POLLIN)
+            while waiting.poll(0):
+                self.accept(listener)
+            listener.close()
+
+
+worker_class = Worker
 workers = settings.web_concurrency
 # Those who wait for a password to be hashed have threads of their own, so that WEB_THREADS are
 # left for everything else, however many log in.

@@ -16,7 +16,6 @@ from app import (
 )
 from app.auth.routes import bp as auth
 from app.blueprint import NoCookies, StrictRequest
-from app.database import engine_options
 from app.extensions import api, db, jwt, ma, migrate
 from app.security import access, client_address, hashing_pool, signing_keys, tokens
 from app.strict_json import StrictJSONProvider
@@ -45,8 +44,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.config.update(
         SETTINGS=settings,
         SECRET_KEY=settings.secret_key,
-        SQLALCHEMY_DATABASE_URI=settings.database_url,
-        SQLALCHEMY_ENGINE_OPTIONS=engine_options(settings),
+        **database.configuration(settings),
         MAX_CONTENT_LENGTH=MAX_BODY_BYTES,
         TRUSTED_HOSTS=settings.trusted_hosts or None,
         **tokens.configuration(settings),

@@ -1,84 +1,73 @@
-"""How the two databases are opened: pools, time-outs, and SQLite's manners."""
+"""The database, and its replica: how they are opened, and what is done to rows again and again."""
 
+import logging
 import os
-import sqlite3
-import threading
 from collections.abc import Mapping
 from functools import partial
-from select import POLLIN, poll
 from time import monotonic
-from typing import Any, ClassVar, TypeVar
-from weakref import ReferenceType, ref
+from typing import Any, TypeVar
+from weakref import ReferenceType, WeakKeyDictionary, ref
 
-import psycopg
-from flask import Flask, has_request_context
-from sqlalchemy import ColumnExpressionArgument, Engine, delete, event, select, update
-from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import InvalidatePoolError
+from flask import Flask
+from sqlalchemy import ColumnExpressionArgument, Engine, delete, select, update
+from sqlalchemy.dialects import postgresql as postgresql_dialect
+from sqlalchemy.dialects import sqlite as sqlite_dialect
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import InstrumentedAttribute, make_transient_to_detached
 from sqlalchemy.orm.attributes import instance_dict, manager_of_class
-from sqlalchemy.pool import ConnectionPoolEntry
 
+from app import postgresql, sqlite
 from app.extensions import Base, db
 from config import Settings
 
-# Longer than a request should wait for a database that is away; the contract gives it 5 s.
-CONNECT_TIMEOUT_SECONDS = 3
-# Longer than a server that lives takes to answer an empty statement, whatever its load.
-PING_TIMEOUT_MILLISECONDS = 1000
-PING_AFTER_SECONDS = 1.0
-# How long a request waits for the answer to one statement; the contract gives it 5 s in all.
-ANSWER_TIMEOUT_SECONDS = 4.0
-# Writers of SQLite queue up; this is how long one of them waits for its turn.
-SQLITE_BUSY_TIMEOUT_SECONDS = 30
+# How long a replica that was found away is left alone: to ask it again costs up to the time-out.
+REPLICA_REST_SECONDS = 15
+
+log = logging.getLogger(__name__)
+
+# Until when, by the monotonic clock, the replica of an engine is left alone.
+_rests_until: WeakKeyDictionary[Engine, float] = WeakKeyDictionary()
 
 Row = TypeVar("Row", bound=Base)
 
 
+def configuration(settings: Settings) -> dict[str, Any]:
+    """What Flask-SQLAlchemy reads: the database, and its replica where there is one."""
+    options = engine_options(settings)
+    replica = settings.database_replica_url
+    return {
+        "SQLALCHEMY_DATABASE_URI": settings.database_url,
+        "SQLALCHEMY_ENGINE_OPTIONS": options,
+        "SQLALCHEMY_BINDS": {"replica": {"url": replica, **options}} if replica else {},
+    }
+
+
 def engine_options(settings: Settings) -> dict[str, Any]:
-    """What Flask-SQLAlchemy makes the engine with: one connection for each request thread."""
+    """What the engine is made with: one connection for each request thread."""
     options: dict[str, Any] = {
         "pool_size": settings.web_threads,
         "max_overflow": 2,
-        "pool_timeout": CONNECT_TIMEOUT_SECONDS,
+        "pool_timeout": postgresql.CONNECT_TIMEOUT_SECONDS,
         # Statements are logged when they fail; addresses and hashes in them are not.
         "hide_parameters": True,
     }
     if settings.uses_sqlite:
-        # Python's sqlite3 then opens every write transaction with BEGIN IMMEDIATE. A deferred
-        # one that reads first and writes later fails at once with "database is locked" when
-        # another has written in between, whatever the busy timeout.
-        return options | {
-            "connect_args": {
-                "isolation_level": "IMMEDIATE",
-                "timeout": SQLITE_BUSY_TIMEOUT_SECONDS,
-                "factory": SQLiteConnection,
-            }
-        }
-    return options | {
-        "pool_recycle": 1800,
-        "connect_args": {
-            "connect_timeout": CONNECT_TIMEOUT_SECONDS,
-            "keepalives_idle": 30,
-            "keepalives_interval": 5,
-            "keepalives_count": 3,
-            "tcp_user_timeout": 4000,
-        },
-    }
+        return options | {"connect_args": sqlite.CONNECT_ARGUMENTS}
+    return options | {"pool_recycle": 1800, "connect_args": postgresql.CONNECT_ARGUMENTS}
 
 
 def init_app(app: Flask) -> None:
     """Bind the database to the application; nothing connects before the first statement."""
     db.init_app(app)
+    prepares = app.config["SETTINGS"].database_prepared_statements
     with app.app_context():
-        if db.engine.dialect.name == "sqlite":
-            event.listen(db.engine, "connect", _set_up_sqlite)
-        else:
-            event.listen(db.engine, "do_connect", _connect)
-            event.listen(db.engine, "connect", _note_use)
-            event.listen(db.engine, "checkin", _note_use)
-            event.listen(db.engine, "checkout", _ping)
-        os.register_at_fork(after_in_child=partial(_forget, ref(db.engine)))
+        for engine in db.engines.values():
+            if engine.dialect.name == "sqlite":
+                sqlite.listen(engine)
+            else:
+                postgresql.listen(engine, prepares=prepares)
+            os.register_at_fork(after_in_child=partial(_forget, ref(engine)))
 
 
 def _forget(engine: ReferenceType[Engine]) -> None:
@@ -86,6 +75,31 @@ def _forget(engine: ReferenceType[Engine]) -> None:
     inherited = engine()
     if inherited is not None:
         inherited.dispose(close=False)
+
+
+def replica() -> Engine:
+    """For one statement that only reads, and may read what was true some seconds ago.
+
+    Where no replica is set, or it is away, that is the database itself. What
+    decides who may do what never comes from here.
+    """
+    engine = db.engines.get("replica")
+    if engine is None or monotonic() < _rests_until.get(engine, 0):
+        return _without_transaction(db.engine)
+    try:
+        engine.connect().close()
+    except (OperationalError, PoolTimeout) as error:
+        log.warning("the replica is away, its reads go to the database itself", exc_info=error)
+        _rests_until[engine] = monotonic() + REPLICA_REST_SECONDS
+        return _without_transaction(db.engine)
+    return _without_transaction(engine)
+
+
+def _without_transaction(engine: Engine) -> Engine:
+    """Spares PostgreSQL two of three round trips; Python's sqlite3 begins none for a SELECT."""
+    if engine.dialect.name == "sqlite":
+        return engine
+    return engine.execution_options(isolation_level="AUTOCOMMIT")
 
 
 def detached(model: type[Row], values: Mapping[str, Any]) -> Row:
@@ -114,7 +128,7 @@ def hold(model: type[Row], *which: ColumnExpressionArgument[bool]) -> Row | None
 
 def insert(model: type[Base]) -> Any:
     """An INSERT that may become an UPDATE (``on_conflict_do_update``), alike on both databases."""
-    dialect: Any = sqlite if db.engine.dialect.name == "sqlite" else postgresql
+    dialect: Any = sqlite_dialect if db.engine.dialect.name == "sqlite" else postgresql_dialect
     return dialect.insert(model)
 
 
@@ -137,123 +151,3 @@ def delete_batch(
     )
     db.session.commit()
     return len(found)
-
-
-class Connection(psycopg.Connection[Any]):
-    """A connection on which a request waits for each answer for a limited time.
-
-    The server's own limits do not help against a server that is frozen, or
-    gone behind a network that still acknowledges. Commands and migrations
-    wait as long as it takes.
-    """
-
-    def wait(self, gen: Any, interval: float = 0.1, timeout: float | None = None) -> Any:
-        if timeout is None and has_request_context():
-            timeout = ANSWER_TIMEOUT_SECONDS
-        try:
-            return super().wait(gen, interval, timeout)
-        except psycopg.OperationalError:
-            if self.pgconn.transaction_status == psycopg.pq.TransactionStatus.ACTIVE:
-                # The answer might still come, and be taken for that to another statement.
-                self.close()
-            raise
-
-
-def _connect(_dialect: object, _record: object, arguments: Any, options: Any) -> Connection:
-    return Connection.connect(*arguments, **options)
-
-
-def _note_use(_connection: object, record: ConnectionPoolEntry) -> None:
-    record.info["used_at"] = monotonic()
-
-
-def _ping(connection: Connection, record: ConnectionPoolEntry, _proxy: object) -> None:
-    """Whether a pooled connection still answers; the pool opens another where it does not.
-
-    One that answered a moment ago is not asked, which would be one more round
-    trip for each request under load: it only must not have anything to say
-    by itself, as a server does that hangs up.
-    """
-    server = connection.pgconn
-    heard = poll()
-    heard.register(server.socket, POLLIN)
-    if monotonic() - record.info["used_at"] < PING_AFTER_SECONDS:
-        if heard.poll(0):
-            raise InvalidatePoolError
-        return
-    try:
-        server.send_query(b"")
-        server.flush()
-        if not heard.poll(PING_TIMEOUT_MILLISECONDS):
-            raise InvalidatePoolError
-        server.consume_input()
-        while server.get_result():
-            pass
-        if server.status != psycopg.pq.ConnStatus.OK:
-            # A server that hung up has left its last words, which arrive like a result.
-            raise InvalidatePoolError
-    except psycopg.OperationalError:
-        raise InvalidatePoolError from None
-
-
-class SQLiteConnection(sqlite3.Connection):
-    """A connection whose writes wait for those of the same process in a queue.
-
-    SQLite would have them sleep, a tenth of a second in the end, and try
-    again: whoever comes by then goes first. So it is left to settle matters
-    between processes, of which there are few.
-    """
-
-    _turns: ClassVar[dict[str, threading.Lock]] = {}
-
-    def __init__(self, database: str, *args: Any, **kwargs: Any) -> None:
-        super().__init__(database, *args, **kwargs)
-        self._turn = self._turns.setdefault(database, threading.Lock())
-        self._has_turn = False
-
-    def cursor(self, factory: Any = None) -> Any:
-        return super().cursor(factory or _SQLiteCursor)
-
-    def wait_for_turn(self) -> None:
-        if not self._has_turn:
-            self._has_turn = self._turn.acquire(timeout=SQLITE_BUSY_TIMEOUT_SECONDS)
-            if not self._has_turn:
-                raise sqlite3.OperationalError("database is locked")
-
-    def commit(self) -> None:
-        super().commit()
-        self._end_turn()
-
-    def rollback(self) -> None:
-        super().rollback()
-        self._end_turn()
-
-    def close(self) -> None:
-        super().close()
-        self._end_turn()
-
-    def _end_turn(self) -> None:
-        if self._has_turn:
-            self._has_turn = False
-            self._turn.release()
-
-
-class _SQLiteCursor(sqlite3.Cursor):
-    connection: SQLiteConnection
-
-    def execute(self, sql: str, *args: Any) -> Any:
-        # Before these the driver begins a transaction, BEGIN IMMEDIATE.
-        if sql.lstrip()[:6].upper() in ("INSERT", "UPDATE", "DELETE"):
-            self.connection.wait_for_turn()
-        return super().execute(sql, *args)
-
-    def executemany(self, sql: str, *args: Any) -> Any:
-        self.connection.wait_for_turn()
-        return super().executemany(sql, *args)
-
-
-def _set_up_sqlite(connection: sqlite3.Connection, _record: object) -> None:
-    # WAL: readers and the writer do not wait for each other. NORMAL: a commit survives the
-    # death of the process; only a power cut may take the last ones, and never corrupts.
-    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"):
-        connection.execute(f"PRAGMA {pragma}")

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import OperationalError
 
 from app.models.types import UTCDateTime
+from app.postgresql import is_behind_a_pooler
 
 # Any number, as long as nobody else takes it: it names the lock under which migrations run.
 MIGRATION_LOCK = 5_117_329_406
@@ -37,6 +38,16 @@ def run_offline() -> None:
         context.run_migrations()
 
 
+def _refuse_a_pooler(connection: Connection) -> None:
+    """Behind PgBouncer the lock below may be taken in one session and given back in another."""
+    if is_behind_a_pooler(connection.connection.driver_connection):
+        sys.exit(
+            "Cannot upgrade through a connection pooler: DATABASE_URL leads to one, and only one "
+            "migration at a time may run, which a pooler cannot keep. Name PostgreSQL itself for "
+            "this command: DATABASE_URL=postgresql://user:password@host:5432/name flask db …"
+        )
+
+
 def _wait_for_our_turn(connection: Connection) -> None:
     """Let hosts that start at once upgrade one after the other; the last find nothing to do.
 
@@ -57,6 +68,7 @@ def run_online() -> None:
         sys.exit(f"Cannot upgrade, the database does not answer: {error.orig}")
     with connecting as connection:
         if connection.dialect.name == "postgresql":
+            _refuse_a_pooler(connection)
             _wait_for_our_turn(connection)
         context.configure(
             connection=connection,

@@ -19,6 +19,7 @@ from tests.serving import ROOT
 # modules may import each other.
 STOREYS = (
     ("app.clock", "app.metrics", "app.request_id", "app.extensions", "app.access_log"),
+    ("app.postgresql", "app.sqlite"),
     (
         "app.errors",
         "app.database",
@@ -111,7 +112,8 @@ HOMES = {
     "flask_swagger_ui": {"app.api_docs"},
     "gunicorn": {"app.access_log"},
     "webargs": {"app.blueprint"},
-    "sqlite3": {"app.database"},
+    "sqlite3": {"app.sqlite"},
+    "psycopg": {"app.postgresql"},
     "alembic": {"app.ops"},
     "click": {
         "app.cli.terminal",
@@ -137,7 +139,7 @@ COMMITTING = {
     "app.mail.outbox.drop",
     "app.mail.outbox._update",
     "app.database.delete_batch",
-    "app.database.SQLiteConnection",
+    "app.sqlite.Connection",
     "app.prepared.Compiled",
     "app.security.sightings.record",
 }

@@ -55,6 +55,8 @@ def refusals(read: Read) -> Refusals:
 
 DEFAULTS: dict[str, Any] = {
     "app_env": "development",
+    "database_replica_url": None,
+    "database_prepared_statements": "auto",
     "access_token_lifetime": timedelta(minutes=15),
     "refresh_token_lifetime": timedelta(days=14),
     "session_max_age": timedelta(days=30),
@@ -126,6 +128,8 @@ GOOD: list[tuple[str, str, str, Any]] = [
     ("FRESH_TOKEN_EXPIRE_MINUTES", "5", "fresh_token_lifetime", timedelta(minutes=5)),
     ("MAX_SESSIONS_PER_USER", "1", "max_sessions_per_user", 1),
     ("MAX_SESSIONS_PER_USER", "10000", "max_sessions_per_user", 10_000),
+    ("DATABASE_PREPARED_STATEMENTS", "always", "database_prepared_statements", "always"),
+    ("DATABASE_PREPARED_STATEMENTS", "never", "database_prepared_statements", "never"),
     ("ALGORITHM", "HS256", "algorithm", "HS256"),
     ("SIGNING_KEYS_DIR", str(ROOT), "signing_keys_dir", ROOT),
     ("SIGNING_KEY_ID", "2026-11_a", "signing_key_id", "2026-11_a"),
@@ -286,6 +290,9 @@ BAD: list[tuple[str, str, str]] = [
     ("SIGNING_KEY_ID", "鑰匙", "letters, digits, _ and -"),
     ("SIGNING_KEY_ID", "key\n", "letters, digits, _ and -"),
     ("SIGNING_KEY_ID", "k" * 65, "64 at most"),
+    ("DATABASE_PREPARED_STATEMENTS", "true", "auto, always, never"),
+    ("DATABASE_REPLICA_URL", "sqlite:///copy.db", "postgresql://user:password@host:5432/name"),
+    ("DATABASE_REPLICA_URL", "postgresql://host", "postgresql://user:password@host:5432/name"),
     ("PASSWORD_MIN_LENGTH", "7", "from 8 to 100"),
     ("PASSWORD_MIN_LENGTH", "101", "from 8 to 100"),
     ("PASSWORD_MIN_LENGTH", "8.5", "from 8 to 100"),
@@ -431,6 +438,23 @@ def test_the_password_of_the_database_is_never_in_a_message(refusals: Refusals, 
     reasons = refusals(DATABASE_URL=url)
 
     assert [reason for reason in reasons if "hunter2" in reason] == []
+    assert "hunter2" not in " ".join(refusals(DATABASE_REPLICA_URL=url))
+
+
+def test_a_replica_is_read_like_the_database(read: Read) -> None:
+    settings = read(
+        DATABASE_URL="postgresql://ada:hunter2@db/accounts",
+        DATABASE_REPLICA_URL="postgresql://ada:hunter2@replica:5433/accounts",
+    )
+
+    assert settings.database_replica_url == settings.database_url.set(host="replica", port=5433)
+
+
+def test_sqlite_has_no_replica(refusals: Refusals) -> None:
+    [reason] = refusals(DATABASE_REPLICA_URL="postgresql://ada:hunter2@replica/accounts")
+
+    assert reason.startswith("DATABASE_REPLICA_URL ")
+    assert "DATABASE_URL means SQLite" in reason
 
 
 @pytest.mark.parametrize(

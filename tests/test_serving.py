@@ -670,3 +670,28 @@ def test_a_postgresql_that_falls_silent_is_away_too(
     response = requests.get(url, headers=bearer(access_token), timeout=5)
 
     assert (response.status_code, response.json()["code"]) == (503, "unavailable")
+
+
+# Making way for another server
+
+
+def test_a_server_that_stops_refuses_connections_before_it_has_finished(tmp_path: Path) -> None:
+    with (
+        new_database("sqlite", tmp_path) as url,
+        serving(tmp_path / "log", **ENVIRONMENT, DATABASE_URL=url, WEB_CONCURRENCY="2") as server,
+        requests.Session() as kept_alive,
+    ):
+        # A connection that is kept alive may bring another request, for which the server waits.
+        kept_alive.get(f"{server.url}/healthz", timeout=5)
+        server.process.terminate()
+
+        eventually(lambda: not accepts_connections(server))
+
+        # One that took it, and ended, would cut it off; refused, it can go to another server.
+        assert server.process.poll() is None
+        assert kept_alive.get(f"{server.url}/healthz", timeout=5).status_code == 200
+
+
+def accepts_connections(server: Server) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", int(server.url.rpartition(":")[2]))) == 0

@@ -1,0 +1,149 @@
+"""Connections to PostgreSQL: how long they wait, whether they still live, who stands between."""
+
+from select import POLLIN, poll
+from time import monotonic
+from typing import Any
+
+import psycopg
+from flask import has_request_context
+from psycopg.pq.abc import PGresult
+from sqlalchemy import Engine, event
+from sqlalchemy.exc import InvalidatePoolError
+from sqlalchemy.pool import ConnectionPoolEntry
+
+# Longer than a request should wait for a database that is away; the contract gives it 5 s.
+CONNECT_TIMEOUT_SECONDS = 3
+# Longer than a server that lives takes to answer an empty statement, whatever its load.
+PING_TIMEOUT_MILLISECONDS = 1000
+PING_AFTER_SECONDS = 1.0
+# How long a request waits for the answer to one statement.
+ANSWER_TIMEOUT_SECONDS = 4.0
+
+CONNECT_ARGUMENTS: dict[str, Any] = {
+    "connect_timeout": CONNECT_TIMEOUT_SECONDS,
+    "keepalives_idle": 30,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 4000,
+}
+
+
+class Connection(psycopg.Connection[Any]):
+    """A connection on which a request waits for each answer for a limited time.
+
+    The server's own limits do not help against a server that is frozen, or
+    gone behind a network that still acknowledges. Commands and migrations
+    wait as long as it takes.
+    """
+
+    def wait(self, gen: Any, interval: float = 0.1, timeout: float | None = None) -> Any:
+        if timeout is None and has_request_context():
+            timeout = ANSWER_TIMEOUT_SECONDS
+        try:
+            return super().wait(gen, interval, timeout)
+        except psycopg.OperationalError:
+            if self.pgconn.transaction_status == psycopg.pq.TransactionStatus.ACTIVE:
+                # The answer might still come, and be taken for that to another statement.
+                self.close()
+            raise
+
+
+def listen(engine: Engine, *, prepares: str) -> None:
+    """Open the engine's connections as ours, and ask pooled ones whether they live."""
+    event.listen(engine, "do_connect", _connect)
+    # First of all: SQLAlchemy asks a new connection several things.
+    event.listen(engine, "connect", _PREPARING[prepares], insert=True)
+    event.listen(engine, "connect", _note_use)
+    event.listen(engine, "checkin", _note_use)
+    event.listen(engine, "checkout", _ping)
+
+
+def is_behind_a_pooler(connection: psycopg.Connection[Any]) -> bool:
+    """Whether a pooler like PgBouncer stands between this connection and PostgreSQL.
+
+    It greets each client with a number of its own in place of the server
+    process's.
+    """
+    [answer] = _ask(connection, b"SELECT pg_backend_pid()")
+    return answer.get_value(0, 0) != b"%d" % connection.info.backend_pid
+
+
+def _connect(_dialect: object, _record: object, arguments: Any, options: Any) -> Connection:
+    return Connection.connect(*arguments, **options)
+
+
+def _note_use(_connection: object, record: ConnectionPoolEntry) -> None:
+    record.info["used_at"] = monotonic()
+
+
+def _ping(connection: Connection, record: ConnectionPoolEntry, _proxy: object) -> None:
+    """Whether a pooled connection still answers; the pool opens another where it does not.
+
+    One that answered a moment ago is not asked, which would be one more round
+    trip for each request under load: it only must not have anything to say
+    by itself, as a server does that hangs up.
+    """
+    if monotonic() - record.info["used_at"] < PING_AFTER_SECONDS:
+        if _has_something_to_say(connection, within_milliseconds=0):
+            raise InvalidatePoolError
+        return
+    try:
+        _ask(connection, b"")
+    except psycopg.OperationalError:
+        raise InvalidatePoolError from None
+
+
+def _ask(connection: psycopg.Connection[Any], statement: bytes) -> list[PGresult]:
+    """What the server answers, in one round trip; it gets ``PING_TIMEOUT_MILLISECONDS``.
+
+    Raises ``psycopg.OperationalError`` if it is too slow, or gone. SQLAlchemy's
+    own ping would wait for ever on a server that is frozen.
+    """
+    server = connection.pgconn
+    server.send_query(statement)
+    server.flush()
+    if not _has_something_to_say(connection, within_milliseconds=PING_TIMEOUT_MILLISECONDS):
+        raise psycopg.OperationalError("the server does not answer")
+    server.consume_input()
+    answers = []
+    while answer := server.get_result():
+        answers.append(answer)
+    if server.status != psycopg.pq.ConnStatus.OK:
+        # A server that hung up has left its last words, which arrive like a result.
+        raise psycopg.OperationalError(server.get_error_message())
+    return answers
+
+
+def _has_something_to_say(connection: psycopg.Connection[Any], *, within_milliseconds: int) -> bool:
+    heard = poll()
+    heard.register(connection.pgconn.socket, POLLIN)
+    return bool(heard.poll(within_milliseconds))
+
+
+def _prepare_unless_pooled(connection: psycopg.Connection[Any], _record: object) -> None:
+    """Prepare nothing behind a pooler.
+
+    A statement is prepared in one server process, and the next transaction
+    may meet another, which does not know it, or knows another by its name.
+    """
+    try:
+        if is_behind_a_pooler(connection):
+            connection.prepare_threshold = None
+    except psycopg.OperationalError:
+        connection.close()
+        raise
+
+
+def _prepare_always(_connection: object, _record: object) -> None:
+    """As psycopg does by itself."""
+
+
+def _prepare_never(connection: psycopg.Connection[Any], _record: object) -> None:
+    connection.prepare_threshold = None
+
+
+_PREPARING = {
+    "auto": _prepare_unless_pooled,
+    "always": _prepare_always,
+    "never": _prepare_never,
+}
