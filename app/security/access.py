@@ -111,7 +111,7 @@ def bearer_token() -> str:
 
 # What a request may ask of its session and its user. Built once: this runs on every request.
 OF_SESSION = [Session.id, Session.user_id, Session.expires_at, Session.ended_at]
-OF_USER = [column for column in User.__table__.columns if column.key != "username_key"]
+OF_USER = list(User.__table__.columns)
 SESSION_AND_USER = Prepared(
     select(*OF_SESSION, *OF_USER)
     .join(User, Session.user_id == User.id)
