@@ -80,10 +80,15 @@ OF_THE_REQUEST = {
 # What is used in one module alone, by the name under which it is imported.
 HOMES = {
     "bcrypt": {"app.security.passwords"},
-    "cryptography.hazmat": {"app.security.signing_keys"},
+    "cryptography.hazmat": {"app.security.signing_keys", "app.security.foreign_hashes"},
     "cryptography.fernet": {"app.mail.outbox"},
-    "cryptography": {"app.security.signing_keys", "app.mail.outbox"},
-    "hmac": {"app.security.passwords"},
+    "cryptography": {
+        "app.security.signing_keys",
+        "app.security.foreign_hashes",
+        "app.mail.outbox",
+    },
+    "hmac": {"app.security.passwords", "app.security.foreign_hashes"},
+    "argon2": {"app.security.foreign_hashes"},
     "email_validator": {"app.security.identifiers"},
     "regex": {"app.security.identifiers"},
     "smtplib": {"app.mail.transport"},
