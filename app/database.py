@@ -2,6 +2,7 @@
 
 import os
 import sqlite3
+from dataclasses import replace
 from functools import partial
 from select import POLLIN, poll
 from typing import Any, TypeVar
@@ -9,7 +10,16 @@ from weakref import ReferenceType, ref
 
 import psycopg
 from flask import Flask
-from sqlalchemy import ColumnExpressionArgument, Engine, delete, event, select, update
+from sqlalchemy import (
+    URL,
+    ColumnExpressionArgument,
+    Engine,
+    create_engine,
+    delete,
+    event,
+    select,
+    update,
+)
 from sqlalchemy.exc import InvalidatePoolError
 from sqlalchemy.orm import InstrumentedAttribute
 from sqlalchemy.pool import ConnectionPoolEntry
@@ -68,6 +78,14 @@ def init_app(app: Flask) -> None:
             event.listen(db.engine, "connect", _note_as_new)
             event.listen(db.engine, "checkout", _ping)
         os.register_at_fork(after_in_child=partial(_forget, ref(db.engine)))
+
+
+def open_other(url: URL, settings: Settings) -> Engine:
+    """Another database than the application's own, opened in the same manner."""
+    engine = create_engine(url, **engine_options(replace(settings, database_url=url)))
+    if engine.dialect.name == "sqlite":
+        event.listen(engine, "connect", _set_up_sqlite)
+    return engine
 
 
 def _forget(engine: ReferenceType[Engine]) -> None:

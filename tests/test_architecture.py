@@ -28,6 +28,7 @@ STOREYS = (
     ("app.audit", "app.mail"),
     ("app.auth",),
     ("app.users",),
+    ("app.moving",),
     ("app.ops", "app.cli", "app.api_docs", "app.account_pages"),
     ("app",),
 )
@@ -111,6 +112,7 @@ HOMES = {
         "app.cli.keys",
         "app.cli.prune",
         "app.cli.outbox",
+        "app.cli.moving",
     },
     "flask_jwt_extended.create_access_token": {"app.security.tokens"},
     "flask_jwt_extended.create_refresh_token": {"app.security.tokens"},
@@ -122,13 +124,14 @@ HOMES = {
 }
 
 # What commits without being a verb of a feature: the outbox, which is emptied outside requests,
-# and what prunes.
+# what prunes, and what moves in.
 COMMITTING = {
     "app.mail.outbox.request",
     "app.mail.outbox.claim",
     "app.mail.outbox.drop",
     "app.mail.outbox._update",
     "app.database.delete_batch",
+    "app.moving.importing.take_in",
 }
 
 PRESENT = {
