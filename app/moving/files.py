@@ -186,7 +186,7 @@ def _read_csv(file: BinaryIO) -> Iterator[Row]:
         head = next(cells, [])
     except csv.Error as error:
         raise UnfitFile(f"The first line is no CSV: {error}.") from None
-    if len(set(head)) < len(head) or not all(head):
+    if not head or len(set(head)) < len(head) or not all(head):
         raise UnfitFile("The first line must name each column, and none twice.")
     while True:
         line = cells.line_num + 1

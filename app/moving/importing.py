@@ -303,7 +303,7 @@ def _insert_rows(rows: list[dict[str, Any]]) -> dict[str, int]:
     users = User.__table__
     statement = dialect.insert(users).on_conflict_do_nothing()
     inserted = db.session.connection().execute(statement.returning(users.c.email, users.c.id), rows)
-    return dict(inserted.tuples().all())
+    return {row.email: row.id for row in inserted}
 
 
 def _insert_one_by_one(ready: list[_Candidate], rows: list[dict[str, Any]]) -> dict[str, int]:
