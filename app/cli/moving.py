@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import click
+from flask import current_app
 from flask.cli import with_appcontext
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError
@@ -185,7 +186,7 @@ def db_copy(target: str) -> None:
         DATABASE_URL=postgresql://… flask db upgrade
         flask db-copy --to postgresql://…
     """
-    engine = open_other(_parsed(target), settings)
+    engine = open_other(_parsed(target), current_app.config["SETTINGS"])
     try:
         for name in copying.left_behind(db.engine, db.metadata):
             click.echo(f"Not copied, as no model describes it: {name}", err=True)
