@@ -65,9 +65,26 @@ NEW_FILE = click.Path(dir_okay=False, path_type=Path)
     help="Flask-Security: SECURITY_PASSWORD_SINGLE_HASH was true there.",
 )
 @click.option("--password-hashes", type=FILE, help="Auth0: the file of password hashes.")
-@click.option("--firebase-rounds", type=click.IntRange(1, 8), default=8, show_default=True)
-@click.option("--firebase-memory-cost", type=click.IntRange(1, 14), default=14, show_default=True)
-@click.option("--firebase-salt-separator", default="Bw==", show_default=True)
+@click.option(
+    "--firebase-rounds",
+    type=click.IntRange(1, 8),
+    default=8,
+    show_default=True,
+    help="Firebase: rounds among its password hash parameters.",
+)
+@click.option(
+    "--firebase-memory-cost",
+    type=click.IntRange(1, 14),
+    default=14,
+    show_default=True,
+    help="Firebase: mem_cost among them.",
+)
+@click.option(
+    "--firebase-salt-separator",
+    default="Bw==",
+    show_default=True,
+    help="Firebase: base64_salt_separator among them.",
+)
 def import_users(
     file: Path,
     system: str,
