@@ -5,6 +5,7 @@ stops the start with sentences that name the variable, say what was wrong and
 what to write instead. ``docs/settings.md`` is the list for people.
 """
 
+import base64
 import os
 import re
 import secrets
@@ -67,6 +68,8 @@ class Settings:
     password_min_length: int
     password_reject_common: bool
     password_peppers: dict[str, str]
+    security_password_salt: str
+    firebase_signer_key: str
     bcrypt_rounds: int
     require_verified_email: bool
     hide_account_existence: bool
@@ -147,6 +150,8 @@ class Settings:
                 "PASSWORD_REJECT_COMMON", "true" if production else "false", boolean
             ),
             password_peppers=read("PASSWORD_PEPPERS", "", peppers),
+            security_password_salt=read("SECURITY_PASSWORD_SALT", "", str),
+            firebase_signer_key=read("FIREBASE_SIGNER_KEY", "", firebase_signer_key),
             bcrypt_rounds=read(
                 "BCRYPT_ROUNDS",
                 "12",
@@ -506,6 +511,20 @@ def peppers(text: str) -> dict[str, str]:
             raise _Wrong(f"has a secret of under 32 bytes under {key_id!r}. Write a longer one.")
         found[key_id] = secret
     return found
+
+
+def firebase_signer_key(text: str) -> str:
+    try:
+        length = len(base64.b64decode(text, validate=True))
+    except ValueError:
+        length = -1
+    # The hash that it encrypts to must be long enough to be told from another's.
+    if text and not 16 <= length <= 64:
+        raise _Wrong(
+            "is no key of Firebase. Write its base64_signer_key as the console shows it, "
+            "in base64 with the = signs at the end."
+        )
+    return text
 
 
 def _is_repetition(text: str) -> bool:

@@ -3,13 +3,14 @@
 import logging
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from time import monotonic
 from typing import Any, TypeVar
 from weakref import ReferenceType, WeakKeyDictionary, ref
 
 from flask import Flask
-from sqlalchemy import ColumnExpressionArgument, Engine, delete, select, update
+from sqlalchemy import URL, ColumnExpressionArgument, Engine, create_engine, delete, select, update
 from sqlalchemy.dialects import postgresql as postgresql_dialect
 from sqlalchemy.dialects import sqlite as sqlite_dialect
 from sqlalchemy.exc import OperationalError
@@ -63,11 +64,22 @@ def init_app(app: Flask) -> None:
     prepares = app.config["SETTINGS"].database_prepared_statements
     with app.app_context():
         for engine in db.engines.values():
-            if engine.dialect.name == "sqlite":
-                sqlite.listen(engine)
-            else:
-                postgresql.listen(engine, prepares=prepares)
+            _listen(engine, prepares)
             os.register_at_fork(after_in_child=partial(_forget, ref(engine)))
+
+
+def open_other(url: URL, settings: Settings) -> Engine:
+    """Another database than the application's own, opened in the same manner."""
+    engine = create_engine(url, **engine_options(replace(settings, database_url=url)))
+    _listen(engine, settings.database_prepared_statements)
+    return engine
+
+
+def _listen(engine: Engine, prepares: str) -> None:
+    if engine.dialect.name == "sqlite":
+        sqlite.listen(engine)
+    else:
+        postgresql.listen(engine, prepares=prepares)
 
 
 def _forget(engine: ReferenceType[Engine]) -> None:

@@ -37,6 +37,7 @@ STOREYS = (
     ("app.limits",),
     ("app.auth",),
     ("app.users",),
+    ("app.moving",),
     ("app.ops", "app.cli", "app.api_docs", "app.account_pages"),
     ("app",),
 )
@@ -90,10 +91,19 @@ OF_THE_REQUEST = {
 # What is used in one module alone, by the name under which it is imported.
 HOMES = {
     "bcrypt": {"app.security.passwords"},
-    "cryptography.hazmat": {"app.security.signing_keys"},
+    "cryptography.hazmat": {"app.security.signing_keys", "app.security.foreign_hashes"},
     "cryptography.fernet": {"app.mail.outbox"},
-    "cryptography": {"app.security.signing_keys", "app.mail.outbox"},
-    "hmac": {"app.security.passwords", "app.security.pseudonyms"},
+    "cryptography": {
+        "app.security.signing_keys",
+        "app.security.foreign_hashes",
+        "app.mail.outbox",
+    },
+    "hmac": {
+        "app.security.passwords",
+        "app.security.foreign_hashes",
+        "app.security.pseudonyms",
+    },
+    "argon2": {"app.security.foreign_hashes"},
     "email_validator": {"app.security.identifiers"},
     "regex": {"app.security.identifiers"},
     "smtplib": {"app.mail.transport"},
@@ -121,6 +131,7 @@ HOMES = {
         "app.cli.keys",
         "app.cli.prune",
         "app.cli.outbox",
+        "app.cli.moving",
     },
     "flask_jwt_extended.create_access_token": {"app.security.tokens"},
     "flask_jwt_extended.create_refresh_token": {"app.security.tokens"},
@@ -132,7 +143,7 @@ HOMES = {
 }
 
 # What commits without being a verb of a feature: the outbox, which is emptied outside requests,
-# what prunes, and notes for operators that no request is about.
+# what prunes, what moves in, and notes for operators that no request is about.
 COMMITTING = {
     "app.mail.outbox.request",
     "app.mail.outbox.claim",
@@ -142,6 +153,7 @@ COMMITTING = {
     "app.sqlite.Connection",
     "app.prepared.Compiled",
     "app.security.sightings.record",
+    "app.moving.importing.take_in",
 }
 
 PRESENT = {

@@ -451,7 +451,7 @@ def test_the_group_lists_its_commands(run: Run) -> None:
     result = run("users", "--help")
 
     assert result.exit_code == 0
-    assert sorted(["create", "list", *VERBS]) == COMMANDS
+    assert sorted(["create", "list", "import", "export", *VERBS]) == COMMANDS
     assert [name for name in COMMANDS if f"  {name} " not in result.output] == []
 
 

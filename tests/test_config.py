@@ -20,6 +20,7 @@ from config import Settings, SettingsRefused
 from tests.serving import ROOT, environment_for
 
 GOOD_SECRET = "Zr8vQ2mK5xW1pL9tB4nH7cJ3dF6gS0aYeUiOq"
+SIGNER_KEY = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
 PRODUCTION = {
     "APP_ENV": "production",
     "SECRET_KEY": GOOD_SECRET,
@@ -69,6 +70,8 @@ DEFAULTS: dict[str, Any] = {
     "password_min_length": 8,
     "password_reject_common": False,
     "password_peppers": {},
+    "security_password_salt": "",
+    "firebase_signer_key": "",
     "bcrypt_rounds": 12,
     "hash_concurrency": 1,
     "hash_queue_limit": 32,
@@ -143,6 +146,8 @@ GOOD: list[tuple[str, str, str, Any]] = [
         "password_peppers",
         {"second": GOOD_SECRET, "first": GOOD_SECRET[::-1]},
     ),
+    ("SECURITY_PASSWORD_SALT", "as it was there", "security_password_salt", "as it was there"),
+    ("FIREBASE_SIGNER_KEY", SIGNER_KEY, "firebase_signer_key", SIGNER_KEY),
     ("BCRYPT_ROUNDS", "10", "bcrypt_rounds", 10),
     ("HASH_CONCURRENCY", "4", "hash_concurrency", 4),
     ("HASH_QUEUE_LIMIT", "0", "hash_queue_limit", 0),
@@ -303,6 +308,8 @@ BAD: list[tuple[str, str, str]] = [
     ("PASSWORD_PEPPERS", f"no spaces:{GOOD_SECRET}", "id:secret,id:secret"),
     ("PASSWORD_PEPPERS", f"a:{GOOD_SECRET},a:{GOOD_SECRET}", "id of its own"),
     ("PASSWORD_PEPPERS", "a:short", "longer"),
+    ("FIREBASE_SIGNER_KEY", "not base64!", "base64_signer_key"),
+    ("FIREBASE_SIGNER_KEY", "c2hvcnQ=", "base64_signer_key"),
     ("BCRYPT_ROUNDS", "9", "from 10 to 15"),
     ("HASH_CONCURRENCY", "0", "from 1 to 1024"),
     ("HASH_QUEUE_LIMIT", "-1", "from 0 to 1024"),

@@ -4,14 +4,17 @@ A stored password reads ``hs384$<pepper id>$<bcrypt hash>``: the password in
 NFC goes through HMAC-SHA-384 and base64 before bcrypt, which alone would stop
 at 72 bytes. The key of the HMAC is a pepper, kept outside the database, or a
 fixed one where none is set (then the id is ``-``). A plain ``$2b$…`` hash of
-another system verifies as well, and is outdated.
+another system verifies as well, and so does whatever ``foreign_hashes`` can
+read; all of them are outdated.
 """
 
 import base64
 import hmac
 import logging
 import re
+import time
 import unicodedata
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -20,7 +23,8 @@ import bcrypt
 
 from app.errors import Message, ValidationFailed
 from app.models import User
-from app.security import hashing_pool
+from app.security import foreign_hashes, hashing_pool
+from app.security.foreign_hashes import AroundBcrypt, Unverifiable
 from config import settings
 
 log = logging.getLogger(__name__)
@@ -36,8 +40,9 @@ FIXED_KEY = b"user system: password before bcrypt"
 # The salt's 22nd character carries two bits; bcrypt raises where it carries more.
 BCRYPT_HASH = re.compile(r"\$2[aby]\$(?P<cost>[0-9]{2})\$[./A-Za-z0-9]{21}[.Oeu][./A-Za-z0-9]{31}")
 STORED = re.compile(rf"{SCHEME}\$(?P<pepper>[A-Za-z0-9_]+|{NO_PEPPER})\$(?P<bcrypt>.+)")
-# A hash of a cost beyond this is taken for corrupt: it would hold a core for half a minute.
-MAX_COST = 17
+# The least that bcrypt knows. A hash of a cost beyond the most is taken for corrupt: it would
+# hold a core for half a minute.
+MIN_COST, MAX_COST = 4, 17
 
 # What people put around a name to make a password of it.
 AFFIXES = "0123456789!?.,-_*#$@ "
@@ -58,7 +63,7 @@ def hash(password: str) -> str:
     """
     pepper = _newest_pepper()
     salt = bcrypt.gensalt(settings.bcrypt_rounds)
-    hashed = hashing_pool.run(bcrypt.hashpw, _keyed(password, pepper), salt)
+    hashed = hashing_pool.run(bcrypt.hashpw, _keyed(pepper)(password), salt)
     return f"{SCHEME}${pepper}${hashed.decode()}"
 
 
@@ -66,18 +71,32 @@ def verify(password: str, stored: str | None) -> Verdict:
     """Compare a password with a stored one; ``None`` is a user who has none, or no user.
 
     Takes the same time whatever is stored, corrupt hashes and cheaper ones of
-    other systems included, so that the answer's time says nothing of it.
-    Raises ``Overloaded``.
+    other systems included, so that the answer's time says nothing of it. Only
+    a hash that is dearer than today's cannot hide. Raises ``Overloaded``.
     """
-    known = _read(stored)
+    known = None
+    if stored is not None:
+        try:
+            known = _read(stored)
+        except Unverifiable as reason:
+            log.error("a stored password cannot be verified: %s", reason)
     compared = known or _nobodys()
-    presented = _keyed(password, compared.pepper) if compared.pepper else _cut_at_72(password)
-    is_right = hashing_pool.run(_compare, presented, compared, settings.bcrypt_rounds)
+    spellings = dict.fromkeys([password, _normal(password)])
+    is_right = hashing_pool.run(_compare, list(spellings), compared, settings.bcrypt_rounds)
 
     if known is None or not is_right:
         return Verdict(is_right=False)
     is_current = known.pepper == _newest_pepper() and known.cost == settings.bcrypt_rounds
     return Verdict(is_right=True, is_outdated=not is_current)
+
+
+def objection(stored: str) -> str | None:
+    """The code of why no login could be checked against this, or ``None`` where one could."""
+    try:
+        _read(stored)
+    except Unverifiable as reason:
+        return reason.code
+    return None
 
 
 def flaw(password: str) -> Message | None:
@@ -132,32 +151,81 @@ def are_same(one: str, other: str) -> bool:
 
 @dataclass(frozen=True)
 class _Known:
-    """A stored hash, taken apart. ``pepper`` is ``None`` for a plain bcrypt hash."""
+    """A stored hash that can be compared.
 
-    pepper: str | None
-    bcrypt: str
-    cost: int
+    ``cost`` is bcrypt's, ``None`` where only the clock can tell what a
+    comparison costs; ``pepper`` is that of a hash of our own scheme.
+    """
 
-
-def _read(stored: str | None) -> _Known | None:
-    """``None`` for whatever cannot be verified."""
-    tagged = STORED.fullmatch(stored or "")
-    found = BCRYPT_HASH.fullmatch(tagged["bcrypt"] if tagged else stored or "")
-    if found is None or not 4 <= int(found["cost"]) <= MAX_COST:
-        return None
-    pepper = tagged["pepper"] if tagged else None
-    if pepper is not None and pepper != NO_PEPPER and pepper not in settings.password_peppers:
-        log.error("a password is hashed with pepper %r, which PASSWORD_PEPPERS lacks", pepper)
-        return None
-    return _Known(pepper, found[0], int(found["cost"]))
+    matches: Callable[[str], bool]
+    cost: int | None = None
+    pepper: str | None = None
 
 
-def _compare(presented: bytes, stored: _Known, cost: int) -> bool:
-    is_right = bcrypt.checkpw(presented, stored.bcrypt.encode())
-    for missing in range(stored.cost, cost):
-        # 2^c + 2^c + 2^(c+1) + … makes up the rounds that a cheaper hash saves.
-        bcrypt.hashpw(b"", bcrypt.gensalt(missing))
+def _read(stored: str) -> _Known:
+    """Raises ``Unverifiable``."""
+    if tagged := STORED.fullmatch(stored):
+        pepper = tagged["pepper"]
+        if pepper != NO_PEPPER and pepper not in settings.password_peppers:
+            raise Unverifiable(
+                "pepper_missing",
+                f"it is hashed with pepper {pepper!r}, which PASSWORD_PEPPERS lacks",
+            )
+        return _bcrypt(tagged["bcrypt"], _keyed(pepper), pepper)
+    foreign = foreign_hashes.read(stored)
+    if isinstance(foreign, AroundBcrypt):
+        # As the systems that made it did: they cut silently, bcrypt 5 raises.
+        return _bcrypt(foreign.bcrypt, lambda password: foreign.prepare(password)[:72])
+    return _Known(foreign.matches)
+
+
+def _bcrypt(hashed: str, presented: Callable[[str], bytes], pepper: str | None = None) -> _Known:
+    found = BCRYPT_HASH.fullmatch(hashed)
+    if found is None or int(found["cost"]) < MIN_COST:
+        raise Unverifiable("unknown_hash", "its form is not known, or it is damaged")
+    if int(found["cost"]) > MAX_COST:
+        raise Unverifiable("hash_too_costly", "it asks for more time than a login may")
+    return _Known(
+        lambda password: bcrypt.checkpw(presented(password), hashed.encode()),
+        int(found["cost"]),
+        pepper,
+    )
+
+
+def _compare(spellings: list[str], known: _Known, rounds: int) -> bool:
+    """Whether the password is right as it was typed, or else in NFC.
+
+    Other systems hashed what was typed, and a keyboard may compose today what
+    another did not. The work is the same for every kind of hash: ours are of
+    the NFC either way.
+    """
+    return any(_compare_one(spelling, known, rounds) for spelling in spellings)
+
+
+def _compare_one(password: str, known: _Known, rounds: int) -> bool:
+    begun = time.perf_counter()
+    is_right = known.matches(password)
+    took = time.perf_counter() - begun
+    _make_up(2**rounds - (_rounds_in(took, rounds) if known.cost is None else 2**known.cost))
     return is_right
+
+
+def _rounds_in(seconds: float, rounds: int) -> int:
+    """How many of bcrypt's rounds this machine does in that time, as an eighth of them tells.
+
+    That eighth is work as well, and counted.
+    """
+    eighth = max(rounds - 3, MIN_COST)
+    begun = time.perf_counter()
+    bcrypt.hashpw(b"", bcrypt.gensalt(eighth))
+    return int(2**eighth * (1 + seconds / (time.perf_counter() - begun)))
+
+
+def _make_up(missing: int) -> None:
+    """Do as many of bcrypt's rounds as a cheaper hash has saved, to the nearest 16."""
+    for cost in range(MIN_COST, max(missing, 0).bit_length()):
+        if missing >> cost & 1:
+            bcrypt.hashpw(b"", bcrypt.gensalt(cost))
 
 
 def _newest_pepper() -> str:
@@ -166,23 +234,26 @@ def _newest_pepper() -> str:
 
 def _nobodys() -> _Known:
     """What is compared when there is nothing to compare: the form of a hash, and its cost."""
-    cost = settings.bcrypt_rounds
-    return _Known(_newest_pepper(), f"$2b${cost:02}${'.' * 53}", cost)
+    pepper = _newest_pepper()
+    hashed = f"$2b${settings.bcrypt_rounds:02}${'.' * 53}"
+    return _bcrypt(hashed, _keyed(pepper), pepper)
 
 
 def _normal(password: str) -> str:
     return unicodedata.normalize("NFC", password)
 
 
-def _keyed(password: str, pepper: str) -> bytes:
+def _keyed(pepper: str) -> Callable[[str], bytes]:
+    """What a password becomes before bcrypt.
+
+    The key is looked up here: the threads of the hashing pool know no settings.
+    """
     key = FIXED_KEY if pepper == NO_PEPPER else settings.password_peppers[pepper].encode()
-    digest = hmac.digest(key, _normal(password).encode(), "sha384")
-    return base64.b64encode(digest)
 
+    def keyed(password: str) -> bytes:
+        return base64.b64encode(hmac.digest(key, _normal(password).encode(), "sha384"))
 
-def _cut_at_72(password: str) -> bytes:
-    """As the systems that made plain bcrypt hashes did: they cut silently, bcrypt 5 raises."""
-    return _normal(password).encode()[:72]
+    return keyed
 
 
 ROWS = ("1234567890", "abcdefghijklmnopqrstuvwxyz", "qwertyuiopasdfghjklzxcvbnm")

@@ -1,0 +1,49 @@
+"""What an account is in a file of ours, under the same rules as at registration."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from marshmallow import ValidationError, fields
+
+from app.errors import Message
+from app.fields import DisplayName, Email, HttpUrl, OneOf, Schema, Text, Username
+from app.models.user import LOCALES
+
+
+class PreciseInstant(fields.Field[datetime]):
+    """An instant in ISO 8601, to the microsecond; without a zone it is UTC."""
+
+    def _serialize(self, value: datetime | None, *_args: Any, **_kwargs: Any) -> str | None:
+        return None if value is None else value.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+    def _deserialize(self, value: Any, *_args: Any, **_kwargs: Any) -> datetime:
+        try:
+            instant = datetime.fromisoformat(value)
+            return (instant if instant.tzinfo else instant.replace(tzinfo=UTC)).astimezone(UTC)
+        except (TypeError, ValueError, OverflowError):
+            raise ValidationError(Message("invalid", "Is no instant.")) from None
+
+
+class AccountSchema(Schema):
+    """The native format. ``id`` says which account it was there, and is given anew here."""
+
+    id = fields.Raw(allow_none=True)
+    email = Email(required=True)
+    username = Username(required=True)
+    full_name = DisplayName(max_length=100, allow_none=True)
+    bio = Text(max_length=5000, allow_none=True)
+    avatar_url = HttpUrl(allow_none=True)
+    is_active = fields.Boolean(truthy={True}, falsy={False})
+    is_superuser = fields.Boolean(truthy={True}, falsy={False})
+    email_verified = fields.Boolean(truthy={True}, falsy={False})
+    locale = OneOf(LOCALES)
+    created_at = PreciseInstant()
+    updated_at = PreciseInstant(allow_none=True)
+    deletion_due_at = PreciseInstant(allow_none=True)
+    hashed_password = Text(max_length=255, allow_none=True)
+
+
+class OperatorAccountSchema(AccountSchema):
+    """The same, where an operator lets the reserved names in."""
+
+    username = Username(required=True, allow_reserved=True)

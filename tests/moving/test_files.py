@@ -1,0 +1,196 @@
+"""Rows out of files and into them."""
+
+import csv
+import io
+import json
+from typing import Any
+
+import hypothesis
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.moving import files
+from app.moving.files import UnfitFile, UnfitRow
+
+TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=40)
+
+
+def rows(content: str | bytes, form: str) -> list[Any]:
+    """What is in each row: the object, or the code of why there is none."""
+    encoded = content.encode() if isinstance(content, str) else content
+    return [
+        row.content.code if isinstance(row.content, UnfitRow) else row.content
+        for row in files.read(io.BytesIO(encoded), form)
+    ]
+
+
+# JSON Lines
+
+
+def test_each_line_is_a_row_and_blank_ones_are_none() -> None:
+    assert rows('{"a": 1}\n\n  \r\n{"a": 2}', "jsonl") == [{"a": 1}, {"a": 2}]
+
+
+def test_a_bad_line_is_told_and_the_next_one_follows() -> None:
+    lines = b'{"a": 1}\nnonsense\n[1]\n{"a": "\xff"}\n{"a": 1, "a": 2}\n{"a": 2}\n'
+
+    assert rows(lines, "jsonl") == [
+        *({"a": 1}, "malformed", "malformed", "not_utf8", "malformed", {"a": 2})
+    ]
+
+
+def test_a_line_that_is_nested_without_end_is_told() -> None:
+    assert rows("[" * 100_000 + '\n{"a": 1}', "jsonl") == ["malformed", {"a": 1}]
+
+
+def test_rows_know_their_lines_and_how_far_the_file_is_read() -> None:
+    content = b'{"a": 1}\n\n{"a": 2}\n'
+
+    read = list(files.read(io.BytesIO(content), "jsonl"))
+
+    assert [(row.line, row.end) for row in read] == [(1, 9), (3, len(content))]
+
+
+def test_a_line_without_end_is_not_read_into_memory() -> None:
+    with pytest.raises(UnfitFile, match="mebibyte"):
+        rows(b" " * 2**21, "jsonl")
+
+
+# JSON
+
+
+@pytest.mark.parametrize("around", ["%s", '{"users": %s}', '{"a": {"users": [0]}, "users": %s, '])
+def test_the_elements_of_an_array_are_rows(around: str) -> None:
+    content = around % '[\n{"a": 1},\t{"a": "]}"} , 3, {"a": 12}]'
+
+    assert rows(content, "json") == [{"a": 1}, {"a": "]}"}, "malformed", {"a": 12}]
+
+
+def test_an_empty_array_has_no_rows() -> None:
+    assert rows(" [ ] ", "json") == []
+
+
+@hypothesis.settings(max_examples=50, deadline=None, database=None)
+@given(
+    st.lists(st.dictionaries(TEXTS, st.one_of(TEXTS, st.integers(), st.none()), max_size=3)),
+    st.integers(1, 7),
+)
+def test_an_array_reads_the_same_in_whatever_pieces(
+    elements: list[dict[str, Any]], chunk: int
+) -> None:
+    whole, files.CHUNK_BYTES = files.CHUNK_BYTES, chunk
+    try:
+        read = rows(json.dumps(elements, ensure_ascii=False), "json")
+    finally:
+        files.CHUNK_BYTES = whole
+
+    assert read == elements
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "",
+        "{}",
+        "7",
+        '"users"',
+        "[",
+        '[{"a": 1}',
+        '[{"a": 1} {"a": 2}]',
+        '[{"a": 1}, oops]',
+        '{"users": 7}',
+        '{"people": []}',
+        '[{"a": 1, "a": 2}]',
+        "[" + "[" * 100000,
+    ],
+)
+def test_what_is_no_array_is_refused(content: str) -> None:
+    with pytest.raises(UnfitFile):
+        rows(content, "json")
+
+
+def test_json_that_is_no_utf_8_is_refused() -> None:
+    with pytest.raises(UnfitFile, match="UTF-8"):
+        rows(b'[{"a": "\xff"}]', "json")
+
+
+# CSV
+
+
+def test_the_first_line_names_the_columns() -> None:
+    assert rows("a,b\n1,\n2,x\n", "csv") == [{"a": "1", "b": ""}, {"a": "2", "b": "x"}]
+
+
+def test_cells_may_hold_lines_and_quotes() -> None:
+    content = 'a,b\r\n"one\r\ntwo","say ""hi"""\r\n3,4\r\n'
+
+    read = list(files.read(io.BytesIO(content.encode()), "csv"))
+
+    assert [row.content for row in read] == [
+        {"a": "one\r\ntwo", "b": 'say "hi"'},
+        {"a": "3", "b": "4"},
+    ]
+    assert [row.line for row in read] == [2, 4]
+
+
+def test_a_bad_row_of_csv_is_told_and_the_next_one_follows() -> None:
+    content = b'a,b\n1\n1,2,3\n"x"y,1\n\xff,1\n1,2\n'
+
+    assert rows(content, "csv") == [
+        *("malformed", "malformed", "malformed", "not_utf8", {"a": "1", "b": "2"})
+    ]
+
+
+@pytest.mark.parametrize("head", ["a,a", "a,", '"a', ""])
+def test_columns_without_a_name_of_their_own_are_refused(head: str) -> None:
+    with pytest.raises(UnfitFile):
+        rows(f"{head}\n1,2\n", "csv")
+
+
+# Encodings
+
+
+@pytest.mark.parametrize(
+    ("form", "content"),
+    [("jsonl", '{"a": "é"}'), ("json", '[{"a": "é"}]'), ("csv", "a\né\n")],
+)
+def test_a_byte_order_mark_is_not_part_of_the_text(form: str, content: str) -> None:
+    assert rows(content.encode("utf-8-sig"), form) == rows(content, form) == [{"a": "é"}]
+
+
+@pytest.mark.parametrize("form", files.FORMATS)
+def test_utf_16_is_refused_with_advice(form: str) -> None:
+    with pytest.raises(UnfitFile, match="Save it as UTF-8"):
+        rows('{"a": 1}'.encode("utf-16"), form)
+
+
+# Formulas
+
+
+@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r"])
+def test_no_cell_begins_like_a_formula(start: str) -> None:
+    cell = files.to_cell(f"{start}cmd|' /C calc'!A0")
+
+    assert cell == f"'{start}cmd|' /C calc'!A0"
+
+
+@hypothesis.settings(max_examples=200, deadline=None, database=None)
+@given(st.one_of(st.none(), TEXTS, st.sampled_from(["", "'", "''", "'=1", "=1", "\r\n", "-"])))
+def test_every_text_comes_back_out_of_its_cell(text: str | None) -> None:
+    cell = files.to_cell(text)
+
+    assert files.from_cells({"a": cell}) == {"a": text}
+    assert not cell.startswith(files.FORMULA_STARTS)
+
+
+@hypothesis.settings(max_examples=50, deadline=None, database=None)
+@given(st.lists(st.fixed_dictionaries({"a": TEXTS, "b": st.one_of(st.none(), TEXTS)})))
+def test_what_is_written_as_csv_reads_back(written: list[dict[str, Any]]) -> None:
+    file = io.StringIO(newline="")
+
+    number = files.write(file, "csv", ("a", "b"), written)
+
+    read = [files.from_cells(row) for row in rows(file.getvalue(), "csv")]
+    assert (number, read) == (len(written), written)
+    assert next(iter(csv.reader(io.StringIO(file.getvalue())))) == ["a", "b"]
