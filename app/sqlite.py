@@ -10,6 +10,10 @@ from sqlalchemy import Engine, event
 BUSY_TIMEOUT_SECONDS = 4
 
 
+# Before the first three the driver begins a transaction with the fourth.
+WRITING = ("INSERT", "UPDATE", "DELETE", "BEGIN IMMEDIATE")
+
+
 class Connection(sqlite3.Connection):
     """A connection whose writes wait for those of the same process in a queue.
 
@@ -56,8 +60,7 @@ class _Cursor(sqlite3.Cursor):
     connection: Connection
 
     def execute(self, sql: str, *args: Any) -> Any:
-        # Before these the driver begins a transaction, BEGIN IMMEDIATE.
-        if sql.lstrip()[:6].upper() in ("INSERT", "UPDATE", "DELETE"):
+        if sql.lstrip()[:15].upper().startswith(WRITING):
             self.connection.wait_for_turn()
         return super().execute(sql, *args)
 
