@@ -10,6 +10,8 @@ import errno
 import selectors
 import socket
 import threading
+from collections import deque
+from collections.abc import Callable
 from functools import partial
 from select import POLLIN, poll
 from time import monotonic
@@ -20,10 +22,9 @@ from gunicorn.workers import gthread
 
 # From the first byte of a request to its last; 64 KiB take 6 s on a line of 100 kbit/s.
 PATIENCE_SECONDS = 15
-# What a request may spend of that before its client counts as slow.
-GRACE_SECONDS = 0.5
-# How long a client has to hang up after the last answer, and one that has just connected to send
-# its request to a worker that is stopping.
+# What a request may take of that before its client counts as slow.
+GRACE_SECONDS = 0.05
+# How long a client has to hang up after its last answer.
 LAST_CALL_SECONDS = 2
 
 
@@ -38,17 +39,21 @@ class Socket(socket.socket):
     expected_at: float = 0
     deadline: float = 0
 
-    def expect(self, seconds: float) -> None:
-        """What is being read now has to be there in so many seconds."""
+    def expect_a_request(self) -> None:
+        """From now on the time runs."""
         self.expected_at = monotonic() + GRACE_SECONDS
-        self.deadline = monotonic() + seconds
+        self.deadline = monotonic() + PATIENCE_SECONDS
 
     def recv(self, size: int, flags: int = 0) -> bytes:
         try:
-            return super().recv(size, flags | socket.MSG_DONTWAIT)
+            return self.recv_at_once(size, flags)
         except BlockingIOError:
             self._wait()
-            return super().recv(size, flags | socket.MSG_DONTWAIT)
+            return self.recv_at_once(size, flags)
+
+    def recv_at_once(self, size: int, flags: int = 0) -> bytes:
+        """What is there. Raises ``BlockingIOError`` where nothing is."""
+        return super().recv(size, flags | socket.MSG_DONTWAIT)
 
     def sendall(self, data: Any, flags: int = 0) -> None:
         try:
@@ -99,12 +104,15 @@ def _too_slow() -> ConnectionResetError:
 
 
 class Client(gthread.TConn):  # type: ignore[misc]  # gunicorn has no types
-    """A connection that is closed without waiting."""
+    """A connection that is closed without waiting in the one thread that listens to all."""
+
+    take_leave: Callable[["Client"], None]
 
     def close(self, graceful: bool = False) -> None:
-        # gunicorn would wait here for the client to hang up, in the one thread that accepts and
-        # listens to all others; Worker.handle() has done so already.
-        util.close(self.sock)
+        if graceful:
+            self.take_leave(self)
+        else:
+            util.close(self.sock)
 
 
 class Worker(gthread.ThreadWorker):  # type: ignore[misc]
@@ -115,6 +123,8 @@ class Worker(gthread.ThreadWorker):  # type: ignore[misc]
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.slow_clients = threading.Semaphore(max(1, self.cfg.threads // 2))
+        # Those who have had their last answer, and have not hung up yet.
+        self.leaving: deque[Client] = deque()
 
     def accept(self, listener: Any) -> None:
         """Take a connection; a thread takes it up when its first byte has come."""
@@ -125,6 +135,7 @@ class Worker(gthread.ThreadWorker):  # type: ignore[misc]
         connection = Socket(accepted.family, accepted.type, accepted.proto, accepted.detach())
         connection.slow_clients = self.slow_clients
         client = Client(self.cfg, connection, address, listener.getsockname())
+        client.take_leave = self._take_leave
         client.timeout = monotonic() + PATIENCE_SECONDS
         self.nr_conns += 1
         self.pending_conns.append(client)
@@ -133,13 +144,45 @@ class Worker(gthread.ThreadWorker):  # type: ignore[misc]
 
     def handle(self, conn: Client) -> Any:
         """Answer one request, in a thread; say whether there may be another."""
-        conn.sock.expect(PATIENCE_SECONDS)
-        is_kept = super().handle(conn)
-        if not is_kept:
-            # Closing at once would take back the answer where part of the request is unread.
-            conn.sock.expect(LAST_CALL_SECONDS)
-            util.close_graceful(conn.sock)
-        return is_kept
+        conn.sock.expect_a_request()
+        return super().handle(conn)
+
+    def _take_leave(self, client: Client) -> None:
+        """Say that there will be no more, and listen until the client has hung up.
+
+        Closing at once would take back the answer where part of the request is
+        unread (RFC 9112 §9.6).
+        """
+        try:
+            client.sock.shutdown(socket.SHUT_WR)
+        except OSError:
+            util.close(client.sock)
+            return
+        client.sock.setblocking(False)
+        client.timeout = monotonic() + LAST_CALL_SECONDS
+        self.leaving.append(client)
+        hear_out = partial(self._hear_out, client)
+        self.poller.register(client.sock, selectors.EVENT_READ, hear_out)
+
+    def _hear_out(self, client: Client, _: object) -> None:
+        try:
+            if client.sock.recv_at_once(65536):
+                return
+        except BlockingIOError:
+            return
+        except OSError:
+            pass
+        self.leaving.remove(client)
+        self._drop(client)
+
+    def _drop(self, client: Client) -> None:
+        self.poller.unregister(client.sock)
+        util.close(client.sock)
+
+    def murder_pending(self) -> None:
+        super().murder_pending()
+        while self.leaving and self.leaving[0].timeout <= monotonic():
+            self._drop(self.leaving.popleft())
 
     def set_accept_enabled(self, enabled: bool) -> None:
         super().set_accept_enabled(enabled)
