@@ -27,8 +27,14 @@ PING_TIMEOUT_MILLISECONDS = 1000
 PING_AFTER_SECONDS = 1.0
 # How long a request waits for the answer to one statement; the contract gives it 5 s in all.
 ANSWER_TIMEOUT_SECONDS = 4.0
+# What PostgreSQL gives up by itself, so that nothing goes on there for which nobody waits any
+# more: a statement, waiting for a lock, and a transaction in which the application fell silent.
+LIMITS = (
+    "SELECT set_config('statement_timeout', '3s', false), set_config('lock_timeout', '2s', false),"
+    " set_config('idle_in_transaction_session_timeout', '30s', false)"
+)
 # Writers of SQLite queue up; this is how long one of them waits for its turn.
-SQLITE_BUSY_TIMEOUT_SECONDS = 30
+SQLITE_BUSY_TIMEOUT_SECONDS = 4
 
 Row = TypeVar("Row", bound=Base)
 
@@ -75,6 +81,7 @@ def init_app(app: Flask) -> None:
             event.listen(db.engine, "connect", _note_use)
             event.listen(db.engine, "checkin", _note_use)
             event.listen(db.engine, "checkout", _ping)
+            event.listen(db.engine, "checkout", _limit)
         os.register_at_fork(after_in_child=partial(_forget, ref(db.engine)))
 
 
@@ -185,6 +192,20 @@ def _ping(connection: Connection, record: ConnectionPoolEntry, _proxy: object) -
             raise InvalidatePoolError
     except psycopg.OperationalError:
         raise InvalidatePoolError from None
+
+
+def _limit(connection: Connection, record: ConnectionPoolEntry, _proxy: object) -> None:
+    """Set the limits when a request first uses the connection. Commands and migrations have none.
+
+    They are set by a statement and not with the connection: PgBouncer
+    refuses a client that brings options it does not know.
+    """
+    if record.info.get("is_limited") or not has_request_context():
+        return
+    connection.autocommit = True
+    connection.execute(LIMITS)
+    connection.autocommit = False
+    record.info["is_limited"] = True
 
 
 def _set_up_sqlite(connection: sqlite3.Connection, _record: object) -> None:

@@ -214,7 +214,7 @@ class Backlog(NamedTuple):
 def backlog() -> Backlog:
     """What there is to deliver, those included that were put off after a failure."""
     waiting = select(func.count(), func.min(OutboxMessage.created_at)).where(WAITING)
-    with database.reader().connect() as connection:
+    with db.engine.connect() as connection:
         return Backlog(*connection.execute(waiting).one())
 
 
