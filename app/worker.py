@@ -18,6 +18,8 @@ from time import monotonic
 from typing import Any
 
 from gunicorn import util
+from gunicorn.http.body import ChunkedReader
+from gunicorn.http.errors import ParseException
 from gunicorn.workers import gthread
 
 # From the first byte of a request to its last; 64 KiB take 6 s on a line of 100 kbit/s.
@@ -103,6 +105,20 @@ def _too_slow() -> ConnectionResetError:
     return ConnectionResetError(errno.ECONNRESET, "the client was too slow")
 
 
+class Chunks:
+    """A body in chunks. What is wrong with them is the client's fault, and no bug of ours."""
+
+    def __init__(self, reader: ChunkedReader) -> None:
+        self._reader = reader
+
+    def read(self, size: int) -> Any:
+        try:
+            return self._reader.read(size)
+        except ParseException:
+            # Werkzeug takes an OSError while it reads for a client that went away: 400.
+            raise ConnectionAbortedError(errno.ECONNABORTED, "the chunks are broken") from None
+
+
 class Client(gthread.TConn):  # type: ignore[misc]  # gunicorn has no types
     """A connection that is closed without waiting in the one thread that listens to all."""
 
@@ -146,6 +162,11 @@ class Worker(gthread.ThreadWorker):  # type: ignore[misc]
         """Answer one request, in a thread; say whether there may be another."""
         conn.sock.expect_a_request()
         return super().handle(conn)
+
+    def handle_request(self, req: Any, conn: Client) -> Any:
+        if isinstance(req.body.reader, ChunkedReader):
+            req.body.reader = Chunks(req.body.reader)
+        return super().handle_request(req, conn)
 
     def _take_leave(self, client: Client) -> None:
         """Say that there will be no more, and listen until the client has hung up.

@@ -174,6 +174,26 @@ def test_a_large_answer_is_whole_for_who_reads_slowly(server: Server) -> None:
     assert b"".join(pieces) == whole
 
 
+@pytest.mark.parametrize(
+    "chunks",
+    [b"no size\r\n", b"-1\r\n", b"2;x=\x01\r\n{}\r\n", b"2\r\n{}}\r\n", b"0\r\nBroken\n\r\n"],
+)
+def test_broken_chunks_are_the_clients_fault(server: Server, chunks: bytes) -> None:
+    head = LOGIN.replace(b"Content-Length: 1000", b"Transfer-Encoding: chunked")
+    log_before = len(server.log.read_text())
+    with connect(server) as client:
+        client.sendall(head + chunks + b"0\r\n\r\n" + HEALTH)
+        answer = b""
+        with suppress(ConnectionError):
+            while received := client.recv(65536):
+                answer += received
+
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert b"bad_request" in answer
+    assert answer.count(b"HTTP/1.1 ") == 1
+    assert "Traceback" not in server.log.read_text()[log_before:]
+
+
 # Stopping and reloading under load
 
 
