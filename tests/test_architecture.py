@@ -43,6 +43,7 @@ STOREYS = (
     ("app.audit", "app.mail"),
     ("app.auth",),
     ("app.users",),
+    ("app.posture",),
     ("app.ops", "app.cli", "app.api_docs", "app.account_pages"),
     ("app",),
 )
@@ -123,6 +124,7 @@ HOMES = {
         "app.cli.keys",
         "app.cli.prune",
         "app.cli.outbox",
+        "app.cli.doctor",
     },
     "flask_jwt_extended.create_access_token": {"app.security.tokens"},
     "flask_jwt_extended.create_refresh_token": {"app.security.tokens"},

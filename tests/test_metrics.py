@@ -18,11 +18,14 @@ from werkzeug.test import TestResponse
 
 from app.extensions import db
 from app.mail import messages, outbox
+from app.metrics import exposition
 from app.models import User
+from app.ops import _read_now
 from tests.conftest import ENVIRONMENT
 from tests.factories import API, bearer, log_in, me, problem, refresh
 from tests.mail.letters import queue
 from tests.serving import Server, serving
+from tests.test_docs import in_backticks, rows
 from tests.test_serving import eventually, needs_postgres, new_database, workers
 
 TOKEN = "a-token-for-prometheus-alone"
@@ -193,6 +196,19 @@ def test_while_the_database_is_away_the_rest_is_there(
     assert found["database_up{}"] == 0
     assert "outbox_waiting{}" not in found
     assert "password_hashes_waiting{}" in found
+
+
+def test_every_metric_is_in_operations_md_and_no_other(app: Flask) -> None:
+    documented = {in_backticks(row[0])[0]: row[1] for row in rows("docs/operations.md", "metric")}
+
+    with app.app_context():
+        text = exposition(_read_now()).decode()
+    ours = {
+        family.name + "_total" * (family.type == "counter"): family.type
+        for family in text_string_to_metric_families(text)
+        if not family.name.startswith(("python_", "process_")) and family.name.find("_created") < 0
+    }
+    assert documented == ours
 
 
 # Who may

@@ -2,7 +2,7 @@
 
 from flask import Flask
 
-from app.cli import keys, outbox, prune, users
+from app.cli import doctor, keys, outbox, prune, users
 
 
 def init_app(app: Flask) -> None:
@@ -10,3 +10,4 @@ def init_app(app: Flask) -> None:
     app.cli.add_command(keys.keys)
     app.cli.add_command(outbox.outbox)
     app.cli.add_command(prune.prune)
+    app.cli.add_command(doctor.doctor)
