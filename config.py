@@ -94,6 +94,7 @@ class Settings:
     cors_origins: list[str]
     log_level: str
     log_format: str
+    metrics_token: str
     port: int
     web_concurrency: int
     web_threads: int
@@ -192,6 +193,7 @@ class Settings:
             log_format=read(
                 "LOG_FORMAT", "json" if production else "console", one_of("json", "console")
             ),
+            metrics_token=read("METRICS_TOKEN", "", metrics_token),
             port=read("PORT", "8000", integer(1, 65535)),
             web_concurrency=workers,
             web_threads=read("WEB_THREADS", "32", integer(1, 1024)),
@@ -495,6 +497,15 @@ def secret_key(text: str) -> str:
         raise _Wrong(
             "is too weak: it needs at least 32 bytes and 12 different characters. Write one made "
             'by `python3 -c "import secrets; print(secrets.token_urlsafe(48))"`.'
+        )
+    return text
+
+
+def metrics_token(text: str) -> str:
+    if text and not re.fullmatch(r"[A-Za-z0-9._~+/=-]{16,}", text):
+        raise _Wrong(
+            "is no token to send as Bearer, or shorter than 16 characters. Write one made by "
+            '`python3 -c "import secrets; print(secrets.token_urlsafe(32))"`.'
         )
     return text
 

@@ -1,11 +1,13 @@
 """How the application is served: ``gunicorn wsgi:app`` reads this by itself."""
 
+import atexit
 import gc
+import os
+import shutil
+import sys
+import tempfile
 from pathlib import Path
-from select import POLLIN, poll
 from typing import Any
-
-from gunicorn.workers.gthread import ThreadWorker
 
 from config import Settings
 
@@ -14,30 +16,10 @@ settings = Settings.from_environment()
 # Other machines reach it in production alone; a laptop in a café serves itself.
 bind = f"{'0.0.0.0' if settings.is_production else '127.0.0.1'}:{settings.port}"
 
-
-class Worker(ThreadWorker):
-    """gunicorn's worker with threads, which leaves nobody before a door that opens no more.
-
-    When gunicorn's own stops, it takes no connection from the queue, but the
-    socket stays open while requests in flight finish. Who connects meanwhile,
-    and sends a request, is cut off at the end. This one takes who is in the
-    queue and closes the socket: later ones are refused, and a proxy sends
-    them to another server.
-    """
-
-    def set_accept_enabled(self, enabled: bool) -> None:
-        super().set_accept_enabled(enabled)
-        if self.alive:
-            return
-        for listener in self.sockets:
-            waiting = poll()
-            waiting.register(listener, POLLIN)
-            while waiting.poll(0):
-                self.accept(listener)
-            listener.close()
-
-
-worker_class = Worker
+# gunicorn's gthread, but that slow clients cannot take all threads, nor stopping lose a request.
+worker_class = "app.worker.Worker"
+# The system would send files by itself, and wait for the slowest.
+sendfile = False
 workers = settings.web_concurrency
 # Those who wait for a password to be hashed have threads of their own, so that WEB_THREADS are
 # left for everything else, however many log in.
@@ -65,6 +47,26 @@ control_socket_disable = True
 logger_class = "app.access_log.AccessLogger"
 
 
+def _make_metrics_folder() -> None:
+    """Where each worker counts, in files that a scrape adds up; gone when this process ends."""
+    folder = tempfile.mkdtemp(prefix="user-system-metrics-", dir=worker_tmp_dir)
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
+    master = os.getpid()
+
+    def remove() -> None:
+        # The workers, which are forked off, come by here as well when they end.
+        if os.getpid() == master:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    atexit.register(remove)
+
+
+# prometheus_client reads the variable when it is imported, so this comes before `app` is. On
+# SIGHUP this file is read again, and the folder is in use.
+if "prometheus_client" not in sys.modules:
+    _make_metrics_folder()
+
+
 def when_ready(_server: Any) -> None:
     """Once, before the workers begin."""
     from app import limits
@@ -87,3 +89,10 @@ def worker_exit(_server: Any, worker: Any) -> None:
     """Begin no delivery that could not be finished."""
     if hasattr(worker, "stop_delivering"):
         worker.stop_delivering.set()
+
+
+def child_exit(_server: Any, worker: Any) -> None:
+    """What a worker was doing when it ended is not being done any more."""
+    from app import metrics
+
+    metrics.forget_process(worker.pid)

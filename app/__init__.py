@@ -57,6 +57,7 @@ def create_app(settings: Settings | None = None) -> Flask:
 
     client_address.init_app(app, settings)
     database.init_app(app)
+    ops.init_app(app)
     migrate.init_app(app, db, directory=str(ROOT / "migrations"), render_as_batch=True)
     ma.init_app(app)
     jwt.init_app(app)

@@ -1,11 +1,14 @@
 """gunicorn's own messages and one line a request, in the log of everything else."""
 
 import logging
+import re
 from datetime import timedelta
 from typing import Any
 
 from gunicorn.config import Config
 from gunicorn.glogging import Logger
+
+QUOTATION = re.compile(r"b?['\"].*", re.DOTALL)
 
 
 class AccessLogger(Logger):  # type: ignore[misc]  # gunicorn has no types
@@ -17,8 +20,15 @@ class AccessLogger(Logger):  # type: ignore[misc]  # gunicorn has no types
         self.access_log.propagate = True
         self.access_log.setLevel(logging.INFO)
 
+    def warning(self, msg: str, *args: Any, **kwargs: Any) -> None:
+        """gunicorn quotes what it refuses, at the end; a token or an address may be in it."""
+        super().warning(QUOTATION.sub("…", str(msg)), *args, **kwargs)
+
+    def exception(self, msg: str, *args: Any, **kwargs: Any) -> None:
+        """It names the request in which the application failed, query and all."""
+        super().exception(msg, *(str(arg).partition("?")[0] for arg in args), **kwargs)
+
     def access(self, resp: Any, req: Any, environ: dict[str, Any], request_time: timedelta) -> None:
-        answered = {name.lower(): value for name, value in resp.headers}
         self.access_log.info(
             "request",
             extra={
@@ -29,6 +39,6 @@ class AccessLogger(Logger):  # type: ignore[misc]  # gunicorn has no types
                 "bytes": getattr(resp, "sent", None),
                 "ip": environ.get("REMOTE_ADDR"),
                 "user_agent": environ.get("HTTP_USER_AGENT"),
-                "request_id": answered.get("x-request-id"),
+                "request_id": next((v for k, v in resp.headers if k == "X-Request-ID"), None),
             },
         )

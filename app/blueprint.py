@@ -248,14 +248,15 @@ class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]  # flask-smorest
     def returns(
         self,
         status: int,
-        schema: marshmallow.Schema | type[marshmallow.Schema] | None = None,
+        schema: marshmallow.Schema | type[marshmallow.Schema] | dict[str, Any] | None = None,
         *,
+        content_type: str | None = None,
         description: str | None = None,
         headers: dict[str, Any] | None = None,
     ) -> Decorator:
         """The answer to success: what the view returns, through the schema."""
         decorate: Decorator = self.response(
-            status, schema, description=description, headers=headers
+            status, schema, content_type=content_type, description=description, headers=headers
         )
         return decorate
 

@@ -1,20 +1,24 @@
-"""Is it alive, is it ready?"""
+"""Is it alive, is it ready, and how does it fare?"""
 
 import logging
-from functools import cache
+import secrets
+from time import perf_counter
 from typing import Any
 
-from alembic.script import ScriptDirectory
+from flask import Flask, Response, g, request
 from marshmallow import fields
-from sqlalchemy import Connection, String, column, inspect, select, table
+from sqlalchemy import event
 from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.pool import ConnectionPoolEntry
 
-from app import limits
+from app import clock, limits, metrics, migration_state
 from app.blueprint import Blueprint, refuses
-from app.errors import Unavailable
-from app.extensions import db, migrate
+from app.errors import InvalidToken, NotAuthenticated, Unavailable
+from app.extensions import db
 from app.fields import Schema
-from app.security import signing_keys
+from app.mail import outbox
+from app.security import access, signing_keys
+from config import settings
 
 # A new key is to be everywhere for longer than this before it signs; docs/keys.md says so.
 JWKS_MAX_AGE_SECONDS = 300
@@ -68,6 +72,24 @@ def jwks() -> tuple[dict[str, Any], int, dict[str, str]]:
     return signing_keys.current().jwk_set(), 200, kept
 
 
+@bp.get("/metrics")
+@refuses(NotAuthenticated, InvalidToken)
+@bp.returns(200, {"type": "string"}, content_type="text/plain")
+def prometheus() -> Response:
+    """Counts and measures for Prometheus; asks for `METRICS_TOKEN` as Bearer where one is set."""
+    _refuse_strangers()
+    return Response(metrics.exposition(_read_now()), content_type=metrics.CONTENT_TYPE)
+
+
+def init_app(app: Flask) -> None:
+    """Measure every request and every connection. Before all others, so that nothing escapes."""
+    app.before_request(_begin_to_measure)
+    app.after_request(_measure)
+    with app.app_context():
+        event.listen(db.engine, "checkout", _count_as_taken)
+        event.listen(db.engine, "checkin", _count_as_given_back)
+
+
 def readiness() -> dict[str, str]:
     """Part → ``ok`` or ``away``."""
     return _database_readiness() | limits.readiness()
@@ -76,34 +98,59 @@ def readiness() -> dict[str, str]:
 def _database_readiness() -> dict[str, str]:
     try:
         with db.engine.connect() as connection:
-            applied = _applied(connection)
+            is_migrated = migration_state.is_current(connection)
     except SQLAlchemyError as error:
         log.warning("the database does not answer", exc_info=error)
         return {"database": "away", "migrations": "away"}
-    return {"database": "ok", "migrations": "ok" if _has_what_we_need(applied) else "away"}
+    return {"database": "ok", "migrations": "ok" if is_migrated else "away"}
 
 
-def _applied(connection: Connection) -> list[str]:
-    """Alembic's record of what the database has been through; none at all in a new one."""
-    if not inspect(connection).has_table("alembic_version"):
-        return []
-    version = select(column("version_num", String)).select_from(table("alembic_version"))
-    return list(connection.scalars(version))
+def _begin_to_measure() -> None:
+    g.began = perf_counter()
 
 
-def _has_what_we_need(applied: list[str]) -> bool:
-    """Whether the database is at our head, or ahead of it.
+def _measure(response: Response) -> Response:
+    seconds = perf_counter() - g.began
+    # Paths and methods that lead nowhere are whatever people send: they share one label.
+    if request.url_rule is None:
+        metrics.count_request("any", "unmatched", response.status_code, seconds)
+    else:
+        metrics.count_request(request.method, request.url_rule.rule, response.status_code, seconds)
+    return response
 
-    A revision that this code does not know was made by newer code, in a
-    rolling upgrade: migrations only ever add, so this code still runs on it.
-    """
-    heads, known = _revisions()
-    return bool(applied) and all(revision in heads or revision not in known for revision in applied)
+
+def _count_as_taken(_connection: object, record: ConnectionPoolEntry, _proxy: object) -> None:
+    record.info["is_counted"] = True
+    metrics.CONNECTIONS_IN_USE.inc()
 
 
-@cache
-def _revisions() -> tuple[frozenset[str], frozenset[str]]:
-    """The heads, and all revisions, that this code came with."""
-    scripts = ScriptDirectory.from_config(migrate.get_config())
-    heads = frozenset(scripts.get_heads())
-    return heads, frozenset(script.revision for script in scripts.walk_revisions())
+def _count_as_given_back(_connection: object, record: ConnectionPoolEntry) -> None:
+    if record.info.pop("is_counted", False):
+        metrics.CONNECTIONS_IN_USE.dec()
+
+
+def _refuse_strangers() -> None:
+    if not settings.metrics_token:
+        return
+    token = access.bearer_token()
+    if not secrets.compare_digest(token.encode(), settings.metrics_token.encode()):
+        raise InvalidToken
+
+
+def _read_now() -> dict[str, tuple[str, float]]:
+    """What is asked of the database while Prometheus waits; without one, that it is away."""
+    up = "Whether the database answered this scrape."
+    try:
+        backlog = outbox.backlog()
+    except SQLAlchemyError as error:
+        log.warning("metrics without the outbox: the database does not answer", exc_info=error)
+        return {"database_up": (up, 0)}
+    oldest = backlog.oldest or clock.now()
+    return {
+        "database_up": (up, 1),
+        "outbox_waiting": ("Mails that wait to be delivered.", backlog.waiting),
+        "outbox_oldest_waiting_seconds": (
+            "Age of the oldest mail that waits; 0 where none does.",
+            max(0.0, (clock.now() - oldest).total_seconds()),
+        ),
+    }

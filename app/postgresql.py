@@ -18,6 +18,12 @@ PING_TIMEOUT_MILLISECONDS = 1000
 PING_AFTER_SECONDS = 1.0
 # How long a request waits for the answer to one statement.
 ANSWER_TIMEOUT_SECONDS = 4.0
+# What PostgreSQL gives up by itself, so that nothing goes on there for which nobody waits any
+# more: a statement, waiting for a lock, and a transaction in which the application fell silent.
+LIMITS = (
+    "SELECT set_config('statement_timeout', '3s', false), set_config('lock_timeout', '2s', false),"
+    " set_config('idle_in_transaction_session_timeout', '30s', false)"
+)
 
 CONNECT_ARGUMENTS: dict[str, Any] = {
     "connect_timeout": CONNECT_TIMEOUT_SECONDS,
@@ -56,6 +62,7 @@ def listen(engine: Engine, *, prepares: str) -> None:
     event.listen(engine, "connect", _note_use)
     event.listen(engine, "checkin", _note_use)
     event.listen(engine, "checkout", _ping)
+    event.listen(engine, "checkout", _limit)
 
 
 def is_behind_a_pooler(connection: psycopg.Connection[Any]) -> bool:
@@ -91,6 +98,20 @@ def _ping(connection: Connection, record: ConnectionPoolEntry, _proxy: object) -
         _ask(connection, b"")
     except psycopg.OperationalError:
         raise InvalidatePoolError from None
+
+
+def _limit(connection: Connection, record: ConnectionPoolEntry, _proxy: object) -> None:
+    """Set the limits when a request first uses the connection. Commands and migrations have none.
+
+    They are set by a statement and not with the connection: PgBouncer
+    refuses a client that brings options it does not know.
+    """
+    if record.info.get("is_limited") or not has_request_context():
+        return
+    connection.autocommit = True
+    connection.execute(LIMITS)
+    connection.autocommit = False
+    record.info["is_limited"] = True
 
 
 def _ask(connection: psycopg.Connection[Any], statement: bytes) -> list[PGresult]:

@@ -2,7 +2,7 @@
 
 from flask import Flask
 
-from app.cli import keys, moving, outbox, prune, users
+from app.cli import doctor, keys, moving, outbox, prune, users
 
 
 def init_app(app: Flask) -> None:
@@ -11,3 +11,4 @@ def init_app(app: Flask) -> None:
     app.cli.add_command(outbox.outbox)
     app.cli.add_command(prune.prune)
     app.cli.add_command(moving.db_copy)
+    app.cli.add_command(doctor.doctor)

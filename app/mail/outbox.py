@@ -11,8 +11,8 @@ import json
 import logging
 import random
 from collections.abc import Callable, Sequence
-from datetime import timedelta
-from typing import Any
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
 from uuid import uuid4
 
 from cryptography.fernet import Fernet, InvalidToken
@@ -202,6 +202,20 @@ def list_all(delivered_too: bool) -> Sequence[OutboxMessage]:
     if not delivered_too:
         rows = rows.where(OutboxMessage.delivered_at.is_(None))
     return db.session.scalars(rows).all()
+
+
+class Backlog(NamedTuple):
+    """How many mails wait, and since when the oldest of them."""
+
+    waiting: int
+    oldest: datetime | None
+
+
+def backlog() -> Backlog:
+    """What there is to deliver, those included that were put off after a failure."""
+    waiting = select(func.count(), func.min(OutboxMessage.created_at)).where(WAITING)
+    with db.engine.connect() as connection:
+        return Backlog(*connection.execute(waiting).one())
 
 
 def find(number: int) -> OutboxMessage | None:

@@ -3,22 +3,28 @@
 A hash holds a core for a quarter of a second. Done in the request's own
 thread, a flood of logins would take every core from every other request.
 Here it waits its turn behind them: as many hashes at once as there are cores
-for them, the others in the order in which they came, and beyond the queue's
-end a refusal at once.
+for them, the others as their networks take turns, and beyond the queue's end
+a refusal at once. For callers who have hung up nothing is hashed.
 """
 
 import os
 import threading
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
+from dataclasses import dataclass, field
 from functools import partial
-from typing import ParamSpec, TypeVar
+from time import perf_counter
+from typing import Any, ParamSpec, TypeVar, cast
 from weakref import ref
 
 from flask import Flask, current_app
 
+from app import metrics
 from app.errors import Overloaded
+from app.security import caller
+from app.security.caller import Caller
 from config import Settings
 
 P = ParamSpec("P")
@@ -27,29 +33,165 @@ R = TypeVar("R")
 # On Linux each thread has a priority of its own; 10 leaves the others nine tenths of a core
 # that both want.
 NICENESS = 10
+# Whoever waits longer has given up, or had better come again.
+LONGEST_WAIT_SECONDS = 30.0
 
 
 class HashingPool:
     """``concurrency`` threads, and room for ``queue_limit`` callers who wait for one."""
 
     def __init__(self, concurrency: int, queue_limit: int) -> None:
-        self._places = threading.BoundedSemaphore(concurrency + queue_limit)
+        self._concurrency = concurrency
+        self._room = concurrency + queue_limit
+        self._line = _Line()
+        self._running = 0
+        self._lock = threading.Lock()
         self._threads = ThreadPoolExecutor(
             concurrency, thread_name_prefix="hashing", initializer=_lower_priority
         )
 
-    def run(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+    def run(self, who: Caller, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         """The function's result, from one of the threads.
 
-        Raises ``Overloaded`` at once where the queue is full. The caller
-        should hold neither a database connection nor a lock meanwhile.
+        Raises ``Overloaded``, with nothing done, where the queue is full, the
+        wait too long, or ``who`` not there any more. The caller should hold
+        neither a database connection nor a lock meanwhile.
         """
-        if not self._places.acquire(blocking=False):
-            raise Overloaded
+        job = _Job(who, partial(function, *args, **kwargs))
+        self._line_up(job)
+        self._threads.submit(self._do_next)
+        self._show()
+        wait([job.outcome], LONGEST_WAIT_SECONDS)
+        self._take_out(job, because="too_late")
         try:
-            return self._threads.submit(partial(function, *args, **kwargs)).result()
+            return cast(R, job.outcome.result())
         finally:
-            self._places.release()
+            self._show()
+            job.show_wait()
+
+    def _line_up(self, job: "_Job") -> None:
+        """Join the line. Where it is full, only in the place of somebody else."""
+        if self._join(job):
+            return
+        for other in self._waiting():
+            if not other.who.is_there():
+                self._take_out(other, because="left")
+        if self._join(job):
+            return
+        with self._lock:
+            last = self._line.last_of_the_greediest(job.who.network)
+        if last is None or not self._take_out(last, because="displaced") or not self._join(job):
+            metrics.HASHES_REFUSED.labels("full").inc()
+            raise Overloaded
+
+    def _join(self, job: "_Job") -> bool:
+        with self._lock:
+            has_room = len(self._line) + self._running < self._room
+            if has_room:
+                self._line.join(job)
+            return has_room
+
+    def _take_out(self, job: "_Job", *, because: str) -> bool:
+        """Refuse who still waits; ``False`` for whom it is too late to."""
+        with self._lock:
+            was_waiting = self._line.leave(job)
+        if was_waiting:
+            job.refuse(because)
+        return was_waiting
+
+    def _do_next(self) -> None:
+        """Hash for whose turn it is: called once for each caller, but some are gone by then."""
+        with self._lock:
+            job = self._line.take_next()
+            if job is None:
+                return
+            self._running += 1
+        tell = job.work()
+        # Before the caller is told, who may come back at once.
+        with self._lock:
+            self._running -= 1
+        tell()
+
+    def _waiting(self) -> list["_Job"]:
+        with self._lock:
+            return list(self._line)
+
+    def _show(self) -> None:
+        # Done in the callers' threads: those of low priority are to hold no lock for long.
+        with self._lock:
+            busy = len(self._line) + self._running
+        metrics.HASHES_RUNNING.set(min(busy, self._concurrency))
+        metrics.HASHES_WAITING.set(max(busy - self._concurrency, 0))
+
+
+@dataclass(eq=False)
+class _Job:
+    who: Caller
+    function: Callable[[], Any]
+    outcome: "Future[Any]" = field(default_factory=Future)
+    asked_at: float = field(default_factory=perf_counter)
+    began_at: float | None = None
+
+    def work(self) -> Callable[[], None]:
+        """Do it, and give back what tells the caller."""
+        if not self.who.is_there():
+            return partial(self.refuse, "left")
+        self.began_at = perf_counter()
+        try:
+            return partial(self.outcome.set_result, self.function())
+        except BaseException as error:
+            return partial(self.outcome.set_exception, error)
+
+    def refuse(self, because: str) -> None:
+        metrics.HASHES_REFUSED.labels(because).inc()
+        self.outcome.set_exception(Overloaded())
+
+    def show_wait(self) -> None:
+        if self.began_at is not None:
+            metrics.HASH_WAIT.observe(self.began_at - self.asked_at)
+
+
+class _Line:
+    """Who waits. The networks take turns, so that one with many callers delays its own alone."""
+
+    def __init__(self) -> None:
+        # In the order of their turns; none is empty.
+        self._networks: dict[str, deque[_Job]] = {}
+
+    def __iter__(self) -> Iterator[_Job]:
+        return (job for jobs in self._networks.values() for job in jobs)
+
+    def __len__(self) -> int:
+        return sum(map(len, self._networks.values()))
+
+    def join(self, job: _Job) -> None:
+        self._networks.setdefault(job.who.network, deque()).append(job)
+
+    def leave(self, job: _Job) -> bool:
+        jobs = self._networks.get(job.who.network, deque())
+        if job not in jobs:
+            return False
+        jobs.remove(job)
+        if not jobs:
+            del self._networks[job.who.network]
+        return True
+
+    def take_next(self) -> _Job | None:
+        """The first of the network whose turn it is; its others wait until its next turn."""
+        if not self._networks:
+            return None
+        network = next(iter(self._networks))
+        jobs = self._networks.pop(network)
+        job = jobs.popleft()
+        if jobs:
+            self._networks[network] = jobs
+        return job
+
+    def last_of_the_greediest(self, newcomer: str) -> _Job | None:
+        """Who makes way for a newcomer's network, if any has two callers more than it."""
+        ours = self._networks.get(newcomer, deque())
+        greediest = max(self._networks.values(), key=len, default=ours)
+        return greediest[-1] if len(greediest) >= len(ours) + 2 else None
 
 
 def init_app(app: Flask, settings: Settings) -> None:
@@ -70,9 +212,9 @@ def init_app(app: Flask, settings: Settings) -> None:
 
 
 def run(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-    """The same in the pool of the current application."""
+    """The same in the pool of the current application, for who asks at present."""
     pool: HashingPool = current_app.extensions["hashing_pool"]
-    return pool.run(function, *args, **kwargs)
+    return pool.run(caller.current(), function, *args, **kwargs)
 
 
 def _lower_priority() -> None:

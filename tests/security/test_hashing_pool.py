@@ -5,7 +5,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 
 import pytest
@@ -13,9 +13,14 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from app.errors import Overloaded
+from app.metrics import HASH_WAIT, HASHES_REFUSED, HASHES_RUNNING, HASHES_WAITING
 from app.models import User
+from app.security import hashing_pool
+from app.security.caller import Caller
 from app.security.hashing_pool import NICENESS, HashingPool
 from tests.factories import API, PASSWORD, log_in, me, problem
+
+SOMEBODY = Caller("192.0.2.1", lambda: True)
 
 
 class Gate:
@@ -38,21 +43,23 @@ def gate() -> Iterator[Gate]:
     gate.open.set()
 
 
-def occupy(pool: HashingPool, gate: Gate, callers: int) -> list[threading.Thread]:
+def occupy(
+    pool: HashingPool, gate: Gate, callers: int, who: Caller = SOMEBODY
+) -> list[threading.Thread]:
     """So many callers, each waiting in a thread of its own."""
-    threads = [threading.Thread(target=pool.run, args=(gate.hash,)) for _ in range(callers)]
+    threads = [threading.Thread(target=pool.run, args=(who, gate.hash)) for _ in range(callers)]
     for thread in threads:
         thread.start()
     return threads
 
 
 def test_it_returns_what_the_function_returns() -> None:
-    assert HashingPool(1, 0).run(pow, 2, 10) == 1024
+    assert HashingPool(1, 0).run(SOMEBODY, pow, 2, 10) == 1024
 
 
 def test_it_raises_what_the_function_raises() -> None:
     with pytest.raises(ZeroDivisionError):
-        HashingPool(1, 0).run(divmod, 1, 0)
+        HashingPool(1, 0).run(SOMEBODY, divmod, 1, 0)
 
 
 def test_no_more_run_at_once_than_there_are_threads(gate: Gate) -> None:
@@ -76,12 +83,12 @@ def test_beyond_the_queue_it_refuses_at_once_and_takes_callers_again_later(gate:
     time.sleep(0.3)
 
     with pytest.raises(Overloaded):
-        pool.run(gate.hash)
+        pool.run(SOMEBODY, gate.hash)
 
     gate.open.set()
     for thread in threads:
         thread.join(5)
-    assert pool.run(gate.hash, 7) == 7
+    assert pool.run(SOMEBODY, gate.hash, 7) == 7
 
 
 def test_a_refusal_waits_for_nobody(gate: Gate) -> None:
@@ -92,7 +99,7 @@ def test_a_refusal_waits_for_nobody(gate: Gate) -> None:
 
     def ask() -> None:
         try:
-            pool.run(gate.hash)
+            pool.run(SOMEBODY, gate.hash)
         except Overloaded as refusal:
             refusals.append(refusal)
 
@@ -110,9 +117,9 @@ def test_a_refused_or_failing_call_leaves_its_place_to_others() -> None:
     pool = HashingPool(1, 0)
     for _ in range(3):
         with suppress(ZeroDivisionError):
-            pool.run(divmod, 1, 0)
+            pool.run(SOMEBODY, divmod, 1, 0)
 
-    assert pool.run(abs, -1) == 1
+    assert pool.run(SOMEBODY, abs, -1) == 1
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="threads have priorities on Linux alone")
@@ -120,7 +127,7 @@ def test_its_threads_give_way_to_all_others() -> None:
     before = os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
 
     inside = HashingPool(1, 0).run(
-        lambda: os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+        SOMEBODY, lambda: os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
     )
 
     assert inside == min(19, max(before, NICENESS))
@@ -164,3 +171,166 @@ def test_a_process_that_was_forked_off_has_threads_of_its_own(
 
     assert answers.get(timeout=10)
     child.join(10)
+
+
+# Whose turn it is
+
+
+class Desk:
+    """A pool of one thread that is occupied, and callers who line up one after the other."""
+
+    def __init__(self, gate: Gate, queue_limit: int) -> None:
+        self.gate = gate
+        self.pool = HashingPool(1, queue_limit)
+        self.served: list[str] = []
+        self.refused: list[str] = []
+        self.threads = occupy(self.pool, gate, 1)
+        assert gate.entered.acquire(timeout=5)
+
+    def line_up(self, name: str, network: str, is_there: Callable[[], bool] = lambda: True) -> None:
+        """Have a caller of that name wait, or be refused."""
+
+        def ask() -> None:
+            try:
+                self.pool.run(Caller(network, is_there), self.served.append, name)
+            except Overloaded:
+                self.refused.append(name)
+
+        thread = threading.Thread(target=ask)
+        thread.start()
+        self.threads.append(thread)
+        eventually(lambda: name in self.waiting() or name in self.refused)
+
+    def waiting(self) -> list[str]:
+        return [job.function.args[0] for job in self.pool._waiting()]  # type: ignore[attr-defined]
+
+    def serve(self) -> list[str]:
+        """Let all be served; who was, in the order of it."""
+        self.gate.open.set()
+        for thread in self.threads:
+            thread.join(10)
+        return self.served
+
+
+def eventually(look: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 10
+    while not look():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
+def counted(reason: str) -> float:
+    """How many were refused for that reason so far."""
+    return HASHES_REFUSED.labels(reason)._value.get()
+
+
+def test_callers_of_one_network_are_served_in_the_order_in_which_they_came(gate: Gate) -> None:
+    desk = Desk(gate, 5)
+    for name in ("first", "second", "third"):
+        desk.line_up(name, "192.0.2.1")
+
+    assert desk.serve() == ["first", "second", "third"]
+
+
+def test_networks_take_turns_so_that_a_crowd_delays_itself_alone(gate: Gate) -> None:
+    desk = Desk(gate, 9)
+    for number in range(4):
+        desk.line_up(f"crowd {number}", "192.0.2.1")
+    desk.line_up("ada", "198.51.100.1")
+    desk.line_up("bob", "203.0.113.1")
+
+    served = desk.serve()
+
+    assert served == ["crowd 0", "ada", "bob", "crowd 1", "crowd 2", "crowd 3"]
+
+
+def test_a_network_that_fills_the_queue_makes_way_for_others(gate: Gate) -> None:
+    desk = Desk(gate, 3)
+    before = counted("displaced")
+    for number in range(3):
+        desk.line_up(f"crowd {number}", "192.0.2.1")
+
+    desk.line_up("ada", "198.51.100.1")
+
+    assert desk.serve() == ["crowd 0", "ada", "crowd 1"]
+    assert desk.refused == ["crowd 2"]
+    assert counted("displaced") == before + 1
+
+
+def test_nobody_makes_way_for_who_has_as_many_waiting(gate: Gate) -> None:
+    desk = Desk(gate, 2)
+    before = counted("full")
+    desk.line_up("ada", "192.0.2.1")
+    desk.line_up("bob", "198.51.100.1")
+
+    desk.line_up("one more of Ada's", "192.0.2.1")
+    desk.line_up("grace", "203.0.113.1")
+
+    assert sorted(desk.serve()) == ["ada", "bob"]
+    assert desk.refused == ["one more of Ada's", "grace"]
+    assert counted("full") == before + 2
+
+
+def test_nothing_is_hashed_for_a_caller_who_left(gate: Gate) -> None:
+    desk = Desk(gate, 5)
+    before = counted("left")
+    gone = threading.Event()
+    desk.line_up("gone", "192.0.2.1", lambda: not gone.is_set())
+    desk.line_up("ada", "192.0.2.1")
+
+    gone.set()
+
+    assert desk.serve() == ["ada"]
+    assert desk.refused == ["gone"]
+    assert counted("left") == before + 1
+
+
+def test_callers_who_left_keep_no_place_in_a_full_queue(gate: Gate) -> None:
+    desk = Desk(gate, 1)
+    gone = threading.Event()
+    desk.line_up("gone", "192.0.2.1", lambda: not gone.is_set())
+    gone.set()
+
+    desk.line_up("ada", "192.0.2.1")
+
+    assert desk.serve() == ["ada"]
+    assert desk.refused == ["gone"]
+
+
+def test_nobody_waits_for_ever(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hashing_pool, "LONGEST_WAIT_SECONDS", 0.05)
+    desk = Desk(gate, 5)
+    before = counted("too_late")
+
+    desk.line_up("ada", "192.0.2.1")
+    eventually(lambda: desk.refused == ["ada"])
+
+    assert desk.serve() == []
+    assert counted("too_late") == before + 1
+
+
+def test_a_hash_that_has_begun_is_waited_for(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hashing_pool, "LONGEST_WAIT_SECONDS", 0.01)
+    pool = HashingPool(1, 0)
+
+    assert pool.run(SOMEBODY, lambda: time.sleep(0.1) or 7) == 7
+
+
+def test_the_queue_is_measured(gate: Gate) -> None:
+    waits_before = waits()
+    desk = Desk(gate, 5)
+    desk.line_up("ada", "192.0.2.1")
+    desk.line_up("bob", "192.0.2.1")
+
+    eventually(lambda: HASHES_WAITING._value.get() == 2)
+    running = HASHES_RUNNING._value.get()
+    desk.serve()
+
+    assert running == 1
+    assert (HASHES_WAITING._value.get(), HASHES_RUNNING._value.get()) == (0, 0)
+    assert waits() == waits_before + 3
+
+
+def waits() -> float:
+    """How many waits were measured so far."""
+    return sum(bucket.get() for bucket in HASH_WAIT._buckets)

@@ -1,0 +1,42 @@
+"""``flask doctor``: what is weaker here than production should be."""
+
+import json
+
+import click
+from flask.cli import with_appcontext
+
+from app import posture
+from app.cli.terminal import as_json
+from app.posture import Finding, Weight
+from config import settings
+
+
+@click.command()
+@as_json
+@with_appcontext
+def doctor(as_json: bool) -> None:
+    """Print what is weaker than production should be, why, and what to do.
+
+    The exit status is 1 where something is dangerous. Run it where and as the
+    server runs: with its environment, and under its account.
+    """
+    found = list(posture.findings(settings))
+    if as_json:
+        click.echo(json.dumps([vars(finding) for finding in found], ensure_ascii=False, indent=2))
+    else:
+        _print(found)
+    if any(finding.weight is Weight.DANGEROUS for finding in found):
+        raise SystemExit(1)
+
+
+def _print(found: list[Finding]) -> None:
+    for weight in Weight:
+        group = [finding for finding in found if finding.weight is weight]
+        if not group:
+            continue
+        click.echo(f"{weight.capitalize()}:")
+        for finding in group:
+            click.echo(f"  {finding.check}\n    {finding.reason}\n    {finding.cure}")
+        click.echo()
+    if not found:
+        click.echo("Nothing is weaker than it should be.")
