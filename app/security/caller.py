@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from flask import has_request_context, request
 
-from app.security.client_address import current_client
+from app.security.client_address import current_network
 
 
 class Caller(NamedTuple):
@@ -24,7 +24,7 @@ def current() -> Caller:
     # gunicorn's alone: the test client and `flask run` hand over none.
     connection = request.environ.get("gunicorn.socket")
     is_there = partial(_is_open, connection) if connection is not None else lambda: True
-    return Caller(current_client().ip or "", is_there)
+    return Caller(current_network(), is_there)
 
 
 def _is_open(connection: socket.socket) -> bool:
