@@ -9,6 +9,7 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import OperationalError
 
 from app.models.types import UTCDateTime
+from app.models.user import ONLY_IN_POSTGRESQL
 
 # Any number, as long as nobody else takes it: it names the lock under which migrations run.
 MIGRATION_LOCK = 5_117_329_406
@@ -24,6 +25,11 @@ def render_item(kind: str, item: object, _context: object) -> str | bool:
     return False
 
 
+def include_object(_item: object, name: str | None, kind: str, *_: object) -> bool:
+    """Leave alone what the models do not describe, as SQLite has nothing like it."""
+    return not (kind == "index" and name in ONLY_IN_POSTGRESQL)
+
+
 def run_offline() -> None:
     """Print the SQL instead of running it (``flask db upgrade --sql``)."""
     context.configure(
@@ -31,6 +37,7 @@ def run_offline() -> None:
         target_metadata=db.metadata,
         literal_binds=True,
         render_item=render_item,
+        include_object=include_object,
         **migrate.configure_args,
     )
     with context.begin_transaction():
@@ -62,6 +69,7 @@ def run_online() -> None:
             connection=connection,
             target_metadata=db.metadata,
             render_item=render_item,
+            include_object=include_object,
             **migrate.configure_args,
         )
         with context.begin_transaction():

@@ -17,6 +17,7 @@ from flask import Flask
 
 from app import create_app
 from app.extensions import db, migrate
+from app.models.user import ONLY_IN_POSTGRESQL
 from config import Settings
 from tests.conftest import ENVIRONMENT, HAS_POSTGRES, new_postgres_database
 from tests.serving import BIN, ROOT, environment_for, flask
@@ -60,7 +61,12 @@ def differences() -> list[Any]:
     """What the next migration would change, as Alembic sees it."""
     with db.engine.connect() as connection:
         context = MigrationContext.configure(
-            connection, opts={"compare_type": True, "compare_server_default": True}
+            connection,
+            opts={
+                "compare_type": True,
+                "compare_server_default": True,
+                "include_object": lambda _, name, *__: name not in ONLY_IN_POSTGRESQL,
+            },
         )
         return list(compare_metadata(context, db.metadata))
 
