@@ -2,6 +2,7 @@
 
 import os
 import sqlite3
+from collections.abc import Sequence
 from functools import partial
 from select import POLLIN, poll
 from typing import Any, TypeVar
@@ -9,7 +10,7 @@ from weakref import ReferenceType, ref
 
 import psycopg
 from flask import Flask
-from sqlalchemy import ColumnExpressionArgument, Engine, delete, event, select, update
+from sqlalchemy import ColumnExpressionArgument, Engine, delete, event, false, select, update
 from sqlalchemy.exc import InvalidatePoolError
 from sqlalchemy.orm import InstrumentedAttribute
 from sqlalchemy.pool import ConnectionPoolEntry
@@ -101,6 +102,22 @@ def hold(model: type[Row], *which: ColumnExpressionArgument[bool]) -> Row | None
     return row
 
 
+def hold_in_order(model: type[Row], *which: ColumnExpressionArgument[bool]) -> Sequence[Row]:
+    """Read rows anew, and let nobody else change, delete or refer to them until the caller commits.
+
+    They are locked in the order of their ids: whoever wants several of them
+    waits for the others, instead of each waiting for the other.
+    """
+    if db.engine.dialect.name == "sqlite":
+        # The one lock that SQLite has, for the whole file, comes with the first write.
+        db.session.execute(update(model).where(false()).values(id=model.id))  # type: ignore[attr-defined]
+    rows: Any = select(model).where(*which).order_by(model.id)  # type: ignore[attr-defined]
+    held: Sequence[Row] = db.session.scalars(
+        rows.with_for_update().execution_options(populate_existing=True)
+    ).all()
+    return held
+
+
 def delete_batch(
     key: InstrumentedAttribute[Any],
     *which: ColumnExpressionArgument[bool],
@@ -158,3 +175,9 @@ def _set_up_sqlite(connection: sqlite3.Connection, _record: object) -> None:
     # death of the process; only a power cut may take the last ones, and never corrupts.
     for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"):
         connection.execute(f"PRAGMA {pragma}")
+    # SQLite's own knows ASCII alone, and people look for émile as well.
+    connection.create_function("lower", 1, _lower, deterministic=True)
+
+
+def _lower(text: str | None) -> str | None:
+    return None if text is None else text.lower()

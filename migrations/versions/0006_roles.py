@@ -15,9 +15,7 @@ BIG_ID = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 # One expression for three texts, each behind a line break, which none of them can hold: so a
 # text can be looked for anywhere, or at the beginning of one. `app/users/directory.py` asks for
 # exactly this.
-SEARCHED = (
-    "lower((((((E'\\n' || email) || E'\\n') || username) || E'\\n') || coalesce(full_name, '')))"
-)
+SEARCHED = "lower('\n' || email || '\n' || username || '\n' || coalesce(full_name, ''))"
 # Whoever owns a database may make this extension, where it is installed.
 EXTENSION = (
     "DO $$ BEGIN CREATE EXTENSION IF NOT EXISTS pg_trgm; "
@@ -81,8 +79,8 @@ def upgrade() -> None:
     op.create_index(op.f("ix_user_roles_role_id"), "user_roles", ["role_id"])
     # Built while registrations go on, so outside a transaction.
     with op.get_context().autocommit_block():
-        _index("ix_users_superusers", "id", where="is_superuser")
-        _index("ix_users_inactive", "id", where="NOT is_active")
+        _index("ix_users_superusers", "id", where="is_superuser", sqlite_where="is_superuser = 1")
+        _index("ix_users_inactive", "id", where="NOT is_active", sqlite_where="is_active = 0")
         _index("ix_users_email_verified_id", "email_verified", "id")
         if op.get_context().dialect.name == "postgresql":
             _index("ix_users_created_at_id", "created_at", "id")
@@ -91,13 +89,19 @@ def upgrade() -> None:
             _make_search_index()
 
 
-def _index(name: str, *columns: str, where: str | None = None, using: str = "btree") -> None:
+def _index(
+    name: str,
+    *columns: str,
+    where: str | None = None,
+    sqlite_where: str | None = None,
+    using: str = "btree",
+) -> None:
     op.create_index(
         name,
         "users",
         [sa.text(column) for column in columns],
         postgresql_where=sa.text(where) if where else None,
-        sqlite_where=sa.text(where) if where else None,
+        sqlite_where=sa.text(sqlite_where) if sqlite_where else None,
         postgresql_using=using,
         postgresql_concurrently=True,
         if_not_exists=True,
