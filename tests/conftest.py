@@ -24,7 +24,7 @@ from sqlalchemy.engine import make_url
 
 from app import create_app
 from app.extensions import db
-from app.models import AuditEvent, OutboxMessage, User
+from app.models import AuditEvent, OutboxMessage, Role, User
 from config import Settings
 from tests import factories
 from tests.mailbox import Mailbox
@@ -137,7 +137,7 @@ def app(session_app: Flask) -> Iterator[Flask]:
     session_app.config["SETTINGS"] = settings
     with session_app.app_context():
         # Sessions and tokens go with their users; these may outlive them.
-        for model in (User, OutboxMessage, AuditEvent):
+        for model in (User, Role, OutboxMessage, AuditEvent):
             db.session.execute(sqlalchemy.delete(model))
         db.session.commit()
 

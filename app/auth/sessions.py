@@ -162,7 +162,7 @@ def end_all(user_id: int) -> None:
 
 
 def end_batch(limit: int) -> int:
-    """Sign up to ``limit`` devices out, whoever's they are, and say how many. The caller commits."""
+    """Sign up to ``limit`` devices out, whoever's, and say how many. The caller commits."""
     living = select(Session.id).where(_is_live(clock.now())).limit(limit)
     found = db.session.scalars(living.with_for_update(skip_locked=True)).all()
     return _end(Session.id.in_(found))

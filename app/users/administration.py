@@ -96,7 +96,7 @@ def edit(user_id: int, changes: dict[str, Any], *, actor: User | None) -> User:
     if changed.get("is_superuser") is False or changed.get("is_active") is False:
         held.refuse_to_lose()
     if not changed:
-        db.session.rollback()
+        db.session.commit()
         return user
     values = dict(changed)
     if "username" in values:

@@ -13,7 +13,7 @@ from app.extensions import db
 from app.mail import messages
 from app.models import AuditEvent, OneTimeToken, OutboxMessage, Session, User
 from app.security import one_time_tokens
-from app.users import authority
+from app.users import authority, roles
 from config import settings
 
 
@@ -44,6 +44,7 @@ def held_about(user: User) -> dict[str, Any]:
 
     return {
         "user": user,
+        "roles": [role.name for role in roles.held_by(user.id)],
         "sessions": rows(
             Session,
             Session.user_id == user.id,

@@ -181,7 +181,7 @@ def _write(
     if after != before:
         details["permissions"] = {"from": before, "to": after}
     if not details:
-        db.session.rollback()
+        db.session.commit()
         return role
     for name, value in changed.items():
         setattr(role, name, value)
@@ -200,7 +200,7 @@ def _give(held: Held, roles: Sequence[Role], actor: User | None) -> Sequence[Rol
     for role in [*(after[role_id] for role_id in given), *(before[role_id] for role_id in taken)]:
         _refuse_beyond(held.rights, role.permissions)
     if not given and not taken:
-        db.session.rollback()
+        db.session.commit()
         return roles
     db.session.execute(
         delete(UserRole)

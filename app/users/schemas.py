@@ -89,6 +89,7 @@ class ExportSchema(Schema):
     """Everything held about a user."""
 
     user = fields.Nested(UserSchema, required=True)
+    roles = fields.List(fields.String(), required=True)
     sessions = fields.List(fields.Nested(HeldSessionSchema), required=True)
     one_time_tokens = fields.List(fields.Nested(HeldTokenSchema), required=True)
     mails = fields.List(fields.Nested(HeldMailSchema), required=True)
