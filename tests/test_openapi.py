@@ -78,7 +78,7 @@ CALLS = {
     f"get {API}/users/{{user_id}}/sessions": ("200", TOKEN | MAY_NOT | {"not_found"}),
     f"delete {API}/users/{{user_id}}/sessions": ("204", TOKEN | MAY_NOT | {"not_found"}),
     f"post {API}/users/{{user_id}}/password-reset": ("202", TOKEN | MAY_NOT | {"not_found"}),
-    f"get {API}/users/{{user_id}}/audit": ("200", TOKEN | QUERY | MAY_NOT),
+    f"get {API}/users/{{user_id}}/audit": ("200", TOKEN | QUERY | MAY_NOT | {"not_found"}),
     f"get {API}/users/audit": ("200", TOKEN | QUERY | MAY_NOT),
     f"get {API}/users/{{user_id}}/roles": ("200", TOKEN | MAY_NOT | {"not_found"}),
     f"put {API}/users/{{user_id}}/roles": ("200", BODY | TOKEN | FRESH | {"not_found"}),

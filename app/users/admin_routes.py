@@ -124,6 +124,7 @@ def send_password_reset(user_id: int) -> dict[str, Any]:
 @bp.get("/<digits:user_id>/audit")
 @permitted(AUDIT_READ)
 @bp.takes_query(PageQuerySchema)
+@refuses(NotFound)
 @bp.returns(200, AuditPageSchema)
 def read_audit_of_user(query: dict[str, Any], user_id: int) -> Page[AuditEvent]:
     """What happened to an account, the newest first; also to one that is gone."""
