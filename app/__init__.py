@@ -19,6 +19,8 @@ from app.blueprint import NoCookies, StrictRequest
 from app.extensions import api, db, jwt, ma, migrate
 from app.security import access, client_address, hashing_pool, signing_keys, tokens
 from app.strict_json import StrictJSONProvider
+from app.users.admin_routes import bp as administration
+from app.users.role_routes import bp as roles
 from app.users.routes import bp as users
 from config import INSTANCE, ROOT, Settings
 
@@ -72,6 +74,8 @@ def create_app(settings: Settings | None = None) -> Flask:
 
     api.register_blueprint(auth, url_prefix=API_PREFIX + "/auth")
     api.register_blueprint(users, url_prefix=API_PREFIX + "/users")
+    api.register_blueprint(administration, url_prefix=API_PREFIX + "/users")
+    api.register_blueprint(roles, url_prefix=API_PREFIX)
     api.register_blueprint(ops.bp)
     app.register_blueprint(account_pages.bp)
 

@@ -12,8 +12,10 @@ from app.security.client_address import current_client
 log = logging.getLogger(__name__)
 
 
-def record(event: Event, *, subject_id: int, actor_id: int | None = None, **details: Any) -> None:
-    """Note an event about the subject. The caller commits.
+def record(
+    event: Event, *, subject_id: int | None, actor_id: int | None = None, **details: Any
+) -> None:
+    """Note an event about the subject, ``None`` where it is about nobody. The caller commits.
 
     ``actor_id`` is whoever did it, ``None`` where nobody can tell. Where a
     request is being answered, its address, user agent and id are noted too.

@@ -222,7 +222,8 @@ class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]  # flask-smorest
 
     def takes_query(self, schema: type[marshmallow.Schema]) -> Decorator:
         """Parameters of the query, given to the view as a dictionary."""
-        return _then(self.arguments(schema(), location="query"), refuses(ValidationFailed))
+        parse = self.arguments(schema(), location="query")
+        return _then(parse, refuses(ValidationFailed, BadRequest))
 
     def takes_form(self, schema: type[marshmallow.Schema]) -> Decorator:
         """An OAuth 2 form, given to the view as a dictionary."""

@@ -120,6 +120,11 @@ class UsernameTaken(AppError):
     detail = "Username already taken"
 
 
+class RoleNameTaken(AppError):
+    status, code = 400, "role_name_taken"
+    detail = "There is a role of this name already."
+
+
 class InvalidGrant(OAuthError):
     code, detail = "invalid_grant", "The credentials or the refresh token are not accepted."
 
@@ -216,6 +221,14 @@ class EmailNotVerified(AppError):
 class NotFound(AppError):
     status, code = 404, "not_found"
     detail = "There is no such thing here."
+
+
+# 409: not in this state of affairs
+
+
+class LastSuperuser(AppError):
+    status, code = 409, "last_superuser"
+    detail = "This is the last active superuser. Make another one first."
 
 
 # What is wrong with the request's form

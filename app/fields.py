@@ -6,7 +6,7 @@ are strict: nothing is taken for something else.
 
 import re
 import unicodedata
-from datetime import UTC, datetime
+from datetime import MINYEAR, UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -15,7 +15,8 @@ import marshmallow
 from marshmallow import ValidationError, fields
 
 from app.errors import UNSTORABLE, Message
-from app.security import identifiers, passwords
+from app.models.types import MAX_ID
+from app.security import identifiers, passwords, permissions
 from app.strict_json import is_storable
 
 REFUSALS = {
@@ -29,6 +30,9 @@ REFUSALS = {
 UNSEEMLY_CATEGORIES = ("Cc", "Cf", "Zl", "Zp")
 # Joiners that Persian, Indic scripts and emoji cannot do without.
 JOINERS = "\u200c\u200d"
+
+FIRST_INSTANT = datetime.min.replace(tzinfo=UTC)
+LAST_INSTANT = datetime.max.replace(tzinfo=UTC)
 
 
 class Schema(flask_marshmallow.Schema):
@@ -79,7 +83,8 @@ class DisplayName(Text):
     """Text on one line, without characters that hide or reorder others."""
 
     def __init__(self, **kwargs: Any) -> None:
-        super().__init__(metadata={"format": "display-name"}, **kwargs)
+        document = {"format": "display-name"} | kwargs.pop("metadata", {})
+        super().__init__(metadata=document, **kwargs)
 
     def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> str:
         text = super()._deserialize(value, *args, **kwargs)
@@ -187,6 +192,135 @@ class OneOf(Text):
                 Message("invalid_choice", "Must be one of: %(words)s.", words=", ".join(self.words))
             )
         return text
+
+
+class RoleName(Text):
+    """The name of a role: easy to type, in a shell too."""
+
+    PATTERN = "^[a-z0-9]+([._-][a-z0-9]+)*$"
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(
+            max_length=50, metadata={"pattern": self.PATTERN, "minLength": 1}, **kwargs
+        )
+
+    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> str:
+        name = super()._deserialize(value, *args, **kwargs)
+        if not re.fullmatch(self.PATTERN.strip("^$"), name):
+            raise ValidationError(
+                Message("invalid_name", "Lower-case letters and digits, with . _ - only inside.")
+            )
+        return name
+
+
+class PermissionName(Text):
+    """A permission that some part of the application has declared."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(metadata={"format": "permission"}, **kwargs)
+
+    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> str:
+        name = super()._deserialize(value, *args, **kwargs)
+        if not permissions.is_declared(name):
+            raise ValidationError(Message("unknown_permission", "There is no such permission."))
+        return name
+
+
+class FewOf(_Coded, fields.List[Any]):
+    """A list of at most 100."""
+
+    MOST = 100
+
+    def __init__(self, inner: fields.Field[Any], **kwargs: Any) -> None:
+        super().__init__(inner, metadata={"maxItems": self.MOST}, **kwargs)
+
+    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> list[Any]:
+        if not isinstance(value, list):
+            raise self.make_error("invalid")
+        if len(value) > self.MOST:
+            raise ValidationError(
+                Message("too_many", "Must have at most %(most)d items.", most=self.MOST)
+            )
+        return super()._deserialize(value, *args, **kwargs)
+
+
+class Flag(_Coded, fields.Boolean):
+    """A boolean, and nothing that is like one."""
+
+    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> bool:
+        if not isinstance(value, bool):
+            raise self.make_error("invalid")
+        return value
+
+
+class Id(_Coded, fields.Integer):
+    """The id of a row, as a number."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(metadata={"minimum": 1, "maximum": MAX_ID}, **kwargs)
+
+    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> int:
+        if not isinstance(value, int) or isinstance(value, bool):
+            raise self.make_error("invalid")
+        if not 1 <= value <= MAX_ID:
+            raise ValidationError(_out_of_range(1, MAX_ID))
+        return value
+
+
+def _out_of_range(least: int, most: int) -> Message:
+    return Message("out_of_range", "Must be from %(least)d to %(most)d.", least=least, most=most)
+
+
+class FlagParameter(_Coded, fields.Boolean):
+    """A boolean in a query: ``true`` or ``false``."""
+
+    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> bool:
+        if value not in ("true", "false"):
+            raise ValidationError(
+                Message("invalid_choice", "Must be one of: %(words)s.", words="true, false")
+            )
+        return bool(value == "true")
+
+
+class NumberParameter(_Coded, fields.Integer):
+    """A whole number in a query, in ASCII digits and within bounds."""
+
+    def __init__(self, *, least: int, most: int, **kwargs: Any) -> None:
+        self.least, self.most = least, most
+        super().__init__(metadata={"minimum": least, "maximum": most}, **kwargs)
+
+    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> int:
+        if not re.fullmatch(r"-?[0-9]+", value):
+            raise self.make_error("invalid")
+        # Python refuses to read numbers of thousands of digits.
+        number = int(value) if len(value) < 20 else None
+        if number is None or not self.least <= number <= self.most:
+            raise ValidationError(_out_of_range(self.least, self.most))
+        return number
+
+
+class InstantParameter(_Coded, fields.DateTime):
+    """An instant in a query, as RFC 3339 with its zone."""
+
+    PATTERN = re.compile(
+        r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?"
+        r"([Zz]|[+-][0-9]{2}:[0-9]{2})"
+    )
+
+    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> datetime:
+        try:
+            if not self.PATTERN.fullmatch(value):
+                raise ValueError
+            instant = datetime.fromisoformat(value.upper())
+        except ValueError:
+            raise ValidationError(
+                Message("invalid_instant", "Is no instant like 2026-11-22T08:00:00Z.")
+            ) from None
+        try:
+            return instant.astimezone(UTC)
+        except OverflowError:
+            # Beyond the first or the last instant there is; nothing happened there.
+            return FIRST_INSTANT if instant.year == MINYEAR else LAST_INSTANT
 
 
 class Instant(fields.DateTime):

@@ -89,3 +89,9 @@ def _set_up(connection: sqlite3.Connection, _record: object) -> None:
     # death of the process; only a power cut may take the last ones, and never corrupts.
     for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"):
         connection.execute(f"PRAGMA {pragma}")
+    # SQLite's own knows ASCII alone, and people look for émile as well.
+    connection.create_function("lower", 1, _lower, deterministic=True)
+
+
+def _lower(text: str | None) -> str | None:
+    return None if text is None else text.lower()

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import OperationalError
 
 from app.models.types import UTCDateTime
+from app.models.user import ONLY_IN_POSTGRESQL
 from app.postgresql import is_behind_a_pooler
 
 # Any number, as long as nobody else takes it: it names the lock under which migrations run.
@@ -25,6 +26,11 @@ def render_item(kind: str, item: object, _context: object) -> str | bool:
     return False
 
 
+def include_object(_item: object, name: str | None, kind: str, *_: object) -> bool:
+    """Leave alone what the models do not describe, as SQLite has nothing like it."""
+    return not (kind == "index" and name in ONLY_IN_POSTGRESQL)
+
+
 def run_offline() -> None:
     """Print the SQL instead of running it (``flask db upgrade --sql``)."""
     context.configure(
@@ -32,6 +38,7 @@ def run_offline() -> None:
         target_metadata=db.metadata,
         literal_binds=True,
         render_item=render_item,
+        include_object=include_object,
         **migrate.configure_args,
     )
     with context.begin_transaction():
@@ -74,6 +81,7 @@ def run_online() -> None:
             connection=connection,
             target_metadata=db.metadata,
             render_item=render_item,
+            include_object=include_object,
             **migrate.configure_args,
         )
         with context.begin_transaction():

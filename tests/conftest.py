@@ -24,7 +24,7 @@ from sqlalchemy.engine import make_url
 
 from app import create_app, prepared
 from app.extensions import db
-from app.models import AuditEvent, LoginThrottle, OutboxMessage, Sighting, User
+from app.models import AuditEvent, LoginThrottle, OutboxMessage, Role, Sighting, User
 from config import Settings
 from tests import factories
 from tests.mailbox import Mailbox
@@ -143,7 +143,7 @@ def app(session_app: Flask) -> Iterator[Flask]:
     session_app.config["SETTINGS"] = settings
     with session_app.app_context():
         # Sessions and tokens go with their users; these may outlive them.
-        for model in (User, OutboxMessage, AuditEvent, LoginThrottle, Sighting):
+        for model in (User, Role, OutboxMessage, AuditEvent, LoginThrottle, Sighting):
             db.session.execute(sqlalchemy.delete(model))
         db.session.commit()
 

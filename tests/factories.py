@@ -2,13 +2,15 @@
 
 from functools import cache
 from typing import Any
+from uuid import uuid4
 
 from flask import Flask
 from flask.testing import FlaskClient
+from sqlalchemy import delete
 from werkzeug.test import TestResponse
 
 from app.extensions import db
-from app.models import User
+from app.models import Role, RolePermission, User, UserRole
 from app.security import passwords
 from app.security.identifiers import username_key
 
@@ -41,6 +43,35 @@ def make_user(
         db.session.commit()
         db.session.expunge(user)
     return user
+
+
+def make_role(app: Flask, name: str, *permissions: str) -> Role:
+    """A role with these permissions. Commits."""
+    with app.app_context():
+        role = Role(name=name, grants=[RolePermission(permission=one) for one in permissions])
+        db.session.add(role)
+        db.session.commit()
+        db.session.expunge_all()
+    return role
+
+
+def give_role(app: Flask, user: User, role: Role) -> None:
+    """Let a user have a role. Commits."""
+    with app.app_context():
+        db.session.add(UserRole(user_id=user.id, role_id=role.id))
+        db.session.commit()
+
+
+def take_roles(app: Flask, user: User) -> None:
+    """Let a user have no role. Commits."""
+    with app.app_context():
+        db.session.execute(delete(UserRole).where(UserRole.user_id == user.id))
+        db.session.commit()
+
+
+def permit(app: Flask, user: User, *permissions: str) -> None:
+    """Let a user have these permissions, by a role of their own. Commits."""
+    give_role(app, user, make_role(app, f"role-{uuid4()}", *permissions))
 
 
 @cache

@@ -11,11 +11,24 @@ from click.testing import Result
 from flask import Flask
 from flask.testing import FlaskClient
 
+from app.cli import terminal
 from app.cli.users import users
 from app.extensions import db
-from app.models import User
+from app.models import AuditEvent, User
 from tests.conftest import ENVIRONMENT
-from tests.factories import API, PASSWORD, bearer, log_in, me, problem, refresh
+from tests.factories import (
+    API,
+    PASSWORD,
+    bearer,
+    give_role,
+    log_in,
+    make_role,
+    make_user,
+    me,
+    problem,
+    refresh,
+)
+from tests.mailbox import Mailbox
 from tests.serving import BIN, ROOT, environment_for, flask
 
 Run = Callable[..., Result]
@@ -325,8 +338,9 @@ def test_promote_makes_a_superuser_of_a_living_session_too(
 
 
 def test_demote_counts_from_the_next_request_on(
-    run: Run, client: FlaskClient, grace: User, bob: User
+    run: Run, client: FlaskClient, app: Flask, grace: User, bob: User
 ) -> None:
+    make_user(app, username="alan", email="alan@example.com", superuser=True)
     token = log_in(client, grace)["access_token"]
 
     result = run("users", "demote", "grace@example.com")
@@ -442,6 +456,195 @@ def test_an_address_that_nobody_has_is_refused_in_words(
     assert f"Nobody has the address {address}" in refusal(run("users", verb, address))
 
 
+@pytest.mark.parametrize("verb", ["demote", "deactivate"])
+def test_the_last_superuser_stays_in_the_shell_too(
+    run: Run, app: Flask, grace: User, verb: str
+) -> None:
+    assert "last active superuser" in refusal(run("users", verb, "grace@example.com"))
+    assert only_user(app).is_superuser
+
+
+# flask users list and search, of many
+
+
+def test_a_list_of_many_comes_whole_and_says_how_far_it_is(
+    run: Run, app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(terminal, "PROGRESS_EVERY", 1000)
+    with app.app_context():
+        db.session.execute(
+            db.insert(User),
+            [
+                {"email": f"u{n}@example.com", "username": f"u{n}", "username_key": f"u{n}"}
+                for n in range(2100)
+            ],
+        )
+        db.session.commit()
+
+    table = run("users", "list")
+    listed = json.loads(run("users", "list", "--json").stdout)
+
+    assert len(table.stdout.splitlines()) == 2101
+    assert table.stderr.splitlines() == ["… 1000 accounts so far", "… 2000 accounts so far"]
+    assert [user["email"] for user in listed] == [f"u{n}@example.com" for n in range(2100)]
+
+
+def test_a_list_of_nobody_is_an_empty_array(run: Run) -> None:
+    assert json.loads(run("users", "list", "--json").stdout) == []
+
+
+def test_search_lists_who_holds_the_text(run: Run, app: Flask, ada: User, bob: User) -> None:
+    make_user(app, username="lin", email="lin@example.com", full_name="Adam 100%")
+
+    assert [row.split()[2] for row in run("users", "search", "ada").output.splitlines()[1:]] == [
+        *("ada", "lin")
+    ]
+    found = json.loads(run("users", "search", "100%", "--json").stdout)
+    assert [user["username"] for user in found] == ["lin"]
+    assert json.loads(run("users", "search", "%%%", "--json").stdout) == []
+
+
+# flask users show, delete, reset-password, sessions, end-sessions
+
+
+def test_show_says_all_that_is_known_and_the_roles(run: Run, app: Flask, ada: User) -> None:
+    give_role(app, ada, make_role(app, "support", "users:read"))
+
+    lines = run("users", "show", "ada@example.com").output.splitlines()
+    shown = json.loads(run("users", "show", "ada@example.com", "--json").stdout)
+
+    assert "email: ada@example.com" in lines
+    assert "is_active: yes" in lines
+    assert "roles: support" in lines
+    assert (shown["id"], shown["roles"]) == (ada.id, ["support"])
+    assert not any("password" in line for line in lines)
+
+
+def test_delete_asks_first(run: Run, app: Flask, ada: User) -> None:
+    asked = run("users", "delete", "ada@example.com", stdin="n\n")
+
+    assert asked.exit_code == 1
+    assert "for good" in asked.output
+    assert number_of_users(app) == 1
+
+
+def test_delete_erases_the_account(run: Run, app: Flask, client: FlaskClient, ada: User) -> None:
+    token = log_in(client, ada)["access_token"]
+
+    result = run("users", "delete", "ada@example.com", "--yes")
+
+    assert result.output == "ada@example.com is deleted.\n"
+    assert number_of_users(app) == 0
+    assert problem(me(client, token)) == (401, "session_ended")
+
+
+def test_the_last_superuser_is_not_deleted(run: Run, app: Flask, grace: User) -> None:
+    assert "last active superuser" in refusal(run("users", "delete", grace.email, "--yes"))
+    assert number_of_users(app) == 1
+
+
+def test_reset_password_mails_a_link(run: Run, ada: User, mailbox: Mailbox) -> None:
+    result = run("users", "reset-password", "ada@example.com")
+
+    assert result.output == "A link is on its way to ada@example.com.\n"
+    assert mailbox.token("reset-password", to="ada@example.com")
+
+
+def test_sessions_are_listed_with_where_they_are(
+    run: Run, client: FlaskClient, ada: User, bob: User
+) -> None:
+    client.post(
+        f"{API}/auth/login",
+        json={"username": "ada", "password": PASSWORD},
+        headers={"User-Agent": "Browser"},
+    )
+    log_in(client, bob)
+
+    head, *rows = run("users", "sessions", "ada@example.com").output.splitlines()
+    (listed,) = json.loads(run("users", "sessions", "ada@example.com", "--json").stdout)
+
+    assert head.split()[:3] == ["ID", "ADDRESS", "DEVICE"]
+    assert len(rows) == 1
+    assert (listed["ip"], listed["user_agent"]) == ("127.0.0.1", "Browser")
+    assert listed["id"] in rows[0]
+
+
+def test_end_sessions_signs_one_account_out(
+    run: Run, client: FlaskClient, ada: User, bob: User
+) -> None:
+    adas, bobs = log_in(client, ada)["access_token"], log_in(client, bob)["access_token"]
+
+    result = run("users", "end-sessions", "ada@example.com", "--yes")
+
+    assert result.output == "ada@example.com is signed out everywhere.\n"
+    assert problem(me(client, adas)) == (401, "session_ended")
+    assert me(client, bobs).status_code == 200
+
+
+def test_end_sessions_of_everybody(run: Run, client: FlaskClient, ada: User, bob: User) -> None:
+    tokens = [log_in(client, user)["access_token"] for user in (ada, ada, bob)]
+
+    result = run("users", "end-sessions", "--everybody", "--yes")
+
+    assert result.stdout == "Ended 3 sessions.\n"
+    assert "… 3 sessions so far" in result.stderr
+    for token in tokens:
+        assert problem(me(client, token)) == (401, "session_ended")
+    assert log_in(client, ada)
+
+
+def test_end_sessions_asks_first(run: Run, client: FlaskClient, ada: User) -> None:
+    token = log_in(client, ada)["access_token"]
+
+    run("users", "end-sessions", "ada@example.com", stdin="n\n")
+
+    assert me(client, token).status_code == 200
+
+
+@pytest.mark.parametrize("whose", [[], ["ada@example.com", "--everybody"]])
+def test_end_sessions_wants_to_know_whose(run: Run, whose: list[str]) -> None:
+    assert "Say whose sessions" in refusal(run("users", "end-sessions", *whose, "--yes"))
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["show"],
+        ["delete", "--yes"],
+        ["reset-password"],
+        ["sessions"],
+        ["end-sessions", "--yes"],
+    ],
+    ids=lambda command: command[0],
+)
+def test_these_too_say_that_nobody_has_the_address(run: Run, command: list[str]) -> None:
+    result = run("users", *command, "nobody@example.com")
+
+    assert "Nobody has the address nobody@example.com" in refusal(result)
+
+
+def test_what_operators_do_is_recorded(run: Run, app: Flask, ada: User, grace: User) -> None:
+    for command in (
+        ("promote", "ada@example.com"),
+        ("demote", "ada@example.com"),
+        ("deactivate", "ada@example.com"),
+        ("activate", "ada@example.com"),
+        ("end-sessions", "ada@example.com", "--yes"),
+        ("reset-password", "ada@example.com"),
+        ("delete", "ada@example.com", "--yes"),
+    ):
+        assert run("users", *command).exit_code == 0
+
+    with app.app_context():
+        events = db.session.scalars(db.select(AuditEvent).order_by(AuditEvent.id)).all()
+    assert [event.event for event in events][:7] == [
+        *("user_promoted", "user_demoted", "user_deactivated", "user_activated"),
+        *("sessions_ended", "password_reset_asked", "user_deleted"),
+    ]
+    assert all((event.actor_id, event.details["via"]) == (None, "cli") for event in events[:7])
+    assert all(event.subject_id == ada.id for event in events[:7])
+
+
 # --help
 
 COMMANDS = sorted(users.commands)
@@ -451,7 +654,18 @@ def test_the_group_lists_its_commands(run: Run) -> None:
     result = run("users", "--help")
 
     assert result.exit_code == 0
-    assert sorted(["create", "list", "import", "export", *VERBS]) == COMMANDS
+    others = [
+        "create",
+        "list",
+        "search",
+        "show",
+        "delete",
+        "reset-password",
+        "sessions",
+        "import",
+        "export",
+    ]
+    assert sorted([*others, "end-sessions", *VERBS]) == COMMANDS
     assert [name for name in COMMANDS if f"  {name} " not in result.output] == []
 
 

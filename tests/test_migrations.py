@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import flask_migrate
 import pytest
@@ -17,6 +18,8 @@ from flask import Flask
 
 from app import create_app
 from app.extensions import db, migrate
+from app.models.user import ONLY_IN_POSTGRESQL, User
+from app.users import directory
 from config import Settings
 from tests.conftest import ENVIRONMENT, HAS_POSTGRES, new_postgres_database
 from tests.serving import BIN, ROOT, environment_for, flask
@@ -60,7 +63,12 @@ def differences() -> list[Any]:
     """What the next migration would change, as Alembic sees it."""
     with db.engine.connect() as connection:
         context = MigrationContext.configure(
-            connection, opts={"compare_type": True, "compare_server_default": True}
+            connection,
+            opts={
+                "compare_type": True,
+                "compare_server_default": True,
+                "include_object": lambda _, name, *__: name not in ONLY_IN_POSTGRESQL,
+            },
         )
         return list(compare_metadata(context, db.metadata))
 
@@ -186,6 +194,119 @@ def test_every_migration_says_what_it_is_and_how_to_take_it_back(file: Path) -> 
     assert functions.keys() >= {"upgrade", "downgrade"}
     steps = [node for node in functions["downgrade"].body if not isinstance(node, ast.Pass)]
     assert [step for step in steps if not isinstance(step, ast.Raise)]
+
+
+# Where an extension may not be made
+
+
+@pytest.fixture
+def without_rights(new_postgres: str) -> Iterator[str]:
+    """The new database as a role sees it that may make tables and no extensions."""
+    role = f"user_system_test_{uuid4().hex}"
+    owner = sqlalchemy.create_engine(
+        sqlalchemy.make_url(new_postgres).set(drivername="postgresql+psycopg"),
+        isolation_level="AUTOCOMMIT",
+    )
+    with owner.connect() as connection:
+        connection.exec_driver_sql(f"CREATE ROLE {role} LOGIN")
+        connection.exec_driver_sql(f"GRANT CREATE, USAGE ON SCHEMA public TO {role}")
+        yield sqlalchemy.make_url(new_postgres).set(username=role).render_as_string()
+        connection.exec_driver_sql(f"DROP OWNED BY {role}")
+        connection.exec_driver_sql(f"DROP ROLE {role}")
+    owner.dispose()
+
+
+def indexes_of_users() -> set[str]:
+    return {str(index["name"]) for index in sqlalchemy.inspect(db.engine).get_indexes("users")}
+
+
+@needs_postgres
+def test_without_the_right_to_make_extensions_only_the_search_is_without_its_index(
+    without_rights: str,
+) -> None:
+    with application(without_rights) as app:
+        flask_migrate.upgrade()
+        db.session.execute(
+            sqlalchemy.text(
+                "INSERT INTO users (email, username, username_key, full_name) "
+                "VALUES ('ada@example.com', 'ada', 'ada', 'Ada Lovelace')"
+            )
+        )
+        db.session.commit()
+
+        with app.test_request_context():
+            found = directory.find(q="LOVELACE", limit=20)
+
+        assert [user.username for user in found.items] == ["ada"]
+        assert set(ONLY_IN_POSTGRESQL) - indexes_of_users() == {"ix_users_search"}
+        assert differences() == []
+        flask_migrate.downgrade(revision="base")
+
+
+@needs_postgres
+def test_the_index_can_be_made_later_as_the_page_says(
+    without_rights: str, new_postgres: str
+) -> None:
+    with application(without_rights):
+        flask_migrate.upgrade()
+    page = (ROOT / "docs" / "administration.md").read_text(encoding="utf-8")
+    script = page.split("```sql\n", 1)[1].split("```", 1)[0]
+
+    with application(new_postgres):
+        _run_script(script)
+        made = _search_index()
+
+    with application(new_postgres):
+        flask_migrate.downgrade(revision="base")
+        flask_migrate.upgrade()
+        assert _search_index() == made
+
+
+def _search_index() -> str:
+    return str(
+        db.session.scalar(
+            sqlalchemy.text("SELECT indexdef FROM pg_indexes WHERE indexname = 'ix_users_search'")
+        )
+    )
+
+
+@needs_postgres
+def test_a_search_asks_for_the_expression_that_is_indexed(new_postgres: str) -> None:
+    with application(new_postgres):
+        flask_migrate.upgrade()
+        db.session.execute(sqlalchemy.text("SET enable_seqscan = off"))
+        for q in ("lovelace", "lo"):
+            statement = directory._matching(q, {}).compile(
+                db.engine, compile_kwargs={"literal_binds": True}
+            )
+            plan = db.session.execute(sqlalchemy.text(f"EXPLAIN {statement}".replace(":", "\\:")))
+
+            assert "ix_users_search" in "".join(line for (line,) in plan)
+
+
+@needs_postgres
+def test_every_order_is_read_from_its_index(new_postgres: str) -> None:
+    indexes = {
+        "id": "pk_users",
+        "-id": "pk_users",
+        "created_at": "ix_users_created_at_id",
+        "-created_at": "ix_users_created_at_id",
+        "email": "ix_users_email_bytes",
+        "username": "ix_users_username_key_bytes",
+    }
+    assert set(indexes) == set(directory.SORTS)
+    with application(new_postgres):
+        flask_migrate.upgrade()
+        db.session.execute(sqlalchemy.text("SET enable_seqscan = off"))
+        for sort, index in indexes.items():
+            rows = db.select(User).order_by(*directory._order(sort).columns).limit(21)
+            statement = rows.compile(db.engine, compile_kwargs={"literal_binds": True})
+
+            plan = db.session.execute(sqlalchemy.text(f"EXPLAIN {statement}"))
+
+            text = "".join(line for (line,) in plan)
+            assert index in text
+            assert "Sort" not in text
 
 
 # As an operator types it

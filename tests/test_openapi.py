@@ -22,6 +22,9 @@ BODY = {
 }
 FORM = {"body_too_large", "unsupported_media_type", "invalid_request"}
 LIMITED = {"rate_limited"}
+QUERY = {"validation_failed", "bad_request"}
+MAY_NOT = {"not_enough_permissions"}
+FRESH = MAY_NOT | {"fresh_token_required"}
 ANYWHERE = {"internal_error", "unavailable"}
 
 # call: (success, the codes that a client may meet)
@@ -67,9 +70,39 @@ CALLS = {
     f"get {API}/users/me": ("200", TOKEN),
     f"put {API}/users/me": ("200", BODY | TOKEN | {"username_taken"}),
     f"patch {API}/users/me": ("200", BODY | TOKEN | {"username_taken"}),
-    f"delete {API}/users/me": ("202", LIMITED | BODY | TOKEN | {"wrong_password", "overloaded"}),
+    f"delete {API}/users/me": (
+        "202",
+        LIMITED | BODY | TOKEN | {"wrong_password", "last_superuser", "overloaded"},
+    ),
     f"get {API}/users/me/export": ("200", TOKEN | {"fresh_token_required"}),
     f"get {API}/users/{{user_id}}": ("200", TOKEN | {"not_enough_permissions", "not_found"}),
+    f"get {API}/users/me/activity": ("200", TOKEN | QUERY),
+    f"get {API}/users": ("200", TOKEN | QUERY | MAY_NOT),
+    f"post {API}/users": (
+        "201",
+        BODY | TOKEN | MAY_NOT | {"fresh_token_required", "email_taken", "username_taken"},
+    ),
+    f"patch {API}/users/{{user_id}}": (
+        "200",
+        BODY | TOKEN | FRESH | {"not_found", "username_taken", "last_superuser"},
+    ),
+    f"delete {API}/users/{{user_id}}": ("204", TOKEN | FRESH | {"not_found", "last_superuser"}),
+    f"get {API}/users/{{user_id}}/sessions": ("200", TOKEN | MAY_NOT | {"not_found"}),
+    f"delete {API}/users/{{user_id}}/sessions": ("204", TOKEN | MAY_NOT | {"not_found"}),
+    f"post {API}/users/{{user_id}}/password-reset": ("202", TOKEN | MAY_NOT | {"not_found"}),
+    f"get {API}/users/{{user_id}}/audit": ("200", TOKEN | QUERY | MAY_NOT | {"not_found"}),
+    f"get {API}/users/audit": ("200", TOKEN | QUERY | MAY_NOT),
+    f"get {API}/users/{{user_id}}/roles": ("200", TOKEN | MAY_NOT | {"not_found"}),
+    f"put {API}/users/{{user_id}}/roles": ("200", BODY | TOKEN | FRESH | {"not_found"}),
+    f"get {API}/roles": ("200", TOKEN | QUERY | MAY_NOT),
+    f"get {API}/roles/permissions": ("200", TOKEN | MAY_NOT),
+    f"post {API}/roles": ("201", BODY | TOKEN | FRESH | {"role_name_taken"}),
+    f"get {API}/roles/{{role_id}}": ("200", TOKEN | MAY_NOT | {"not_found"}),
+    f"patch {API}/roles/{{role_id}}": (
+        "200",
+        BODY | TOKEN | FRESH | {"not_found", "role_name_taken"},
+    ),
+    f"delete {API}/roles/{{role_id}}": ("204", TOKEN | FRESH | {"not_found"}),
     "get /healthz": ("200", set()),
     "get /readyz": ("200", set()),
     "get /.well-known/jwks.json": ("200", set()),

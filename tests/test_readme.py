@@ -12,6 +12,7 @@ import pytest
 from flask import Flask
 
 from app.models import User
+from app.security import permissions
 from tests.conftest import HAS_POSTGRES, SECRET_KEY, new_postgres_database
 from tests.factories import bearer, log_in, me
 from tests.serving import BIN, ROOT, Server, environment_for, flask, serving
@@ -170,6 +171,30 @@ def test_a_guarded_blueprint_greets_who_is_signed_in(
     assert (refused.status_code, refused.json["code"]) == (401, "not_authenticated")
     assert (ended.status_code, ended.json["code"]) == (401, "session_ended")
     assert me(client, log_in(client, ada)["access_token"]).status_code == 200
+
+
+def test_a_permission_of_ones_own_opens_a_call_of_ones_own(
+    make_app: Callable[..., Flask], ada: User, grace: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(permissions, "_declared", dict(permissions._declared))
+    page = blocks("docs/extending.md")
+    source = next(block.text for block in page if '"reports"' in block.text)
+    commands = next(block.text for block in page if "flask roles create" in block.text)
+    module: dict[str, Any] = {"__name__": "reports"}
+    exec(source, module)  # what the page tells the reader to write
+    app = make_app()
+    app.register_blueprint(module["bp"])
+    client = app.test_client()
+    people = {user.username: bearer(log_in(client, user)["access_token"]) for user in (ada, grace)}
+
+    refused = client.get("/reports", headers=people["ada"])
+    for command in commands.splitlines():
+        result = app.test_cli_runner().invoke(args=command.split()[1:])
+        assert result.exit_code == 0, result.output
+
+    assert (refused.status_code, refused.json["code"]) == (403, "not_enough_permissions")
+    assert client.get("/reports", headers=people["ada"]).json == {"items": []}
+    assert client.get("/reports", headers=people["grace"]).status_code == 200
 
 
 @pytest.fixture

@@ -45,6 +45,18 @@ def register(
         is_superuser=is_superuser,
         email_verified=email_verified,
     )
+    add(user)
+    if not email_verified:
+        email_verification.send(user)
+    db.session.commit()
+    return user
+
+
+def add(user: User) -> None:
+    """Write the row of a new account. The caller commits.
+
+    Raises ``EmailTaken`` or ``UsernameTaken``.
+    """
     try:
         with unless_taken():
             db.session.add(user)
@@ -52,10 +64,6 @@ def register(
     except (EmailTaken, UsernameTaken):
         # Where both are taken the databases disagree on which they name first.
         raise _what_is_taken(user) from None
-    if not email_verified:
-        email_verification.send(user)
-    db.session.commit()
-    return user
 
 
 def register_quietly(**account: Any) -> None:

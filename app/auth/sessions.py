@@ -191,6 +191,13 @@ def end_all(user_id: int) -> None:
     _end(Session.user_id == user_id)
 
 
+def end_batch(limit: int) -> int:
+    """Sign up to ``limit`` devices out, whoever's, and say how many. The caller commits."""
+    living = select(Session.id).where(_is_live(clock.now())).limit(limit)
+    found = db.session.scalars(living.with_for_update(skip_locked=True)).all()
+    return _end(Session.id.in_(found))
+
+
 def log_out(session: Session, scope: Scope) -> None:
     """End this session, or the user's others, or all of them. Commits."""
     match scope:

@@ -2,11 +2,12 @@
 
 from flask import Flask
 
-from app.cli import doctor, keys, moving, outbox, prune, users
+from app.cli import doctor, keys, moving, outbox, prune, roles, users
 
 
 def init_app(app: Flask) -> None:
     app.cli.add_command(users.users)
+    app.cli.add_command(roles.roles)
     app.cli.add_command(keys.keys)
     app.cli.add_command(outbox.outbox)
     app.cli.add_command(prune.prune)

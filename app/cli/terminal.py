@@ -1,14 +1,21 @@
 """How commands speak: tables for people, JSON for scripts, refusals in one line."""
 
+import json
 import re
-from collections.abc import Iterable
+import textwrap
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import timedelta
+from itertools import chain, islice
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 from flask.cli import AppGroup
 from sqlalchemy.exc import DBAPIError
+
+PROGRESS_EVERY = 10_000
+
+Item = TypeVar("Item")
 
 
 class OperatorGroup(AppGroup):
@@ -49,11 +56,34 @@ class Duration(click.ParamType[timedelta]):
 
 
 def table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> None:
-    lines: list[Any] = [head, *rows]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
-    for line in lines:
+    """Lines in columns. They are as wide as the first thousand rows want, and none waits longer."""
+    rows = iter(rows)
+    first = [head, *islice(rows, 1000)]
+    widths = [max(len(line[column]) for line in first) for column in range(len(head))]
+    for line in chain(first, rows):
         cells = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
         click.echo("  ".join(cells).rstrip())
+
+
+def json_list(items: Iterable[Any]) -> None:
+    """A JSON array, written item by item."""
+    before = "[\n"
+    for item in items:
+        click.echo(
+            before + textwrap.indent(json.dumps(item, ensure_ascii=False, indent=2), "  "), nl=False
+        )
+        before = ",\n"
+    click.echo("\n]" if before.startswith(",") else "[]")
+
+
+def counting(batches: Iterable[Sequence[Item]], what: str) -> Iterator[Item]:
+    """The items one by one; where there are many, say on standard error how far it is."""
+    done = 0
+    for batch in batches:
+        yield from batch
+        done += len(batch)
+        if done % PROGRESS_EVERY < len(batch):
+            click.echo(f"… {done} {what} so far", err=True)
 
 
 def yes_or_no(flag: bool) -> str:

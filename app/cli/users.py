@@ -2,18 +2,21 @@
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
+from typing import TypeVar
 
 import click
 from marshmallow import ValidationError
 
-from app.auth import registration
+from app.auth import registration, sessions
 from app.auth.schemas import RegisterSchema, UserSchema
-from app.cli.terminal import OperatorGroup, as_json, table, yes_or_no
+from app.cli.terminal import OperatorGroup, as_json, counting, json_list, table, yes_or_no
 from app.errors import AppError, NotFound
 from app.fields import Username
 from app.models import User
-from app.users import administration
+from app.users import administration, directory, roles
+
+T = TypeVar("T")
 
 users = OperatorGroup("users", help="Create and list accounts; give and take rights.")
 
@@ -64,25 +67,35 @@ def create(
 @as_json
 def list_(as_json: bool) -> None:
     """List all accounts, the oldest first."""
-    everybody = administration.list_all()
+    _print_all(directory.everybody(), as_json)
+
+
+@users.command()
+@click.argument("text")
+@as_json
+def search(text: str, as_json: bool) -> None:
+    """List the accounts whose email, username or full name hold TEXT.
+
+    It is looked for literally and whatever the case; of one or two
+    characters, it must begin a word.
+    """
+    _print_all(directory.everybody(q=text), as_json)
+
+
+@users.command()
+@click.argument("email")
+@as_json
+def show(email: str, as_json: bool) -> None:
+    """Show what is known of an account, and its roles."""
+    user = _found(email)
+    names = [role.name for role in roles.held_by(user.id)]
+    shown = UserSchema().dump(user) | {"roles": names}
     if as_json:
-        click.echo(json.dumps(UserSchema(many=True).dump(everybody), ensure_ascii=False, indent=2))
+        click.echo(json.dumps(shown, ensure_ascii=False))
         return
-    table(
-        ("ID", "EMAIL", "USERNAME", "ACTIVE", "SUPERUSER", "VERIFIED", "CREATED"),
-        (
-            (
-                str(user.id),
-                user.email,
-                user.username,
-                yes_or_no(user.is_active),
-                yes_or_no(user.is_superuser),
-                yes_or_no(user.email_verified),
-                f"{user.created_at:%Y-%m-%d %H:%M}",
-            )
-            for user in everybody
-        ),
-    )
+    for name, value in (shown | {"roles": ", ".join(names)}).items():
+        words = yes_or_no(value) if isinstance(value, bool) else value
+        click.echo(f"{name}: {'' if words is None else words}".rstrip())
 
 
 @users.command()
@@ -121,6 +134,99 @@ def deactivate(email: str, as_json: bool) -> None:
     _report(user, f"{user.email} is deactivated, and signed out everywhere.", as_json)
 
 
+@users.command()
+@click.argument("email")
+@click.confirmation_option(
+    "--yes", prompt="The account will be erased for good. Delete it?", help="Do not ask."
+)
+def delete(email: str) -> None:
+    """Erase an account at once, with its sessions and mails. It does not come back."""
+    user = _found(email)
+    _or_explain(lambda: administration.delete(user.id, actor=None))
+    click.echo(f"{user.email} is deleted.")
+
+
+@users.command("reset-password")
+@click.argument("email")
+def reset_password(email: str) -> None:
+    """Mail a link to set a new password. The old one works until it is used."""
+    user = _found(email)
+    _or_explain(lambda: administration.send_reset(user.id, actor=None))
+    click.echo(f"A link is on its way to {user.email}.")
+
+
+@users.command("sessions")
+@click.argument("email")
+@as_json
+def list_sessions(email: str, as_json: bool) -> None:
+    """List where an account is signed in, the device seen last first."""
+    rows = [
+        {
+            "id": str(session.id),
+            "ip": session.ip,
+            "user_agent": session.user_agent,
+            "created_at": f"{session.created_at:%Y-%m-%dT%H:%M:%SZ}",
+            "last_seen_at": f"{session.refreshed_at:%Y-%m-%dT%H:%M:%SZ}",
+            "expires_at": f"{session.expires_at:%Y-%m-%dT%H:%M:%SZ}",
+        }
+        for session in sessions.living(_found(email))
+    ]
+    if as_json:
+        click.echo(json.dumps(rows, ensure_ascii=False, indent=2))
+        return
+    table(
+        ("ID", "ADDRESS", "DEVICE", "SINCE", "LAST SEEN", "UNTIL"),
+        (tuple(value or "" for value in row.values()) for row in rows),
+    )
+
+
+@users.command("end-sessions")
+@click.argument("email", required=False)
+@click.option("--everybody", is_flag=True, help="Sign all people out, after a break-in perhaps.")
+@click.confirmation_option("--yes", prompt="Sign out everywhere?", help="Do not ask.")
+def end_sessions(email: str | None, everybody: bool) -> None:
+    """Sign an account out everywhere, or with --everybody all accounts."""
+    if (email is None) != everybody:
+        raise click.UsageError("Say whose sessions: an EMAIL, or --everybody.")
+    if email is not None:
+        user = _found(email)
+        _or_explain(lambda: administration.end_sessions(user.id, actor=None))
+        click.echo(f"{user.email} is signed out everywhere.")
+        return
+    total = 0
+    while ended := administration.end_sessions_of_everybody(1000):
+        total += ended
+        click.echo(f"… {total} sessions so far", err=True)
+    click.echo(f"Ended {total} sessions.")
+
+
+def _found(email: str) -> User:
+    return _or_explain(lambda: administration.by_email(email), about=email)
+
+
+def _print_all(batches: Iterable[Sequence[User]], as_json: bool) -> None:
+    everybody = counting(batches, "accounts")
+    if as_json:
+        schema = UserSchema()
+        json_list(schema.dump(user) for user in everybody)
+        return
+    table(
+        ("ID", "EMAIL", "USERNAME", "ACTIVE", "SUPERUSER", "VERIFIED", "CREATED"),
+        (
+            (
+                str(user.id),
+                user.email,
+                user.username,
+                yes_or_no(user.is_active),
+                yes_or_no(user.is_superuser),
+                yes_or_no(user.email_verified),
+                f"{user.created_at:%Y-%m-%d %H:%M}",
+            )
+            for user in everybody
+        ),
+    )
+
+
 def _password_from_stdin() -> str:
     given = sys.stdin.buffer.read().decode("utf-8", "surrogateescape")
     return given.removesuffix("\n").removesuffix("\r")
@@ -131,14 +237,14 @@ def _password_from_prompt() -> str:
     return password
 
 
-def _or_explain(verb: Callable[[], User], about: str = "") -> User:
+def _or_explain(verb: Callable[[], T], about: str = "") -> T:
     """Do it, or say in one line why not, with exit status 1."""
     try:
         return verb()
     except NotFound:
         raise click.ClickException(f"Nobody has the address {about}.") from None
     except AppError as error:
-        raise click.ClickException(f"{error.detail}.") from None
+        raise click.ClickException(f"{error.detail.rstrip('.')}.") from None
 
 
 def _in_words(error: ValidationError) -> str:

@@ -4,16 +4,21 @@ from app.models.audit_event import AuditEvent
 from app.models.login_throttle import LoginThrottle
 from app.models.one_time_token import OneTimeToken
 from app.models.outbox_message import OutboxMessage
+from app.models.role import Role, RolePermission
 from app.models.session import Session
 from app.models.sighting import Sighting
 from app.models.user import User
+from app.models.user_role import UserRole
 
 __all__ = [
     "AuditEvent",
     "LoginThrottle",
     "OneTimeToken",
     "OutboxMessage",
+    "Role",
+    "RolePermission",
     "Session",
     "Sighting",
     "User",
+    "UserRole",
 ]

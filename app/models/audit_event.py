@@ -18,6 +18,21 @@ class Event(StrEnum):
     REFRESH_TOKEN_REUSED = "refresh_token_reused"
     LOGIN_THROTTLED = "login_throttled"
 
+    # What administrators did. ``via`` is ``cli`` where an operator did it in the shell.
+    USER_CREATED = "user_created"
+    USER_UPDATED = "user_updated"
+    USER_DELETED = "user_deleted"
+    USER_PROMOTED = "user_promoted"
+    USER_DEMOTED = "user_demoted"
+    USER_ACTIVATED = "user_activated"
+    USER_DEACTIVATED = "user_deactivated"
+    SESSIONS_ENDED = "sessions_ended"
+    PASSWORD_RESET_ASKED = "password_reset_asked"
+    ROLES_CHANGED = "roles_changed"
+    ROLE_CREATED = "role_created"
+    ROLE_CHANGED = "role_changed"
+    ROLE_DELETED = "role_deleted"
+
 
 class AuditEvent(Base):
     """One event. Users are named by id and not by foreign key: the event outlives them."""

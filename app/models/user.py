@@ -11,6 +11,15 @@ from app.models.types import BigId, UTCDateTime
 # The languages in which a person is written to.
 LOCALES = ("en", "zh")
 
+# Indexes for the lists of administrators that only PostgreSQL has: by bytes whatever the
+# database's own order, and for searching inside texts. SQLite scans.
+ONLY_IN_POSTGRESQL = (
+    "ix_users_created_at_id",
+    "ix_users_email_bytes",
+    "ix_users_username_key_bytes",
+    "ix_users_search",
+)
+
 
 class User(Base):
     """An account. ``email`` and ``username_key`` are canonical forms, unique by constraint."""
@@ -43,3 +52,18 @@ Index(
     postgresql_where=User.deletion_due_at.is_not(None),
     sqlite_where=User.deletion_due_at.is_not(None),
 )
+
+# For filters: the rare side of a flag, and both sides of one of which neither may be rare.
+Index(
+    "ix_users_superusers",
+    User.id,
+    postgresql_where=User.is_superuser,
+    sqlite_where=User.is_superuser,
+)
+Index(
+    "ix_users_inactive",
+    User.id,
+    postgresql_where=~User.is_active,
+    sqlite_where=~User.is_active,
+)
+Index("ix_users_email_verified_id", User.email_verified, User.id)

@@ -12,15 +12,17 @@ from uuid import UUID
 from flask import Flask, g, request
 from flask_jwt_extended import get_jwt
 from sqlalchemy import bindparam, select
+from sqlalchemy.orm import Session as DatabaseSession
 
 from app import clock
 from app.blueprint import Decorator, View, documentation_of, refuses
-from app.database import detached
+from app.database import detached, reader
 from app.errors import (
     AppError,
     FreshTokenRequired,
     InvalidToken,
     NotAuthenticated,
+    NotEnoughPermissions,
     SessionEnded,
     TokenExpired,
     as_response,
@@ -29,6 +31,7 @@ from app.extensions import jwt
 from app.models import Session, User
 from app.prepared import Prepared
 from app.security import tokens
+from app.security.permissions import Permission, Rights, rights_of
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -45,7 +48,52 @@ def signed_in(view: Callable[P, R]) -> Callable[P, R]:
 
 def freshly_signed_in(view: Callable[P, R]) -> Callable[P, R]:
     """Only with an access token that followed a password a short while ago."""
-    return refuses(FreshTokenRequired)(_guarded(view, _refuse_unless_fresh))
+    return refuses(FreshTokenRequired)(_guarded(view, refuse_unless_fresh))
+
+
+def permitted(permission: Permission) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Only for who holds the permission. A superuser holds every one."""
+
+    def decorate(view: Callable[P, R]) -> Callable[P, R]:
+        guarded = _guarded(view, lambda: _refuse_without(permission))
+        return _documents_permission(permission)(guarded)
+
+    return decorate
+
+
+def freshly_permitted(permission: Permission) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Only for who holds the permission and gave a password a short while ago."""
+
+    def guard() -> None:
+        _refuse_without(permission)
+        refuse_unless_fresh()
+
+    def decorate(view: Callable[P, R]) -> Callable[P, R]:
+        guarded = _guarded(view, guard)
+        return refuses(FreshTokenRequired)(_documents_permission(permission)(guarded))
+
+    return decorate
+
+
+def current_rights() -> Rights:
+    """What who asks may do, as the database has it now. Inside a guarded view alone."""
+    # With a connection of its own, back in the pool before the view goes on.
+    with DatabaseSession(reader()) as database:
+        return rights_of(current_user(), database)
+
+
+def _refuse_without(permission: Permission) -> None:
+    if not current_rights().include(permission):
+        raise NotEnoughPermissions
+
+
+def _documents_permission(permission: Permission) -> Decorator:
+    def decorate(view: View) -> View:
+        manual = documentation_of(view).setdefault("manual_doc", {})
+        manual["x-permission"] = str(permission)
+        return refuses(NotEnoughPermissions)(view)
+
+    return decorate
 
 
 def _guarded(view: Callable[P, R], guard: Callable[[], None]) -> Callable[P, R]:
@@ -69,7 +117,7 @@ def documents_access_token(*others: dict[str, list[str]]) -> Decorator:
     return decorate
 
 
-def _refuse_unless_fresh() -> None:
+def refuse_unless_fresh() -> None:
     """After the session was found alive: an ended one is told so, and not to log in again."""
     if get_jwt()["fresh"] <= clock.now().timestamp():
         raise FreshTokenRequired

@@ -1,67 +1,220 @@
-"""What operators and superusers do with accounts."""
+"""What operators and administrators do with accounts.
 
-from collections.abc import Sequence
+``actor`` is who does it, and ``None`` for an operator in the shell.
+"""
 
-from sqlalchemy import select, update
+from collections.abc import Callable
+from typing import Any
 
-from app import clock
-from app.auth import sessions
+from sqlalchemy import update
+
+from app import audit, clock
+from app.auth import password_reset, registration, sessions
 from app.auth.authentication import find_by_email
+from app.auth.registration import unless_taken
 from app.errors import NotEnoughPermissions, NotFound
 from app.extensions import db
+from app.mail import messages, outbox
 from app.models import User
+from app.models.audit_event import Event
+from app.models.one_time_token import Purpose
+from app.security import one_time_tokens
+from app.security.identifiers import username_key
+from app.security.permissions import (
+    SESSIONS_REVOKE,
+    USERS_DELETE,
+    USERS_READ,
+    USERS_WRITE,
+    Rights,
+)
+from app.users import authority, closing
+
+# What becomes of a flag, in the words of the audit log: (taken, given).
+FLAGS = {
+    "is_superuser": (Event.USER_DEMOTED, Event.USER_PROMOTED),
+    "is_active": (Event.USER_DEACTIVATED, Event.USER_ACTIVATED),
+}
 
 
-def read(user_id: int, *, viewer: User) -> User:
-    """One user, for themselves or a superuser.
+def read(user_id: int, *, viewer: User, rights: Callable[[], Rights]) -> User:
+    """One user, for themselves or for who may see all.
 
     Raises ``NotEnoughPermissions`` for anyone else, whether or not there is
-    such a user, and ``NotFound`` for a superuser.
+    such a user, and ``NotFound``.
     """
     if user_id == viewer.id:
         return viewer
-    if not viewer.is_superuser:
+    if not rights().include(USERS_READ):
         raise NotEnoughPermissions
+    return _existing(user_id)
+
+
+def invite(
+    *,
+    email: str,
+    username: str,
+    full_name: str | None = None,
+    is_superuser: bool = False,
+    actor: User,
+) -> User:
+    """Make an account whose owner gets a mail to choose the password. Commits.
+
+    The address counts as confirmed once that link was used. Raises
+    ``EmailTaken``, ``UsernameTaken``, or ``NotEnoughPermissions`` to make a
+    superuser.
+    """
+    rights = authority.hold_actor(USERS_WRITE, actor=actor)
+    if is_superuser and not rights.everything:
+        raise NotEnoughPermissions
+    user = User(
+        email=email,
+        username=username,
+        username_key=username_key(username),
+        full_name=full_name,
+        is_superuser=is_superuser,
+        locale=actor.locale,
+    )
+    registration.add(user)
+    _mail_invitation(user)
+    _record(Event.USER_CREATED, user, actor, is_superuser=is_superuser)
+    db.session.commit()
+    return user
+
+
+def edit(user_id: int, changes: dict[str, Any], *, actor: User | None) -> User:
+    """Set the given fields of an account. Commits.
+
+    Deactivating signs it out everywhere at once; activating revives no
+    session. Raises ``NotFound``, ``NotEnoughPermissions``, ``UsernameTaken``,
+    or ``LastSuperuser``.
+    """
+    held = authority.hold(user_id, USERS_WRITE, actor=actor)
+    user = held.user
+    changed = {name: value for name, value in changes.items() if getattr(user, name) != value}
+    if "is_superuser" in changed and not held.rights.everything:
+        raise NotEnoughPermissions
+    if changed.get("is_superuser") is False or changed.get("is_active") is False:
+        held.refuse_to_lose()
+    if not changed:
+        db.session.commit()
+        return user
+    values = dict(changed)
+    if "username" in values:
+        values["username_key"] = username_key(values["username"])
+    write = (
+        update(User)
+        .where(User.id == user.id)
+        .values(**values, updated_at=clock.now())
+        .returning(User)
+        .execution_options(synchronize_session=False, populate_existing=True)
+    )
+    with unless_taken():
+        edited = db.session.scalars(write).one()
+    if not edited.is_active:
+        sessions.end_all(edited.id)
+    _record_edit(edited, changed, actor)
+    db.session.commit()
+    return edited
+
+
+def set_superuser(email: str, is_superuser: bool) -> User:
+    """Give or take the right to everything, from the next request on. Commits.
+
+    Raises ``NotFound`` where nobody has the address, or ``LastSuperuser``.
+    """
+    return edit(by_email(email).id, {"is_superuser": is_superuser}, actor=None)
+
+
+def set_active(email: str, is_active: bool) -> User:
+    """Let an account log in again, or sign it out everywhere and let it log in no more. Commits.
+
+    Activating revives no session. Raises ``NotFound`` where nobody has the
+    address, or ``LastSuperuser``.
+    """
+    return edit(by_email(email).id, {"is_active": is_active}, actor=None)
+
+
+def delete(user_id: int, *, actor: User | None) -> None:
+    """Erase an account at once. Commits.
+
+    Raises ``NotFound``, ``NotEnoughPermissions``, or ``LastSuperuser``.
+    """
+    held = authority.hold(user_id, USERS_DELETE, actor=actor)
+    held.refuse_to_lose()
+    _record(Event.USER_DELETED, held.user, actor)
+    closing.erase(held.user)
+
+
+def end_sessions(user_id: int, *, actor: User | None) -> None:
+    """Sign an account out everywhere. Commits.
+
+    Raises ``NotFound`` or ``NotEnoughPermissions``.
+    """
+    user = authority.hold(user_id, SESSIONS_REVOKE, actor=actor).user
+    sessions.end_all(user.id)
+    _record(Event.SESSIONS_ENDED, user, actor)
+    db.session.commit()
+
+
+def end_sessions_of_everybody(limit: int) -> int:
+    """Sign up to ``limit`` devices out, and say how many. Commits."""
+    ended = sessions.end_batch(limit)
+    if ended:
+        audit.record(Event.SESSIONS_ENDED, subject_id=None, count=ended, via="cli")
+    db.session.commit()
+    return ended
+
+
+def send_reset(user_id: int, *, actor: User | None) -> None:
+    """Mail a link to set a new password, or the invitation to who never had one. Commits.
+
+    Raises ``NotFound`` or ``NotEnoughPermissions``.
+    """
+    user = authority.hold(user_id, USERS_WRITE, actor=actor).user
+    if user.hashed_password is None:
+        _mail_invitation(user)
+    else:
+        password_reset.begin(user)
+    _record(Event.PASSWORD_RESET_ASKED, user, actor)
+    db.session.commit()
+
+
+def sessions_of(user_id: int) -> dict[str, Any]:
+    """Where somebody is signed in. Raises ``NotFound``."""
+    return {"items": sessions.living(_existing(user_id))}
+
+
+def by_email(email: str) -> User:
+    """Raises ``NotFound``."""
+    user = find_by_email(email)
+    if user is None:
+        raise NotFound
+    return user
+
+
+def _existing(user_id: int) -> User:
     user = db.session.get(User, user_id)
     if user is None:
         raise NotFound
     return user
 
 
-def list_all() -> Sequence[User]:
-    """Everybody, the oldest account first."""
-    return db.session.scalars(select(User).order_by(User.id)).all()
+def _mail_invitation(user: User) -> None:
+    token = one_time_tokens.issue(user.id, Purpose.INVITATION, email=user.email)
+    outbox.queue(messages.invitation, to=user.email, user=user, token=token)
 
 
-def set_superuser(email: str, is_superuser: bool) -> User:
-    """Give or take the right to everything, from the next request on. Commits.
-
-    Raises ``NotFound`` where nobody has the address.
-    """
-    return _set(email, is_superuser=is_superuser)
-
-
-def set_active(email: str, is_active: bool) -> User:
-    """Let an account log in again, or sign it out everywhere and let it log in no more. Commits.
-
-    Activating revives no session. Raises ``NotFound`` where nobody has the address.
-    """
-    return _set(email, is_active=is_active)
+def _record_edit(user: User, changed: dict[str, Any], actor: User | None) -> None:
+    """Flags with what they were, and of what people say about themselves the names alone."""
+    for name, (taken, given) in FLAGS.items():
+        if name in changed:
+            event = given if changed[name] else taken
+            _record(event, user, actor, **{name: {"from": not changed[name], "to": changed[name]}})
+    if fields := sorted(changed.keys() - FLAGS.keys()):
+        _record(Event.USER_UPDATED, user, actor, fields=fields)
 
 
-def _set(email: str, **values: bool) -> User:
-    found = find_by_email(email)
-    change = (
-        update(User)
-        .where(User.id == (found.id if found else None))
-        .values(**values, updated_at=clock.now())
-        .returning(User)
-        .execution_options(synchronize_session=False, populate_existing=True)
-    )
-    user: User | None = db.session.scalar(change)
-    if user is None:
-        raise NotFound
-    if not user.is_active:
-        sessions.end_all(user.id)
-    db.session.commit()
-    return user
+def _record(event: Event, user: User, actor: User | None, **details: Any) -> None:
+    if actor is None:
+        details["via"] = "cli"
+    audit.record(event, subject_id=user.id, actor_id=actor.id if actor else None, **details)

@@ -13,6 +13,7 @@ from app.extensions import db
 from app.mail import messages
 from app.models import AuditEvent, OneTimeToken, OutboxMessage, Session, User
 from app.security import one_time_tokens
+from app.users import authority, roles
 from config import settings
 
 
@@ -20,9 +21,10 @@ def close(session: Session, password: str) -> datetime:
     """Sign a user out everywhere and have the account erased when the grace is over. Commits.
 
     Returns when that is. Logging in before then keeps the account. Raises
-    ``WrongPassword``, or ``SessionEnded``.
+    ``WrongPassword``, ``LastSuperuser``, or ``SessionEnded``.
     """
     check_password(session.user, password)
+    authority.refuse_to_lose(session.user_id)
     user = sessions.hold(session)
     due_at = clock.now() + settings.account_deletion_grace
     user.deletion_due_at, user.updated_at = due_at, clock.now()
@@ -42,6 +44,7 @@ def held_about(user: User) -> dict[str, Any]:
 
     return {
         "user": user,
+        "roles": [role.name for role in roles.held_by(user.id)],
         "sessions": rows(
             Session,
             Session.user_id == user.id,
@@ -59,11 +62,9 @@ def held_about(user: User) -> dict[str, Any]:
             & OutboxMessage.message.not_in(email_change.TO_NEW_ADDRESS),
             *("recipient", "message", "locale", "created_at", "delivered_at"),
         ),
-        "audit_events": rows(
-            AuditEvent,
-            AuditEvent.subject_id == user.id,
-            *("at", "event", "ip", "user_agent", "request_id", "details"),
-        ),
+        "audit_events": db.session.scalars(
+            select(AuditEvent).where(AuditEvent.subject_id == user.id).order_by(AuditEvent.id)
+        ).all(),
     }
 
 
@@ -74,6 +75,11 @@ def erase_due(limit: int) -> int:
     number of the user for a pseudonym and without address and device.
     """
     return _erase(User.deletion_due_at <= clock.now(), limit)
+
+
+def erase(user: User) -> None:
+    """Erase somebody at once. Commits."""
+    _erase(User.id == user.id, 1)
 
 
 def erase_unverified(limit: int) -> int:

@@ -4,12 +4,32 @@ from typing import Any
 
 from app.auth.schemas import PasswordSchema, UserSchema
 from app.blueprint import Blueprint, refuses
-from app.errors import NotEnoughPermissions, NotFound, Overloaded, UsernameTaken, WrongPassword
+from app.cursors import Page
+from app.errors import (
+    LastSuperuser,
+    NotEnoughPermissions,
+    NotFound,
+    Overloaded,
+    UsernameTaken,
+    WrongPassword,
+)
 from app.limits import limited_guesses
-from app.models import User
-from app.security.access import current_session, current_user, freshly_signed_in, signed_in
-from app.users import administration, closing, profile
-from app.users.schemas import DeletionSchema, ExportSchema, ProfileSchema
+from app.models import AuditEvent, User
+from app.security.access import (
+    current_rights,
+    current_session,
+    current_user,
+    freshly_signed_in,
+    signed_in,
+)
+from app.users import activity, administration, closing, profile
+from app.users.schemas import (
+    ActivityPageSchema,
+    DeletionSchema,
+    ExportSchema,
+    PageQuerySchema,
+    ProfileSchema,
+)
 
 bp = Blueprint("users", __name__, description="What is known about you.")
 
@@ -40,7 +60,7 @@ def edit_me(changes: dict[str, Any]) -> User:
 @signed_in
 @limited_guesses
 @bp.takes(PasswordSchema)
-@refuses(WrongPassword, Overloaded)
+@refuses(WrongPassword, LastSuperuser, Overloaded)
 @bp.returns(202, DeletionSchema)
 def close_my_account(body: dict[str, Any]) -> dict[str, Any]:
     """Have your account erased, after a time in which logging in keeps it."""
@@ -56,10 +76,19 @@ def export_me() -> tuple[dict[str, Any], int, dict[str, str]]:
     return closing.held_about(current_user()), 200, attachment
 
 
+@bp.get("/me/activity")
+@signed_in
+@bp.takes_query(PageQuerySchema)
+@bp.returns(200, ActivityPageSchema)
+def read_my_activity(query: dict[str, Any]) -> Page[AuditEvent]:
+    """What happened to your account, the newest first."""
+    return activity.about(current_user().id, **query)
+
+
 @bp.get("/<digits:user_id>")
 @signed_in
 @refuses(NotEnoughPermissions, NotFound)
 @bp.returns(200, UserSchema)
 def read_user(user_id: int) -> User:
-    """One account: your own, or any for a superuser."""
-    return administration.read(user_id, viewer=current_user())
+    """One account: your own, or any for who may see all."""
+    return administration.read(user_id, viewer=current_user(), rights=current_rights)

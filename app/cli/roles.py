@@ -1,0 +1,187 @@
+"""``flask roles …``: who may do what, by an operator."""
+
+import json
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+import click
+from marshmallow import ValidationError
+
+from app.cli.terminal import OperatorGroup, as_json, table
+from app.errors import AppError, NotFound
+from app.models import Role, User
+from app.security import permissions
+from app.users import administration
+from app.users import roles as app_roles
+from app.users.schemas import NewRoleSchema, RoleSchema
+
+T = TypeVar("T")
+
+roles = OperatorGroup("roles", help="Make roles, and give them to people.")
+
+
+@roles.command("list")
+@as_json
+def list_roles(as_json: bool) -> None:
+    """List all roles with their permissions."""
+    found = app_roles.everyone_of_them()
+    if as_json:
+        click.echo(json.dumps(RoleSchema(many=True).dump(found), ensure_ascii=False, indent=2))
+        return
+    table(
+        ("ID", "NAME", "PERMISSIONS", "DESCRIPTION"),
+        (
+            (str(role.id), role.name, ", ".join(role.permissions), role.description or "")
+            for role in found
+        ),
+    )
+
+
+@roles.command("permissions")
+@as_json
+def list_permissions(as_json: bool) -> None:
+    """List every permission that a role can have."""
+    found = permissions.declared()
+    if as_json:
+        listed = [{"name": one.name, "description": one.description} for one in found]
+        click.echo(json.dumps(listed, indent=2))
+        return
+    table(("PERMISSION", "WHAT IT ALLOWS"), ((one.name, one.description) for one in found))
+
+
+@roles.command()
+@click.argument("name")
+@as_json
+def show(name: str, as_json: bool) -> None:
+    """Show a role, and how many people have it."""
+    role = _found(name)
+    people = app_roles.number_of_holders(role)
+    if as_json:
+        shown = RoleSchema().dump(role) | {"people": people}
+        click.echo(json.dumps(shown, ensure_ascii=False))
+        return
+    click.echo(f"id: {role.id}")
+    click.echo(f"name: {role.name}")
+    click.echo(f"description: {role.description or ''}".rstrip())
+    click.echo(f"permissions: {', '.join(role.permissions)}".rstrip())
+    click.echo(f"people: {people}")
+
+
+@roles.command()
+@click.argument("name")
+@click.argument("permission", nargs=-1)
+@click.option("--description", help="What the role is for.")
+@as_json
+def create(name: str, permission: tuple[str, ...], description: str | None, as_json: bool) -> None:
+    """Make a role with these permissions.
+
+    \b
+        flask roles create support users:read sessions:read sessions:revoke
+    """
+    _refuse_unknown(permission)
+    given = {"name": name, "description": description, "permissions": list(permission)}
+    try:
+        checked = NewRoleSchema().load(given)
+    except ValidationError as error:
+        raise click.ClickException(_in_words(error)) from None
+    role = _or_explain(lambda: app_roles.create(**checked, actor=None))
+    _report(role, f"Made the role {role.name}.", as_json)
+
+
+@roles.command()
+@click.argument("name")
+@click.argument("permission", nargs=-1, required=True)
+@as_json
+def grant(name: str, permission: tuple[str, ...], as_json: bool) -> None:
+    """Add permissions to a role; whoever has it may do that from the next request on."""
+    _refuse_unknown(permission)
+    role = _found(name)
+    changed = _or_explain(lambda: app_roles.change_permissions(role.id, add=permission, actor=None))
+    _report(changed, _what_it_allows(changed), as_json)
+
+
+@roles.command()
+@click.argument("name")
+@click.argument("permission", nargs=-1, required=True)
+@as_json
+def revoke(name: str, permission: tuple[str, ...], as_json: bool) -> None:
+    """Take permissions from a role, from the next request on."""
+    role = _found(name)
+    changed = _or_explain(
+        lambda: app_roles.change_permissions(role.id, take=permission, actor=None)
+    )
+    _report(changed, _what_it_allows(changed), as_json)
+
+
+@roles.command()
+@click.argument("name")
+@click.confirmation_option(
+    "--yes", prompt="Whoever has the role loses it. Delete it?", help="Do not ask."
+)
+def delete(name: str) -> None:
+    """Delete a role."""
+    role = _found(name)
+    _or_explain(lambda: app_roles.remove(role.id, actor=None))
+    click.echo(f"The role {name} is deleted.")
+
+
+@roles.command()
+@click.argument("email")
+@click.argument("role", nargs=-1, required=True)
+def assign(email: str, role: tuple[str, ...]) -> None:
+    """Give an account these roles, beside those that it has."""
+    user, named = _account(email), [_found(name) for name in role]
+    held = _or_explain(lambda: app_roles.change_roles(user.id, add=named, actor=None))
+    click.echo(_what_they_have(user, held))
+
+
+@roles.command()
+@click.argument("email")
+@click.argument("role", nargs=-1, required=True)
+def unassign(email: str, role: tuple[str, ...]) -> None:
+    """Take these roles from an account, from the next request on."""
+    user, named = _account(email), [_found(name) for name in role]
+    held = _or_explain(lambda: app_roles.change_roles(user.id, take=named, actor=None))
+    click.echo(_what_they_have(user, held))
+
+
+def _found(name: str) -> Role:
+    return _or_explain(lambda: app_roles.by_name(name), f"There is no role {name}.")
+
+
+def _account(email: str) -> User:
+    return _or_explain(lambda: administration.by_email(email), f"Nobody has the address {email}.")
+
+
+def _or_explain(verb: Callable[[], T], missing: str = "It is gone by now.") -> T:
+    """Do it, or say in one line why not, with exit status 1."""
+    try:
+        return verb()
+    except NotFound:
+        raise click.ClickException(missing) from None
+    except AppError as error:
+        raise click.ClickException(f"{error.detail.rstrip('.')}.") from None
+
+
+def _refuse_unknown(names: Sequence[str]) -> None:
+    if unknown := [name for name in names if not permissions.is_declared(name)]:
+        raise click.ClickException(
+            f"There is no permission {unknown[0]}. `flask roles permissions` lists them."
+        )
+
+
+def _in_words(error: ValidationError) -> str:
+    messages = error.normalized_messages()  # type: ignore[no-untyped-call]
+    return "\n".join(f"{field}: {flaw}" for field, flaws in messages.items() for flaw in flaws)
+
+
+def _report(role: Role, sentence: str, as_json: bool) -> None:
+    click.echo(json.dumps(RoleSchema().dump(role), ensure_ascii=False) if as_json else sentence)
+
+
+def _what_it_allows(role: Role) -> str:
+    return f"The role {role.name} allows {', '.join(role.permissions) or 'nothing'}."
+
+
+def _what_they_have(user: User, held: Sequence[Role]) -> str:
+    return f"{user.email} has {', '.join(role.name for role in held) or 'no role'}."

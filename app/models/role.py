@@ -1,0 +1,38 @@
+"""A named set of permissions."""
+
+from datetime import datetime
+
+from sqlalchemy import ForeignKey, String, func
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from app.extensions import Base
+from app.models.types import BigId, UTCDateTime
+
+
+class Role(Base):
+    """What those who have it may do. Permissions themselves are declared in the code."""
+
+    __tablename__ = "roles"
+    __table_args__ = ({"sqlite_autoincrement": True},)
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    name: Mapped[str] = mapped_column(String(50), unique=True)
+    description: Mapped[str | None] = mapped_column(String(200))
+    created_at: Mapped[datetime] = mapped_column(UTCDateTime, server_default=func.now())
+
+    grants: Mapped[list["RolePermission"]] = relationship(
+        lazy="selectin", cascade="all, delete-orphan", passive_deletes=True
+    )
+
+    @property
+    def permissions(self) -> list[str]:
+        return sorted(grant.permission for grant in self.grants)
+
+
+class RolePermission(Base):
+    """One permission of a role, by its name. One that nobody declares any more opens nothing."""
+
+    __tablename__ = "role_permissions"
+
+    role_id: Mapped[int] = mapped_column(ForeignKey(Role.id, ondelete="CASCADE"), primary_key=True)
+    permission: Mapped[str] = mapped_column(String(50), primary_key=True)

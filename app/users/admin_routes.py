@@ -1,0 +1,140 @@
+"""The calls under ``/users`` for administrators."""
+
+from typing import Any
+
+from flask import url_for
+
+from app.auth.schemas import NothingSchema, SessionListSchema, UserSchema
+from app.blueprint import Blueprint, refuses
+from app.cursors import Page
+from app.errors import (
+    EmailTaken,
+    FreshTokenRequired,
+    LastSuperuser,
+    NotFound,
+    UsernameTaken,
+)
+from app.models import AuditEvent, User
+from app.security.access import (
+    current_user,
+    freshly_permitted,
+    permitted,
+    refuse_unless_fresh,
+)
+from app.security.permissions import (
+    AUDIT_READ,
+    SESSIONS_READ,
+    SESSIONS_REVOKE,
+    USERS_DELETE,
+    USERS_READ,
+    USERS_WRITE,
+)
+from app.users import activity, administration, directory
+from app.users.schemas import (
+    AccountSchema,
+    AuditPageSchema,
+    InvitationSchema,
+    PageQuerySchema,
+    UserPageSchema,
+    UserQuerySchema,
+)
+
+bp = Blueprint("administration", __name__, description="What administrators do with accounts.")
+
+
+@bp.get("")
+@permitted(USERS_READ)
+@bp.takes_query(UserQuerySchema)
+@bp.returns(200, UserPageSchema)
+def list_users(query: dict[str, Any]) -> Page[User]:
+    """Find accounts.
+
+    `q` is looked for literally, anywhere and whatever the case. Sorting by email or username
+    goes by bytes.
+    """
+    return directory.find(**query)
+
+
+@bp.post("")
+@permitted(USERS_WRITE)
+@bp.takes(InvitationSchema)
+@refuses(EmailTaken, UsernameTaken, FreshTokenRequired)
+@bp.returns(201, UserSchema, headers={"Location": {"schema": {"type": "string"}}})
+def invite_user(account: dict[str, Any]) -> tuple[User, int, dict[str, str]]:
+    """Make an account. Its owner gets a mail to choose the password.
+
+    To make a superuser takes a superuser with a fresh token.
+    """
+    if account["is_superuser"]:
+        refuse_unless_fresh()
+    user = administration.invite(**account, actor=current_user())
+    return user, 201, {"Location": url_for("users.read_user_get", user_id=user.id)}
+
+
+@bp.patch("/<digits:user_id>")
+@freshly_permitted(USERS_WRITE)
+@bp.takes(AccountSchema)
+@refuses(NotFound, UsernameTaken, LastSuperuser)
+@bp.returns(200, UserSchema)
+def edit_user(changes: dict[str, Any], user_id: int) -> User:
+    """Edit an account, activate or deactivate it; a superuser may promote and demote.
+
+    Deactivating signs it out everywhere at once.
+    """
+    return administration.edit(user_id, changes, actor=current_user())
+
+
+@bp.delete("/<digits:user_id>")
+@freshly_permitted(USERS_DELETE)
+@refuses(NotFound, LastSuperuser)
+@bp.returns(204)
+def delete_user(user_id: int) -> None:
+    """Erase an account, at once and for good."""
+    administration.delete(user_id, actor=current_user())
+
+
+@bp.get("/<digits:user_id>/sessions")
+@permitted(SESSIONS_READ)
+@refuses(NotFound)
+@bp.returns(200, SessionListSchema)
+def read_sessions_of_user(user_id: int) -> dict[str, Any]:
+    """Where somebody is signed in, the device seen last first."""
+    return administration.sessions_of(user_id)
+
+
+@bp.delete("/<digits:user_id>/sessions")
+@permitted(SESSIONS_REVOKE)
+@refuses(NotFound)
+@bp.returns(204)
+def end_sessions_of_user(user_id: int) -> None:
+    """Sign somebody out everywhere."""
+    administration.end_sessions(user_id, actor=current_user())
+
+
+@bp.post("/<digits:user_id>/password-reset")
+@permitted(USERS_WRITE)
+@refuses(NotFound)
+@bp.returns(202, NothingSchema)
+def send_password_reset(user_id: int) -> dict[str, Any]:
+    """Mail somebody a link to set a new password; nobody sets another's."""
+    administration.send_reset(user_id, actor=current_user())
+    return {}
+
+
+@bp.get("/<digits:user_id>/audit")
+@permitted(AUDIT_READ)
+@bp.takes_query(PageQuerySchema)
+@refuses(NotFound)
+@bp.returns(200, AuditPageSchema)
+def read_audit_of_user(query: dict[str, Any], user_id: int) -> Page[AuditEvent]:
+    """What happened to an account, the newest first; also to one that is gone."""
+    return activity.about(user_id, **query)
+
+
+@bp.get("/audit")
+@permitted(AUDIT_READ)
+@bp.takes_query(PageQuerySchema)
+@bp.returns(200, AuditPageSchema)
+def read_audit(query: dict[str, Any]) -> Page[AuditEvent]:
+    """What happened to all accounts, the newest first."""
+    return activity.of_everybody(**query)

@@ -1,0 +1,90 @@
+"""Who may change whom: nobody somebody who may do more than they."""
+
+from dataclasses import dataclass
+
+from sqlalchemy import ColumnElement, and_, or_
+
+from app.database import hold_in_order
+from app.errors import LastSuperuser, NotEnoughPermissions, NotFound, SessionEnded
+from app.extensions import db
+from app.models import User
+from app.security.permissions import EVERYTHING, Permission, Rights, rights_of
+
+# Those who are about to be erased do not count: nobody else would be left.
+ACTIVE_SUPERUSER = and_(User.is_superuser, User.is_active, User.deletion_due_at.is_(None))
+
+
+@dataclass(frozen=True)
+class Held:
+    """A user as they are, locked until the commit, and what who changes them may do."""
+
+    user: User
+    rights: Rights
+    is_last_superuser: bool
+
+    def refuse_to_lose(self) -> None:
+        """For what would take a superuser away. Raises ``LastSuperuser``."""
+        if self.is_last_superuser:
+            raise LastSuperuser
+
+
+def hold(user_id: int, permission: Permission, *, actor: User | None) -> Held:
+    """Take a user to change them, if the actor may. The caller commits.
+
+    ``actor`` is ``None`` for an operator in the shell, who may do everything.
+    What the actor may do is read under the same locks as the user: of two who
+    take each other's rights away at once, one comes too late. Raises
+    ``NotFound``, or ``NotEnoughPermissions`` also where the user may do
+    something that the actor may not.
+    """
+    people = _hold_people(user_id, *([actor.id] if actor else []))
+    rights = _rights_of(actor, people, permission)
+    user = people.get(user_id)
+    if user is None:
+        raise NotFound
+    is_oneself = actor is not None and user.id == actor.id
+    if not is_oneself and not rights.cover(rights_of(user, db.session())):
+        raise NotEnoughPermissions
+    return Held(user, rights, is_last_superuser=_is_last_superuser(user, people))
+
+
+def hold_actor(permission: Permission, *, actor: User | None) -> Rights:
+    """What the actor may do, for a change that is about nobody else. The caller commits.
+
+    Raises ``NotEnoughPermissions``.
+    """
+    return _rights_of(actor, _hold_people(*([actor.id] if actor else [])), permission)
+
+
+def refuse_to_lose(user_id: int) -> None:
+    """For somebody who leaves by themselves. The caller commits. Raises ``LastSuperuser``."""
+    people = _hold_people(user_id)
+    if user_id in people and _is_last_superuser(people[user_id], people):
+        raise LastSuperuser
+
+
+def _hold_people(*ids: int) -> dict[int, User]:
+    """These, and all active superusers: who takes one away must see the others stay."""
+    wanted: ColumnElement[bool] = or_(User.id.in_(ids), ACTIVE_SUPERUSER)
+    return {user.id: user for user in hold_in_order(User, wanted)}
+
+
+def _rights_of(actor: User | None, people: dict[int, User], permission: Permission) -> Rights:
+    if actor is None:
+        return EVERYTHING
+    still_there = people.get(actor.id)
+    if still_there is None or not still_there.is_active:
+        raise SessionEnded
+    rights = rights_of(still_there, db.session())
+    if not rights.include(permission):
+        raise NotEnoughPermissions
+    return rights
+
+
+def _is_last_superuser(user: User, people: dict[int, User]) -> bool:
+    superusers = [person.id for person in people.values() if _is_active_superuser(person)]
+    return superusers == [user.id]
+
+
+def _is_active_superuser(user: User) -> bool:
+    return user.is_superuser and user.is_active and user.deletion_due_at is None
