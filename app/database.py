@@ -13,7 +13,7 @@ import psycopg
 from flask import Flask, has_request_context
 from sqlalchemy import ColumnExpressionArgument, Engine, delete, event, select, update
 from sqlalchemy.exc import InvalidatePoolError
-from sqlalchemy.orm import InstrumentedAttribute, make_transient_to_detached
+from sqlalchemy.orm import InstrumentedAttribute, configure_mappers, make_transient_to_detached
 from sqlalchemy.orm.attributes import instance_dict, manager_of_class
 from sqlalchemy.pool import ConnectionPoolEntry
 
@@ -73,6 +73,8 @@ def engine_options(settings: Settings) -> dict[str, Any]:
 def init_app(app: Flask) -> None:
     """Bind the database to the application; nothing connects before the first statement."""
     db.init_app(app)
+    # The ORM would do it at its first statement, and `detached` may come before that.
+    configure_mappers()
     with app.app_context():
         if db.engine.dialect.name == "sqlite":
             event.listen(db.engine, "connect", _set_up_sqlite)
