@@ -24,7 +24,7 @@ from sqlalchemy.dialects import postgresql as postgresql_dialect
 from sqlalchemy.dialects import sqlite as sqlite_dialect
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
-from sqlalchemy.orm import InstrumentedAttribute, make_transient_to_detached
+from sqlalchemy.orm import InstrumentedAttribute, configure_mappers, make_transient_to_detached
 from sqlalchemy.orm.attributes import instance_dict, manager_of_class
 
 from app import postgresql, sqlite
@@ -70,6 +70,8 @@ def engine_options(settings: Settings) -> dict[str, Any]:
 def init_app(app: Flask) -> None:
     """Bind the database to the application; nothing connects before the first statement."""
     db.init_app(app)
+    # The ORM does it at its first query; what ``prepared`` reads may come before any.
+    configure_mappers()
     prepares = app.config["SETTINGS"].database_prepared_statements
     with app.app_context():
         for engine in db.engines.values():

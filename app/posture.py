@@ -21,6 +21,7 @@ from app import clock, migration_state
 from app.extensions import db
 from app.mail import outbox
 from app.models import OutboxMessage, User
+from app.security import sightings
 from config import INSTANCE, ROOT, Settings
 
 # NIST SP 800-63B-4 §3.1.1.2, where the password is the only factor; OWASP's cost of bcrypt with
@@ -247,6 +248,54 @@ def metrics_are_guarded(settings: Settings) -> str | None:
     return None
 
 
+@checks(Weight.DANGEROUS, "Set RATELIMIT_ENABLED=true.")
+def limits_are_on(settings: Settings) -> str | None:
+    if not settings.ratelimit_enabled:
+        return "RATELIMIT_ENABLED is off: passwords may be guessed at any speed."
+    return None
+
+
+@checks(Weight.WEAK, "Set REDIS_URL, the same on every host.")
+def limits_are_shared(settings: Settings) -> str | None:
+    if not settings.redis_url and settings.web_concurrency > 1:
+        return f"There is no REDIS_URL: each of {settings.web_concurrency} workers counts alone."
+    return None
+
+
+@checks(Weight.WEAK, "Leave the limit out of the settings, or lower it.")
+def limits_are_tight(settings: Settings) -> str | None:
+    loose = [
+        name
+        for name, limits, most_an_hour in (
+            ("RATELIMIT_LOGIN", settings.ratelimit_login, 600),
+            ("RATELIMIT_LOGIN_FAILURES", settings.ratelimit_login_failures, 100),
+            ("RATELIMIT_REGISTER", settings.ratelimit_register, 30),
+            ("RATELIMIT_MAIL", settings.ratelimit_mail, 30),
+            ("RATELIMIT_MAIL_PER_ADDRESS", settings.ratelimit_mail_per_address, 5),
+            ("RATELIMIT_TOKEN", settings.ratelimit_token, 7200),
+        )
+        if min(limit.amount * 3600 / limit.get_expiry() for limit in limits) > most_an_hour
+    ]
+    return f"{', '.join(loose)}: looser than by default." if loose else None
+
+
+@checks(Weight.GOOD_TO_KNOW, "Name the proxy's addresses in TRUSTED_PROXIES, if there is one.")
+def trusted_proxies(settings: Settings) -> str | None:
+    if not settings.trusted_proxies:
+        return "TRUSTED_PROXIES is empty: behind a proxy, everybody shares the limits of one."
+    return None
+
+
+@checks(Weight.DANGEROUS, "Name the proxies alone in TRUSTED_PROXIES.")
+def trusted_proxies_are_few(settings: Settings) -> str | None:
+    wide = [
+        str(network)
+        for network in settings.trusted_proxies
+        if network.prefixlen < (16 if network.version == 4 else 48)
+    ]
+    return f"TRUSTED_PROXIES has {', '.join(wide)}: many may claim any address." if wide else None
+
+
 # Files
 
 
@@ -417,6 +466,21 @@ def no_mail_was_set_aside(_settings: Settings) -> str | None:
         aside = select(func.count()).where(OutboxMessage.set_aside_at.is_not(None))
         number = connection.scalar(aside)
     return f"Mails set aside, which nobody tries again: {number}." if number else None
+
+
+@checks(Weight.WEAK, "See TRUSTED_PROXIES in docs/deploying.md.")
+def nothing_odd_was_seen(_settings: Settings) -> str | None:
+    told = [
+        f"{sightings.Kind(seen.kind).meaning} ({seen.detail}, {seen.seen_at:%Y-%m-%d})"
+        for seen in sightings.what_was_seen()
+    ]
+    return f"{'; '.join(told)}." if told else None
+
+
+@checks(Weight.WEAK, "Name the proxy in TRUSTED_PROXIES.")
+def logins_come_from_several_addresses(_settings: Settings) -> str | None:
+    address = sightings.only_address()
+    return f"All recent logins come from {address}." if address else None
 
 
 def _is_remote(settings: Settings) -> bool:

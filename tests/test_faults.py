@@ -171,6 +171,7 @@ def test_postgresql_away_under_load_is_503_at_most_and_loses_nothing(
     gate: Gate, tmp_path: Path, fault: str
 ) -> None:
     with serving_through(gate, tmp_path) as server:
+        eventually(lambda: len(workers(server)) == 2)
         before = workers(server)
         with Traffic(server) as traffic:
             getattr(gate, fault)()

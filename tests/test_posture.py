@@ -19,11 +19,12 @@ from sqlalchemy.engine import make_url
 from app import clock, posture
 from app.extensions import db
 from app.mail import messages, transport
-from app.models import User
+from app.models import Session, User
 from app.posture import CHECKS, Weight
-from app.security import signing_keys
+from app.security import sightings, signing_keys
 from config import Settings
 from tests.conftest import SECRET_KEY
+from tests.factories import make_user
 from tests.mail.letters import deliver, queue
 from tests.test_docs import in_backticks, rows
 
@@ -40,6 +41,9 @@ GOOD = {
     "HIDE_ACCOUNT_EXISTENCE": "true",
     "CORS_ORIGINS": "https://app.example.com",
     "METRICS_TOKEN": "a-token-for-prometheus",
+    "REDIS_URL": "redis://redis.internal",
+    "TRUSTED_PROXIES": "10.0.0.1/32",
+    "WEB_CONCURRENCY": "2",
 }
 
 # What makes the check find something. The others are tried one by one further down.
@@ -61,6 +65,11 @@ WEAK: dict[str, dict[str, str]] = {
     "retry_window": {"REFRESH_RETRY_WINDOW_SECONDS": "61"},
     "lifetimes": {"ACCESS_TOKEN_EXPIRE_MINUTES": "61"},
     "metrics_are_guarded": {"METRICS_TOKEN": ""},
+    "limits_are_on": {"RATELIMIT_ENABLED": "false"},
+    "limits_are_shared": {"REDIS_URL": "", "WEB_CONCURRENCY": "2"},
+    "limits_are_tight": {"RATELIMIT_LOGIN": "61 per minute; 601 per hour"},
+    "trusted_proxies": {"TRUSTED_PROXIES": ""},
+    "trusted_proxies_are_few": {"TRUSTED_PROXIES": "10.0.0.0/8"},
 }
 TRIED_FURTHER_DOWN = {
     *("secret_key_is_set", "signing_keys_are_private", "env_file_is_private"),
@@ -68,6 +77,7 @@ TRIED_FURTHER_DOWN = {
     *("database_is_verified", "database_is_encrypted", "role_is_no_superuser"),
     *("role_cannot_change_tables", "connections_fit", "clocks_agree", "somebody_is_superuser"),
     *("mail_is_delivered", "no_mail_was_set_aside"),
+    *("nothing_odd_was_seen", "logins_come_from_several_addresses"),
 }
 
 
@@ -364,6 +374,35 @@ def test_mail_that_was_set_aside_is_found(app: Flask, monkeypatch: pytest.Monkey
     deliver(app)
 
     assert found(app)["no_mail_was_set_aside"].endswith(": 1.")
+
+
+def test_what_was_seen_of_proxies_is_told(app: Flask) -> None:
+    with app.app_context():
+        sightings.record(sightings.Kind.UNTRUSTED_FORWARDING, "X-Forwarded-For from 10.0.0.9")
+
+    assert "X-Forwarded-For from 10.0.0.9" in found(app)["nothing_odd_was_seen"]
+
+
+def test_that_everybody_comes_from_one_address_is_found(app: Flask) -> None:
+    assert "logins_come_from_several_addresses" not in found(app)
+
+    now = datetime.now(UTC)
+    for number in range(5):
+        user = make_user(app, username=f"user{number}", email=f"user{number}@example.com")
+        with app.app_context():
+            db.session.add_all(
+                Session(
+                    user_id=user.id,
+                    ip="10.0.0.9",
+                    refreshed_at=now,
+                    expires_at=now,
+                    max_expires_at=now,
+                )
+                for _ in range(10)
+            )
+            db.session.commit()
+
+    assert "10.0.0.9" in found(app)["logins_come_from_several_addresses"]
 
 
 # The command
