@@ -67,6 +67,7 @@ class Settings:
     reset_token_lifetime: timedelta
     account_deletion_grace: timedelta
     unverified_account_lifetime: timedelta
+    audit_retention: timedelta
     hash_concurrency: int
     hash_queue_limit: int
     public_url: str
@@ -147,6 +148,7 @@ class Settings:
             unverified_account_lifetime=read(
                 "UNVERIFIED_ACCOUNT_EXPIRE_DAYS", "0", span("days", zero_allowed=True)
             ),
+            audit_retention=read("AUDIT_RETENTION_DAYS", "0", span("days", zero_allowed=True)),
             mail_url=read("MAIL_URL", "console://", mail_url),
             mail_from=read("MAIL_FROM", "no-reply@localhost", mail_from),
             trusted_hosts=read("TRUSTED_HOSTS", "", list_of(host)),

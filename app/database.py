@@ -2,6 +2,8 @@
 
 import os
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from select import POLLIN, poll
 from typing import Any, TypeVar
@@ -9,7 +11,7 @@ from weakref import ReferenceType, ref
 
 import psycopg
 from flask import Flask
-from sqlalchemy import ColumnExpressionArgument, Engine, delete, event, select, update
+from sqlalchemy import ColumnExpressionArgument, Connection, Engine, delete, event, select, update
 from sqlalchemy.exc import InvalidatePoolError
 from sqlalchemy.orm import InstrumentedAttribute
 from sqlalchemy.pool import ConnectionPoolEntry
@@ -87,6 +89,19 @@ def reader() -> Engine:
     if engine.dialect.name == "sqlite":
         return engine
     return engine.execution_options(isolation_level="AUTOCOMMIT")
+
+
+@contextmanager
+def snapshot() -> Iterator[Connection]:
+    """One state of the database for many statements that only read, whoever writes meanwhile."""
+    with db.engine.connect() as connection:
+        if connection.dialect.name == "sqlite":
+            # Python's sqlite3 begins no transaction for a SELECT.
+            connection.exec_driver_sql("BEGIN")
+            yield connection
+        else:
+            options = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+            yield connection.execution_options(**options)
 
 
 def hold(model: type[Row], *which: ColumnExpressionArgument[bool]) -> Row | None:

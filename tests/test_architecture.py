@@ -18,7 +18,10 @@ from tests.serving import ROOT
 # From the ground up. A module imports from lower storeys alone; a package is one storey, whose
 # modules may import each other.
 STOREYS = (
-    ("app.clock", "app.metrics", "app.request_id", "app.extensions", "app.access_log"),
+    (
+        *("app.clock", "app.metrics", "app.request_id", "app.extensions", "app.access_log"),
+        "app.one_a_machine",
+    ),
     ("app.errors", "app.database", "app.logs", "app.response_headers"),
     ("app.strict_json",),
     ("app.models",),
@@ -26,6 +29,7 @@ STOREYS = (
     ("app.security",),
     ("app.fields",),
     ("app.audit", "app.mail"),
+    ("app.audit_log",),
     ("app.auth",),
     ("app.users",),
     ("app.ops", "app.cli", "app.api_docs", "app.account_pages"),
@@ -40,6 +44,7 @@ LEAVES = {
     "app.request_id": set(),
     "app.extensions": set(),
     "app.access_log": set(),
+    "app.one_a_machine": set(),
     "app.errors": {"app.request_id"},
     "app.strict_json": {"app.errors"},
 }
@@ -89,7 +94,7 @@ HOMES = {
     "smtplib": {"app.mail.transport"},
     "ssl": {"app.mail.transport"},
     "email.message": {"app.mail.transport"},
-    "fcntl": {"app.mail.deliverer"},
+    "fcntl": {"app.one_a_machine"},
     "flask_babel.Babel": {"app.languages"},
     "flask_babel.force_locale": {"app.mail.outbox"},
     "structlog": {"app.logs"},
@@ -106,6 +111,7 @@ HOMES = {
         "app.cli.keys",
         "app.cli.prune",
         "app.cli.outbox",
+        "app.cli.audit",
     },
     "flask_jwt_extended.create_access_token": {"app.security.tokens"},
     "flask_jwt_extended.create_refresh_token": {"app.security.tokens"},
@@ -117,12 +123,14 @@ HOMES = {
 }
 
 # What commits without being a verb of a feature: the outbox, which is emptied outside requests,
-# and what prunes.
+# the audit log, which is sealed outside them, and what prunes.
 COMMITTING = {
     "app.mail.outbox.request",
     "app.mail.outbox.claim",
     "app.mail.outbox.drop",
     "app.mail.outbox._update",
+    "app.audit_log.sealing.seal",
+    "app.audit_log.retention.prune",
     "app.database.delete_batch",
 }
 

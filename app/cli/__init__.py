@@ -2,11 +2,12 @@
 
 from flask import Flask
 
-from app.cli import keys, outbox, prune, users
+from app.cli import audit, keys, outbox, prune, users
 
 
 def init_app(app: Flask) -> None:
     app.cli.add_command(users.users)
     app.cli.add_command(keys.keys)
     app.cli.add_command(outbox.outbox)
+    app.cli.add_command(audit.audit)
     app.cli.add_command(prune.prune)
