@@ -4,12 +4,13 @@ from collections.abc import Sequence
 
 from sqlalchemy import select, update
 
-from app import clock
+from app import audit, clock
 from app.auth import sessions
 from app.auth.authentication import find_by_email
 from app.errors import NotEnoughPermissions, NotFound
 from app.extensions import db
 from app.models import User
+from app.models.audit_event import Event
 
 
 def read(user_id: int, *, viewer: User) -> User:
@@ -38,7 +39,8 @@ def set_superuser(email: str, is_superuser: bool) -> User:
 
     Raises ``NotFound`` where nobody has the address.
     """
-    return _set(email, is_superuser=is_superuser)
+    event = Event.USER_PROMOTED if is_superuser else Event.USER_DEMOTED
+    return _set(email, event, is_superuser=is_superuser)
 
 
 def set_active(email: str, is_active: bool) -> User:
@@ -46,10 +48,11 @@ def set_active(email: str, is_active: bool) -> User:
 
     Activating revives no session. Raises ``NotFound`` where nobody has the address.
     """
-    return _set(email, is_active=is_active)
+    event = Event.USER_ACTIVATED if is_active else Event.USER_DEACTIVATED
+    return _set(email, event, is_active=is_active)
 
 
-def _set(email: str, **values: bool) -> User:
+def _set(email: str, event: Event, **values: bool) -> User:
     found = find_by_email(email)
     change = (
         update(User)
@@ -61,7 +64,7 @@ def _set(email: str, **values: bool) -> User:
     user: User | None = db.session.scalar(change)
     if user is None:
         raise NotFound
-    if not user.is_active:
-        sessions.end_all(user.id)
+    ended = 0 if user.is_active else sessions.end_all(user.id)
+    audit.record(event, subject_id=user.id, sessions_ended=ended)
     db.session.commit()
     return user
