@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import select, update
 
-from app import audit, clock
+from app import audit, clock, database
 from app.auth import sessions
 from app.auth.authentication import find_by_email
 from app.errors import NotEnoughPermissions, NotFound
@@ -54,17 +54,20 @@ def set_active(email: str, is_active: bool) -> User:
 
 def _set(email: str, event: Event, **values: bool) -> User:
     found = find_by_email(email)
+    held = database.hold(User, User.id == (found.id if found else None))
+    if held is None:
+        raise NotFound
+    before = {name: getattr(held, name) for name in values}
     change = (
         update(User)
-        .where(User.id == (found.id if found else None))
+        .where(User.id == held.id)
         .values(**values, updated_at=clock.now())
         .returning(User)
         .execution_options(synchronize_session=False, populate_existing=True)
     )
-    user: User | None = db.session.scalar(change)
-    if user is None:
-        raise NotFound
+    user = db.session.scalars(change).one()
     ended = 0 if user.is_active else sessions.end_all(user.id)
-    audit.record(event, subject_id=user.id, sessions_ended=ended)
+    if before != values:
+        audit.record(event, subject_id=user.id, sessions_ended=ended)
     db.session.commit()
     return user

@@ -29,11 +29,15 @@ def close(session: Session, password: str) -> datetime:
     user = sessions.hold(session)
     due_at = clock.now() + settings.account_deletion_grace
     user.deletion_due_at, user.updated_at = due_at, clock.now()
-    sessions.end_all(user.id)
+    ended = sessions.end_all(user.id)
     one_time_tokens.revoke_all(user)
     notify(messages.deletion_asked, user, due=f"{due_at:%Y-%m-%d}")
     audit.record(
-        Event.DELETION_ASKED, subject_id=user.id, actor_id=user.id, due_at=due_at.isoformat()
+        Event.DELETION_ASKED,
+        subject_id=user.id,
+        actor_id=user.id,
+        due_at=due_at.isoformat(),
+        sessions_ended=ended,
     )
     db.session.commit()
     return due_at
