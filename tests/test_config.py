@@ -73,6 +73,7 @@ DEFAULTS: dict[str, Any] = {
     "reset_token_lifetime": timedelta(minutes=30),
     "account_deletion_grace": timedelta(days=14),
     "unverified_account_lifetime": timedelta(0),
+    "audit_retention": timedelta(0),
     "mail_url": "console://",
     "mail_from": "no-reply@localhost",
     "public_url": "http://localhost:8000",
@@ -137,6 +138,7 @@ GOOD: list[tuple[str, str, str, Any]] = [
     ("RESET_TOKEN_EXPIRE_MINUTES", "7.5", "reset_token_lifetime", timedelta(seconds=450)),
     ("ACCOUNT_DELETION_GRACE_DAYS", "0", "account_deletion_grace", timedelta(0)),
     ("UNVERIFIED_ACCOUNT_EXPIRE_DAYS", "7", "unverified_account_lifetime", timedelta(days=7)),
+    ("AUDIT_RETENTION_DAYS", "365", "audit_retention", timedelta(days=365)),
     *(
         ("MAIL_URL", url, "mail_url", url)
         for url in (
@@ -273,6 +275,7 @@ BAD: list[tuple[str, str, str]] = [
     ("RESET_TOKEN_EXPIRE_MINUTES", "0", "minutes"),
     ("ACCOUNT_DELETION_GRACE_DAYS", "two weeks", "15 or 0.5"),
     ("UNVERIFIED_ACCOUNT_EXPIRE_DAYS", "-1", "15 or 0.5"),
+    ("AUDIT_RETENTION_DAYS", "a year", "15 or 0.5"),
     ("MAIL_URL", "mail.example.com", "smtp://user:password@host:587?tls=starttls"),
     ("MAIL_URL", "https://mail.example.com", "smtp://user:password@host:587?tls=starttls"),
     ("MAIL_URL", "smtp://", "tls=starttls"),
