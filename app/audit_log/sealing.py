@@ -23,8 +23,8 @@ log = logging.getLogger(__name__)
 BATCH = 1000
 # How many ids behind the newest sealed event it is looked for events that committed late: every
 # time, and once in a while. `flask audit seal` and `flask prune` look everywhere.
-LATE = 10_000
-VERY_LATE = 1_000_000
+LATE = 1_000
+VERY_LATE = 100_000
 # Any number, as long as nobody else takes it: it names the lock under which the chain grows.
 SEALING_LOCK = 5_117_329_407
 

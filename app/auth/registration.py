@@ -76,6 +76,8 @@ def register_quietly(**account: Any) -> None:
     try:
         register(**account)
     except EmailTaken:
+        # Whose address it is, is not looked up here: the time would tell.
+        audit.record(Event.REGISTRATION_ATTEMPTED, subject_id=None)
         outbox.request(registration_attempted, account["email"])
 
 

@@ -32,6 +32,7 @@ class Event(StrEnum):
 
     # What people do with their accounts
     USER_REGISTERED = "user_registered"
+    REGISTRATION_ATTEMPTED = "registration_attempted"
     EMAIL_VERIFIED = "email_verified"
     EMAIL_CHANGE_ASKED = "email_change_asked"
     EMAIL_CHANGED = "email_changed"

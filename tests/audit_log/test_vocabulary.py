@@ -280,6 +280,15 @@ def registering(house: House) -> dict[str, Any]:
     }
 
 
+@tells(Event.REGISTRATION_ATTEMPTED)
+def registering_a_taken_address_in_hiding(house: House) -> dict[str, Any]:
+    house.set_settings(hide_account_existence=True)
+    house.begin()
+    account = {"email": "ada@example.com", "username": "bob", "password": PASSWORD}
+    assert house.post("/auth/register", **account).status_code == 202
+    return {"subject_id": None, "actor_id": None, "personal": None, "ip": "127.0.0.1"}
+
+
 @tells(Event.EMAIL_VERIFIED)
 def confirming_the_address(house: House) -> dict[str, Any]:
     house.post("/auth/email/resend", email=house.ada.email)
