@@ -13,10 +13,12 @@ from flask.testing import FlaskClient
 from sqlalchemy import func, select
 from werkzeug.test import TestResponse
 
-from app import clock
+from app import audit, clock
+from app.audit import Circumstances
 from app.auth import authentication, sessions
 from app.extensions import db
 from app.models import AuditEvent, AuditSeal, OneTimeToken, OutboxMessage, Session, User
+from app.models.audit_event import Event
 from app.security.client_address import Client
 from app.users import closing
 from tests.factories import (
@@ -396,6 +398,25 @@ def test_the_export_holds_nothing_of_anybody_else(
 
     assert "bob" not in response.text
     assert len(response.json["sessions"]) == 1
+
+
+def test_the_export_does_not_tell_from_where_somebody_else_did_it(
+    app: Flask, client: FlaskClient, ada: User, grace: User
+) -> None:
+    with app.app_context():
+        for actor_id in (grace.id, ada.id):
+            audit.record(
+                Event.USER_UPDATED,
+                subject_id=ada.id,
+                actor_id=actor_id,
+                under=Circumstances("192.0.2.1", "Browser/1.0", None),
+            )
+        db.session.commit()
+
+    held = export(client, log_in(client, ada)).json["audit_events"]
+
+    from_where = [(event["ip"], event["user_agent"]) for event in held[:2]]
+    assert from_where == [(None, None), ("192.0.2.1", "Browser/1.0")]
 
 
 def test_the_export_wants_a_fresh_login(client: FlaskClient, ada: User) -> None:
