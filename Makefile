@@ -38,8 +38,9 @@ run: install ## Upgrade the database and serve on PORT (8000), on SQLite unless 
 test: $(VENV)/.installed-dev ## Run the whole suite, on SQLite and on PostgreSQL
 	@$(BIN)/pytest
 
-fuzz: $(VENV)/.installed-dev ## Drive sessions through long random histories, on both databases; it takes a while
-	@HYPOTHESIS_PROFILE=long $(BIN)/pytest -n 2 --dist load --timeout 0 tests/auth/test_session_machine.py
+fuzz: $(VENV)/.installed-dev ## Drive sessions and the audit log through long random histories, on both databases; it takes a while
+	@HYPOTHESIS_PROFILE=long $(BIN)/pytest -n 2 --dist load --timeout 0 \
+		tests/auth/test_session_machine.py tests/audit_log/test_machine.py
 
 timing: $(VENV)/.installed-dev ## Measure whether the time of an answer tells who has an account; it takes ten minutes
 	@$(BIN)/python -m benchmarks.timing

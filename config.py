@@ -76,6 +76,7 @@ class Settings:
     reset_token_lifetime: timedelta
     account_deletion_grace: timedelta
     unverified_account_lifetime: timedelta
+    audit_retention: timedelta
     hash_concurrency: int
     hash_queue_limit: int
     public_url: str
@@ -172,6 +173,7 @@ class Settings:
             unverified_account_lifetime=read(
                 "UNVERIFIED_ACCOUNT_EXPIRE_DAYS", "0", span("days", zero_allowed=True)
             ),
+            audit_retention=read("AUDIT_RETENTION_DAYS", "0", span("days", zero_allowed=True)),
             mail_url=read("MAIL_URL", "console://", mail_url),
             mail_from=read("MAIL_FROM", "no-reply@localhost", mail_from),
             redis_url=read("REDIS_URL", "", redis_url),

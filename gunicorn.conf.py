@@ -78,17 +78,18 @@ def when_ready(_server: Any) -> None:
 
 
 def post_worker_init(worker: Any) -> None:
-    """One of the workers delivers mail as well; commands that import the application do not."""
+    """One of the workers delivers mail and one seals the audit log; commands do not."""
+    from app.audit_log import sealer
     from app.mail import deliverer
     from wsgi import app
 
-    worker.stop_delivering = deliverer.start(app)
+    worker.beside_requests = [deliverer.start(app), sealer.start(app)]
 
 
 def worker_exit(_server: Any, worker: Any) -> None:
-    """Begin no delivery that could not be finished."""
-    if hasattr(worker, "stop_delivering"):
-        worker.stop_delivering.set()
+    """Begin nothing that could not be finished."""
+    for stop in getattr(worker, "beside_requests", []):
+        stop.set()
 
 
 def child_exit(_server: Any, worker: Any) -> None:

@@ -1,42 +1,74 @@
 """The audit log: one line where something happens, in the transaction in which it happens."""
 
 import logging
-from typing import Any
+from typing import Any, NamedTuple
 
 from app import clock, metrics
 from app.extensions import db
-from app.models.audit_event import AuditEvent, Event
+from app.models.audit_event import ALARMING, AuditEvent, Event
 from app.request_id import request_id_or_none
 from app.security.client_address import current_client
 
 log = logging.getLogger(__name__)
 
 
-def record(
-    event: Event, *, subject_id: int | None, actor_id: int | None = None, **details: Any
-) -> None:
-    """Note an event about the subject, ``None`` where it is about nobody. The caller commits.
+class Circumstances(NamedTuple):
+    """From where and in which request something was done; nothing is known of a command."""
 
-    ``actor_id`` is whoever did it, ``None`` where nobody can tell. Where a
-    request is being answered, its address, user agent and id are noted too.
+    ip: str | None = None
+    user_agent: str | None = None
+    request_id: str | None = None
+
+
+def circumstances() -> Circumstances:
+    """Those of the request that is being answered, if one is."""
+    return Circumstances(*current_client(), request_id_or_none())
+
+
+def record(
+    event: Event,
+    *,
+    subject_id: int | None,
+    actor_id: int | None = None,
+    personal: dict[str, Any] | None = None,
+    under: Circumstances | None = None,
+    **details: Any,
+) -> None:
+    """Note an event about the subject. The caller commits.
+
+    ``subject_id`` is ``None`` where nobody has what was named, ``actor_id``
+    where nobody can tell who did it: who uses a mailed link, or a command.
+    What says more of a person than their number goes into ``personal``,
+    which is erased with them and not logged; ``details`` are for good. The
+    circumstances are those of the present request unless others are given.
     """
-    client = current_client()
+    if under is None:
+        under = circumstances()
+        if under.request_id is None:
+            # No request is being answered: an operator's command does it.
+            details["via"] = "cli"
     db.session.add(
         AuditEvent(
             at=clock.now(),
             event=event.value,
             actor_id=actor_id,
             subject_id=subject_id,
-            ip=client.ip,
-            user_agent=client.user_agent,
-            request_id=request_id_or_none(),
+            ip=under.ip,
+            user_agent=under.user_agent,
+            request_id=under.request_id,
             details=details,
+            personal=personal,
         )
     )
-    note(event, subject_id=subject_id, actor_id=actor_id, **details)
+    who = {"subject_id": subject_id, "actor_id": actor_id}
+    _log(event, {"ip": under.ip, "request_id": under.request_id, **who, **details})
 
 
 def note(event: Event, **details: Any) -> None:
     """Log and count an event without a row: for what must not cost a write, like a refusal."""
+    _log(event, {"ip": current_client().ip, **details})
+
+
+def _log(event: Event, members: dict[str, Any]) -> None:
     metrics.SECURITY_EVENTS.labels(event.value).inc()
-    log.warning(event.value, extra=details)
+    log.log(logging.WARNING if event in ALARMING else logging.INFO, event.value, extra=members)

@@ -2,7 +2,8 @@
 
 import logging
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from time import monotonic
@@ -13,6 +14,7 @@ from flask import Flask
 from sqlalchemy import (
     URL,
     ColumnExpressionArgument,
+    Connection,
     Engine,
     create_engine,
     delete,
@@ -131,6 +133,19 @@ def _without_transaction(engine: Engine) -> Engine:
     if engine.dialect.name == "sqlite":
         return engine
     return engine.execution_options(isolation_level="AUTOCOMMIT")
+
+
+@contextmanager
+def snapshot() -> Iterator[Connection]:
+    """One state of the database for many statements that only read, whoever writes meanwhile."""
+    with db.engine.connect() as connection:
+        if connection.dialect.name == "sqlite":
+            # Python's sqlite3 begins no transaction for a SELECT.
+            connection.exec_driver_sql("BEGIN")
+            yield connection
+        else:
+            options = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+            yield connection.execution_options(**options)
 
 
 def detached(model: type[Row], values: Mapping[str, Any]) -> Row:

@@ -24,10 +24,11 @@ from sqlalchemy.engine import make_url
 
 from app import create_app, prepared
 from app.extensions import db
-from app.models import AuditEvent, LoginThrottle, OutboxMessage, Role, Sighting, User
+from app.models import LoginThrottle, OutboxMessage, Role, Sighting, User
 from config import Settings
 from tests import factories
 from tests.mailbox import Mailbox
+from tests.tampering import empty_the_log
 
 POSTGRES_URL = os.environ.get("TEST_POSTGRES_URL", "postgresql://postgres@127.0.0.1:5432/postgres")
 SECRET_KEY = "the secret of the tests: 0123456789 abcdefghij"
@@ -143,9 +144,10 @@ def app(session_app: Flask) -> Iterator[Flask]:
     session_app.config["SETTINGS"] = settings
     with session_app.app_context():
         # Sessions and tokens go with their users; these may outlive them.
-        for model in (User, Role, OutboxMessage, AuditEvent, LoginThrottle, Sighting):
+        for model in (User, Role, OutboxMessage, LoginThrottle, Sighting):
             db.session.execute(sqlalchemy.delete(model))
         db.session.commit()
+        empty_the_log()
 
 
 @pytest.fixture

@@ -26,6 +26,7 @@ STOREYS = (
         "app.extensions",
         "app.access_log",
         "app.worker",
+        "app.one_a_machine",
     ),
     ("app.postgresql", "app.sqlite"),
     (
@@ -43,6 +44,7 @@ STOREYS = (
     ("app.security",),
     ("app.fields",),
     ("app.audit", "app.mail"),
+    ("app.audit_log",),
     ("app.limits",),
     ("app.auth",),
     ("app.users",),
@@ -60,6 +62,7 @@ LEAVES = {
     "app.extensions": set(),
     "app.access_log": set(),
     "app.worker": set(),
+    "app.one_a_machine": set(),
     "app.errors": {"app.request_id"},
     "app.strict_json": {"app.errors"},
 }
@@ -121,7 +124,7 @@ HOMES = {
     "smtplib": {"app.mail.transport"},
     "ssl": {"app.mail.transport"},
     "email.message": {"app.mail.transport"},
-    "fcntl": {"app.mail.deliverer"},
+    "fcntl": {"app.one_a_machine"},
     "flask_babel.Babel": {"app.languages"},
     "flask_babel.force_locale": {"app.mail.outbox"},
     "structlog": {"app.logs"},
@@ -146,6 +149,7 @@ HOMES = {
         "app.cli.moving",
         "app.cli.doctor",
         "app.cli.roles",
+        "app.cli.audit",
     },
     "flask_jwt_extended.create_access_token": {"app.security.tokens"},
     "flask_jwt_extended.create_refresh_token": {"app.security.tokens"},
@@ -157,12 +161,15 @@ HOMES = {
 }
 
 # What commits without being a verb of a feature: the outbox, which is emptied outside requests,
-# what prunes, what moves in, and notes for operators that no request is about.
+# the audit log, which is sealed outside them, what prunes, what moves in, and notes for operators
+# that no request is about.
 COMMITTING = {
     "app.mail.outbox.request",
     "app.mail.outbox.claim",
     "app.mail.outbox.drop",
     "app.mail.outbox._update",
+    "app.audit_log.sealing.seal",
+    "app.audit_log.retention.prune",
     "app.database.delete_batch",
     "app.sqlite.Connection",
     "app.prepared.Compiled",

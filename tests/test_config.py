@@ -80,6 +80,7 @@ DEFAULTS: dict[str, Any] = {
     "reset_token_lifetime": timedelta(minutes=30),
     "account_deletion_grace": timedelta(days=14),
     "unverified_account_lifetime": timedelta(0),
+    "audit_retention": timedelta(0),
     "mail_url": "console://",
     "mail_from": "no-reply@localhost",
     "redis_url": "",
@@ -181,6 +182,7 @@ GOOD: list[tuple[str, str, str, Any]] = [
         [ip_network("10.0.0.7"), ip_network("192.168.4.0/24"), ip_network("fd00::/8")],
     ),
     ("UNVERIFIED_ACCOUNT_EXPIRE_DAYS", "7", "unverified_account_lifetime", timedelta(days=7)),
+    ("AUDIT_RETENTION_DAYS", "365", "audit_retention", timedelta(days=365)),
     *(
         ("MAIL_URL", url, "mail_url", url)
         for url in (
@@ -323,6 +325,7 @@ BAD: list[tuple[str, str, str]] = [
     ("RESET_TOKEN_EXPIRE_MINUTES", "0", "minutes"),
     ("ACCOUNT_DELETION_GRACE_DAYS", "two weeks", "15 or 0.5"),
     ("UNVERIFIED_ACCOUNT_EXPIRE_DAYS", "-1", "15 or 0.5"),
+    ("AUDIT_RETENTION_DAYS", "a year", "15 or 0.5"),
     ("MAIL_URL", "mail.example.com", "smtp://user:password@host:587?tls=starttls"),
     ("MAIL_URL", "https://mail.example.com", "smtp://user:password@host:587?tls=starttls"),
     ("MAIL_URL", "smtp://", "tls=starttls"),

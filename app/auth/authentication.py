@@ -2,10 +2,12 @@
 
 from sqlalchemy import select, update
 
+from app import audit
 from app.auth import throttle
 from app.errors import EmailNotVerified, InactiveUser, InvalidCredentials, WrongPassword
 from app.extensions import db
 from app.models import Session, User
+from app.models.audit_event import Event
 from app.security import identifiers, passwords, tokens
 from app.security.identifiers import Identifier
 from app.security.tokens import FreshAccess
@@ -20,7 +22,7 @@ def authenticate(password: str, *, email: str | None = None, username: str | Non
     who does not exist, in the same time, and ``InactiveUser`` for a
     deactivated one, or ``EmailNotVerified``, but only to who knows the
     password. Raises ``RateLimited`` where too many were wrong before. Commits
-    what it counts, and an upgrade of the stored hash.
+    what it counts, the record of a failure, and an upgrade of the stored hash.
     """
     known_as = identifiers.read(email=email, username=username)
     user = _find(known_as)
@@ -30,11 +32,14 @@ def authenticate(password: str, *, email: str | None = None, username: str | Non
         verdict = passwords.verify(password, stored)
 
     if user is None or not verdict.is_right:
+        record_failure(user, "wrong_password" if user else "unknown_user")
         raise InvalidCredentials
     throttle.forgive(user)
     if not user.is_active:
+        record_failure(user, "inactive")
         raise InactiveUser
     if settings.require_verified_email and not user.email_verified:
+        record_failure(user, "email_not_verified")
         raise EmailNotVerified
     if verdict.is_outdated and not _upgrade_hash(user, password):
         # Another login was faster, or the password was changed: what is stored now decides.
@@ -42,12 +47,27 @@ def authenticate(password: str, *, email: str | None = None, username: str | Non
     return user
 
 
+def record_failure(user: User | None, reason: str) -> None:
+    """Put a login that failed on record. Commits.
+
+    One INSERT, whether or not there is such a user: the time says nothing.
+    What was typed for a name is not kept, since people type passwords there.
+    """
+    audit.record(Event.LOGIN_FAILED, subject_id=user.id if user else None, reason=reason)
+    db.session.commit()
+
+
 def reauthenticate(session: Session, password: str) -> FreshAccess:
-    """A fresh access token for a session whose user says the password again.
+    """A fresh access token for a session whose user says the password again. Commits.
 
     Raises ``WrongPassword``, or ``RateLimited``. The current session goes on either way.
     """
     check_password(session.user, password)
+    user_id = session.user_id
+    audit.record(
+        Event.REAUTHENTICATED, subject_id=user_id, actor_id=user_id, session_id=str(session.id)
+    )
+    db.session.commit()
     return tokens.fresh_access_for(session)
 
 
@@ -60,6 +80,8 @@ def check_password(user: User, password: str) -> None:
         verdict = passwords.verify(password, user.hashed_password)
 
     if not verdict.is_right:
+        audit.record(Event.REAUTHENTICATION_FAILED, subject_id=user.id, actor_id=user.id)
+        db.session.commit()
         raise WrongPassword
     throttle.forgive(user)
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from sqlalchemy import exists, update
 
-from app import clock
+from app import audit, clock
 from app.auth import password_reset, sessions
 from app.auth.notices import circumstances
 from app.auth.registration import unless_taken
@@ -12,6 +12,7 @@ from app.errors import EmailTaken, InvalidLink
 from app.extensions import db
 from app.mail import messages, outbox
 from app.models import OutboxMessage, Session, User
+from app.models.audit_event import Event
 from app.models.one_time_token import OneTimeToken, Purpose
 from app.security import one_time_tokens
 
@@ -45,6 +46,12 @@ def ask(session: Session, new_email: str) -> None:
         new_email=new_email,
         **circumstances(),
     )
+    audit.record(
+        Event.EMAIL_CHANGE_ASKED,
+        subject_id=user.id,
+        actor_id=user.id,
+        personal={"email": {"from": user.email, "to": new_email}},
+    )
     db.session.commit()
 
 
@@ -77,6 +84,7 @@ def confirm(token: str) -> None:
     user = _move(found, to=found.email)
     one_time_tokens.redeem(found)
     one_time_tokens.revoke_all(user)
+    audit.record(Event.EMAIL_CHANGED, subject_id=user.id, personal={"email": user.email})
     db.session.commit()
 
 
@@ -89,21 +97,28 @@ def cancel(token: str) -> None:
     ``InvalidLink``, also where the old address has been taken meanwhile.
     """
     found = one_time_tokens.read(token, Purpose.EMAIL_UNDO)
-    user = _move(found, to=found.email, deletion_due_at=None)
+    user = _move(found, to=found.email)
     one_time_tokens.redeem(found)
     one_time_tokens.revoke_all(user)
     one_time_tokens.revoke_later_notices(found)
-    sessions.end_all(user.id)
+    sessions.call_deletion_off(user.id, actor_id=None)
+    ended = sessions.end_all(user.id)
     password_reset.begin(user)
+    audit.record(
+        Event.EMAIL_CHANGE_UNDONE,
+        subject_id=user.id,
+        personal={"email": {"from": found.replaced_email, "to": user.email}},
+        sessions_ended=ended,
+    )
     db.session.commit()
 
 
-def _move(token: OneTimeToken, to: str | None, **also: None) -> User:
+def _move(token: OneTimeToken, to: str | None) -> User:
     """Write the address, which the mail to it has confirmed. The caller commits."""
     move = (
         update(User)
         .where(User.id == token.user_id)
-        .values(email=to, email_verified=True, updated_at=clock.now(), **also)
+        .values(email=to, email_verified=True, updated_at=clock.now())
         .returning(User)
         .execution_options(synchronize_session=False, populate_existing=True)
     )

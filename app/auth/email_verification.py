@@ -4,11 +4,12 @@ from typing import Any
 
 from sqlalchemy import update
 
-from app import clock
+from app import audit, clock
 from app.errors import InvalidLink
 from app.extensions import db
 from app.mail import messages, outbox
 from app.models import OutboxMessage, User
+from app.models.audit_event import Event
 from app.models.one_time_token import Purpose
 from app.security import one_time_tokens
 
@@ -50,4 +51,5 @@ def verify(token: str) -> None:
     if db.session.scalar(confirmation) is None:
         raise InvalidLink
     one_time_tokens.redeem(found)
+    audit.record(Event.EMAIL_VERIFIED, subject_id=found.user_id)
     db.session.commit()

@@ -2,10 +2,11 @@
 
 from sqlalchemy import update
 
-from app import clock
+from app import audit, clock
 from app.auth import password_reset, sessions
 from app.extensions import db
 from app.models import User
+from app.models.audit_event import Event
 from app.models.one_time_token import Purpose
 from app.security import one_time_tokens
 
@@ -19,15 +20,17 @@ def repudiate(token: str) -> None:
     safe = (
         update(User)
         .where(User.id == found.user_id)
-        .values(deletion_due_at=None, updated_at=clock.now())
+        .values(updated_at=clock.now())
         .returning(User)
         .execution_options(synchronize_session=False, populate_existing=True)
     )
     user = db.session.scalars(safe).one()
     one_time_tokens.redeem(found)
     one_time_tokens.revoke_all(user)
-    sessions.end_all(user.id)
+    sessions.call_deletion_off(user.id, actor_id=None)
+    ended = sessions.end_all(user.id)
     # To the address that the account has now: a link to it is nothing for a mailbox that it
     # has left. Against a change of the address there is the link that undoes it.
     password_reset.begin(user)
+    audit.record(Event.ACCOUNT_REPUDIATED, subject_id=user.id, sessions_ended=ended)
     db.session.commit()

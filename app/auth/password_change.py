@@ -2,7 +2,7 @@
 
 from sqlalchemy import update
 
-from app import clock
+from app import audit, clock
 from app.auth import sessions
 from app.auth.authentication import check_password
 from app.auth.notices import notify
@@ -10,6 +10,7 @@ from app.errors import Message, ValidationFailed, WrongPassword
 from app.extensions import db
 from app.mail import messages
 from app.models import Session, User
+from app.models.audit_event import Event
 from app.security import one_time_tokens, passwords
 
 UNCHANGED = Message("password_unchanged", "Is the password that you have already.")
@@ -39,6 +40,7 @@ def change(session: Session, current_password: str, new_password: str) -> None:
         db.session.rollback()
         raise WrongPassword
     one_time_tokens.revoke_all(user)
-    sessions.end_others(session)
+    ended = sessions.end_others(session)
     notify(messages.password_changed, user)
+    audit.record(Event.PASSWORD_CHANGED, subject_id=user.id, actor_id=user.id, sessions_ended=ended)
     db.session.commit()

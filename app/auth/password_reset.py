@@ -4,13 +4,15 @@ from typing import Any
 
 from sqlalchemy import update
 
-from app import clock
+from app import audit, clock
+from app.audit import Circumstances
 from app.auth import sessions, throttle
 from app.auth.notices import notify
 from app.errors import InvalidLink
 from app.extensions import db
 from app.mail import messages, outbox
 from app.models import OutboxMessage, User
+from app.models.audit_event import Event
 from app.models.one_time_token import Purpose
 from app.security import one_time_tokens, passwords
 from config import settings
@@ -22,13 +24,17 @@ def forgot(email: str) -> None:
     Whether somebody has it is found out outside the request, so that neither
     the answer nor its time tells.
     """
-    outbox.request(reset_asked, email)
+    outbox.request(reset_asked, email, **audit.circumstances()._asdict())
 
 
 @outbox.resolver
 def reset_asked(request: OutboxMessage) -> tuple[Any, dict[str, Any]] | None:
     user = outbox.addressee(request, messages.password_reset)
-    return None if user is None else (messages.password_reset, link(user))
+    if user is None:
+        return None
+    asked_under = Circumstances(**outbox.context_of(request))
+    audit.record(Event.PASSWORD_RESET_ASKED, subject_id=user.id, under=asked_under)
+    return messages.password_reset, link(user)
 
 
 def begin(user: User) -> None:
@@ -63,9 +69,10 @@ def reset(token: str, new_password: str) -> None:
         raise InvalidLink
     one_time_tokens.redeem(found)
     one_time_tokens.revoke_all(user)
-    sessions.end_all(user.id)
+    ended = sessions.end_all(user.id)
     throttle.lift(user)
     notify(messages.password_changed, user)
+    audit.record(Event.PASSWORD_RESET, subject_id=user.id, by=found.purpose, sessions_ended=ended)
     db.session.commit()
 
 

@@ -7,11 +7,13 @@ from typing import Any
 from sqlalchemy import exists
 from sqlalchemy.exc import IntegrityError
 
+from app import audit
 from app.auth import email_verification, password_reset
 from app.errors import EmailTaken, UsernameTaken
 from app.extensions import db
 from app.mail import messages, outbox
 from app.models import OutboxMessage, User
+from app.models.audit_event import Event
 from app.security import passwords
 from app.security.identifiers import username_key
 from config import settings
@@ -27,6 +29,7 @@ def register(
     locale: str = "en",
     is_superuser: bool = False,
     email_verified: bool = False,
+    by_operator: bool = False,
 ) -> User:
     """Make an account from canonical values, and commit.
 
@@ -48,6 +51,13 @@ def register(
     add(user)
     if not email_verified:
         email_verification.send(user)
+    audit.record(
+        Event.USER_CREATED if by_operator else Event.USER_REGISTERED,
+        subject_id=user.id,
+        actor_id=None if by_operator else user.id,
+        personal={"email": email, "username": username},
+        is_superuser=is_superuser,
+    )
     db.session.commit()
     return user
 
@@ -74,6 +84,8 @@ def register_quietly(**account: Any) -> None:
     try:
         register(**account)
     except EmailTaken:
+        # Whose address it is, is not looked up here: the time would tell.
+        audit.record(Event.REGISTRATION_ATTEMPTED, subject_id=None)
         outbox.request(registration_attempted, account["email"])
 
 

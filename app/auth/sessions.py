@@ -3,15 +3,11 @@
 from collections.abc import Sequence
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, cast
 from uuid import UUID, uuid4
 
 from sqlalchemy import (
     BindParameter,
     ColumnElement,
-    CursorResult,
-    Delete,
-    Update,
     and_,
     bindparam,
     case,
@@ -24,6 +20,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import joinedload
 
 from app import audit, clock, database
+from app.auth.authentication import record_failure
 from app.auth.notices import notify
 from app.database import delete_batch, detached
 from app.errors import (
@@ -100,6 +97,7 @@ def start(user: User, client: Client) -> TokenPair:
         db.session.flush()
     except IntegrityError:
         db.session.rollback()
+        record_failure(None, "account_changed")
         raise InvalidCredentials from None
     # Hashing took a while. Whoever deactivates an account or changes its password writes to
     # the user first and ends the sessions next, so under this lock either they see the new
@@ -113,12 +111,22 @@ def start(user: User, client: Client) -> TokenPair:
     found = db.session.execute(unchanged).one_or_none()
     if found is None:
         db.session.rollback()
+        record_failure(user, "account_changed")
         raise InvalidCredentials
-    _end_surplus(session)
+    surplus = _end_surplus(session)
     if found.deletion_due_at:
-        _call_deletion_off(user)
-    if _is_new_device(session, user):
+        call_deletion_off(user.id, actor_id=user.id)
+    is_new_device = _is_new_device(session, user)
+    if is_new_device:
         notify(messages.new_device, user)
+    audit.record(
+        Event.LOGIN_SUCCEEDED,
+        subject_id=user.id,
+        actor_id=user.id,
+        session_id=str(session.id),
+        is_new_device=is_new_device,
+        sessions_ended=surplus,
+    )
     db.session.commit()
     return tokens.pair_for(session, fresh=True)
 
@@ -163,50 +171,72 @@ def living(user: User) -> Sequence[Session]:
 
 
 def end(session_id: UUID) -> None:
-    """Sign a device out. Commits. Ending what is over already changes nothing."""
-    _end(Session.id == session_id)
+    """Sign a device out, by a token of its own. Commits. What is over already stays as it is."""
+    for user_id in _end(Session.id == session_id):
+        _record_logout(user_id, session_id, Scope.LOCAL, sessions_ended=1)
     db.session.commit()
 
 
 def end_one_of(user: User, session_id: UUID) -> None:
     """Sign one of the user's devices out. Commits. Raises ``NotFound`` if it is no such one."""
     mine = and_(Session.user_id == user.id, _is_live(clock.now()))
-    ended = _end(Session.id == session_id, mine)
-    db.session.commit()
-    if not ended:
+    if not _end(Session.id == session_id, mine):
+        db.session.rollback()
         raise NotFound
+    audit.record(
+        Event.SESSION_ENDED, subject_id=user.id, actor_id=user.id, session_id=str(session_id)
+    )
+    db.session.commit()
 
 
-def end_others(session: Session) -> None:
-    """Sign out all devices of the session's user but this one. The caller commits."""
-    _end(Session.user_id == session.user_id, Session.id != session.id)
+def end_others(session: Session) -> int:
+    """Sign out all devices of the session's user but this one, and say how many that were.
+
+    The caller commits.
+    """
+    return len(_end(Session.user_id == session.user_id, Session.id != session.id))
 
 
-def end_all(user_id: int) -> None:
-    """Sign all of a user's devices out. The caller commits.
+def end_all(user_id: int) -> int:
+    """Sign all of a user's devices out, and say how many that were. The caller commits.
 
     Who also means to keep logins at the same moment out has written to the
     user first; see ``start``.
     """
-    _end(Session.user_id == user_id)
+    return len(_end(Session.user_id == user_id))
+
+
+def call_deletion_off(user_id: int, *, actor_id: int | None) -> None:
+    """Keep an account that waits to be erased, if it does. The caller commits."""
+    call = (
+        update(User)
+        .where(User.id == user_id, User.deletion_due_at.is_not(None))
+        .values(deletion_due_at=None)
+        .returning(User.id)
+        .execution_options(synchronize_session=False)
+    )
+    if db.session.scalar(call) is not None:
+        audit.record(Event.DELETION_CALLED_OFF, subject_id=user_id, actor_id=actor_id)
 
 
 def end_batch(limit: int) -> int:
     """Sign up to ``limit`` devices out, whoever's, and say how many. The caller commits."""
     living = select(Session.id).where(_is_live(clock.now())).limit(limit)
     found = db.session.scalars(living.with_for_update(skip_locked=True)).all()
-    return _end(Session.id.in_(found))
+    return len(_end(Session.id.in_(found)))
 
 
 def log_out(session: Session, scope: Scope) -> None:
     """End this session, or the user's others, or all of them. Commits."""
     match scope:
         case Scope.LOCAL:
-            _end(Session.id == session.id)
+            ended = len(_end(Session.id == session.id))
         case Scope.OTHERS:
-            end_others(session)
+            ended = end_others(session)
         case Scope.GLOBAL:
-            end_all(session.user_id)
+            ended = end_all(session.user_id)
+    if ended:
+        _record_logout(session.user_id, session.id, scope, sessions_ended=ended)
     db.session.commit()
 
 
@@ -267,8 +297,10 @@ def _successor(claims: RefreshClaims) -> Session:
     raise RefreshTokenReused
 
 
-def _end_surplus(session: Session) -> None:
+def _end_surplus(session: Session) -> int:
     """End those idle longest beyond the most that a user may have, this new one not among them.
+
+    Says how many.
 
     The lock on the user is held, so that logins in parallel do it one after
     the other.
@@ -280,15 +312,17 @@ def _end_surplus(session: Session) -> None:
         .order_by(Session.refreshed_at.desc())
         .offset(settings.max_sessions_per_user - 1)
     )
-    _end(Session.id.in_(others))
+    return len(_end(Session.id.in_(others)))
 
 
-def _call_deletion_off(user: User) -> None:
-    db.session.execute(
-        update(User)
-        .where(User.id == user.id)
-        .values(deletion_due_at=None)
-        .execution_options(synchronize_session=False)
+def _record_logout(user_id: int, session_id: UUID, scope: Scope, *, sessions_ended: int) -> None:
+    audit.record(
+        Event.LOGGED_OUT,
+        subject_id=user_id,
+        actor_id=user_id,
+        session_id=str(session_id),
+        scope=scope.value,
+        sessions_ended=sessions_ended,
     )
 
 
@@ -306,17 +340,16 @@ def _is_new_device(session: Session, user: User) -> bool:
     return not of_this_device
 
 
-def _end(*which: ColumnElement[bool]) -> int:
-    """End the sessions that still live among these, and say how many. The caller commits."""
-    return _rowcount(
-        update(Session).where(*which, Session.ended_at.is_(None)).values(ended_at=clock.now())
+def _end(*which: ColumnElement[bool]) -> Sequence[int]:
+    """End the sessions that live among these, and name the user of each. The caller commits."""
+    end = (
+        update(Session)
+        .where(*which, Session.ended_at.is_(None))
+        .values(ended_at=clock.now())
+        .returning(Session.user_id)
+        .execution_options(synchronize_session=False)
     )
-
-
-def _rowcount(statement: Update | Delete) -> int:
-    statement = statement.execution_options(synchronize_session=False)
-    result = cast("CursorResult[Any]", db.session.execute(statement))
-    return result.rowcount
+    return db.session.scalars(end).all()
 
 
 def _is_within_retry_window(session: Session) -> bool:

@@ -8,6 +8,7 @@ import click
 from flask.cli import with_appcontext
 from sqlalchemy.exc import DBAPIError
 
+from app.audit_log import retention, sealing
 from app.auth import sessions, throttle
 from app.cli.terminal import Duration, database_refusal
 from app.extensions import db
@@ -23,6 +24,7 @@ PRUNED: dict[str, Callable[[int], int]] = {
     "failed logins": throttle.prune,
     "closed accounts": closing.erase_due,
     "unconfirmed accounts": closing.erase_unverified,
+    "audit events": retention.prune,
 }
 
 
@@ -52,6 +54,7 @@ def prune(batch: int, every: timedelta | None) -> None:
     closed accounts  ACCOUNT_DELETION_GRACE_DAYS after their owner closed them
     unconfirmed accounts
                      UNVERIFIED_ACCOUNT_EXPIRE_DAYS after registration; 0 keeps them
+    audit events     sealed ones past AUDIT_RETENTION_DAYS; 0 keeps them
     """
     while True:
         try:
@@ -67,6 +70,7 @@ def prune(batch: int, every: timedelta | None) -> None:
 
 
 def _prune(batch: int) -> None:
+    sealing.seal_everything()
     for what, remove in PRUNED.items():
         total = 0
         while removed := remove(batch):

@@ -57,7 +57,9 @@ def create(
     except ValidationError as error:
         raise click.ClickException(_in_words(error)) from None
     user = _or_explain(
-        lambda: registration.register(**account, is_superuser=superuser, email_verified=True)
+        lambda: registration.register(
+            **account, is_superuser=superuser, email_verified=True, by_operator=True
+        )
     )
     kind = "superuser" if superuser else "user"
     _report(user, f"Created {kind} {user.username} <{user.email}> with id {user.id}.", as_json)

@@ -83,13 +83,14 @@ def queue(
     )
 
 
-def request(resolver: Resolver, email: str) -> None:
+def request(resolver: Resolver, email: str, **context: Any) -> None:
     """Queue a request for a mail to whoever has this address, if anybody has. Commits.
 
-    What is done here is the same for every address that is one.
+    What is done here is the same for every address that is one. ``context``
+    is for the resolver.
     """
     try:
-        queue(resolver, to=identifiers.canonical_email(email))
+        queue(resolver, to=identifiers.canonical_email(email), **context)
     except identifiers.InvalidEmail:
         return
     db.session.commit()

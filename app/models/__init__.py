@@ -1,6 +1,7 @@
 """Every table."""
 
 from app.models.audit_event import AuditEvent
+from app.models.audit_seal import AuditPruning, AuditSeal
 from app.models.login_throttle import LoginThrottle
 from app.models.one_time_token import OneTimeToken
 from app.models.outbox_message import OutboxMessage
@@ -12,6 +13,8 @@ from app.models.user_role import UserRole
 
 __all__ = [
     "AuditEvent",
+    "AuditPruning",
+    "AuditSeal",
     "LoginThrottle",
     "OneTimeToken",
     "OutboxMessage",

@@ -215,6 +215,4 @@ def _record_edit(user: User, changed: dict[str, Any], actor: User | None) -> Non
 
 
 def _record(event: Event, user: User, actor: User | None, **details: Any) -> None:
-    if actor is None:
-        details["via"] = "cli"
     audit.record(event, subject_id=user.id, actor_id=actor.id if actor else None, **details)

@@ -1,17 +1,20 @@
 """Leaving: what is held about a person, handed over and erased."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, delete, select, update
+from sqlalchemy import ColumnElement, and_, delete, select
 
-from app import clock
+from app import audit, clock
+from app.audit_log import erasing, reading
 from app.auth import email_change, sessions
 from app.auth.authentication import check_password
 from app.auth.notices import notify
 from app.extensions import db
 from app.mail import messages
 from app.models import AuditEvent, OneTimeToken, OutboxMessage, Session, User
+from app.models.audit_event import Event
 from app.security import one_time_tokens
 from app.users import authority, roles
 from config import settings
@@ -28,9 +31,16 @@ def close(session: Session, password: str) -> datetime:
     user = sessions.hold(session)
     due_at = clock.now() + settings.account_deletion_grace
     user.deletion_due_at, user.updated_at = due_at, clock.now()
-    sessions.end_all(user.id)
+    ended = sessions.end_all(user.id)
     one_time_tokens.revoke_all(user)
     notify(messages.deletion_asked, user, due=f"{due_at:%Y-%m-%d}")
+    audit.record(
+        Event.DELETION_ASKED,
+        subject_id=user.id,
+        actor_id=user.id,
+        due_at=due_at.isoformat(),
+        sessions_ended=ended,
+    )
     db.session.commit()
     return due_at
 
@@ -38,8 +48,11 @@ def close(session: Session, password: str) -> datetime:
 def held_about(user: User) -> dict[str, Any]:
     """Everything that is stored about a user, save what only the server can read."""
 
+    def rows_of(model: Any, of_user: ColumnElement[bool]) -> Sequence[Any]:
+        return db.session.scalars(select(model).where(of_user).order_by(model.id)).all()
+
     def rows(model: Any, of_user: ColumnElement[bool], *columns: str) -> list[dict[str, Any]]:
-        found = db.session.scalars(select(model).where(of_user).order_by(model.id))
+        found = rows_of(model, of_user)
         return [{column: getattr(row, column) for column in columns} for row in found]
 
     return {
@@ -62,9 +75,10 @@ def held_about(user: User) -> dict[str, Any]:
             & OutboxMessage.message.not_in(email_change.TO_NEW_ADDRESS),
             *("recipient", "message", "locale", "created_at", "delivered_at"),
         ),
-        "audit_events": db.session.scalars(
-            select(AuditEvent).where(AuditEvent.subject_id == user.id).order_by(AuditEvent.id)
-        ).all(),
+        "audit_events": [
+            reading.as_told_to_subject(event)
+            for event in rows_of(AuditEvent, AuditEvent.subject_id == user.id)
+        ],
     }
 
 
@@ -74,12 +88,12 @@ def erase_due(limit: int) -> int:
     Sessions, tokens and mails go with the user. Audit events stay, with the
     number of the user for a pseudonym and without address and device.
     """
-    return _erase(User.deletion_due_at <= clock.now(), limit)
+    return _erase(User.deletion_due_at <= clock.now(), limit, reason="closed")
 
 
 def erase(user: User) -> None:
     """Erase somebody at once. Commits."""
-    _erase(User.id == user.id, 1)
+    _erase(User.id == user.id, 1, reason="deleted")
 
 
 def erase_unverified(limit: int) -> int:
@@ -88,10 +102,10 @@ def erase_unverified(limit: int) -> int:
         return 0
     oldest = clock.now() - settings.unverified_account_lifetime
     unverified = and_(User.email_verified.is_(False), User.is_superuser.is_(False))
-    return _erase(and_(unverified, User.created_at < oldest), limit)
+    return _erase(and_(unverified, User.created_at < oldest), limit, reason="unconfirmed")
 
 
-def _erase(which: ColumnElement[bool], limit: int) -> int:
+def _erase(which: ColumnElement[bool], limit: int, *, reason: str) -> int:
     # Who logs in at this moment keeps the account, or comes too late: the condition is asked
     # again under the lock that deleting takes.
     found = select(User.id).where(which).limit(limit).with_for_update(skip_locked=True)
@@ -109,12 +123,8 @@ def _erase(which: ColumnElement[bool], limit: int) -> int:
         .execution_options(synchronize_session=False)
     )
     db.session.execute(requests)
-    pseudonymous = (
-        update(AuditEvent)
-        .where(AuditEvent.subject_id.in_([row.id for row in erased]))
-        .values(ip=None, user_agent=None)
-        .execution_options(synchronize_session=False)
-    )
-    db.session.execute(pseudonymous)
+    erasing.forget([row.id for row in erased])
+    for row in erased:
+        audit.record(Event.USER_ERASED, subject_id=row.id, reason=reason)
     db.session.commit()
     return len(erased)

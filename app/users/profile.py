@@ -4,11 +4,12 @@ from typing import Any
 
 from sqlalchemy import update
 
-from app import clock
+from app import audit, clock
 from app.auth.registration import unless_taken
 from app.errors import SessionEnded
 from app.extensions import db
 from app.models import User
+from app.models.audit_event import Event
 from app.security.identifiers import username_key
 
 
@@ -19,6 +20,7 @@ def edit(user: User, changes: dict[str, Any]) -> User:
     """
     if not changes:
         return user
+    fields = sorted(changes)
     if "username" in changes:
         changes = changes | {"username_key": username_key(changes["username"])}
     edit = (
@@ -30,7 +32,13 @@ def edit(user: User, changes: dict[str, Any]) -> User:
     )
     with unless_taken():
         edited: User | None = db.session.scalar(edit)
-        db.session.commit()
     if edited is None:
+        db.session.rollback()
         raise SessionEnded
+    # What was written stays out but for the name, by which others know somebody.
+    name = {"username": edited.username} if "username" in changes else None
+    audit.record(
+        Event.USER_UPDATED, subject_id=user.id, actor_id=user.id, personal=name, fields=fields
+    )
+    db.session.commit()
     return edited

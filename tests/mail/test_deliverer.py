@@ -53,7 +53,7 @@ class House:
 
     @property
     def lock(self) -> Path | None:
-        return next(iter((self.folder / "tmp").rglob("*.lock")), None)
+        return next(iter((self.folder / "tmp").rglob("outbox-*.lock")), None)
 
     def states(self) -> list[str]:
         return [row.state for row in rows(self.app)]

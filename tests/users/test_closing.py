@@ -13,10 +13,12 @@ from flask.testing import FlaskClient
 from sqlalchemy import func, select
 from werkzeug.test import TestResponse
 
-from app import clock
+from app import audit, clock
+from app.audit import Circumstances
 from app.auth import authentication, sessions
 from app.extensions import db
-from app.models import AuditEvent, OneTimeToken, OutboxMessage, Session, User
+from app.models import AuditEvent, AuditSeal, OneTimeToken, OutboxMessage, Session, User
+from app.models.audit_event import Event
 from app.security.client_address import Client
 from app.users import closing
 from tests.factories import (
@@ -219,9 +221,11 @@ def test_what_is_due_is_erased_and_the_audit_log_keeps_a_number_alone(
     assert "Removed 1 closed accounts." in output
     with app.app_context():
         assert db.session.scalars(select(User.username)).all() == ["bob"]
-        (event,) = db.session.scalars(select(AuditEvent)).all()
-    assert (event.subject_id, event.ip, event.user_agent) == (ada.id, None, None)
-    assert "ada" not in json.dumps(event.details)
+        events = db.session.scalars(select(AuditEvent).order_by(AuditEvent.id)).all()
+    assert {event.subject_id for event in events} == {ada.id}
+    assert {(event.ip, event.user_agent, event.personal) for event in events} == {(None,) * 3}
+    assert "ada" not in json.dumps([event.details for event in events])
+    assert events[-1].event == "user_erased"
     assert [count(app, model) for model in (Session, OneTimeToken, OutboxMessage)] == [0, 0, 0]
 
 
@@ -235,7 +239,8 @@ def test_anothers_events_keep_their_address(app: Flask, client: FlaskClient, ada
         prune(app)
 
     with app.app_context():
-        assert db.session.scalars(select(AuditEvent.ip)).all() == ["192.0.2.1"]
+        others = select(AuditEvent.ip).where(AuditEvent.subject_id == ada.id + 1)
+        assert db.session.scalars(others).all() == ["192.0.2.1"]
 
 
 def test_the_address_and_the_name_become_free(app: Flask, client: FlaskClient, ada: User) -> None:
@@ -355,7 +360,9 @@ def test_the_export_is_an_attachment_with_everything(
     }
     assert {token["purpose"] for token in held["one_time_tokens"]} == {"not_me", "password_reset"}
     assert {mail["message"] for mail in held["mails"]} == {"refresh_token_reused", "password_reset"}
-    assert [event["event"] for event in held["audit_events"]] == ["refresh_token_reused"]
+    assert {event["event"] for event in held["audit_events"]} == {
+        *("login_succeeded", "refresh_token_reused", "password_reset_asked")
+    }
     assert len(held["sessions"]) == 2
 
 
@@ -395,6 +402,25 @@ def test_the_export_holds_nothing_of_anybody_else(
     assert len(response.json["sessions"]) == 1
 
 
+def test_the_export_does_not_tell_from_where_somebody_else_did_it(
+    app: Flask, client: FlaskClient, ada: User, grace: User
+) -> None:
+    with app.app_context():
+        for actor_id in (grace.id, ada.id):
+            audit.record(
+                Event.USER_UPDATED,
+                subject_id=ada.id,
+                actor_id=actor_id,
+                under=Circumstances("192.0.2.1", "Browser/1.0", None),
+            )
+        db.session.commit()
+
+    held = export(client, log_in(client, ada)).json["audit_events"]
+
+    from_where = [(event["ip"], event["user_agent"]) for event in held[:2]]
+    assert from_where == [(None, None), ("192.0.2.1", "Browser/1.0")]
+
+
 def test_the_export_wants_a_fresh_login(client: FlaskClient, ada: User) -> None:
     pair = refresh(client, log_in(client, ada)["refresh_token"]).json
 
@@ -412,7 +438,6 @@ def test_every_column_about_a_user_is_exported_or_left_out_on_purpose() -> None:
             *("id", "message_id", "user_id", "sealed", "due_at", "attempts"),
             *("set_aside_at", "last_error"),
         },
-        "AuditEvent": {"id", "actor_id", "subject_id"},
         "UserRole": {"user_id"},
         # Under a pseudonym, for as long as guessing goes on.
         "LoginThrottle": {"subject", "network", "failures", "blocked_until", "last_failure_at"},
@@ -420,6 +445,10 @@ def test_every_column_about_a_user_is_exported_or_left_out_on_purpose() -> None:
         "Sighting": {"kind", "detail", "seen_at"},
         "Role": {"id", "name", "description", "created_at"},
         "RolePermission": {"role_id", "permission"},
+        # What an event says of a person is among its details there.
+        "AuditEvent": {"id", "actor_id", "subject_id", "personal"},
+        "AuditSeal": set(sqlalchemy.inspect(AuditSeal).columns.keys()),
+        "AuditPruning": {"through"},
     }
     exported = {
         "User": USER_KEYS,
@@ -432,6 +461,8 @@ def test_every_column_about_a_user_is_exported_or_left_out_on_purpose() -> None:
         "OutboxMessage": {"recipient", "message", "locale", "created_at", "delivered_at"},
         "AuditEvent": {"at", "event", "ip", "user_agent", "request_id", "details"},
         "UserRole": {"role_id"},  # by the role's name
+        "AuditSeal": set(),
+        "AuditPruning": set(),
     }
 
     columns = {

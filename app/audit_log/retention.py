@@ -1,0 +1,52 @@
+"""The end of what is old, where ``AUDIT_RETENTION_DAYS`` wants one."""
+
+from contextlib import suppress
+from itertools import islice
+
+from sqlalchemy import delete, insert
+
+from app import audit, clock
+from app.audit_log import verification
+from app.extensions import db
+from app.models import AuditEvent, AuditPruning, AuditSeal
+from app.models.audit_event import Event
+from config import settings
+
+
+def prune(limit: int) -> int:
+    """Delete up to ``limit`` events from the beginning of the chain, and say how many. Commits.
+
+    The last seal of them stays: the next one follows from it. That they went
+    by pruning, and up to which hash, is an event itself, and so in the chain.
+    """
+    if not settings.audit_retention:
+        return 0
+    oldest_kept = clock.now() - settings.audit_retention
+    old = []
+    with suppress(verification.Broken):
+        # What is not as it was written stays, for `flask audit verify` to name.
+        for link in islice(verification.walk(db.session), limit):
+            if link.at >= oldest_kept:
+                break
+            old.append(link)
+    if not old:
+        db.session.rollback()
+        return 0
+    last = old[-1]
+    for statement in (
+        # What the database's own refusal to delete makes an exception for.
+        insert(AuditPruning).values(through=last.position),
+        delete(AuditEvent).where(AuditEvent.id.in_([link.event_id for link in old])),
+        delete(AuditSeal).where(AuditSeal.position < last.position),
+        delete(AuditPruning).where(AuditPruning.through == last.position),
+    ):
+        db.session.execute(statement.execution_options(synchronize_session=False))
+    audit.record(
+        Event.AUDIT_PRUNED,
+        subject_id=None,
+        through=last.position,
+        hash=last.hash,
+        events=len(old),
+    )
+    db.session.commit()
+    return len(old)

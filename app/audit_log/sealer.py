@@ -1,0 +1,40 @@
+"""The sealer that comes with the server: one a machine, and of those one at a time."""
+
+import logging
+import threading
+from itertools import count
+
+from flask import Flask
+
+from app import one_a_machine
+from app.audit_log import sealing
+
+log = logging.getLogger(__name__)
+
+IDLE_SECONDS = 1.0
+# Of so many looks, one goes far back.
+LOOKS = 60
+
+
+def start(app: Flask) -> threading.Event:
+    """Seal in the background until the returned event is set, or wait to take over."""
+    return one_a_machine.start(app, "sealer", run)
+
+
+def run(app: Flask, stop: threading.Event) -> None:
+    """Seal what is recorded, about every second, until told to stop."""
+    for look in count():
+        late = sealing.LATE if look % LOOKS else sealing.VERY_LATE
+        while not stop.is_set() and _seal(app, late) == sealing.BATCH:
+            pass
+        if stop.wait(IDLE_SECONDS):
+            return
+
+
+def _seal(app: Flask, late: int) -> int:
+    with app.app_context():
+        try:
+            return sealing.seal(late=late)
+        except Exception:
+            log.exception("the audit log cannot be sealed; will try again")
+            return 0

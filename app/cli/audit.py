@@ -1,0 +1,226 @@
+"""``flask audit …``: what is on record, and whether it still is what was written."""
+
+import json
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any, TextIO
+
+import click
+
+from app import clock
+from app.audit_log import chain, reading, sealing, verification
+from app.audit_log.verification import Verdict
+from app.cli.terminal import OperatorGroup, as_json, table
+from app.database import snapshot
+from app.models import AuditEvent
+from app.models.types import MAX_ID
+
+REPORT_EVERY = 100_000
+
+audit = OperatorGroup("audit", help="Read, seal, verify and export the audit log.")
+
+
+class Instant(click.ParamType[datetime]):
+    """A moment in RFC 3339; a date alone is its first one, in UTC."""
+
+    name = "time"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> datetime:
+        text = f"{value}T00:00:00Z" if len(str(value)) == len("2026-11-22") else str(value)
+        try:
+            moment = datetime.fromisoformat(text)
+        except ValueError:
+            moment = None
+        if moment is None or moment.tzinfo is None:
+            self.fail(f"{value!r} is no time. Write one like 2026-11-22 or 2026-11-22T08:00:00Z.")
+        return moment
+
+
+class Place(click.ParamType["int | datetime"]):
+    """A position in the chain, or a moment."""
+
+    name = "position|time"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> int | datetime:
+        text = str(value)
+        if text.isascii() and text.isdigit():
+            return min(int(text), MAX_ID)
+        return Instant().convert(value, param, ctx)
+
+
+@audit.command("list")
+@click.option("--subject", type=click.IntRange(1, MAX_ID), help="The id of whom it happened to.")
+@click.option("--actor", type=click.IntRange(1, MAX_ID), help="The id of who did it.")
+@click.option("--event", help="Its name, like login_failed.")
+@click.option("--since", type=Instant(), help="A time like 2026-11-22 or 2026-11-22T08:00:00Z.")
+@click.option(
+    "--limit",
+    type=click.IntRange(1, 10_000),
+    default=50,
+    show_default=True,
+    help="How many, at most.",
+)
+@as_json
+def list_events(
+    subject: int | None,
+    actor: int | None,
+    event: str | None,
+    since: datetime | None,
+    limit: int,
+    as_json: bool,
+) -> None:
+    """List events, the newest first."""
+    events = reading.newest(limit, subject_id=subject, actor_id=actor, event=event, since=since)
+    if as_json:
+        rows = [_in_json(event) for event in events]
+        click.echo(json.dumps(rows, ensure_ascii=False, indent=2))
+        return
+    table(
+        ("ID", "AT", "EVENT", "ACTOR", "SUBJECT", "IP", "DETAILS"),
+        (
+            (
+                str(event.id),
+                f"{event.at:%Y-%m-%d %H:%M:%S}",
+                event.event,
+                str(event.actor_id or ""),
+                str(event.subject_id or ""),
+                event.ip or "",
+                _in_words(event.all_details),
+            )
+            for event in events
+        ),
+    )
+
+
+@audit.command()
+def seal() -> None:
+    """Seal what was recorded and not sealed yet.
+
+    The server does it by itself, about every second.
+    """
+    click.echo(f"Sealed {sealing.seal_everything()} events.")
+
+
+@audit.command()
+@click.option(
+    "--head",
+    "heads",
+    multiple=True,
+    help="A hash that was kept elsewhere; the chain must have gone through it. May be repeated.",
+)
+@click.option(
+    "--after",
+    type=click.IntRange(1, MAX_ID),
+    default=None,
+    help="A position that was verified before; go on from there.",
+)
+@as_json
+def verify(heads: tuple[str, ...], after: int | None, as_json: bool) -> None:
+    """Say whether the log is what was written, and where it first is not.
+
+    Exit status 1 when it is not.
+    """
+    with snapshot() as database:
+        verdict = verification.verify(database, heads=heads, after=after or 0, report=_report)
+    click.echo(json.dumps(_verdict_in_json(verdict)) if as_json else _verdict_in_words(verdict))
+    if verdict.broken:
+        sys.exit(1)
+
+
+@audit.command()
+@click.option(
+    "--since",
+    type=Place(),
+    default=0,
+    help="A position, of the last line exported before; or a time, of sealing.",
+)
+@click.option(
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="A new file, for you alone; standard output unless given.",
+)
+def export(since: int | datetime, output: Path | None) -> None:
+    """Write what was sealed as JSON Lines, and the head of the chain as the last line."""
+    with snapshot() as database, _open_new(output) as file:
+        after = since if isinstance(since, int) else reading.position_before(database, since)
+        for number, line in enumerate(reading.export(database, after), 1):
+            file.write(json.dumps(line, ensure_ascii=True) + "\n")
+            if number % REPORT_EVERY == 0:
+                click.echo(f"… {number} events so far", err=True)
+
+
+@contextmanager
+def _open_new(output: Path | None) -> Iterator[TextIO]:
+    if output is None:
+        yield sys.stdout
+        return
+    try:
+        descriptor = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except OSError as error:
+        raise click.ClickException(f"{output} cannot be made: {error.strerror}.") from None
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        yield file
+
+
+def _report(done: int) -> None:
+    click.echo(f"… {done} events so far", err=True)
+
+
+def _verdict_in_words(verdict: Verdict) -> str:
+    waiting = f" {verdict.unsealed} are not sealed yet." if verdict.unsealed else ""
+    if verdict.broken is None:
+        return (
+            f"The audit log is whole: {verdict.sealed} events up to position {verdict.position}, "
+            f"head {verdict.head}.{waiting}"
+        )
+    where = {"position": verdict.broken.position, "event": verdict.broken.event_id}
+    places = ", ".join(f"{name} {number}" for name, number in where.items() if number is not None)
+    return (
+        f"The audit log is NOT what was written{f' ({places})' if places else ''}. "
+        f"{verdict.broken.sentence} Whole up to position {verdict.position}, head {verdict.head}."
+    )
+
+
+def _verdict_in_json(verdict: Verdict) -> dict[str, Any]:
+    broken = verdict.broken
+    return {
+        "is_whole": broken is None,
+        "sealed": verdict.sealed,
+        "position": verdict.position,
+        "head": verdict.head,
+        "unsealed": verdict.unsealed,
+        "verified_at": chain.instant(clock.now()),
+        "broken": broken
+        and {
+            "kind": broken.kind,
+            "position": broken.position,
+            "event_id": broken.event_id,
+            "sentence": broken.sentence,
+        },
+    }
+
+
+def _in_json(event: AuditEvent) -> dict[str, Any]:
+    return {
+        "id": event.id,
+        "at": chain.instant(event.at),
+        "event": event.event,
+        "actor_id": event.actor_id,
+        "subject_id": event.subject_id,
+        "ip": event.ip,
+        "user_agent": event.user_agent,
+        "request_id": event.request_id,
+        "details": event.all_details,
+    }
+
+
+def _in_words(details: dict[str, Any]) -> str:
+    return " ".join(f"{name}={json.dumps(value)}" for name, value in details.items())
