@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, and_, delete, select, update
 
 from app import clock
-from app.auth import email_change, sessions
+from app.auth import email_change, sessions, throttle
 from app.auth.authentication import check_password
 from app.auth.notices import notify
 from app.extensions import db
@@ -70,7 +70,7 @@ def held_about(user: User) -> dict[str, Any]:
 def erase_due(limit: int) -> int:
     """Erase up to ``limit`` people whose grace is over, and say how many. Commits.
 
-    Sessions, tokens and mails go with the user. Audit events stay, with the
+    Sessions, tokens, mails and counted failures go with the user. Audit events stay, with the
     number of the user for a pseudonym and without address and device.
     """
     return _erase(User.deletion_due_at <= clock.now(), limit)
@@ -92,10 +92,12 @@ def _erase(which: ColumnElement[bool], limit: int) -> int:
     erasure = (
         delete(User)
         .where(User.id.in_(db.session.scalars(found).all()), which)
-        .returning(User.id, User.email)
+        .returning(User)
         .execution_options(synchronize_session=False)
     )
-    erased = db.session.execute(erasure).all()
+    erased = db.session.scalars(erasure).all()
+    for person in erased:
+        throttle.lift(person)
     # Requests for a mail name the address alone.
     requests = (
         delete(OutboxMessage)

@@ -33,7 +33,13 @@ def count(app: Flask) -> int:
 
 def removed(sessions: int) -> str:
     """What is printed where there was nothing but sessions to remove."""
-    others = ("one-time tokens", "mails", "closed accounts", "unconfirmed accounts")
+    others = (
+        "one-time tokens",
+        "mails",
+        "failed logins",
+        "closed accounts",
+        "unconfirmed accounts",
+    )
     return f"Removed {sessions} sessions.\n" + "".join(f"Removed 0 {what}.\n" for what in others)
 
 
