@@ -100,7 +100,10 @@ def forgive(user: User) -> None:
 
 
 def lift(user: User) -> None:
-    """Forget all failures, for who set a new password by mail. The caller commits."""
+    """Forget all failures, from anywhere. The caller commits.
+
+    For who set a new password by mail, and for who is erased.
+    """
     _forget(user)
 
 
@@ -151,7 +154,7 @@ def _count_here(place: Place, now: datetime) -> bool:
     database lets as many pass as are free.
     """
     row = LoginThrottle
-    is_forgotten = and_(row.last_failure_at <= now - FORGOTTEN_AFTER, row.failures < MOST_FAILURES)
+    is_forgotten = row.last_failure_at <= now - FORGOTTEN_AFTER
     failures = case((is_forgotten, 1), else_=row.failures + 1)
     one_more = (
         insert(LoginThrottle)

@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, and_, delete, select
 
 from app import audit, clock
 from app.audit_log import erasing, reading
-from app.auth import email_change, sessions
+from app.auth import email_change, sessions, throttle
 from app.auth.authentication import check_password
 from app.auth.notices import notify
 from app.extensions import db
@@ -85,7 +85,7 @@ def held_about(user: User) -> dict[str, Any]:
 def erase_due(limit: int) -> int:
     """Erase up to ``limit`` people whose grace is over, and say how many. Commits.
 
-    Sessions, tokens and mails go with the user. Audit events stay, with the
+    Sessions, tokens, mails and counted failures go with the user. Audit events stay, with the
     number of the user for a pseudonym and without address and device.
     """
     return _erase(User.deletion_due_at <= clock.now(), limit, reason="closed")
@@ -112,10 +112,12 @@ def _erase(which: ColumnElement[bool], limit: int, *, reason: str) -> int:
     erasure = (
         delete(User)
         .where(User.id.in_(db.session.scalars(found).all()), which)
-        .returning(User.id, User.email)
+        .returning(User)
         .execution_options(synchronize_session=False)
     )
-    erased = db.session.execute(erasure).all()
+    erased = db.session.scalars(erasure).all()
+    for person in erased:
+        throttle.lift(person)
     # Requests for a mail name the address alone.
     requests = (
         delete(OutboxMessage)

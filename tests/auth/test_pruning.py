@@ -34,7 +34,11 @@ def count(app: Flask) -> int:
 def removed(sessions: int) -> str:
     """What is printed where there was nothing but sessions to remove."""
     others = (
-        *("one-time tokens", "mails", "closed accounts", "unconfirmed accounts"),
+        "one-time tokens",
+        "mails",
+        "failed logins",
+        "closed accounts",
+        "unconfirmed accounts",
         "audit events",
     )
     return f"Removed {sessions} sessions.\n" + "".join(f"Removed 0 {what}.\n" for what in others)

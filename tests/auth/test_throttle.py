@@ -739,6 +739,23 @@ def test_the_command_prunes_them(app: Flask) -> None:
     assert "Removed 1 failed logins." in result.output
 
 
+def test_with_a_person_goes_what_was_counted_about_them(
+    app: Flask, client: FlaskClient, ada: User, bob: User, traveller: Any
+) -> None:
+    fail_patiently(client, traveller, 100)
+    fail(client, 1, email="ada@example.com")
+    fail(client, 1, username="bob")
+    with app.app_context():
+        db.session.execute(
+            update(User).where(User.id == ada.id).values(deletion_due_at=clock.now())
+        )
+        db.session.commit()
+
+    app.test_cli_runner().invoke(args=["prune"])
+
+    assert len(rows(app)) == 2, "bob's"
+
+
 # Any history
 
 

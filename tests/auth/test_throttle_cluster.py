@@ -20,7 +20,12 @@ GUESSES = 100
 ROUNDS = 20
 SPOOFABLE = ("X-Forwarded-For", "Forwarded", "X-Real-IP", "CF-Connecting-IP", "True-Client-IP")
 
-pytestmark = [pytest.mark.postgresql, pytest.mark.xdist_group("cluster")]
+pytestmark = [
+    pytest.mark.postgresql,
+    pytest.mark.xdist_group("cluster"),
+    # It leaves an empty database behind.
+    pytest.mark.usefixtures("app"),
+]
 
 
 @pytest.fixture(scope="module")

@@ -439,7 +439,7 @@ def test_every_column_about_a_user_is_exported_or_left_out_on_purpose() -> None:
             *("set_aside_at", "last_error"),
         },
         "UserRole": {"user_id"},
-        # Under a pseudonym, for as long as guessing goes on.
+        # Whoever guessed at an account is somebody else.
         "LoginThrottle": {"subject", "network", "failures", "blocked_until", "last_failure_at"},
         # About nobody.
         "Sighting": {"kind", "detail", "seen_at"},
