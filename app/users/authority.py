@@ -2,16 +2,13 @@
 
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, and_, or_
+from sqlalchemy import or_
 
 from app.database import hold_in_order
 from app.errors import LastSuperuser, NotEnoughPermissions, NotFound, SessionEnded
 from app.extensions import db
 from app.models import User
 from app.security.permissions import EVERYTHING, Permission, Rights, rights_of
-
-# Those who are about to be erased do not count: nobody else would be left.
-ACTIVE_SUPERUSER = and_(User.is_superuser, User.is_active, User.deletion_due_at.is_(None))
 
 
 @dataclass(frozen=True)
@@ -64,9 +61,9 @@ def refuse_to_lose(user_id: int) -> None:
 
 
 def _hold_people(*ids: int) -> dict[int, User]:
-    """These, and all active superusers: who takes one away must see the others stay."""
-    wanted: ColumnElement[bool] = or_(User.id.in_(ids), ACTIVE_SUPERUSER)
-    return {user.id: user for user in hold_in_order(User, wanted)}
+    """These, and all superusers: who takes one away must see another stay."""
+    held = hold_in_order(User, or_(User.id.in_(ids), User.is_superuser))
+    return {user.id: user for user in held}
 
 
 def _rights_of(actor: User | None, people: dict[int, User], permission: Permission) -> Rights:
@@ -87,4 +84,5 @@ def _is_last_superuser(user: User, people: dict[int, User]) -> bool:
 
 
 def _is_active_superuser(user: User) -> bool:
+    """Who is about to be erased does not count: nobody else would be left."""
     return user.is_superuser and user.is_active and user.deletion_due_at is None

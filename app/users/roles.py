@@ -151,8 +151,6 @@ def _hold(role_id: int, actor: User | None) -> tuple[Rights, Role]:
     role = database.hold(Role, Role.id == role_id)
     if role is None:
         raise NotFound
-    # What it allows may have changed while the lock was waited for.
-    db.session.refresh(role, ["grants"])
     _refuse_beyond(rights, role.permissions)
     return rights, role
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from functools import partial
 from itertools import count
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -12,10 +13,10 @@ from sqlalchemy import func, select
 from werkzeug.test import TestResponse
 
 from app.extensions import db
-from app.models import User
+from app.models import Role, User
 from app.security import permissions
 from app.users import administration, roles
-from tests.auth.test_races import at_once, outcomes
+from tests.auth.test_races import at_once, elsewhere, outcomes
 from tests.factories import (
     API,
     PASSWORD,
@@ -26,6 +27,7 @@ from tests.factories import (
     make_user,
     me,
     problem,
+    refused_fields,
 )
 
 pytestmark = pytest.mark.postgresql
@@ -265,6 +267,45 @@ def test_a_role_that_is_deleted_while_it_is_given_is_no_error_of_ours(
         assert deleted.status_code == 204
         with app.app_context():
             assert list(roles.held_by(user.id)) == []
+
+
+def test_a_role_that_is_about_to_be_deleted_is_waited_for(
+    app: Flask, people: Callable[..., User]
+) -> None:
+    user, role = people(), make_role(app, "support", "users:read")
+    client, headers = signed_in(app, people(superuser=True))
+    answers: list[TestResponse] = []
+
+    def give() -> None:
+        answers.append(
+            client.put(f"{API}/users/{user.id}/roles", headers=headers, json={"roles": [role.id]})
+        )
+
+    with app.app_context():
+        db.session.execute(db.delete(Role).where(Role.id == role.id))
+        giving = Thread(target=give)
+        giving.start()
+        giving.join(timeout=0.5)
+        has_waited = giving.is_alive()
+        db.session.commit()
+        giving.join()
+
+    assert has_waited
+    assert refused_fields(answers[0]) == {"#/roles/0": "unknown_role"}
+
+
+def test_a_role_that_was_changed_since_it_was_looked_up_is_read_anew(app: Flask) -> None:
+    role = make_role(app, "support", "users:read")
+
+    with app.app_context():
+        before = roles.by_name("support")
+        elsewhere(
+            app, lambda: roles.change_permissions(role.id, add=["audit:read"], actor=None)
+        ).join()
+        changed = roles.change_permissions(role.id, add=["roles:read"], actor=None)
+
+        assert changed.permissions == ["audit:read", "roles:read", "users:read"]
+        assert changed is before
 
 
 def test_changes_of_one_role_at_once_add_up(app: Flask) -> None:
