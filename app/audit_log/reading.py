@@ -65,25 +65,6 @@ def newest(limit: int, **which: Any) -> Sequence[AuditEvent]:
     return events
 
 
-def as_told_to_subject(event: AuditEvent) -> dict[str, Any]:
-    """An event as the user may see it whom it is about.
-
-    From where somebody else did it, an administrator, is that person's data.
-    """
-    by_another = event.actor_id not in (None, event.subject_id)
-    return {
-        "id": event.id,
-        "at": event.at,
-        "event": event.event,
-        "actor_id": event.actor_id,
-        "subject_id": event.subject_id,
-        "ip": None if by_another else event.ip,
-        "user_agent": None if by_another else event.user_agent,
-        "request_id": event.request_id,
-        "details": event.all_details,
-    }
-
-
 def links(database: Database, after: int = 0) -> Iterator[Row[Any]]:
     """Seals with their events, behind a position, in the order of the chain, page by page."""
     while page := database.execute(LINKS.where(AuditSeal.position > after).limit(PAGE)).all():

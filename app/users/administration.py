@@ -76,7 +76,8 @@ def invite(
     )
     registration.add(user)
     _mail_invitation(user)
-    _record(Event.USER_CREATED, user, actor, is_superuser=is_superuser)
+    personal = {"email": user.email, "username": user.username}
+    _record(Event.USER_CREATED, user, actor, personal=personal, is_superuser=is_superuser)
     db.session.commit()
     return user
 
@@ -110,9 +111,8 @@ def edit(user_id: int, changes: dict[str, Any], *, actor: User | None) -> User:
     )
     with unless_taken():
         edited = db.session.scalars(write).one()
-    if not edited.is_active:
-        sessions.end_all(edited.id)
-    _record_edit(edited, changed, actor)
+    ended = 0 if edited.is_active else sessions.end_all(edited.id)
+    _record_edit(edited, changed, actor, sessions_ended=ended)
     db.session.commit()
     return edited
 
@@ -151,8 +151,8 @@ def end_sessions(user_id: int, *, actor: User | None) -> None:
     Raises ``NotFound`` or ``NotEnoughPermissions``.
     """
     user = authority.hold(user_id, SESSIONS_REVOKE, actor=actor).user
-    sessions.end_all(user.id)
-    _record(Event.SESSIONS_ENDED, user, actor)
+    ended = sessions.end_all(user.id)
+    _record(Event.SESSIONS_ENDED, user, actor, sessions_ended=ended)
     db.session.commit()
 
 
@@ -160,7 +160,7 @@ def end_sessions_of_everybody(limit: int) -> int:
     """Sign up to ``limit`` devices out, and say how many. Commits."""
     ended = sessions.end_batch(limit)
     if ended:
-        audit.record(Event.SESSIONS_ENDED, subject_id=None, count=ended, via="cli")
+        audit.record(Event.SESSIONS_ENDED, subject_id=None, sessions_ended=ended)
     db.session.commit()
     return ended
 
@@ -204,14 +204,20 @@ def _mail_invitation(user: User) -> None:
     outbox.queue(messages.invitation, to=user.email, user=user, token=token)
 
 
-def _record_edit(user: User, changed: dict[str, Any], actor: User | None) -> None:
+def _record_edit(
+    user: User, changed: dict[str, Any], actor: User | None, *, sessions_ended: int
+) -> None:
     """Flags with what they were, and of what people say about themselves the names alone."""
     for name, (taken, given) in FLAGS.items():
         if name in changed:
             event = given if changed[name] else taken
-            _record(event, user, actor, **{name: {"from": not changed[name], "to": changed[name]}})
+            details: dict[str, Any] = {name: {"from": not changed[name], "to": changed[name]}}
+            if event is Event.USER_DEACTIVATED:
+                details["sessions_ended"] = sessions_ended
+            _record(event, user, actor, **details)
     if fields := sorted(changed.keys() - FLAGS.keys()):
-        _record(Event.USER_UPDATED, user, actor, fields=fields)
+        renamed = {"username": changed["username"]} if "username" in changed else None
+        _record(Event.USER_UPDATED, user, actor, personal=renamed, fields=fields)
 
 
 def _record(event: Event, user: User, actor: User | None, **details: Any) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, and_, delete, select
 
 from app import audit, clock
-from app.audit_log import erasing, reading
+from app.audit_log import erasing
 from app.auth import email_change, sessions, throttle
 from app.auth.authentication import check_password
 from app.auth.notices import notify
@@ -75,10 +75,7 @@ def held_about(user: User) -> dict[str, Any]:
             & OutboxMessage.message.not_in(email_change.TO_NEW_ADDRESS),
             *("recipient", "message", "locale", "created_at", "delivered_at"),
         ),
-        "audit_events": [
-            reading.as_told_to_subject(event)
-            for event in rows_of(AuditEvent, AuditEvent.subject_id == user.id)
-        ],
+        "audit_events": rows_of(AuditEvent, AuditEvent.subject_id == user.id),
     }
 
 

@@ -240,6 +240,4 @@ def _names(roles: Iterable[Role]) -> list[str]:
 def _record(
     event: Event, actor: User | None, *, subject_id: int | None = None, **details: Any
 ) -> None:
-    if actor is None:
-        details["via"] = "cli"
     audit.record(event, subject_id=subject_id, actor_id=actor.id if actor else None, **details)

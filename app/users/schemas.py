@@ -82,7 +82,7 @@ class HeldEventSchema(Schema):
     ip = fields.Function(lambda event: _of_own(event, "ip"), metadata=TEXT_OR_NULL)
     user_agent = fields.Function(lambda event: _of_own(event, "user_agent"), metadata=TEXT_OR_NULL)
     request_id = fields.String(allow_none=True)
-    details = fields.Dict()
+    details = fields.Dict(attribute="all_details")
 
 
 class ExportSchema(Schema):
@@ -151,7 +151,7 @@ class AuditEventSchema(Schema):
     ip = fields.String(required=True, allow_none=True)
     user_agent = fields.String(required=True, allow_none=True)
     request_id = fields.String(required=True, allow_none=True)
-    details = fields.Dict(required=True)
+    details = fields.Dict(required=True, attribute="all_details")
 
 
 class AuditPageSchema(Schema):
@@ -174,7 +174,7 @@ class ActivitySchema(Schema):
     user_agent = fields.Function(
         lambda event: _of_own(event, "user_agent"), required=True, metadata=TEXT_OR_NULL
     )
-    details = fields.Dict(required=True)
+    details = fields.Dict(required=True, attribute="all_details")
 
 
 class ActivityPageSchema(Schema):
