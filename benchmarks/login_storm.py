@@ -1,18 +1,17 @@
-"""What a flood of logins does to everybody else.
+"""Logins beside bare bcrypt, and what a flood of them does to everybody else.
 
     .venv/bin/python -m benchmarks.login_storm
 
-``GET /users/me`` at 50 requests a second, calm and while 32 connections log
-in without a pause, in interleaved rounds on PostgreSQL with bcrypt at its
-production cost. Prints the median, p99 and worst of both, refusals, and the
-logins a second beside those that bare bcrypt reaches on the same cores.
+In interleaved rounds on PostgreSQL, with bcrypt at its production cost: 16
+connections that log in, ``GET /users/me`` at 50 requests a second while
+nothing else goes on, the same while 32 connections log in without a pause, and
+what bare bcrypt reaches on the same cores. Each connection logs in to an
+account of its own, as guessing at one is slowed down. Logins are counted to
+their end: what was begun is waited for.
 """
 
 import argparse
-import os
-import re
 import statistics
-import subprocess
 import sys
 import tempfile
 import threading
@@ -21,15 +20,15 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 
-import bcrypt
 import requests
 
-from tests.conftest import SECRET_KEY, new_postgres_database
-from tests.serving import ROOT, Server, environment_for, flask, serving
+from benchmarks import servers
+from tests.conftest import new_postgres_database
+from tests.serving import Server
 
 PACE = 50
+CALM_CLIENTS = 16
 FLOOD = 32
-PASSWORD = "password123"
 
 
 def main() -> None:
@@ -38,25 +37,26 @@ def main() -> None:
     parser.add_argument("--seconds", type=int, default=10, help="of each part of a round")
     given = parser.parse_args()
 
+    calm: list[float] = []
+    stormy: list[float] = []
+    logins: list[float] = []
+    flooding: list[float] = []
+    alone: list[float] = []
     with ExitStack() as stack:
-        server = _start(stack)
-        token = _register_and_log_in(server)
-        calm: list[float] = []
-        stormy: list[float] = []
-        logins: list[float] = []
-        alone: list[float] = []
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        url = stack.enter_context(new_postgres_database())
+        server = stack.enter_context(servers.product(folder, url))
+        servers.register(server, *(f"user{number}" for number in range(FLOOD)))
+        token = servers.log_in(server, "user0")["access_token"]
         for number in range(given.rounds):
             print(f"round {number + 1} of {given.rounds} …", file=sys.stderr)
+            alone.append(servers.bare_bcrypt(given.seconds))
+            logins.append(_logins(server, CALM_CLIENTS, given.seconds))
             calm += _paced(server, token, given.seconds)
-            flood = threading.Thread(
-                target=lambda: logins.append(_flood(server, given.seconds + 2))
-            )
-            flood.start()
-            time.sleep(1)
-            stormy += _paced(server, token, given.seconds)
-            flood.join()
-            alone.append(_bare_bcrypt(given.seconds))
+            stormy += _in_the_flood(server, token, given.seconds, flooding)
+        memory = servers.memory_mebibytes(server)
 
+    print(f"{given.rounds} rounds of {given.seconds} s; medians\n")
     for name, times in (("calm", calm), ("storm", stormy)):
         answered = sorted(t for t in times if t >= 0)
         print(
@@ -64,35 +64,41 @@ def main() -> None:
             f"  p99 {_p99(answered):6.1f} ms  worst {answered[-1]:6.1f} ms"
             f"  refused {sum(t < 0 for t in times)} of {len(times)}"
         )
-    print(f"p99 in the storm is {_p99(stormy) / _p99(calm):.2f} × calm")
-    ratios = [with_us / bare for with_us, bare in zip(logins, alone, strict=True)]
-    print(
-        f"logins in the storm: {statistics.median(logins):.1f}/s,"
-        f" {statistics.median(ratios):.2f} of bare bcrypt ({statistics.median(alone):.1f}/s)"
-    )
+    print(f"p99 in the storm is {_p99(stormy) / _p99(calm):.2f} × calm\n")
+    print(f"bare bcrypt: {statistics.median(alone):.2f}/s")
+    for name, measured in (
+        (f"logins, {CALM_CLIENTS} connections", logins),
+        (f"logins in the storm, {FLOOD} connections", flooding),
+    ):
+        ratios = [ours / bare for ours, bare in zip(measured, alone, strict=True)]
+        print(
+            f"{name}: {statistics.median(measured):.2f}/s,"
+            f" {statistics.median(ratios):.2f} of bare bcrypt"
+        )
+    print(f"memory afterwards: {memory:.0f} MiB (PSS)")
 
 
-def _start(stack: ExitStack) -> Server:
-    folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-    variables = {
-        "DATABASE_URL": stack.enter_context(new_postgres_database()),
-        "SECRET_KEY": SECRET_KEY,
-        "MAX_SESSIONS_PER_USER": "10000",
-        "LOG_LEVEL": "WARNING",
-        # All log in to one account from one address, more at once than anybody does.
-        "RATELIMIT_ENABLED": "false",
-    }
-    flask("db", "upgrade", environment=environment_for(**variables))
-    return stack.enter_context(serving(folder / "server.log", **variables))
+def _logins(server: Server, clients: int, seconds: float) -> float:
+    """Logins a second, each client at an account of its own."""
+    mine = threading.local()
+
+    def log_in(client: int) -> None:
+        if not hasattr(mine, "session"):
+            mine.session = requests.Session()
+        credentials = {"username": f"user{client}", "password": servers.PASSWORD}
+        answer = mine.session.post(f"{server.api}/auth/login", json=credentials, timeout=60)
+        answer.raise_for_status()
+
+    return servers.until_done(log_in, clients=clients, seconds=seconds)
 
 
-def _register_and_log_in(server: Server) -> str:
-    account = {"email": "ada@example.com", "username": "ada", "password": PASSWORD}
-    requests.post(f"{server.api}/auth/register", json=account, timeout=10).raise_for_status()
-    credentials = {"username": "ada", "password": PASSWORD}
-    answer = requests.post(f"{server.api}/auth/login", json=credentials, timeout=10)
-    token: str = answer.json()["access_token"]
-    return token
+def _in_the_flood(server: Server, token: str, seconds: int, flooding: list[float]) -> list[float]:
+    flood = threading.Thread(target=lambda: flooding.append(_logins(server, FLOOD, seconds + 2)))
+    flood.start()
+    time.sleep(1)
+    times = _paced(server, token, seconds)
+    flood.join()
+    return times
 
 
 def _paced(server: Server, token: str, seconds: int) -> list[float]:
@@ -115,40 +121,6 @@ def _paced(server: Server, token: str, seconds: int) -> list[float]:
             time.sleep(max(0, due - time.monotonic()))
             under_way.append(pool.submit(ask, due))
         return [one.result() for one in under_way]
-
-
-def _flood(server: Server, seconds: int) -> float:
-    """Logins a second that 32 connections get through."""
-    done = subprocess.run(
-        [
-            *("wrk", "-t2", f"-c{FLOOD}", f"-d{seconds}s", "--timeout", "60s"),
-            *("-s", str(ROOT / "benchmarks" / "login.lua"), f"{server.api}/auth/login"),
-            *("--", "ada", PASSWORD),
-        ],
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout
-    refused = re.search(r"Non-2xx or 3xx responses: (\d+)", done)
-    answered = int(re.search(r"(\d+) requests in", done)[1])  # type: ignore[index]
-    return (answered - int(refused[1] if refused else 0)) / seconds
-
-
-def _bare_bcrypt(seconds: int) -> float:
-    """Hashes a second of as many threads as there are cores; bcrypt lets go of the GIL."""
-    end = time.monotonic() + seconds
-    salt = bcrypt.gensalt(12)
-
-    def hash_until_the_end(_: int) -> int:
-        hashed = 0
-        while time.monotonic() < end:
-            bcrypt.hashpw(b"x" * 64, salt)
-            hashed += 1
-        return hashed
-
-    cores = os.cpu_count() or 1
-    with ThreadPoolExecutor(cores) as pool:
-        return sum(pool.map(hash_until_the_end, range(cores))) / seconds
 
 
 def _p99(times: list[float]) -> float:

@@ -26,6 +26,7 @@ PRODUCT = {
     "MAX_SESSIONS_PER_USER": "10000",
     "RATELIMIT_LOGIN": "1000000 per minute",
     "RATELIMIT_REGISTER": "1000000 per minute",
+    "RATELIMIT_LOGIN_FAILURES": "1000000 per minute",
     "RATELIMIT_TOKEN": "1000000 per minute",
 }
 

@@ -30,7 +30,15 @@ def unguarded() -> Iterator[Connection]:
             connection.exec_driver_sql(sql)
 
 
+LOG = ("audit_events", "audit_seals", "audit_prunings")
+
+
 def empty_the_log() -> None:
+    tables = [db.metadata.tables[name] for name in LOG]
+    with db.engine.connect() as connection:
+        filled = [t for t in tables if connection.scalar(sqlalchemy.exists(t.select()).select())]
+    if not filled:
+        return
     with unguarded() as connection:
-        for name in ("audit_events", "audit_seals", "audit_prunings"):
-            connection.execute(sqlalchemy.delete(db.metadata.tables[name]))
+        for table in filled:
+            connection.execute(sqlalchemy.delete(table))
