@@ -190,7 +190,7 @@ def test_the_title_of_422_is_that_of_rfc_9110(client: FlaskClient) -> None:
         ("/auth/login", {"POST", "OPTIONS"}),
         ("/auth/register", {"POST", "OPTIONS"}),
         ("/users/me/export", {"GET", "HEAD", "OPTIONS"}),
-        ("/users/1", {"GET", "HEAD", "OPTIONS"}),
+        ("/users/1/audit", {"GET", "HEAD", "OPTIONS"}),
     ],
 )
 def test_405_says_what_is_allowed(client: FlaskClient, path: str, allowed: set[str]) -> None:
