@@ -78,6 +78,33 @@ def pytest_configure(config: pytest.Config) -> None:
         pytest.exit(f"No PostgreSQL answers at {POSTGRES_URL}, and CI=true wants it.", 1)
 
 
+# Files that wait for servers more than they work. They begin first, or the others wait for them.
+SLOW = (
+    "test_faults.py",
+    "test_worker.py",
+    "test_local_topology.py",
+    "test_cluster.py",
+    "test_throttle_cluster.py",
+    "test_serving.py",
+    "test_deliverer.py",
+    "test_smtp.py",
+    "test_fuzz.py",
+    "test_machine.py",
+    "test_session_machine.py",
+    "test_readme.py",
+    "test_secrets_in_logs.py",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: item.path.name not in SLOW)
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than there are cores, as some always wait."""
+    return (os.cpu_count() or 1) + 1
+
+
 def pytest_terminal_summary(terminalreporter: Any) -> None:
     if not HAS_POSTGRES:
         terminalreporter.write_line(

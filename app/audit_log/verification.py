@@ -11,7 +11,7 @@ from sqlalchemy import Row, exists, func, select
 from app import clock
 from app.audit_log import chain, reading
 from app.audit_log.reading import Database
-from app.models import AuditEvent, AuditSeal
+from app.models import AuditEvent, AuditSeal, User
 from app.models.audit_event import IS_PRUNING, Event
 
 # Longer than any transaction lasts, and than the clocks of two servers differ.
@@ -87,8 +87,14 @@ def walk(database: Database) -> Iterator[Row[Any]]:
 
 def _start(database: Database, after: int) -> tuple[int, str]:
     """The position and the hash from which the rest must follow."""
-    first = database.execute(
-        reading.LINKS.where(AuditSeal.position >= after).limit(1)
+    # Not the event's own columns: SQLite may hold in them what cannot be read.
+    first: Row[Any] | None = database.execute(
+        select(AuditSeal.position, AuditSeal.event_id, AuditSeal.hash, AuditEvent.id)
+        .select_from(AuditSeal)
+        .outerjoin(AuditEvent, AuditEvent.id == AuditSeal.event_id)
+        .where(AuditSeal.position >= after)
+        .order_by(AuditSeal.position)
+        .limit(1)
     ).one_or_none()
     if after:
         if first is None or first.position != after:
@@ -247,16 +253,19 @@ def _was_pruned_to(database: Database, link: Row[Any]) -> bool:
     """Whether a pruning that ended at this seal is on record."""
     prunings = select(AuditEvent.details).where(IS_PRUNING)
     return any(
-        (details.get("through"), details.get("hash")) == (link.position, link.hash)
+        isinstance(details, dict)
+        and (details.get("through"), details.get("hash")) == (link.position, link.hash)
         for details in database.scalars(prunings)
     )
 
 
 def _is_erased(database: Database, user_id: int) -> bool:
-    erasure = exists().where(
+    """Whether that is on record, and true: the row of it alone is quickly put in."""
+    on_record = exists().where(
         AuditEvent.subject_id == user_id, AuditEvent.event == Event.USER_ERASED.value
     )
-    return bool(database.scalar(select(erasure)))
+    is_gone = ~exists().where(User.id == user_id)
+    return bool(database.scalar(select(on_record & is_gone)))
 
 
 def _number_unsealed(database: Database) -> int:

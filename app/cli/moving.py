@@ -1,5 +1,6 @@
 """``flask users import``, ``flask users export`` and ``flask db-copy``: moving in, out and on."""
 
+import hashlib
 import json
 import os
 import sys
@@ -111,6 +112,8 @@ def import_users(
     form = form or files.format_of(file)
     if form is None:
         raise click.UsageError("The extension does not tell the format. Say --format.")
+    if report and report.exists() and any(report.samefile(f) for f in (file, password_hashes) if f):
+        raise click.UsageError("--report would overwrite what is to be read.")
     particulars = Particulars(
         is_csv=form == "csv",
         single_hash=single_hash,
@@ -268,9 +271,18 @@ def _options(
     system: str, form: str, rules: Rules, particulars: Particulars, report: Path | None
 ) -> dict[str, Any]:
     """What makes an import another one, for the checkpoint."""
-    of_system = asdict(particulars) | {"password_hashes": len(particulars.password_hashes)}
+    of_system = asdict(particulars) | {
+        "password_hashes": _digest(json.dumps(particulars.password_hashes, sort_keys=True))
+    }
     named = str(report.resolve()) if report else None
-    return {"from": system, "format": form, "report": named} | asdict(rules) | of_system
+    # Rows that are done in one database are not in another.
+    where = _digest(str(current_app.config["SQLALCHEMY_DATABASE_URI"]))
+    words = {"from": system, "format": form, "report": named, "database": where}
+    return words | asdict(rules) | of_system
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 @contextmanager
@@ -281,6 +293,7 @@ def _report_to(report: Path | None, checkpoint: Checkpoint) -> Iterator[Any]:
         return
     try:
         descriptor = os.open(report, os.O_WRONLY | os.O_CREAT, 0o600)
+        os.fchmod(descriptor, 0o600)
         with os.fdopen(descriptor, "wb") as opened:
             # What was written after the checkpoint comes again.
             opened.truncate(min(checkpoint.report_bytes, report.stat().st_size))

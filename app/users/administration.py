@@ -141,8 +141,7 @@ def delete(user_id: int, *, actor: User | None) -> None:
     """
     held = authority.hold(user_id, USERS_DELETE, actor=actor)
     held.refuse_to_lose()
-    _record(Event.USER_DELETED, held.user, actor)
-    closing.erase(held.user)
+    closing.erase(held.user, actor=actor)
 
 
 def end_sessions(user_id: int, *, actor: User | None) -> None:

@@ -84,5 +84,6 @@ def _is_last_superuser(user: User, people: dict[int, User]) -> bool:
 
 
 def _is_active_superuser(user: User) -> bool:
-    """Who is about to be erased does not count: nobody else would be left."""
-    return user.is_superuser and user.is_active and user.deletion_due_at is None
+    """Who is about to be erased, or was only invited yet, does not count: nobody would be left."""
+    can_log_in = user.is_active and user.hashed_password is not None
+    return user.is_superuser and can_log_in and user.deletion_due_at is None

@@ -88,9 +88,9 @@ def erase_due(limit: int) -> int:
     return _erase(User.deletion_due_at <= clock.now(), limit, reason="closed")
 
 
-def erase(user: User) -> None:
-    """Erase somebody at once. Commits."""
-    _erase(User.id == user.id, 1, reason="deleted")
+def erase(user: User, *, actor: User | None) -> None:
+    """Erase somebody at once, as the actor wants it. Commits."""
+    _erase(User.id == user.id, 1, reason="deleted", actor=actor)
 
 
 def erase_unverified(limit: int) -> int:
@@ -102,7 +102,9 @@ def erase_unverified(limit: int) -> int:
     return _erase(and_(unverified, User.created_at < oldest), limit, reason="unconfirmed")
 
 
-def _erase(which: ColumnElement[bool], limit: int, *, reason: str) -> int:
+def _erase(
+    which: ColumnElement[bool], limit: int, *, reason: str, actor: User | None = None
+) -> int:
     # Who logs in at this moment keeps the account, or comes too late: the condition is asked
     # again under the lock that deleting takes.
     found = select(User.id).where(which).limit(limit).with_for_update(skip_locked=True)
@@ -123,7 +125,15 @@ def _erase(which: ColumnElement[bool], limit: int, *, reason: str) -> int:
     )
     db.session.execute(requests)
     erasing.forget([row.id for row in erased])
+    # Recorded after the forgetting: from where an administrator did it belongs to the
+    # administrator. The erasure itself is about somebody who cannot be forgotten once more.
+    here = audit.circumstances()
+    from_nowhere = here._replace(ip=None, user_agent=None) if here.request_id else None
     for row in erased:
-        audit.record(Event.USER_ERASED, subject_id=row.id, reason=reason)
+        if reason == "deleted":
+            audit.record(
+                Event.USER_DELETED, subject_id=row.id, actor_id=actor.id if actor else None
+            )
+        audit.record(Event.USER_ERASED, subject_id=row.id, reason=reason, under=from_nowhere)
     db.session.commit()
     return len(erased)

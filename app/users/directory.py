@@ -25,7 +25,7 @@ from app.models.types import UTCDateTime
 # Between the texts that are searched, and before the first: no text can hold it.
 BREAK = "\n"
 
-# The expression that PostgreSQL's index is of: it must stay what migration 0006 says.
+# The expression that PostgreSQL's index is of: it must stay what migration 0007 says.
 SEARCHED: ColumnElement[str] = literal_column(
     f"lower('{BREAK}' || users.email || '{BREAK}' || users.username || '{BREAK}'"
     " || coalesce(users.full_name, ''))",

@@ -10,8 +10,6 @@ branch_labels = None
 depends_on = None
 
 BIG_ID = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
-ON_POSTGRESQL = "actor_id IS NOT NULL AND actor_id IS DISTINCT FROM subject_id"
-ON_SQLITE = "actor_id IS NOT NULL AND actor_id IS NOT subject_id"
 
 # What stays as it is for good, and what may become NULL, and nothing else, when a user is erased.
 KEPT = {
@@ -70,31 +68,9 @@ def upgrade() -> None:
     on_postgresql = op.get_context().dialect.name == "postgresql"
     for statement in _triggers_of_postgresql() if on_postgresql else _triggers_of_sqlite():
         op.execute(statement)
-    # Built while logins go on; see 0002.
-    with op.get_context().autocommit_block():
-        op.create_index(
-            "ix_audit_events_actor_id_id",
-            "audit_events",
-            ["actor_id", "id"],
-            postgresql_where=sa.text(ON_POSTGRESQL),
-            sqlite_where=sa.text(ON_SQLITE),
-            postgresql_concurrently=True,
-            if_not_exists=True,
-        )
-        op.create_index(
-            "ix_audit_events_prunings",
-            "audit_events",
-            ["id"],
-            postgresql_where=sa.text("event = 'audit_pruned'"),
-            sqlite_where=sa.text("event = 'audit_pruned'"),
-            postgresql_concurrently=True,
-            if_not_exists=True,
-        )
 
 
 def downgrade() -> None:
-    op.drop_index("ix_audit_events_prunings", table_name="audit_events")
-    op.drop_index("ix_audit_events_actor_id_id", table_name="audit_events")
     on_postgresql = op.get_context().dialect.name == "postgresql"
     for table in KEPT:
         for what in ("update", "delete", "truncate" if on_postgresql else "replace"):

@@ -7,6 +7,8 @@ from contextlib import redirect_stderr
 from dataclasses import dataclass, field
 from datetime import timedelta
 from io import StringIO
+from pathlib import Path
+from tempfile import mkdtemp
 from typing import Any
 
 import pytest
@@ -29,6 +31,7 @@ from tests.serving import ROOT
 
 NEW_PASSWORD = "a new day begins"
 UNKNOWN = "unknown@example.com"
+BCRYPT_HASH = "$2b$04$" + "abcdefghijklmnopqrstuu" + "abcdefghijklmnopqrstuvwxyz01234"
 
 
 @dataclass
@@ -458,6 +461,16 @@ def being_erased_unconfirmed(house: House) -> dict[str, Any]:
     with time_machine.travel(clock.now() + timedelta(days=4)):
         house.run("prune")
     return by_nobody(house, details={"reason": "unconfirmed", "via": "cli"})
+
+
+@tells(Event.USERS_IMPORTED)
+def importing_accounts(house: House) -> dict[str, Any]:
+    file = Path(mkdtemp()) / "accounts.jsonl"
+    account = {"email": "bob@example.com", "username": "bob", "hashed_password": BCRYPT_HASH}
+    file.write_text(json.dumps(account))
+    house.begin()
+    house.run("users", "import", str(file))
+    return {"subject_id": None, "actor_id": None, "details": {"created": 1, "superusers": 0}}
 
 
 @tells(Event.USER_DELETED)
