@@ -35,18 +35,18 @@ CONNECT_ARGUMENTS: dict[str, Any] = {
 
 
 class Connection(psycopg.Connection[Any]):
-    """A connection on which a request waits for each answer for a limited time.
+    """A connection on which requests wait for each answer for a limited time.
 
     The server's own limits do not help against a server that is frozen, or
     gone behind a network that still acknowledges. Commands and migrations
     wait as long as it takes.
     """
 
+    answer_timeout: float | None = None
+
     def wait(self, gen: Any, interval: float = 0.1, timeout: float | None = None) -> Any:
-        if timeout is None and has_request_context():
-            timeout = ANSWER_TIMEOUT_SECONDS
         try:
-            return super().wait(gen, interval, timeout)
+            return super().wait(gen, interval, timeout or self.answer_timeout)
         except psycopg.OperationalError:
             if self.pgconn.transaction_status == psycopg.pq.TransactionStatus.ACTIVE:
                 # The answer might still come, and be taken for that to another statement.
@@ -108,6 +108,7 @@ def _limit(connection: Connection, record: ConnectionPoolEntry, _proxy: object) 
     """
     if record.info.get("is_limited") or not has_request_context():
         return
+    connection.answer_timeout = ANSWER_TIMEOUT_SECONDS
     connection.autocommit = True
     connection.execute(LIMITS)
     connection.autocommit = False

@@ -484,7 +484,9 @@ def logins_come_from_several_addresses(_settings: Settings) -> str | None:
 
 
 def _is_remote(settings: Settings) -> bool:
-    host = settings.database_url.host or "localhost"
+    url = settings.database_url
+    named = url.query.get("host", url.query.get("hostaddr", ""))
+    host = url.host or (named if isinstance(named, str) else ",".join(named)) or "localhost"
     return not settings.uses_sqlite and host not in HERE and not host.startswith("/")
 
 

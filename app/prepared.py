@@ -79,7 +79,7 @@ class Compiled(NamedTuple):
             rows = connection.execute(self.text, given).fetchall()
             connection.commit()
         finally:
-            if self.in_autocommit:
+            if self.in_autocommit and not connection.closed:
                 connection.autocommit = False
         if not rows:
             return None

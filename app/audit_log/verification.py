@@ -88,14 +88,15 @@ def walk(database: Database) -> Iterator[Row[Any]]:
 def _start(database: Database, after: int) -> tuple[int, str]:
     """The position and the hash from which the rest must follow."""
     # Not the event's own columns: SQLite may hold in them what cannot be read.
-    first: Row[Any] | None = database.execute(
+    beginning: Any = (
         select(AuditSeal.position, AuditSeal.event_id, AuditSeal.hash, AuditEvent.id)
         .select_from(AuditSeal)
         .outerjoin(AuditEvent, AuditEvent.id == AuditSeal.event_id)
         .where(AuditSeal.position >= after)
         .order_by(AuditSeal.position)
         .limit(1)
-    ).one_or_none()
+    )
+    first = database.execute(beginning).one_or_none()
     if after:
         if first is None or first.position != after:
             raise Broken("seal_removed", f"There is no seal at position {after}.", after)

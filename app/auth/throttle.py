@@ -1,6 +1,6 @@
 """Guessing at one account, slowed down and in the end stopped.
 
-From one network, five attempts in a row at one identifier are free. Then each
+From one network, five attempts in a row at one account are free, under whatever name. Then each
 must wait, twice as long as the one before. A hundred in a row at an account
 from anywhere stop its password from being tried at all (NIST SP 800-63B-4
 §3.2.2) until its owner sets a new one by mail. So that nobody can be locked
@@ -35,7 +35,8 @@ FREE_FAILURES = 5
 # passwords gets far: 24 guesses a day.
 FIRST_DELAY = timedelta(seconds=30)
 LONGEST_DELAY = timedelta(hours=1)
-# Failures from one network are forgotten after a day without one; those from anywhere never are.
+# Failures from one network are forgotten after a day without one, unless they are a hundred;
+# those from anywhere never are.
 FORGOTTEN_AFTER = timedelta(hours=24)
 # As many failures in a row as NIST allows.
 MOST_FAILURES = 100
@@ -45,11 +46,13 @@ SUSPENDED_RETRY = timedelta(hours=1)
 
 @dataclass(frozen=True)
 class Place:
-    """Where an attempt is counted: an identifier at a network, and the account as a whole."""
+    """Where an attempt is counted: at an account from a network, and from anywhere.
 
-    typed: str
-    network: str
+    An identifier that nobody has stands for an account of its own.
+    """
+
     account: str
+    network: str
 
 
 @contextmanager
@@ -66,9 +69,8 @@ def attempt(known_as: Identifier, user: User | None) -> Iterator[None]:
         yield
         return
     place = Place(
-        typed=pseudonyms.of(known_as.kind, known_as.value),
-        network=current_network(),
         account=_account(user) if user else pseudonyms.of(known_as.kind, known_as.value),
+        network=current_network(),
     )
     try:
         _reserve(place, user)
@@ -95,7 +97,7 @@ def forgive(user: User) -> None:
     """Forget this network's failures, and the account's, for the right password. Commits."""
     if not settings.ratelimit_enabled:
         return
-    _forget(user, LoginThrottle.network == current_network())
+    _forget(user, LoginThrottle.network.in_((current_network(), ANYWHERE)))
     db.session.commit()
 
 
@@ -130,7 +132,8 @@ def prune(limit: int) -> int:
         .with_for_update(skip_locked=True)
     )
     found = [tuple(row) for row in db.session.execute(batch)]
-    _delete(key.in_(found))
+    # Asked again: SQLite's SELECT took no lock.
+    _delete(key.in_(found), is_old)
     db.session.commit()
     return len(found)
 
@@ -148,7 +151,7 @@ def _reserve(place: Place, user: User | None) -> None:
 
 
 def _count_here(place: Place, now: datetime) -> bool:
-    """One more at the identifier from the network, unless it must wait.
+    """One more at the account from the network, unless it must wait.
 
     Asking and counting are one statement: of many attempts at once, the
     database lets as many pass as are free.
@@ -158,7 +161,7 @@ def _count_here(place: Place, now: datetime) -> bool:
     failures = case((is_forgotten, 1), else_=row.failures + 1)
     one_more = (
         insert(LoginThrottle)
-        .values(subject=place.typed, network=place.network, failures=1, last_failure_at=now)
+        .values(subject=place.account, network=place.network, failures=1, last_failure_at=now)
         .on_conflict_do_update(
             index_elements=[row.subject, row.network],
             set_={
@@ -207,7 +210,7 @@ def _wait(place: Place, now: datetime) -> timedelta:
     """How long whoever was refused should wait."""
     row = db.session.execute(
         select(LoginThrottle.failures, LoginThrottle.blocked_until).where(
-            LoginThrottle.subject == place.typed, LoginThrottle.network == place.network
+            LoginThrottle.subject == place.account, LoginThrottle.network == place.network
         )
     ).one_or_none()
     if row is not None and row.failures >= MOST_FAILURES:
@@ -225,10 +228,10 @@ def _has_logged_in_from(network_of_attempt: str, user: User | None) -> bool:
 
 
 def _give_back(place: Place) -> None:
-    for subject, where in ((place.typed, place.network), (place.account, ANYWHERE)):
+    for where in (place.network, ANYWHERE):
         db.session.execute(
             update(LoginThrottle)
-            .where(LoginThrottle.subject == subject, LoginThrottle.network == where)
+            .where(LoginThrottle.subject == place.account, LoginThrottle.network == where)
             .where(LoginThrottle.failures > 0)
             .values(failures=LoginThrottle.failures - 1, blocked_until=None)
             .execution_options(synchronize_session=False)
@@ -236,24 +239,17 @@ def _give_back(place: Place) -> None:
 
 
 def _forget(user: User, *where: ColumnElement[bool]) -> None:
-    # In the order in which an attempt takes its rows, the account's last and one identifier after
-    # the other: else two transactions could each hold what the other waits for.
-    for typed in sorted(_identifiers(user)):
-        _delete(LoginThrottle.subject == typed, *where)
-    _delete(LoginThrottle.subject == _account(user))
+    # In the order in which an attempt takes its rows, the one from anywhere last: else two
+    # transactions could each hold what the other waits for.
+    mine = LoginThrottle.subject == _account(user)
+    _delete(mine, LoginThrottle.network != ANYWHERE, *where)
+    _delete(mine, LoginThrottle.network == ANYWHERE)
 
 
 def _delete(*which: ColumnElement[bool]) -> None:
     db.session.execute(
         delete(LoginThrottle).where(*which).execution_options(synchronize_session=False)
     )
-
-
-def _identifiers(user: User) -> list[str]:
-    return [
-        pseudonyms.of("email", user.email),
-        pseudonyms.of("username", user.username_key),
-    ]
 
 
 def _account(user: User) -> str:

@@ -135,6 +135,7 @@ def authenticate_request() -> Session:
         raise SessionEnded
     # Where Flask-JWT-Extended's own ``current_user`` and ``get_jwt()`` look.
     g._jwt_extended_jwt, g._jwt_extended_jwt_user = claims, {"loaded_user": user}
+    g._jwt_extended_jwt_location = "headers"
     return current_session()
 
 
