@@ -121,7 +121,7 @@ def _record(candidates: list[_Candidate]) -> None:
     if created:
         superusers = sum(bool(one.account.get("is_superuser")) for one in created)
         audit.record(
-            Event.USERS_IMPORTED, subject_id=None, created=len(created), superusers=superusers
+            Event.USERS_IMPORTED, subject_id=None, accounts=len(created), superusers=superusers
         )
 
 

@@ -470,7 +470,7 @@ def importing_accounts(house: House) -> dict[str, Any]:
     file.write_text(json.dumps(account))
     house.begin()
     house.run("users", "import", str(file))
-    return {"subject_id": None, "actor_id": None, "details": {"created": 1, "superusers": 0}}
+    return {"subject_id": None, "actor_id": None, "details": {"accounts": 1, "superusers": 0}}
 
 
 @tells(Event.USER_DELETED)
