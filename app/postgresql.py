@@ -16,8 +16,6 @@ CONNECT_TIMEOUT_SECONDS = 3
 # Longer than a server that lives takes to answer an empty statement, whatever its load.
 PING_TIMEOUT_MILLISECONDS = 1000
 PING_AFTER_SECONDS = 1.0
-# Used again so soon, a connection is not looked at: even that lets other threads run first.
-TRUSTED_SECONDS = 0.05
 # How long a request waits for the answer to one statement.
 ANSWER_TIMEOUT_SECONDS = 4.0
 # What PostgreSQL gives up by itself, so that nothing goes on there for which nobody waits any
@@ -92,9 +90,8 @@ def _ping(connection: Connection, record: ConnectionPoolEntry, _proxy: object) -
     trip for each request under load: it only must not have anything to say
     by itself, as a server does that hangs up.
     """
-    idle = monotonic() - record.info["used_at"]
-    if idle < PING_AFTER_SECONDS:
-        if idle > TRUSTED_SECONDS and _has_something_to_say(connection, within_milliseconds=0):
+    if monotonic() - record.info["used_at"] < PING_AFTER_SECONDS:
+        if _has_something_to_say(connection, within_milliseconds=0):
             raise InvalidatePoolError
         return
     try:
