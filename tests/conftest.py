@@ -100,11 +100,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: item.path.name not in SLOW)
 
 
-def pytest_xdist_auto_num_workers() -> int:
-    """One more than there are cores, as some always wait."""
-    return (os.cpu_count() or 1) + 1
-
-
 def pytest_terminal_summary(terminalreporter: Any) -> None:
     if not HAS_POSTGRES:
         terminalreporter.write_line(
