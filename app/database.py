@@ -19,7 +19,9 @@ from sqlalchemy import (
     create_engine,
     delete,
     false,
+    inspect,
     select,
+    tuple_,
     update,
 )
 from sqlalchemy.dialects import postgresql as postgresql_dialect
@@ -136,9 +138,9 @@ def _without_transaction(engine: Engine) -> Engine:
 
 
 @contextmanager
-def snapshot() -> Iterator[Connection]:
-    """One state of the database for many statements that only read, whoever writes meanwhile."""
-    with db.engine.connect() as connection:
+def snapshot(engine: Engine) -> Iterator[Connection]:
+    """One state of a database for many statements that only read, whoever writes meanwhile."""
+    with engine.connect() as connection:
         if connection.dialect.name == "sqlite":
             # Python's sqlite3 begins no transaction for a SELECT.
             connection.exec_driver_sql("BEGIN")
@@ -195,21 +197,21 @@ def hold_in_order(model: type[Row], *which: ColumnExpressionArgument[bool]) -> S
 
 
 def delete_batch(
-    key: InstrumentedAttribute[Any],
+    model: type[Base],
     *which: ColumnExpressionArgument[bool],
     oldest: InstrumentedAttribute[Any],
     limit: int,
 ) -> int:
     """Delete up to ``limit`` rows, those first that are ``oldest``, and say how many. Commits.
 
-    ``key`` is the primary key of their table. Rows that another transaction
-    holds are left for the next time.
+    Rows that another transaction holds are left for the next time.
     """
+    key = inspect(model).primary_key
     # Two statements: PostgreSQL may run a subquery with a limit more than once.
-    batch = select(key).where(*which).order_by(oldest).limit(limit)
-    found = db.session.scalars(batch.with_for_update(skip_locked=True)).all()
-    db.session.execute(
-        delete(key.class_).where(key.in_(found)).execution_options(synchronize_session=False)
-    )
+    batch = select(*key).where(*which).order_by(oldest).limit(limit)
+    found = db.session.execute(batch.with_for_update(skip_locked=True)).all()
+    # What they are is asked again: SQLite's SELECT took no lock.
+    removal = delete(model).where(tuple_(*key).in_([tuple(row) for row in found]), *which)
+    db.session.execute(removal.execution_options(synchronize_session=False))
     db.session.commit()
     return len(found)

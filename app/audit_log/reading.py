@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, or_, select
+from sqlalchemy import Connection, Row, or_, select
 from sqlalchemy.orm import scoped_session
 
 from app.audit_log import chain
@@ -34,16 +34,16 @@ LINKS = (
 )
 
 
-def select_events(
+def newest(
+    limit: int,
     *,
     subject_id: int | None = None,
     actor_id: int | None = None,
     event: str | None = None,
     since: datetime | None = None,
-    before_id: int | None = None,
-) -> Select[Any]:
-    """The events of these, the newest first, and those before one for the next page."""
-    events = select(AuditEvent).order_by(AuditEvent.id.desc())
+) -> Sequence[AuditEvent]:
+    """Up to ``limit`` events of these, the newest first."""
+    events = select(AuditEvent).order_by(AuditEvent.id.desc()).limit(limit)
     if subject_id is not None:
         events = events.where(AuditEvent.subject_id == subject_id)
     if actor_id is not None:
@@ -54,15 +54,7 @@ def select_events(
         events = events.where(AuditEvent.event == event)
     if since is not None:
         events = events.where(AuditEvent.at >= since)
-    if before_id is not None:
-        events = events.where(AuditEvent.id < before_id)
-    return events
-
-
-def newest(limit: int, **which: Any) -> Sequence[AuditEvent]:
-    """Up to ``limit`` events of those that ``select_events`` tells, the newest first."""
-    events: Sequence[AuditEvent] = db.session.scalars(select_events(**which).limit(limit)).all()
-    return events
+    return db.session.scalars(events).all()
 
 
 def links(database: Database, after: int = 0) -> Iterator[Row[Any]]:

@@ -28,7 +28,7 @@ def authenticate(password: str, *, email: str | None = None, username: str | Non
     user = _find(known_as)
     stored = user.hashed_password if user else None
 
-    with throttle.attempt(known_as, user):
+    with throttle.attempt(user or known_as):
         verdict = passwords.verify(password, stored)
 
     if user is None or not verdict.is_right:
@@ -76,7 +76,7 @@ def check_password(user: User, password: str) -> None:
 
     Raises ``WrongPassword``, or ``RateLimited`` where too many were wrong.
     """
-    with throttle.attempt(Identifier("email", user.email), user):
+    with throttle.attempt(user):
         verdict = passwords.verify(password, user.hashed_password)
 
     if not verdict.is_right:

@@ -249,7 +249,7 @@ def prune(limit: int) -> int:
     """
     past = clock.now() - tokens.CLOCK_SKEW
     end = Session.max_expires_at
-    return delete_batch(Session.id, end < past, oldest=end, limit=limit)
+    return delete_batch(Session, end < past, oldest=end, limit=limit)
 
 
 def _rotate(claims: RefreshClaims) -> Session | None:
@@ -298,12 +298,10 @@ def _successor(claims: RefreshClaims) -> Session:
 
 
 def _end_surplus(session: Session) -> int:
-    """End those idle longest beyond the most that a user may have, this new one not among them.
+    """End those idle longest beyond the most that a user may have, and say how many.
 
-    Says how many.
-
-    The lock on the user is held, so that logins in parallel do it one after
-    the other.
+    This new one is not among them. The lock on the user is held, so that
+    logins in parallel do it one after the other.
     """
     others = (
         select(Session.id)

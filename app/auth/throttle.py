@@ -1,8 +1,8 @@
 """Guessing at one account, slowed down and in the end stopped.
 
-From one network, five attempts in a row at one account are free, under whatever name. Then each
-must wait, twice as long as the one before. A hundred in a row at an account
-from anywhere stop its password from being tried at all (NIST SP 800-63B-4
+From one network, five attempts in a row at one account are free, under
+whatever name. Then each must wait, twice as long as the one before. A hundred
+in a row at an account from anywhere stop its password from being tried at all (NIST SP 800-63B-4
 §3.2.2) until its owner sets a new one by mail. So that nobody can be locked
 out by others, networks that the owner logged in from go on, and so do
 sessions. An identifier that nobody has is treated in the same way, by the
@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import count, takewhile
 
-from sqlalchemy import ColumnElement, and_, case, delete, literal, null, or_, select, tuple_, update
+from sqlalchemy import ColumnElement, and_, case, delete, literal, null, or_, select, update
 
 from app import audit, clock
-from app.database import insert
+from app.database import delete_batch, insert
 from app.errors import Overloaded, RateLimited
 from app.extensions import db
 from app.models import LoginThrottle, Session, User
@@ -46,17 +46,14 @@ SUSPENDED_RETRY = timedelta(hours=1)
 
 @dataclass(frozen=True)
 class Place:
-    """Where an attempt is counted: at an account from a network, and from anywhere.
-
-    An identifier that nobody has stands for an account of its own.
-    """
+    """Where an attempt is counted: at an account from a network, and from anywhere."""
 
     account: str
     network: str
 
 
 @contextmanager
-def attempt(known_as: Identifier, user: User | None) -> Iterator[None]:
+def attempt(who: User | Identifier) -> Iterator[None]:
     """Look at a password while its attempt counts as failed. Commits. Raises ``RateLimited``.
 
     Counted first, parallel guesses cannot all pass before one of them has
@@ -68,17 +65,15 @@ def attempt(known_as: Identifier, user: User | None) -> Iterator[None]:
         db.session.close()
         yield
         return
-    place = Place(
-        account=_account(user) if user else pseudonyms.of(known_as.kind, known_as.value),
-        network=current_network(),
-    )
+    user_id = who.id if isinstance(who, User) else None
+    place = Place(_account(who), current_network())
     try:
-        _reserve(place, user)
+        _reserve(place, user_id)
     except RateLimited as refusal:
         db.session.close()
         audit.note(
             Event.LOGIN_THROTTLED,
-            subject_id=user.id if user else None,
+            subject_id=user_id,
             kind="account",
             retry_after=refusal.retry_after,
         )
@@ -97,7 +92,7 @@ def forgive(user: User) -> None:
     """Forget this network's failures, and the account's, for the right password. Commits."""
     if not settings.ratelimit_enabled:
         return
-    _forget(user, LoginThrottle.network.in_((current_network(), ANYWHERE)))
+    _forget(user, LoginThrottle.network == current_network())
     db.session.commit()
 
 
@@ -123,28 +118,17 @@ def prune(limit: int) -> int:
         (LoginThrottle.network == ANYWHERE, idle < now - timedelta(days=30)),
         else_=idle < now - FORGOTTEN_AFTER,
     )
-    key = tuple_(LoginThrottle.subject, LoginThrottle.network)
-    batch = (
-        select(LoginThrottle.subject, LoginThrottle.network)
-        .where(idle < now - FORGOTTEN_AFTER, is_old)
-        .order_by(idle)
-        .limit(limit)
-        .with_for_update(skip_locked=True)
-    )
-    found = [tuple(row) for row in db.session.execute(batch)]
-    # Asked again: SQLite's SELECT took no lock.
-    _delete(key.in_(found), is_old)
-    db.session.commit()
-    return len(found)
+    forgotten = idle < now - FORGOTTEN_AFTER
+    return delete_batch(LoginThrottle, forgotten, is_old, oldest=idle, limit=limit)
 
 
-def _reserve(place: Place, user: User | None) -> None:
+def _reserve(place: Place, user_id: int | None) -> None:
     now = clock.now()
     if not _count_here(place, now):
         raise RateLimited(_wait(place, now).total_seconds())
     if _count_anywhere(place, now, up_to=MOST_FAILURES):
         return
-    if not _has_logged_in_from(place.network, user):
+    if not _has_logged_in_from(place.network, user_id):
         # Not evaluated, so not counted either.
         raise RateLimited(SUSPENDED_RETRY.total_seconds())
     _count_anywhere(place, now)
@@ -218,9 +202,10 @@ def _wait(place: Place, now: datetime) -> timedelta:
     return row.blocked_until - now if row is not None and row.blocked_until else timedelta(0)
 
 
-def _has_logged_in_from(network_of_attempt: str, user: User | None) -> bool:
+def _has_logged_in_from(network_of_attempt: str, user_id: int | None) -> bool:
     """Whether it is one of the account's own networks: its owner may go on from there."""
-    addresses = select(Session.ip).where(Session.user_id == (user.id if user else 0)).distinct()
+    # Nobody has the number 0: the same statement for an identifier that nobody has.
+    addresses = select(Session.ip).where(Session.user_id == (user_id or 0)).distinct()
     return any(
         address is not None and network(address) == network_of_attempt
         for address in db.session.scalars(addresses)
@@ -239,6 +224,7 @@ def _give_back(place: Place) -> None:
 
 
 def _forget(user: User, *where: ColumnElement[bool]) -> None:
+    """Those of the networks, all of them unless told, and the one from anywhere."""
     # In the order in which an attempt takes its rows, the one from anywhere last: else two
     # transactions could each hold what the other waits for.
     mine = LoginThrottle.subject == _account(user)
@@ -252,5 +238,8 @@ def _delete(*which: ColumnElement[bool]) -> None:
     )
 
 
-def _account(user: User) -> str:
-    return pseudonyms.of("user", str(user.id))
+def _account(who: User | Identifier) -> str:
+    """An identifier that nobody has stands for an account of its own."""
+    if isinstance(who, User):
+        return pseudonyms.of("user", str(who.id))
+    return pseudonyms.of(who.kind, who.value)

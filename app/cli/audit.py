@@ -16,6 +16,7 @@ from app.audit_log import chain, reading, sealing, verification
 from app.audit_log.verification import Verdict
 from app.cli.terminal import OperatorGroup, as_json, table
 from app.database import snapshot
+from app.extensions import db
 from app.models import AuditEvent
 from app.models.types import MAX_ID
 
@@ -128,7 +129,7 @@ def verify(heads: tuple[str, ...], after: int | None, as_json: bool) -> None:
 
     Exit status 1 when it is not.
     """
-    with snapshot() as database:
+    with snapshot(db.engine) as database:
         verdict = verification.verify(database, heads=heads, after=after or 0, report=_report)
     click.echo(json.dumps(_verdict_in_json(verdict)) if as_json else _verdict_in_words(verdict))
     if verdict.broken:
@@ -149,7 +150,7 @@ def verify(heads: tuple[str, ...], after: int | None, as_json: bool) -> None:
 )
 def export(since: int | datetime, output: Path | None) -> None:
     """Write what was sealed as JSON Lines, and the head of the chain as the last line."""
-    with snapshot() as database, _open_new(output) as file:
+    with snapshot(db.engine) as database, _open_new(output) as file:
         after = since if isinstance(since, int) else reading.position_before(database, since)
         for number, line in enumerate(reading.export(database, after), 1):
             file.write(json.dumps(line, ensure_ascii=True) + "\n")

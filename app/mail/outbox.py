@@ -189,7 +189,7 @@ def prune(limit: int) -> int:
     """Forget up to ``limit`` messages that were delivered a while ago. Commits."""
     old = clock.now() - KEPT
     return delete_batch(
-        OutboxMessage.id,
+        OutboxMessage,
         OutboxMessage.created_at < old,
         OutboxMessage.delivered_at < old,
         oldest=OutboxMessage.created_at,

@@ -7,7 +7,6 @@ copy is compared with what was read before it is committed.
 import hashlib
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -34,6 +33,8 @@ from sqlalchemy import (
     table,
     text,
 )
+
+from app.database import snapshot
 
 Values = tuple[Any, ...]
 
@@ -73,7 +74,7 @@ def copy(source: Engine, target: Engine, metadata: MetaData) -> Iterator[Step]:
     migration, or in the end does not hold what was read.
     """
     tables = metadata.sorted_tables
-    with _snapshot(source) as reading, target.begin() as writing:
+    with snapshot(source) as reading, target.begin() as writing:
         if writing.dialect.name == "sqlite":
             writing.exec_driver_sql("BEGIN IMMEDIATE")
             # A row may name another of its own table that comes after it.
@@ -105,22 +106,6 @@ def left_behind(source: Engine, metadata: MetaData) -> list[str]:
     """The tables of the source that no model describes."""
     own = {copied.name for copied in metadata.sorted_tables} | {VERSIONS}
     return sorted(set(inspect(source).get_table_names()) - own)
-
-
-@contextmanager
-def _snapshot(source: Engine) -> Iterator[Connection]:
-    """Everything read through it is as of one instant, whatever is written meanwhile."""
-    if source.dialect.name == "sqlite":
-        with source.connect() as connection:
-            # Python's sqlite3 begins no transaction for a SELECT by itself.
-            connection.exec_driver_sql("BEGIN")
-            yield connection
-            return
-    repeatable = source.execution_options(
-        isolation_level="REPEATABLE READ", postgresql_readonly=True
-    )
-    with repeatable.connect() as connection:
-        yield connection
 
 
 def _refuse_another_version(reading: Connection, writing: Connection) -> None:

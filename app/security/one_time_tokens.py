@@ -124,7 +124,7 @@ def prune(limit: int) -> int:
     """Forget up to ``limit`` tokens that expired a week ago. Commits."""
     old = clock.now() - timedelta(days=7)
     end = OneTimeToken.expires_at
-    return delete_batch(OneTimeToken.id, end < old, oldest=end, limit=limit)
+    return delete_batch(OneTimeToken, end < old, oldest=end, limit=limit)
 
 
 def _hash(token: str) -> str:

@@ -54,7 +54,7 @@ def erased(user_id: int) -> None:
 
 
 def verify(**given: Any) -> Verdict:
-    with snapshot() as database:
+    with snapshot(db.engine) as database:
         return verification.verify(database, **given)
 
 

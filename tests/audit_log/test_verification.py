@@ -97,7 +97,7 @@ def test_more_than_a_page_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_what_is_sealed_while_it_is_verified_does_not_disturb() -> None:
     write_and_seal(4)
 
-    with snapshot() as database:
+    with snapshot(db.engine) as database:
         verification.verify(database)
         write_and_seal(2)
         verdict = verification.verify(database)
