@@ -1,21 +1,17 @@
 """``flask roles …``: who may do what, by an operator."""
 
 import json
-from collections.abc import Callable, Sequence
-from typing import TypeVar
+from collections.abc import Sequence
 
 import click
-from marshmallow import ValidationError
 
-from app.cli.terminal import OperatorGroup, as_json, table
-from app.errors import AppError, NotFound
+from app.cli.terminal import OperatorGroup, as_json, loaded, or_explain, table
+from app.cli.users import nobody_has
 from app.models import Role, User
 from app.security import permissions
 from app.users import administration
 from app.users import roles as app_roles
 from app.users.schemas import NewRoleSchema, RoleSchema
-
-T = TypeVar("T")
 
 roles = OperatorGroup("roles", help="Make roles, and give them to people.")
 
@@ -80,11 +76,8 @@ def create(name: str, permission: tuple[str, ...], description: str | None, as_j
     """
     _refuse_unknown(permission)
     given = {"name": name, "description": description, "permissions": list(permission)}
-    try:
-        checked = NewRoleSchema().load(given)
-    except ValidationError as error:
-        raise click.ClickException(_in_words(error)) from None
-    role = _or_explain(lambda: app_roles.create(**checked, actor=None))
+    checked = loaded(NewRoleSchema(), given)
+    role = or_explain(lambda: app_roles.create(**checked, actor=None))
     _report(role, f"Made the role {role.name}.", as_json)
 
 
@@ -96,7 +89,7 @@ def grant(name: str, permission: tuple[str, ...], as_json: bool) -> None:
     """Add permissions to a role; whoever has it may do that from the next request on."""
     _refuse_unknown(permission)
     role = _found(name)
-    changed = _or_explain(lambda: app_roles.change_permissions(role.id, add=permission, actor=None))
+    changed = or_explain(lambda: app_roles.change_permissions(role.id, add=permission, actor=None))
     _report(changed, _what_it_allows(changed), as_json)
 
 
@@ -107,9 +100,7 @@ def grant(name: str, permission: tuple[str, ...], as_json: bool) -> None:
 def revoke(name: str, permission: tuple[str, ...], as_json: bool) -> None:
     """Take permissions from a role, from the next request on."""
     role = _found(name)
-    changed = _or_explain(
-        lambda: app_roles.change_permissions(role.id, take=permission, actor=None)
-    )
+    changed = or_explain(lambda: app_roles.change_permissions(role.id, take=permission, actor=None))
     _report(changed, _what_it_allows(changed), as_json)
 
 
@@ -121,7 +112,7 @@ def revoke(name: str, permission: tuple[str, ...], as_json: bool) -> None:
 def delete(name: str) -> None:
     """Delete a role."""
     role = _found(name)
-    _or_explain(lambda: app_roles.remove(role.id, actor=None))
+    or_explain(lambda: app_roles.remove(role.id, actor=None))
     click.echo(f"The role {name} is deleted.")
 
 
@@ -131,7 +122,7 @@ def delete(name: str) -> None:
 def assign(email: str, role: tuple[str, ...]) -> None:
     """Give an account these roles, beside those that it has."""
     user, named = _account(email), [_found(name) for name in role]
-    held = _or_explain(lambda: app_roles.change_roles(user.id, add=named, actor=None))
+    held = or_explain(lambda: app_roles.change_roles(user.id, add=named, actor=None))
     click.echo(_what_they_have(user, held))
 
 
@@ -141,26 +132,16 @@ def assign(email: str, role: tuple[str, ...]) -> None:
 def unassign(email: str, role: tuple[str, ...]) -> None:
     """Take these roles from an account, from the next request on."""
     user, named = _account(email), [_found(name) for name in role]
-    held = _or_explain(lambda: app_roles.change_roles(user.id, take=named, actor=None))
+    held = or_explain(lambda: app_roles.change_roles(user.id, take=named, actor=None))
     click.echo(_what_they_have(user, held))
 
 
 def _found(name: str) -> Role:
-    return _or_explain(lambda: app_roles.by_name(name), f"There is no role {name}.")
+    return or_explain(lambda: app_roles.by_name(name), f"There is no role {name}.")
 
 
 def _account(email: str) -> User:
-    return _or_explain(lambda: administration.by_email(email), f"Nobody has the address {email}.")
-
-
-def _or_explain(verb: Callable[[], T], missing: str = "It is gone by now.") -> T:
-    """Do it, or say in one line why not, with exit status 1."""
-    try:
-        return verb()
-    except NotFound:
-        raise click.ClickException(missing) from None
-    except AppError as error:
-        raise click.ClickException(f"{error.detail.rstrip('.')}.") from None
+    return or_explain(lambda: administration.by_email(email), nobody_has(email))
 
 
 def _refuse_unknown(names: Sequence[str]) -> None:
@@ -168,11 +149,6 @@ def _refuse_unknown(names: Sequence[str]) -> None:
         raise click.ClickException(
             f"There is no permission {unknown[0]}. `flask roles permissions` lists them."
         )
-
-
-def _in_words(error: ValidationError) -> str:
-    messages = error.normalized_messages()  # type: ignore[no-untyped-call]
-    return "\n".join(f"{field}: {flaw}" for field, flaws in messages.items() for flaw in flaws)
 
 
 def _report(role: Role, sentence: str, as_json: bool) -> None:

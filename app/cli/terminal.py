@@ -3,7 +3,7 @@
 import json
 import re
 import textwrap
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import timedelta
 from itertools import chain, islice
 from types import MappingProxyType
@@ -11,7 +11,10 @@ from typing import Any, TypeVar
 
 import click
 from flask.cli import AppGroup
+from marshmallow import Schema, ValidationError
 from sqlalchemy.exc import DBAPIError
+
+from app.errors import AppError, NotFound
 
 PROGRESS_EVERY = 10_000
 
@@ -34,6 +37,31 @@ def database_refusal(error: DBAPIError) -> click.ClickException:
         f"The database does not do it: {reason}. "
         "Is DATABASE_URL right, and was `flask db upgrade` run?"
     )
+
+
+def or_explain(verb: Callable[[], Item], missing: str = "It is gone by now.") -> Item:
+    """Do it, or say in one line why not, with exit status 1."""
+    try:
+        return verb()
+    except NotFound:
+        raise click.ClickException(missing) from None
+    except AppError as error:
+        raise click.ClickException(f"{error.detail.rstrip('.')}.") from None
+
+
+def loaded(schema: Schema, given: dict[str, Any]) -> dict[str, Any]:
+    """What was typed, by the rules of the schema, or what is wrong with it, a line a field."""
+    try:
+        checked: dict[str, Any] = schema.load(given)
+    except ValidationError as error:
+        messages = error.normalized_messages()  # type: ignore[no-untyped-call]
+        flaws = [
+            f"{field.replace('_', ' ')}: {flaw}"
+            for field, found in messages.items()
+            for flaw in found
+        ]
+        raise click.ClickException("\n".join(flaws)) from None
+    return checked
 
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")

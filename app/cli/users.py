@@ -2,21 +2,25 @@
 
 import json
 import sys
-from collections.abc import Callable, Iterable, Sequence
-from typing import TypeVar
+from collections.abc import Iterable, Sequence
 
 import click
-from marshmallow import ValidationError
 
 from app.auth import registration, sessions
 from app.auth.schemas import RegisterSchema, UserSchema
-from app.cli.terminal import OperatorGroup, as_json, counting, json_list, table, yes_or_no
-from app.errors import AppError, NotFound
+from app.cli.terminal import (
+    OperatorGroup,
+    as_json,
+    counting,
+    json_list,
+    loaded,
+    or_explain,
+    table,
+    yes_or_no,
+)
 from app.fields import Username
 from app.models import User
 from app.users import administration, directory, roles
-
-T = TypeVar("T")
 
 users = OperatorGroup("users", help="Create and list accounts; give and take rights.")
 
@@ -52,11 +56,8 @@ def create(
     """
     password = _password_from_stdin() if password_stdin else _password_from_prompt()
     given = {"email": email, "username": username, "password": password, "full_name": full_name}
-    try:
-        account = OperatorRegisterSchema().load(given)
-    except ValidationError as error:
-        raise click.ClickException(_in_words(error)) from None
-    user = _or_explain(
+    account = loaded(OperatorRegisterSchema(), given)
+    user = or_explain(
         lambda: registration.register(
             **account, is_superuser=superuser, email_verified=True, by_operator=True
         )
@@ -104,7 +105,7 @@ def show(email: str, as_json: bool) -> None:
 @as_json
 def promote(email: str, as_json: bool) -> None:
     """Make the account a superuser."""
-    user = _or_explain(lambda: administration.set_superuser(email, True), about=email)
+    user = or_explain(lambda: administration.set_superuser(email, True), nobody_has(email))
     _report(user, f"{user.email} is a superuser.", as_json)
 
 
@@ -113,7 +114,7 @@ def promote(email: str, as_json: bool) -> None:
 @as_json
 def demote(email: str, as_json: bool) -> None:
     """Take the superuser's rights away, from the next request on."""
-    user = _or_explain(lambda: administration.set_superuser(email, False), about=email)
+    user = or_explain(lambda: administration.set_superuser(email, False), nobody_has(email))
     _report(user, f"{user.email} is no superuser.", as_json)
 
 
@@ -122,7 +123,7 @@ def demote(email: str, as_json: bool) -> None:
 @as_json
 def activate(email: str, as_json: bool) -> None:
     """Let the account log in again. Sessions that were ended stay ended."""
-    user = _or_explain(lambda: administration.set_active(email, True), about=email)
+    user = or_explain(lambda: administration.set_active(email, True), nobody_has(email))
     _report(user, f"{user.email} is active.", as_json)
 
 
@@ -131,7 +132,7 @@ def activate(email: str, as_json: bool) -> None:
 @as_json
 def deactivate(email: str, as_json: bool) -> None:
     """Sign the account out everywhere, at once, and let it log in no more."""
-    user = _or_explain(lambda: administration.set_active(email, False), about=email)
+    user = or_explain(lambda: administration.set_active(email, False), nobody_has(email))
     _report(user, f"{user.email} is deactivated, and signed out everywhere.", as_json)
 
 
@@ -143,7 +144,7 @@ def deactivate(email: str, as_json: bool) -> None:
 def delete(email: str) -> None:
     """Erase an account at once, with its sessions and mails. It does not come back."""
     user = _found(email)
-    _or_explain(lambda: administration.delete(user.id, actor=None))
+    or_explain(lambda: administration.delete(user.id, actor=None))
     click.echo(f"{user.email} is deleted.")
 
 
@@ -152,7 +153,7 @@ def delete(email: str) -> None:
 def reset_password(email: str) -> None:
     """Mail a link to set a new password. The old one works until it is used."""
     user = _found(email)
-    _or_explain(lambda: administration.send_reset(user.id, actor=None))
+    or_explain(lambda: administration.send_reset(user.id, actor=None))
     click.echo(f"A link is on its way to {user.email}.")
 
 
@@ -191,7 +192,7 @@ def end_sessions(email: str | None, everybody: bool) -> None:
         raise click.UsageError("Say whose sessions: an EMAIL, or --everybody.")
     if email is not None:
         user = _found(email)
-        _or_explain(lambda: administration.end_sessions(user.id, actor=None))
+        or_explain(lambda: administration.end_sessions(user.id, actor=None))
         click.echo(f"{user.email} is signed out everywhere.")
         return
     total = 0
@@ -201,8 +202,12 @@ def end_sessions(email: str | None, everybody: bool) -> None:
     click.echo(f"Ended {total} sessions.")
 
 
+def nobody_has(email: str) -> str:
+    return f"Nobody has the address {email}."
+
+
 def _found(email: str) -> User:
-    return _or_explain(lambda: administration.by_email(email), about=email)
+    return or_explain(lambda: administration.by_email(email), nobody_has(email))
 
 
 def _print_all(batches: Iterable[Sequence[User]], as_json: bool) -> None:
@@ -236,24 +241,6 @@ def _password_from_stdin() -> str:
 def _password_from_prompt() -> str:
     password: str = click.prompt("Password", hide_input=True, confirmation_prompt="Once more")
     return password
-
-
-def _or_explain(verb: Callable[[], T], about: str = "") -> T:
-    """Do it, or say in one line why not, with exit status 1."""
-    try:
-        return verb()
-    except NotFound:
-        raise click.ClickException(f"Nobody has the address {about}.") from None
-    except AppError as error:
-        raise click.ClickException(f"{error.detail.rstrip('.')}.") from None
-
-
-def _in_words(error: ValidationError) -> str:
-    return "\n".join(
-        f"{field.replace('_', ' ')}: {message}"
-        for field, messages in error.normalized_messages().items()  # type: ignore[no-untyped-call]
-        for message in messages
-    )
 
 
 def _report(user: User, sentence: str, as_json: bool) -> None:

@@ -6,12 +6,9 @@
 from collections.abc import Callable
 from typing import Any
 
-from sqlalchemy import update
-
-from app import audit, clock
+from app import audit
 from app.auth import password_reset, registration, sessions
 from app.auth.authentication import find_by_email
-from app.auth.registration import unless_taken
 from app.errors import NotEnoughPermissions, NotFound
 from app.extensions import db
 from app.mail import messages, outbox
@@ -27,7 +24,7 @@ from app.security.permissions import (
     USERS_WRITE,
     Rights,
 )
-from app.users import authority, closing
+from app.users import authority, closing, profile
 
 # What becomes of a flag, in the words of the audit log: (taken, given).
 FLAGS = {
@@ -99,18 +96,9 @@ def edit(user_id: int, changes: dict[str, Any], *, actor: User | None) -> User:
     if not changed:
         db.session.commit()
         return user
-    values = dict(changed)
-    if "username" in values:
-        values["username_key"] = username_key(values["username"])
-    write = (
-        update(User)
-        .where(User.id == user.id)
-        .values(**values, updated_at=clock.now())
-        .returning(User)
-        .execution_options(synchronize_session=False, populate_existing=True)
-    )
-    with unless_taken():
-        edited = db.session.scalars(write).one()
+    edited = profile.write(user.id, changed)
+    if edited is None:
+        raise NotFound
     ended = 0 if edited.is_active else sessions.end_all(edited.id)
     _record_edit(edited, changed, actor, sessions_ended=ended)
     db.session.commit()
@@ -214,9 +202,8 @@ def _record_edit(
             if event is Event.USER_DEACTIVATED:
                 details["sessions_ended"] = sessions_ended
             _record(event, user, actor, **details)
-    if fields := sorted(changed.keys() - FLAGS.keys()):
-        renamed = {"username": changed["username"]} if "username" in changed else None
-        _record(Event.USER_UPDATED, user, actor, personal=renamed, fields=fields)
+    if fields := changed.keys() - FLAGS.keys():
+        profile.record(user, fields, actor_id=actor.id if actor else None)
 
 
 def _record(event: Event, user: User, actor: User | None, **details: Any) -> None:

@@ -1,5 +1,6 @@
 """What people say about themselves."""
 
+from collections.abc import Collection
 from typing import Any
 
 from sqlalchemy import update
@@ -20,25 +21,44 @@ def edit(user: User, changes: dict[str, Any]) -> User:
     """
     if not changes:
         return user
-    fields = sorted(changes)
+    edited = write(user.id, changes)
+    if edited is None:
+        db.session.rollback()
+        raise SessionEnded
+    record(edited, changes, actor_id=user.id)
+    db.session.commit()
+    return edited
+
+
+def write(user_id: int, changes: dict[str, Any]) -> User | None:
+    """The account with these fields set; ``None`` if it is gone. The caller commits.
+
+    Raises ``UsernameTaken``.
+    """
     if "username" in changes:
         changes = changes | {"username_key": username_key(changes["username"])}
-    edit = (
+    writing = (
         update(User)
-        .where(User.id == user.id)
+        .where(User.id == user_id)
         .values(**changes, updated_at=clock.now())
         .returning(User)
         .execution_options(synchronize_session=False, populate_existing=True)
     )
     with unless_taken():
-        edited: User | None = db.session.scalar(edit)
-    if edited is None:
-        db.session.rollback()
-        raise SessionEnded
-    # What was written stays out but for the name, by which others know somebody.
-    name = {"username": edited.username} if "username" in changes else None
+        written: User | None = db.session.scalar(writing)
+    return written
+
+
+def record(user: User, fields: Collection[str], *, actor_id: int | None) -> None:
+    """Put on record which fields were written. The caller commits.
+
+    With what, stays out but for the name, by which others know somebody.
+    """
+    name = {"username": user.username} if "username" in fields else None
     audit.record(
-        Event.USER_UPDATED, subject_id=user.id, actor_id=user.id, personal=name, fields=fields
+        Event.USER_UPDATED,
+        subject_id=user.id,
+        actor_id=actor_id,
+        personal=name,
+        fields=sorted(fields),
     )
-    db.session.commit()
-    return edited

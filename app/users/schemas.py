@@ -25,8 +25,6 @@ from app.models.audit_event import AuditEvent
 from app.models.user import LOCALES
 from app.users.directory import SORTS
 
-TEXT_OR_NULL = {"type": ["string", "null"]}
-
 
 class ProfileSchema(Schema):
     """What is left out stays; null clears what may be empty."""
@@ -38,9 +36,13 @@ class ProfileSchema(Schema):
     locale = OneOf(LOCALES)
 
 
-def _of_own(event: AuditEvent, name: str) -> str | None:
+def _of_own(name: str) -> fields.Function:
     """Where the subject did it, or nobody knows who: an administrator's address is not theirs."""
-    return getattr(event, name) if event.actor_id in (None, event.subject_id) else None
+
+    def unless_by_another(event: AuditEvent) -> str | None:
+        return getattr(event, name) if event.actor_id in (None, event.subject_id) else None
+
+    return fields.Function(unless_by_another, required=True, metadata={"type": ["string", "null"]})
 
 
 class DeletionSchema(Schema):
@@ -79,8 +81,8 @@ class HeldMailSchema(Schema):
 class HeldEventSchema(Schema):
     at = Instant()
     event = fields.String()
-    ip = fields.Function(lambda event: _of_own(event, "ip"), metadata=TEXT_OR_NULL)
-    user_agent = fields.Function(lambda event: _of_own(event, "user_agent"), metadata=TEXT_OR_NULL)
+    ip = _of_own("ip")
+    user_agent = _of_own("user_agent")
     request_id = fields.String(allow_none=True)
     details = fields.Dict(attribute="all_details")
 
@@ -170,10 +172,8 @@ class ActivitySchema(Schema):
         required=True,
         metadata={"type": "boolean"},
     )
-    ip = fields.Function(lambda event: _of_own(event, "ip"), required=True, metadata=TEXT_OR_NULL)
-    user_agent = fields.Function(
-        lambda event: _of_own(event, "user_agent"), required=True, metadata=TEXT_OR_NULL
-    )
+    ip = _of_own("ip")
+    user_agent = _of_own("user_agent")
     details = fields.Dict(required=True, attribute="all_details")
 
 
