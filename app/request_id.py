@@ -1,8 +1,7 @@
 """The name under which one request is known: in its answer, in errors and in the log."""
 
 import re
-from random import getrandbits
-from uuid import UUID
+from uuid import uuid4
 
 from flask import g, has_request_context, request
 
@@ -14,15 +13,10 @@ def request_id() -> str:
     """The client's own ``X-Request-ID`` where it is harmless, else one made here."""
     if "request_id" not in g:
         sent = request.headers.get("X-Request-ID", "")
-        g.request_id = sent if ACCEPTABLE.fullmatch(sent) else _made_up()
+        g.request_id = sent if ACCEPTABLE.fullmatch(sent) else str(uuid4())
     return str(g.request_id)
 
 
 def request_id_or_none() -> str | None:
     """The same where a request is being answered, ``None`` elsewhere (commands, start-up)."""
     return request_id() if has_request_context() else None
-
-
-def _made_up() -> str:
-    """It need not be hard to guess, and asking the system for such bits lets other threads run."""
-    return str(UUID(int=getrandbits(128), version=4))

@@ -154,6 +154,9 @@ def test_a_body_that_comes_too_slowly_is_given_up(small_server: Server) -> None:
     with connect(small_server) as client:
         client.sendall(LOGIN + b"{")
         answer = client.recv(65536)
+        # The body may come by itself.
+        while b"bad_request" not in answer and (more := client.recv(65536)):
+            answer += more
 
     assert answer.startswith(b"HTTP/1.1 400 ")
     assert b"bad_request" in answer

@@ -18,7 +18,7 @@ from itertools import count, takewhile
 from sqlalchemy import ColumnElement, and_, case, delete, literal, null, or_, select, update
 
 from app import audit, clock
-from app.database import delete_batch, insert
+from app.database import at_once, delete_batch, insert
 from app.errors import Overloaded, RateLimited
 from app.extensions import db
 from app.models import LoginThrottle, Session, User
@@ -67,6 +67,7 @@ def attempt(who: User | Identifier) -> Iterator[None]:
         return
     user_id = who.id if isinstance(who, User) else None
     place = Place(_account(who), current_network())
+    db.session.close()
     try:
         _reserve(place, user_id)
     except RateLimited as refusal:
@@ -78,13 +79,11 @@ def attempt(who: User | Identifier) -> Iterator[None]:
             retry_after=refusal.retry_after,
         )
         raise
-    db.session.commit()
     db.session.close()
     try:
         yield
     except Overloaded:
-        _give_back(place)
-        db.session.commit()
+        _give_back(place, place.network, ANYWHERE)
         raise
 
 
@@ -130,6 +129,7 @@ def _reserve(place: Place, user_id: int | None) -> None:
         return
     if not _has_logged_in_from(place.network, user_id):
         # Not evaluated, so not counted either.
+        _give_back(place, place.network)
         raise RateLimited(SUSPENDED_RETRY.total_seconds())
     _count_anywhere(place, now)
 
@@ -138,7 +138,8 @@ def _count_here(place: Place, now: datetime) -> bool:
     """One more at the account from the network, unless it must wait.
 
     Asking and counting are one statement: of many attempts at once, the
-    database lets as many pass as are free.
+    database lets as many pass as are free. It is also a transaction of its
+    own, or those that must wait would queue for its lock until it ends.
     """
     row = LoginThrottle
     is_forgotten = row.last_failure_at <= now - FORGOTTEN_AFTER
@@ -160,7 +161,7 @@ def _count_here(place: Place, now: datetime) -> bool:
         )
         .returning(row.failures)
     )
-    return db.session.scalar(one_more) is not None
+    return at_once(one_more) is not None
 
 
 def _blocked_until(failures: ColumnElement[int], now: datetime) -> ColumnElement[datetime | None]:
@@ -187,7 +188,7 @@ def _count_anywhere(place: Place, now: datetime, *, up_to: int | None = None) ->
         )
         .returning(row.failures)
     )
-    return db.session.scalar(one_more) is not None
+    return at_once(one_more) is not None
 
 
 def _wait(place: Place, now: datetime) -> timedelta:
@@ -212,15 +213,19 @@ def _has_logged_in_from(network_of_attempt: str, user_id: int | None) -> bool:
     )
 
 
-def _give_back(place: Place) -> None:
-    for where in (place.network, ANYWHERE):
+def _give_back(place: Place, *networks: str) -> None:
+    """Take back what an attempt counted, as if it had never been. Commits."""
+    row = LoginThrottle
+    for counted in networks:
+        here = and_(row.subject == place.account, row.network == counted)
+        _delete(here, row.failures <= 1)
         db.session.execute(
             update(LoginThrottle)
-            .where(LoginThrottle.subject == place.account, LoginThrottle.network == where)
-            .where(LoginThrottle.failures > 0)
-            .values(failures=LoginThrottle.failures - 1, blocked_until=None)
+            .where(here)
+            .values(failures=row.failures - 1, blocked_until=None)
             .execution_options(synchronize_session=False)
         )
+    db.session.commit()
 
 
 def _forget(user: User, *where: ColumnElement[bool]) -> None:

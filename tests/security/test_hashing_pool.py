@@ -135,10 +135,11 @@ def test_its_threads_give_way_to_all_others() -> None:
 
 
 def test_a_flood_of_logins_is_refused_at_the_end_of_the_queue_and_nobody_else_feels_it(
-    app: Flask, client: FlaskClient, ada: User, gate: Gate
+    app: Flask, client: FlaskClient, ada: User, gate: Gate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     token = log_in(client, ada)["access_token"]
-    pool = app.extensions["hashing_pool"] = HashingPool(1, 0)
+    pool = HashingPool(1, 0)
+    monkeypatch.setitem(app.extensions, "hashing_pool", pool)
     threads = occupy(pool, gate, 1)
     assert gate.entered.acquire(timeout=5)
 
