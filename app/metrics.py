@@ -7,6 +7,8 @@ the numbers are those of the one process.
 
 from collections.abc import Iterable, Mapping
 from functools import cache
+from pathlib import Path
+from typing import Any
 
 from prometheus_client import (
     CONTENT_TYPE_LATEST,
@@ -86,7 +88,7 @@ def exposition(read_now: Mapping[str, tuple[str, float]]) -> bytes:
     """All metrics as text; ``read_now`` adds some, name → (help, value), of this very moment."""
     registry = CollectorRegistry()
     if is_multiprocess():
-        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+        _Workers(registry)  # type: ignore[no-untyped-call]
     else:
         registry.register(REGISTRY)
     registry.register(_ReadNow(read_now))
@@ -102,6 +104,26 @@ def forget_process(pid: int) -> None:
     """A worker has ended: what was going on in it goes on no more. Its counts stay."""
     if is_multiprocess():
         mark_process_dead(pid)  # type: ignore[no-untyped-call]
+
+
+class _Workers(MultiProcessCollector):
+    """The files of all workers, but for that of one which begins at this moment: it is empty.
+
+    The library would raise.
+    """
+
+    @staticmethod
+    def merge(files: Iterable[str], accumulate: bool = True) -> Any:
+        begun = [file for file in files if not _is_empty(file)]
+        return MultiProcessCollector.merge(begun, accumulate)  # type: ignore[no-untyped-call]
+
+
+def _is_empty(file: str) -> bool:
+    try:
+        return Path(file).stat().st_size == 0
+    except FileNotFoundError:
+        # Of a worker that ended; the library knows for which files that is all right.
+        return False
 
 
 class _ReadNow(Collector):

@@ -75,7 +75,8 @@ class Client:
                 headers=bearer(self.token),
                 timeout=20,
             )
-        except requests.ConnectionError:
+        except (requests.ConnectionError, requests.exceptions.ChunkedEncodingError):
+            # The other is what requests makes of an answer that breaks off in its body.
             self.answers["lost"] += 1
             return
         self.slowest = max(self.slowest, time.monotonic() - started)

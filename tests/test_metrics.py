@@ -319,6 +319,17 @@ def test_reloading_goes_on_counting_in_the_same_place(server: Server) -> None:
     assert scraped(server)[sample] == before
 
 
+def test_a_worker_that_is_just_beginning_stops_no_scrape(server: Server) -> None:
+    [folder] = folders(server)
+    before = scraped(server)
+
+    # What prometheus_client opens a moment before it writes to it.
+    for name in ("counter_999999.db", "gauge_livesum_999999.db"):
+        (folder / name).touch()
+
+    assert scraped(server).keys() >= before.keys()
+
+
 def test_an_orderly_stop_leaves_nothing_behind(tmp_path: Path) -> None:
     with (
         new_database("sqlite", tmp_path) as url,

@@ -229,7 +229,7 @@ class Load:
             if connection is None:
                 try:
                     connection = connect(self.server)
-                except ConnectionRefusedError:
+                except (ConnectionRefusedError, ConnectionResetError):
                     # Nothing was sent, so nothing was lost.
                     self.turned_away += 1
                     return
