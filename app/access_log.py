@@ -17,7 +17,6 @@ class AccessLogger(Logger):  # type: ignore[misc]  # gunicorn has no types
     def setup(self, cfg: Config) -> None:
         self.cfg = cfg
         self.error_log.propagate = True
-        self.access_log.propagate = True
         self.access_log.setLevel(logging.INFO)
 
     def warning(self, msg: str, *args: Any, **kwargs: Any) -> None:

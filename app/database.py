@@ -150,18 +150,6 @@ def snapshot(engine: Engine) -> Iterator[Connection]:
             yield connection.execution_options(**options)
 
 
-def at_once(statement: Any) -> Any:
-    """The one value of a statement that is a transaction of its own. Commits.
-
-    What it locks is free again before its answer is here, however many wait
-    for the same row. The caller should hold no other connection meanwhile.
-    """
-    with reader().connect() as connection:
-        value = connection.scalar(statement)
-        connection.commit()
-    return value
-
-
 def detached(model: type[Row], values: Mapping[str, Any]) -> Row:
     """A row that was selected column by column, as the object that the ORM would have loaded.
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import psycopg
 from flask import has_request_context
+from psycopg.pq import TransactionStatus
 from psycopg.pq.abc import PGresult
 from sqlalchemy import Engine, event
 from sqlalchemy.exc import InvalidatePoolError
@@ -44,11 +45,20 @@ class Connection(psycopg.Connection[Any]):
 
     answer_timeout: float | None = None
 
+    def commit(self) -> None:
+        if self.pgconn.transaction_status != TransactionStatus.IDLE:
+            super().commit()
+
+    def rollback(self) -> None:
+        """The pool rolls back what it takes back; most often there is nothing."""
+        if self.pgconn.transaction_status != TransactionStatus.IDLE:
+            super().rollback()
+
     def wait(self, gen: Any, interval: float = 0.1, timeout: float | None = None) -> Any:
         try:
             return super().wait(gen, interval, timeout or self.answer_timeout)
         except psycopg.OperationalError:
-            if self.pgconn.transaction_status == psycopg.pq.TransactionStatus.ACTIVE:
+            if self.pgconn.transaction_status == TransactionStatus.ACTIVE:
                 # The answer might still come, and be taken for that to another statement.
                 self.close()
             raise
@@ -87,15 +97,13 @@ def _ping(connection: Connection, record: ConnectionPoolEntry, _proxy: object) -
     """Whether a pooled connection still answers; the pool opens another where it does not.
 
     One that answered a moment ago is not asked, which would be one more round
-    trip for each request under load: it only must not have anything to say
-    by itself, as a server does that hangs up.
+    trip for each request under load: it only must not have hung up.
     """
-    if monotonic() - record.info["used_at"] < PING_AFTER_SECONDS:
-        if _has_something_to_say(connection, within_milliseconds=0):
-            raise InvalidatePoolError
-        return
     try:
-        _ask(connection, b"")
+        if monotonic() - record.info["used_at"] < PING_AFTER_SECONDS:
+            _hear(connection)
+        else:
+            _ask(connection, b"")
     except psycopg.OperationalError:
         raise InvalidatePoolError from None
 
@@ -115,6 +123,16 @@ def _limit(connection: Connection, record: ConnectionPoolEntry, _proxy: object) 
     record.info["is_limited"] = True
 
 
+def _hear(connection: psycopg.Connection[Any]) -> None:
+    """Read what the server has said by itself. Raises ``psycopg.OperationalError`` if it hung up.
+
+    Other than ``poll``, this does not let all other threads run first.
+    """
+    # First come its last words, then the end.
+    for _ in range(2):
+        connection.pgconn.consume_input()
+
+
 def _ask(connection: psycopg.Connection[Any], statement: bytes) -> list[PGresult]:
     """What the server answers, in one round trip; it gets ``PING_TIMEOUT_MILLISECONDS``.
 
@@ -124,7 +142,9 @@ def _ask(connection: psycopg.Connection[Any], statement: bytes) -> list[PGresult
     server = connection.pgconn
     server.send_query(statement)
     server.flush()
-    if not _has_something_to_say(connection, within_milliseconds=PING_TIMEOUT_MILLISECONDS):
+    heard = poll()
+    heard.register(server.socket, POLLIN)
+    if not heard.poll(PING_TIMEOUT_MILLISECONDS):
         raise psycopg.OperationalError("the server does not answer")
     server.consume_input()
     answers = []
@@ -134,12 +154,6 @@ def _ask(connection: psycopg.Connection[Any], statement: bytes) -> list[PGresult
         # A server that hung up has left its last words, which arrive like a result.
         raise psycopg.OperationalError(server.get_error_message())
     return answers
-
-
-def _has_something_to_say(connection: psycopg.Connection[Any], *, within_milliseconds: int) -> bool:
-    heard = poll()
-    heard.register(connection.pgconn.socket, POLLIN)
-    return bool(heard.poll(within_milliseconds))
 
 
 def _prepare_unless_pooled(connection: psycopg.Connection[Any], _record: object) -> None:

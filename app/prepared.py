@@ -11,18 +11,28 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Dialect, Engine, Select
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.sql.dml import ReturningUpdate
+from sqlalchemy.sql.dml import ReturningDelete, ReturningInsert, ReturningUpdate
 
 from app.extensions import db
 
-Statement = Select[*tuple[Any, ...]] | ReturningUpdate[*tuple[Any, ...]]
+Columns = tuple[Any, ...]
+Statement = (
+    Select[*Columns]
+    | ReturningInsert[*Columns]
+    | ReturningUpdate[*Columns]
+    | ReturningDelete[*Columns]
+)
 Convert = Callable[[Any], Any]
 
 
 class Prepared:
-    """A statement that reads one row, or changes one and returns it."""
+    """A statement that reads one row, or changes one and returns it.
 
-    def __init__(self, statement: Statement) -> None:
+    It is given as a function where each database has its own, like an INSERT
+    that may become an UPDATE.
+    """
+
+    def __init__(self, statement: Statement | Callable[[], Statement]) -> None:
         self._statement = statement
         self._for = cache(self._compile)
 
@@ -41,19 +51,21 @@ class Prepared:
                 connection.close()
 
     def _compile(self, dialect: Dialect) -> "Compiled":
-        compiled: Any = self._statement.compile(dialect=dialect)
+        statement = self._statement() if callable(self._statement) else self._statement
+        compiled: Any = statement.compile(dialect=dialect)
         binds = {
             name: parameter.type.dialect_impl(dialect).bind_processor(dialect)
             for name, parameter in compiled.binds.items()
         }
         results = [
             column.type.dialect_impl(dialect).result_processor(dialect, None)
-            for column in self._statement.exported_columns
+            for column in statement.exported_columns
         ]
         return Compiled(
             str(compiled),
             dialect.name == "postgresql",
             compiled.positiontup,
+            {name: bind.value for name, bind in compiled.binds.items() if not bind.required},
             {name: convert for name, convert in binds.items() if convert},
             [(place, convert) for place, convert in enumerate(results) if convert],
         )
@@ -66,10 +78,12 @@ class Compiled(NamedTuple):
     # Without BEGIN and COMMIT, PostgreSQL is spared two of three round trips.
     in_autocommit: bool
     order: list[str] | None
+    constants: dict[str, Any]
     binds: dict[str, Convert]
     results: list[tuple[int, Convert]]
 
     def run(self, connection: Any, values: dict[str, Any]) -> Sequence[Any] | None:
+        values = self.constants | values
         for name, convert in self.binds.items():
             values[name] = convert(values[name])
         given = values if self.order is None else [values[name] for name in self.order]

@@ -1,7 +1,9 @@
 """The name under which one request is known: in its answer, in errors and in the log."""
 
+import os
 import re
-from uuid import uuid4
+from collections import deque
+from uuid import UUID
 
 from flask import g, has_request_context, request
 
@@ -13,10 +15,26 @@ def request_id() -> str:
     """The client's own ``X-Request-ID`` where it is harmless, else one made here."""
     if "request_id" not in g:
         sent = request.headers.get("X-Request-ID", "")
-        g.request_id = sent if ACCEPTABLE.fullmatch(sent) else str(uuid4())
+        g.request_id = sent if ACCEPTABLE.fullmatch(sent) else _new()
     return str(g.request_id)
 
 
 def request_id_or_none() -> str | None:
     """The same where a request is being answered, ``None`` elsewhere (commands, start-up)."""
     return request_id() if has_request_context() else None
+
+
+# Made ahead: to ask the system for random bits lets all other threads run first.
+_ahead: deque[str] = deque()
+# Two processes must not have the same ones.
+os.register_at_fork(after_in_child=_ahead.clear)
+
+
+def _new() -> str:
+    try:
+        return _ahead.popleft()
+    except IndexError:
+        bits = os.urandom(16 * 100)
+        made = [str(UUID(bytes=bits[at : at + 16], version=4)) for at in range(0, len(bits), 16)]
+        _ahead.extend(made[1:])
+        return made[0]

@@ -23,8 +23,9 @@ def init_app(app: Flask, settings: Settings) -> None:
 
     @app.after_request
     def add_headers(response: Response) -> Response:
-        for name, value in headers.items():
-            response.headers.setdefault(name, value)
+        # ``setdefault`` would look through all headers for each.
+        there = {name.lower() for name, _ in response.headers}
+        response.headers.extend([one for one in headers.items() if one[0].lower() not in there])
         response.headers["X-Request-ID"] = request_id()
         if response.status_code == 204 or request.method == "OPTIONS":
             # There is no body, and Flask calls that one HTML or JSON all the same.

@@ -28,6 +28,8 @@ PATIENCE_SECONDS = 15
 GRACE_SECONDS = 0.05
 # How long a client has to hang up after its last answer.
 LAST_CALL_SECONDS = 2
+# gunicorn kills a worker that has said nothing for its ``timeout``, a minute.
+NOTIFY_SECONDS = 1
 
 
 class Socket(socket.socket):
@@ -45,6 +47,15 @@ class Socket(socket.socket):
         """From now on the time runs."""
         self.expected_at = monotonic() + GRACE_SECONDS
         self.deadline = monotonic() + PATIENCE_SECONDS
+
+    def setblocking(self, flag: bool) -> None:
+        """Nothing: each call says by itself that it does not block.
+
+        gunicorn switches to and fro with every request, and each time lets
+        all other threads run first.
+        """
+
+    settimeout = setblocking  # type: ignore[assignment]
 
     def recv(self, size: int, flags: int = 0) -> bytes:
         try:
@@ -64,13 +75,13 @@ class Socket(socket.socket):
             sent = 0
         if sent < len(data):
             with _one_of(self.slow_clients):
-                self.settimeout(PATIENCE_SECONDS)
+                super().settimeout(PATIENCE_SECONDS)
                 try:
                     super().sendall(memoryview(data)[sent:], flags)
                 except TimeoutError:
                     raise _too_slow() from None
                 finally:
-                    self.settimeout(None)
+                    super().settimeout(None)
 
     def _wait(self) -> None:
         """Until there is something to read."""
@@ -141,6 +152,13 @@ class Worker(gthread.ThreadWorker):  # type: ignore[misc]
         self.slow_clients = threading.Semaphore(max(1, self.cfg.threads // 2))
         # Those who have had their last answer, and have not hung up yet.
         self.leaving: deque[Client] = deque()
+        self._notify_at = 0.0
+
+    def notify(self) -> None:
+        """Say that this worker lives: once a second, and not at each event."""
+        if monotonic() >= self._notify_at:
+            self._notify_at = monotonic() + NOTIFY_SECONDS
+            super().notify()
 
     def accept(self, listener: Any) -> None:
         """Take a connection; a thread takes it up when its first byte has come."""
@@ -179,7 +197,6 @@ class Worker(gthread.ThreadWorker):  # type: ignore[misc]
         except OSError:
             util.close(client.sock)
             return
-        client.sock.setblocking(False)
         client.timeout = monotonic() + LAST_CALL_SECONDS
         self.leaving.append(client)
         hear_out = partial(self._hear_out, client)

@@ -171,7 +171,7 @@ COMMITTING = {
     "app.audit_log.sealing.seal",
     "app.audit_log.retention.prune",
     "app.database.delete_batch",
-    "app.database.at_once",
+    "app.postgresql.Connection",
     "app.sqlite.Connection",
     "app.prepared.Compiled",
     "app.security.sightings.record",

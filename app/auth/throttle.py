@@ -14,16 +14,30 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import count, takewhile
+from typing import Any
 
-from sqlalchemy import ColumnElement, and_, case, delete, literal, null, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Integer,
+    and_,
+    bindparam,
+    case,
+    delete,
+    null,
+    or_,
+    select,
+    update,
+)
 
 from app import audit, clock
-from app.database import at_once, delete_batch, insert
+from app.database import delete_batch, insert
 from app.errors import Overloaded, RateLimited
 from app.extensions import db
 from app.models import LoginThrottle, Session, User
 from app.models.audit_event import Event
 from app.models.login_throttle import ANYWHERE
+from app.models.types import UTCDateTime
+from app.prepared import Prepared
 from app.security import pseudonyms
 from app.security.client_address import current_network, network
 from app.security.identifiers import Identifier
@@ -35,11 +49,17 @@ FREE_FAILURES = 5
 # passwords gets far: 24 guesses a day.
 FIRST_DELAY = timedelta(seconds=30)
 LONGEST_DELAY = timedelta(hours=1)
+DELAYS = [
+    *takewhile(lambda delay: delay < LONGEST_DELAY, (FIRST_DELAY * 2**n for n in count())),
+    LONGEST_DELAY,
+]
 # Failures from one network are forgotten after a day without one, unless they are a hundred;
 # those from anywhere never are.
 FORGOTTEN_AFTER = timedelta(hours=24)
 # As many failures in a row as NIST allows.
 MOST_FAILURES = 100
+# Beyond it nobody counts.
+MOST_COUNTED = 1_000_000
 # What a suspended account is told: it may be lifted at any moment, by mail.
 SUSPENDED_RETRY = timedelta(hours=1)
 
@@ -91,8 +111,9 @@ def forgive(user: User) -> None:
     """Forget this network's failures, and the account's, for the right password. Commits."""
     if not settings.ratelimit_enabled:
         return
-    _forget(user, LoginThrottle.network == current_network())
-    db.session.commit()
+    # In the order in which an attempt takes them.
+    for place in (current_network(), ANYWHERE):
+        FORGET.row(account=_account(user), place=place)
 
 
 def lift(user: User) -> None:
@@ -100,7 +121,10 @@ def lift(user: User) -> None:
 
     For who set a new password by mail, and for who is erased.
     """
-    _forget(user)
+    # The one from anywhere last: else two transactions could each hold what the other waits for.
+    mine = LoginThrottle.subject == _account(user)
+    _delete(mine, LoginThrottle.network != ANYWHERE)
+    _delete(mine, LoginThrottle.network == ANYWHERE)
 
 
 def prune(limit: int) -> int:
@@ -141,54 +165,75 @@ def _count_here(place: Place, now: datetime) -> bool:
     database lets as many pass as are free. It is also a transaction of its
     own, or those that must wait would queue for its lock until it ends.
     """
-    row = LoginThrottle
-    is_forgotten = row.last_failure_at <= now - FORGOTTEN_AFTER
-    failures = case((is_forgotten, 1), else_=row.failures + 1)
-    one_more = (
-        insert(LoginThrottle)
-        .values(subject=place.account, network=place.network, failures=1, last_failure_at=now)
-        .on_conflict_do_update(
-            index_elements=[row.subject, row.network],
-            set_={
-                "failures": failures,
-                "blocked_until": _blocked_until(failures, now),
-                "last_failure_at": now,
-            },
-            where=and_(
-                or_(row.blocked_until.is_(None), row.blocked_until <= now),
-                row.failures < MOST_FAILURES,
-            ),
-        )
-        .returning(row.failures)
-    )
-    return at_once(one_more) is not None
+    ends = {f"end_{number}": now + delay for number, delay in enumerate(DELAYS)}
+    forgotten = now - FORGOTTEN_AFTER
+    where = {"account": place.account, "place": place.network}
+    return ONE_MORE_HERE.row(**where, now=now, forgotten=forgotten, **ends) is not None
 
 
-def _blocked_until(failures: ColumnElement[int], now: datetime) -> ColumnElement[datetime | None]:
-    """The end of the delay that so many failures make: it doubles with each further one."""
-
-    def after(delay: timedelta) -> ColumnElement[datetime]:
-        return literal(now + delay, LoginThrottle.blocked_until.type)
-
-    doublings = takewhile(lambda n: FIRST_DELAY * 2**n < LONGEST_DELAY, count())
-    delays = [(failures == FREE_FAILURES + n, after(FIRST_DELAY * 2**n)) for n in doublings]
-    return case((failures < FREE_FAILURES, null()), *delays, else_=after(LONGEST_DELAY))
-
-
-def _count_anywhere(place: Place, now: datetime, *, up_to: int | None = None) -> bool:
+def _count_anywhere(place: Place, now: datetime, *, up_to: int = MOST_COUNTED) -> bool:
     """One more at the account, unless there are ``up_to`` already."""
+    where = {"account": place.account, "place": ANYWHERE}
+    return ONE_MORE_ANYWHERE.row(**where, now=now, up_to=up_to) is not None
+
+
+# Each is compiled once, as every login runs both.
+
+
+@Prepared
+def ONE_MORE_HERE() -> Any:  # noqa: N802 — a statement
     row = LoginThrottle
-    one_more = (
-        insert(LoginThrottle)
-        .values(subject=place.account, network=ANYWHERE, failures=1, last_failure_at=now)
+    is_forgotten = row.last_failure_at <= _instant("forgotten")
+    failures = case((is_forgotten, 1), else_=row.failures + 1)
+    return _one_more(
+        {
+            "failures": failures,
+            "blocked_until": _blocked_until(failures),
+            "last_failure_at": _instant("now"),
+        },
+        and_(
+            or_(row.blocked_until.is_(None), row.blocked_until <= _instant("now")),
+            row.failures < MOST_FAILURES,
+        ),
+    )
+
+
+@Prepared
+def ONE_MORE_ANYWHERE() -> Any:  # noqa: N802
+    row = LoginThrottle
+    return _one_more(
+        {"failures": row.failures + 1, "last_failure_at": _instant("now")},
+        row.failures < bindparam("up_to", type_=Integer),
+    )
+
+
+def _one_more(change: dict[str, Any], unless_not: ColumnElement[bool]) -> Any:
+    row = LoginThrottle
+    values = {
+        "subject": bindparam("account"),
+        "network": bindparam("place"),
+        "failures": 1,
+        "last_failure_at": _instant("now"),
+    }
+    return (
+        insert(row)
+        .values(values)
         .on_conflict_do_update(
-            index_elements=[row.subject, row.network],
-            set_={"failures": row.failures + 1, "last_failure_at": now},
-            where=None if up_to is None else row.failures < up_to,
+            index_elements=[row.subject, row.network], set_=change, where=unless_not
         )
         .returning(row.failures)
     )
-    return at_once(one_more) is not None
+
+
+def _blocked_until(failures: ColumnElement[int]) -> ColumnElement[datetime | None]:
+    """The end of the delay that so many failures make: it doubles with each further one."""
+    *delays, longest = [_instant(f"end_{number}") for number in range(len(DELAYS))]
+    ends = [(failures == FREE_FAILURES + number, end) for number, end in enumerate(delays)]
+    return case((failures < FREE_FAILURES, null()), *ends, else_=longest)
+
+
+def _instant(name: str) -> Any:
+    return bindparam(name, type_=UTCDateTime)
 
 
 def _wait(place: Place, now: datetime) -> timedelta:
@@ -228,13 +273,12 @@ def _give_back(place: Place, *networks: str) -> None:
     db.session.commit()
 
 
-def _forget(user: User, *where: ColumnElement[bool]) -> None:
-    """Those of the networks, all of them unless told, and the one from anywhere."""
-    # In the order in which an attempt takes its rows, the one from anywhere last: else two
-    # transactions could each hold what the other waits for.
-    mine = LoginThrottle.subject == _account(user)
-    _delete(mine, LoginThrottle.network != ANYWHERE, *where)
-    _delete(mine, LoginThrottle.network == ANYWHERE)
+FORGET = Prepared(
+    delete(LoginThrottle)
+    .where(LoginThrottle.subject == bindparam("account"))
+    .where(LoginThrottle.network == bindparam("place"))
+    .returning(LoginThrottle.network)
+)
 
 
 def _delete(*which: ColumnElement[bool]) -> None:

@@ -52,7 +52,7 @@ class Key:
         return self.until is None or clock.now() < self.until
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class KeyRing:
     """What this process signs with, and what it accepts."""
 

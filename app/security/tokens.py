@@ -7,7 +7,9 @@ Whether it is still good is the session's to say.
 
 import json
 import re
+from collections.abc import Mapping
 from datetime import timedelta
+from functools import lru_cache
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -21,9 +23,12 @@ from app.errors import InvalidRefreshToken, InvalidToken, TokenExpired
 from app.extensions import jwt
 from app.models import Session
 from app.security import signing_keys
+from app.security.signing_keys import KeyRing
 from config import Settings, settings
 
 CLOCK_SKEW = timedelta(seconds=10)
+# As many access tokens as a process remembers to have found genuine, a kilobyte each.
+REMEMBERED_TOKENS = 1000
 # A user's id, well within what a database can compare.
 SUBJECT = re.compile("[1-9][0-9]{0,17}")
 REQUIRED_CLAIMS = frozenset(("iss", "aud", "sub", "sid", "jti", "iat", "exp", "type"))
@@ -114,7 +119,7 @@ def _access_token_for(session: Session, *, fresh: bool) -> tuple[str, int]:
 def read_access_token(token: str) -> dict[str, Any]:
     """The claims of a good access token. Raises ``InvalidToken``, or ``TokenExpired``."""
     try:
-        claims = read(token)
+        claims = _in_force(_take_apart_once(token, signing_keys.current()))
     except ExpiredSignatureError:
         raise TokenExpired from None
     except PyJWTError:
@@ -158,8 +163,19 @@ def read(token: str, *, allow_expired: bool = False) -> dict[str, Any]:
     ``type`` with ``access``, a missing ``jti`` with nothing, and take a token
     without ``exp`` for one that never expires.
     """
-    keys = signing_keys.current()
-    key = keys.verifying_key(_key_id(token))
+    return _in_force(_take_apart(token, signing_keys.current()), allow_expired=allow_expired)
+
+
+class Genuine(NamedTuple):
+    """What a token says whose signature was verified."""
+
+    key_id: str | None
+    claims: Mapping[str, Any]
+
+
+def _take_apart(token: str, keys: KeyRing) -> Genuine:
+    key_id = _key_id(token)
+    key = keys.verifying_key(key_id)
     if key is None:
         raise InvalidTokenError("no such key")
     claims: dict[str, Any] = decode(
@@ -176,9 +192,21 @@ def read(token: str, *, allow_expired: bool = False) -> dict[str, Any]:
     )
     if not has_every_claim(claims):
         raise InvalidTokenError("a claim is missing or of another kind")
-    if not allow_expired and claims["exp"] <= clock.now().timestamp():
+    return Genuine(key_id, claims)
+
+
+# A client sends its access token with every request, and what was genuine once stays genuine.
+# Refresh tokens come once.
+_take_apart_once = lru_cache(maxsize=REMEMBERED_TOKENS)(_take_apart)
+
+
+def _in_force(token: Genuine, *, allow_expired: bool = False) -> dict[str, Any]:
+    """The claims, of which each caller has its own. Here is asked what changes with time."""
+    if signing_keys.current().verifying_key(token.key_id) is None:
+        raise InvalidTokenError("no such key")
+    if not allow_expired and token.claims["exp"] <= clock.now().timestamp():
         raise ExpiredSignatureError
-    return claims
+    return dict(token.claims)
 
 
 # ``decode_token`` and ``jwt_required()`` come here as well.
