@@ -50,6 +50,15 @@ def _is_live(now: datetime | BindParameter[datetime]) -> ColumnElement[bool]:
 # database lets one of them find a row to change.
 _NOW = bindparam("now", type_=UTCDateTime)
 _IDLE_LIMIT = bindparam("idle_limit", type_=UTCDateTime)
+# What a new pair of tokens is made of.
+OF_PAIR = [
+    Session.id,
+    Session.user_id,
+    Session.refresh_jti,
+    Session.refreshed_at,
+    Session.expires_at,
+]
+OF_PAIR_NAMES = [column.key for column in OF_PAIR]
 ROTATION = Prepared(
     update(Session)
     .where(Session.id == bindparam("session"), Session.user_id == bindparam("subject"))
@@ -63,9 +72,8 @@ ROTATION = Prepared(
             (Session.max_expires_at < _IDLE_LIMIT, Session.max_expires_at), else_=_IDLE_LIMIT
         ),
     )
-    .returning(*Session.__table__.columns)
+    .returning(*OF_PAIR)
 )
-SESSION_COLUMNS = Session.__table__.columns.keys()
 
 
 class Scope(StrEnum):
@@ -263,7 +271,7 @@ def _rotate(claims: RefreshClaims) -> Session | None:
         now=now,
         idle_limit=now + settings.refresh_token_lifetime,
     )
-    return detached(Session, dict(zip(SESSION_COLUMNS, row, strict=True))) if row else None
+    return detached(Session, dict(zip(OF_PAIR_NAMES, row, strict=True))) if row else None
 
 
 def _successor(claims: RefreshClaims) -> Session:
