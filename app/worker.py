@@ -6,12 +6,14 @@ each of them not for long; who comes on top is hung up on. A proxy that reads
 requests whole before it passes them on is never slow.
 """
 
+import ctypes
 import errno
 import selectors
 import socket
 import threading
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from select import POLLIN, poll
 from time import monotonic
@@ -30,6 +32,9 @@ GRACE_SECONDS = 0.05
 LAST_CALL_SECONDS = 2
 # gunicorn kills a worker that has said nothing for its ``timeout``, a minute.
 NOTIFY_SECONDS = 1
+
+# The system's own ``accept``. Python's lets all other threads run before it returns.
+_accept_at_once = ctypes.PyDLL(None).accept
 
 
 class Socket(socket.socket):
@@ -166,9 +171,12 @@ class Worker(gthread.ThreadWorker):  # type: ignore[misc]
             accepted, address = listener.accept()
         except (BlockingIOError, ConnectionAbortedError):
             return
+        self._take(accepted, address, listener.getsockname())
+
+    def _take(self, accepted: socket.socket, address: Any, here: Any) -> None:
         connection = Socket(accepted.family, accepted.type, accepted.proto, accepted.detach())
         connection.slow_clients = self.slow_clients
-        client = Client(self.cfg, connection, address, listener.getsockname())
+        client = Client(self.cfg, connection, address, here)
         client.take_leave = self._take_leave
         client.timeout = monotonic() + PATIENCE_SECONDS
         self.nr_conns += 1
@@ -234,11 +242,15 @@ class Worker(gthread.ThreadWorker):  # type: ignore[misc]
         goes on making connections, whose requests nobody would ever read.
         """
         for listener in self.sockets:
-            waiting = -1
-            while self.nr_conns != waiting:
-                waiting = self.nr_conns
-                self.accept(listener)
+            here, waiting = listener.getsockname(), []
+            # Whoever connects after the last look and before the closing is lost. So no other
+            # thread may run in between.
+            while (connection := _accept_at_once(listener.fileno(), None, None)) >= 0:
+                waiting.append(socket.socket(fileno=connection))
             listener.close()
+            for accepted in waiting:
+                with suppress(OSError):
+                    self._take(accepted, accepted.getpeername(), here)
         self.sockets = []
 
     def _cap_keepalive(self, deadline: float) -> None:

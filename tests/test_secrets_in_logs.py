@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from urllib.parse import quote
+from uuid import uuid4
 
 import pytest
 import requests
@@ -208,6 +209,7 @@ FORGERIES = (
 @pytest.mark.parametrize("forgery", FORGERIES)
 def test_nothing_that_a_client_sends_makes_a_line_of_its_own(server: Server, forgery: str) -> None:
     before = len(server.log.read_text())
+    last = uuid4().hex
     requests.post(
         f"{server.api}/auth/login",
         json={"username": f"ada{forgery}", "password": f"wrong{forgery}"},
@@ -218,15 +220,15 @@ def test_nothing_that_a_client_sends_makes_a_line_of_its_own(server: Server, for
     port = int(server.url.rpartition(":")[2])
     with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
         connection.sendall(
-            b"GET /healthz HTTP/1.1\r\nHost: x\r\nX-Request-ID: the-last-one\r\n"
+            b"GET /healthz HTTP/1.1\r\nHost: x\r\nX-Request-ID: " + last.encode() + b"\r\n"
             b"Connection: close\r\nUser-Agent: curl" + agent + b"\r\n\r\n"
         )
         while connection.recv(65536):
             pass
-    eventually(lambda: "the-last-one" in server.log.read_text())
+    eventually(lambda: last in server.log.read_text())
 
     lines = server.log.read_text()[before:].rstrip("\n").split("\n")
-    assert len([line for line in lines if "the-last-one" in line]) == 1
+    assert len([line for line in lines if last in line]) == 1
     for line in lines:
         assert line.isprintable(), ascii(line)
         assert re.match(r'{"timestamp": "|[0-9-]{10}T[0-9:.]{15}Z \[[a-z]+ *\] (?!forged)', line)
