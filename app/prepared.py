@@ -1,4 +1,4 @@
-"""Statements that run on nearly every request: compiled once, each a transaction of its own.
+"""Statements that run on nearly every request, or at every login: compiled once.
 
 What SQLAlchemy does around a statement takes three times as long as the
 database takes to answer it. Where every request pays for that, the compiled
@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Dialect, Engine, Select
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import Session
 from sqlalchemy.sql.dml import ReturningDelete, ReturningInsert, ReturningUpdate
 
 from app.extensions import db
@@ -45,10 +46,23 @@ class Prepared:
             connection = engine.raw_connection()
             return compiled.run(connection.dbapi_connection, values)
         except engine.dialect.loaded_dbapi.Error as error:
-            raise _in_sqlalchemys_words(error, connection, engine, compiled.text) from error
+            driver = connection and connection.dbapi_connection
+            raise _in_sqlalchemys_words(error, engine, connection, driver, compiled) from error
         finally:
             if connection is not None:
                 connection.close()
+
+    def rows_within(self, session: Session, **values: Any) -> Sequence[Sequence[Any]]:
+        """All rows, in the session's transaction. The caller commits. Raises likewise."""
+        connection = session.connection()
+        compiled = self._for(connection.dialect)
+        driver = connection.connection.dbapi_connection
+        try:
+            return compiled.rows(driver, values)
+        except connection.dialect.loaded_dbapi.Error as error:
+            raise _in_sqlalchemys_words(
+                error, connection.engine, connection, driver, compiled
+            ) from error
 
     def _compile(self, dialect: Dialect) -> "Compiled":
         statement = self._statement() if callable(self._statement) else self._statement
@@ -83,35 +97,37 @@ class Compiled(NamedTuple):
     results: list[tuple[int, Convert]]
 
     def run(self, connection: Any, values: dict[str, Any]) -> Sequence[Any] | None:
-        values = self.constants | values
-        for name, convert in self.binds.items():
-            values[name] = convert(values[name])
-        given = values if self.order is None else [values[name] for name in self.order]
         if self.in_autocommit:
             connection.autocommit = True
         try:
-            rows = connection.execute(self.text, given).fetchall()
+            rows = self.rows(connection, values)
             connection.commit()
         finally:
             if self.in_autocommit and not connection.closed:
                 connection.autocommit = False
-        if not rows:
-            return None
-        row = list(rows[0])
-        for place, convert in self.results:
-            row[place] = convert(row[place])
-        return row
+        return rows[0] if rows else None
+
+    def rows(self, connection: Any, values: dict[str, Any]) -> Sequence[Sequence[Any]]:
+        values = self.constants | values
+        for name, convert in self.binds.items():
+            values[name] = convert(values[name])
+        given = values if self.order is None else [values[name] for name in self.order]
+        rows = [list(row) for row in connection.execute(self.text, given).fetchall()]
+        for row in rows:
+            for place, convert in self.results:
+                row[place] = convert(row[place])
+        return rows
 
 
 def _in_sqlalchemys_words(
-    error: Exception, connection: Any, engine: Engine, text: str
+    error: Exception, engine: Engine, connection: Any, driver: Any, compiled: Compiled
 ) -> BaseException:
     dialect: Any = engine.dialect
-    is_gone = connection and dialect.is_disconnect(error, connection.dbapi_connection, None)
+    is_gone = driver is not None and dialect.is_disconnect(error, driver, None)
     if is_gone:
         connection.invalidate(error)
     return DBAPIError.instance(
-        text,
+        compiled.text,
         None,
         error,
         dialect.loaded_dbapi.Error,

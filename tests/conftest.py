@@ -237,13 +237,13 @@ def grace(app: Flask) -> User:
 def statements(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     """The SQL statements that were executed; ``clear()`` it after the setup."""
     executed: list[str] = []
-    run = prepared.Compiled.run
+    rows = prepared.Compiled.rows
 
     def noted(compiled: prepared.Compiled, *arguments: Any) -> Any:
         executed.append(compiled.text)
-        return run(compiled, *arguments)
+        return rows(compiled, *arguments)
 
-    monkeypatch.setattr(prepared.Compiled, "run", noted)
+    monkeypatch.setattr(prepared.Compiled, "rows", noted)
 
     def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
         executed.append(statement)

@@ -8,11 +8,13 @@ from uuid import UUID, uuid4
 from sqlalchemy import (
     BindParameter,
     ColumnElement,
+    Integer,
     and_,
     bindparam,
     case,
     exists,
     func,
+    insert,
     select,
     update,
 )
@@ -75,6 +77,35 @@ ROTATION = Prepared(
     .returning(*OF_PAIR)
 )
 
+# What a login does in its transaction, compiled once as well.
+NEW = Prepared(insert(Session).returning(Session.id))
+UNCHANGED = Prepared(
+    select(User.deletion_due_at)
+    .where(User.id == bindparam("user"), User.is_active)
+    .where(User.hashed_password == bindparam("password"))
+    .with_for_update(key_share=True)
+)
+_OTHERS = and_(Session.user_id == bindparam("user"), Session.id != bindparam("this"))
+SURPLUS = Prepared(
+    update(Session)
+    .where(
+        Session.id.in_(
+            select(Session.id)
+            .where(_OTHERS, _is_live(_NOW))
+            .order_by(Session.refreshed_at.desc())
+            .offset(bindparam("kept", type_=Integer))
+        )
+    )
+    .where(Session.ended_at.is_(None))
+    .values(ended_at=_NOW)
+    .returning(Session.id)
+)
+_ALIKE = and_(
+    Session.ip.is_not_distinct_from(bindparam("address")),
+    Session.user_agent.is_not_distinct_from(bindparam("agent")),
+)
+EARLIER = Prepared(select(func.count(), func.count(case((_ALIKE, 1)))).where(_OTHERS))
+
 
 class Scope(StrEnum):
     """Which sessions a logout ends: this one, the user's others, or all."""
@@ -91,18 +122,22 @@ def start(user: User, client: Client) -> TokenPair:
     or its password changed, since the password was compared.
     """
     now = clock.now()
-    session = Session(
-        user_id=user.id,
-        ip=client.ip,
-        user_agent=client.user_agent,
-        created_at=now,
-        refreshed_at=now,
-        expires_at=now + min(settings.refresh_token_lifetime, settings.session_max_age),
-        max_expires_at=now + settings.session_max_age,
-    )
-    db.session.add(session)
+    columns = {
+        "id": uuid4(),
+        "user_id": user.id,
+        "refresh_jti": uuid4(),
+        "previous_jti": None,
+        "ip": client.ip,
+        "user_agent": client.user_agent,
+        "created_at": now,
+        "refreshed_at": now,
+        "expires_at": now + min(settings.refresh_token_lifetime, settings.session_max_age),
+        "max_expires_at": now + settings.session_max_age,
+        "ended_at": None,
+    }
+    session = detached(Session, columns)
     try:
-        db.session.flush()
+        NEW.rows_within(db.session(), **columns)
     except IntegrityError:
         db.session.rollback()
         record_failure(None, "account_changed")
@@ -110,19 +145,14 @@ def start(user: User, client: Client) -> TokenPair:
     # Hashing took a while. Whoever deactivates an account or changes its password writes to
     # the user first and ends the sessions next, so under this lock either they see the new
     # session, or this sees what they did.
-    unchanged = (
-        select(User.deletion_due_at)
-        .where(User.id == user.id, User.is_active)
-        .where(User.hashed_password == user.hashed_password)
-        .with_for_update(key_share=True)
-    )
-    found = db.session.execute(unchanged).one_or_none()
-    if found is None:
+    unchanged = UNCHANGED.rows_within(db.session(), user=user.id, password=user.hashed_password)
+    if not unchanged:
         db.session.rollback()
         record_failure(user, "account_changed")
         raise InvalidCredentials
+    [[deletion_due_at]] = unchanged
     surplus = _end_surplus(session)
-    if found.deletion_due_at:
+    if deletion_due_at:
         call_deletion_off(user.id, actor_id=user.id)
     is_new_device = _is_new_device(session, user)
     if is_new_device:
@@ -311,14 +341,15 @@ def _end_surplus(session: Session) -> int:
     This new one is not among them. The lock on the user is held, so that
     logins in parallel do it one after the other.
     """
-    others = (
-        select(Session.id)
-        .where(Session.user_id == session.user_id, Session.id != session.id)
-        .where(_is_live(session.created_at))
-        .order_by(Session.refreshed_at.desc())
-        .offset(settings.max_sessions_per_user - 1)
+    return len(
+        SURPLUS.rows_within(
+            db.session(),
+            now=session.created_at,
+            user=session.user_id,
+            this=session.id,
+            kept=settings.max_sessions_per_user - 1,
+        )
     )
-    return len(_end(Session.id.in_(others)))
 
 
 def _record_logout(user_id: int, session_id: UUID, scope: Scope, *, sessions_ended: int) -> None:
@@ -334,11 +365,13 @@ def _record_logout(user_id: int, session_id: UUID, scope: Scope, *, sessions_end
 
 def _is_new_device(session: Session, user: User) -> bool:
     """Whether it is known that the user never logged in from this address by this user agent."""
-    alike = and_(Session.ip == session.ip, Session.user_agent == session.user_agent)
-    earlier = select(func.count(), func.count(case((alike, 1)))).where(
-        Session.user_id == session.user_id, Session.id != session.id
+    [[logins, of_this_device]] = EARLIER.rows_within(
+        db.session(),
+        user=session.user_id,
+        this=session.id,
+        address=session.ip,
+        agent=session.user_agent,
     )
-    logins, of_this_device = db.session.execute(earlier).one()
     if not logins:
         # Nobody is warned of their own first login. Of an old account, past sessions may have
         # been pruned; that somebody is back is news then.

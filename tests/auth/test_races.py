@@ -10,13 +10,12 @@ from typing import Any, TypeVar
 
 import bcrypt
 import pytest
-import sqlalchemy
 from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import delete, func, select
 from werkzeug.test import TestResponse
 
-from app import clock
+from app import clock, prepared
 from app.auth import sessions
 from app.extensions import db
 from app.models import Session, User
@@ -269,26 +268,24 @@ def test_a_deactivation_while_the_password_is_compared_lets_nobody_in(
     "step", ["INSERT INTO sessions", "SELECT users.deletion_due_at FROM users"]
 )
 def test_a_deactivation_while_the_session_is_stored_ends_it(
-    app: Flask, client: FlaskClient, ada: User, step: str
+    app: Flask, client: FlaskClient, ada: User, step: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     deactivations: list[Thread] = []
+    run = prepared.Compiled.rows
 
-    def deactivate(*event: Any) -> None:
-        statement = " ".join(event[2].split())
-        if statement.startswith(step) and not deactivations:
+    def run_and_deactivate(statement: prepared.Compiled, *arguments: Any) -> Any:
+        rows = run(statement, *arguments)
+        if " ".join(statement.text.split()).startswith(step) and not deactivations:
             deactivations.append(
                 elsewhere(app, lambda: administration.set_active("ada@example.com", False))
             )
             # It waits for this transaction to end, unless nothing makes it.
             deactivations[0].join(timeout=0.3)
+        return rows
 
-    with app.app_context():
-        engine = db.engine
-    sqlalchemy.event.listen(engine, "after_cursor_execute", deactivate)
-    try:
-        response = client.post(f"{API}/auth/login", json={"username": "ada", "password": PASSWORD})
-    finally:
-        sqlalchemy.event.remove(engine, "after_cursor_execute", deactivate)
+    monkeypatch.setattr(prepared.Compiled, "rows", run_and_deactivate)
+
+    response = client.post(f"{API}/auth/login", json={"username": "ada", "password": PASSWORD})
     deactivations[0].join()
 
     assert response.status_code in (200, 401)
