@@ -3,11 +3,16 @@
 import json
 import logging
 import re
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import redirect_stderr
 from datetime import UTC, datetime
 from io import StringIO
+from select import PIPE_BUF
 from typing import Any
+from uuid import UUID
 
 import pytest
 from flask import Flask
@@ -19,6 +24,8 @@ from app.models import User
 from config import Settings
 from tests.conftest import ENVIRONMENT, HAS_POSTGRES, new_postgres_database
 from tests.factories import API, PASSWORD, bearer, problem
+from tests.serving import ROOT
+from tests.test_serving import eventually
 
 CANARY = "canary-in-the-coal-mine"
 ESCAPES = "\x1b[31mred\x1b[0m"
@@ -326,3 +333,92 @@ def test_logging_in_leaves_no_password_and_no_token_in_the_log(
     log = "\n".join(logged())
     secrets = (PASSWORD, CANARY, right.json["access_token"], right.json["refresh_token"])
     assert [secret for secret in secrets if secret in log] == []
+
+
+# Lines that are written together
+
+
+def line(number: int, size: int = 1) -> logging.LogRecord:
+    return logging.makeLogRecord({"msg": f"{number} {'x' * size}"})
+
+
+def test_lines_are_written_a_moment_later_in_their_order() -> None:
+    stream = StringIO()
+    handler = logs.WrittenTogether(stream)
+
+    for number in range(100):
+        handler.handle(line(number))
+    eventually(lambda: stream.getvalue().count("\n") == 100)
+
+    assert stream.getvalue() == "".join(f"{number} x\n" for number in range(100))
+
+
+def test_no_piece_is_more_than_a_pipe_takes_at_once_nor_ends_within_a_line() -> None:
+    pieces: list[str] = []
+    stream = StringIO()
+    stream.write = pieces.append  # type: ignore[method-assign,assignment]
+    handler = logs.WrittenTogether(stream)
+
+    for number in range(200):
+        handler.handle(line(number, size=number))
+    handler.flush()
+    eventually(lambda: "".join(pieces).count("\n") == 200)
+
+    assert all(piece.endswith("\n") for piece in pieces if piece)
+    assert max(map(len, pieces)) <= PIPE_BUF
+    assert len([piece for piece in pieces if piece]) < 100
+
+
+def test_many_who_log_at_once_lose_nothing() -> None:
+    stream = StringIO()
+    handler = logs.WrittenTogether(stream)
+
+    def log_some(start: int) -> None:
+        for number in range(start, start + 500):
+            handler.handle(line(number))
+
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(log_some, range(0, 2000, 500)))
+    eventually(lambda: stream.getvalue().count("\n") >= 2000)
+
+    numbers = sorted(int(text.split()[0]) for text in stream.getvalue().splitlines())
+    assert numbers == list(range(2000))
+
+
+def test_what_was_logged_at_the_end_and_after_a_fork_is_written_by_each_process() -> None:
+    script = """
+import logging, os, sys
+from app.logs import WrittenTogether
+handler = WrittenTogether(sys.stderr)
+logging.getLogger("one").addHandler(handler)
+logging.getLogger("one").warning("before")
+handler.flush()
+child = os.fork()
+logging.getLogger("one").warning("in the child" if child == 0 else "in the parent")
+if child:
+    os.waitpid(child, 0)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+
+    assert sorted(done.stderr.splitlines()) == ["before", "in the child", "in the parent"]
+
+
+def test_two_processes_never_make_the_same_request_id() -> None:
+    script = """
+import os
+from app.request_id import _new
+print(_new(), flush=True)
+child = os.fork()
+print(_new(), flush=True)
+if child:
+    os.waitpid(child, 0)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+
+    made = done.stdout.split()
+    assert len(set(made)) == len(made) == 3
+    assert all(UUID(one).version == 4 for one in made)

@@ -13,7 +13,7 @@ from flask.testing import FlaskClient
 from sqlalchemy import func, select, update
 from werkzeug.test import TestResponse
 
-from app import clock
+from app import clock, prepared
 from app.auth import email_change
 from app.extensions import db
 from app.mail import outbox
@@ -382,3 +382,31 @@ def test_what_waits_for_a_rescue_to_commit_is_told_that_its_session_ended(
     assert outcomes(answers) == {(401, "session_ended"): 1}
     assert count(app, OneTimeToken, OneTimeToken.purpose == Purpose.EMAIL_CHANGE.value) == 0
     assert count(app, User, User.deletion_due_at.is_not(None)) == 0
+
+
+def test_a_login_that_is_stored_while_a_rescue_goes_on_does_not_outlive_it(
+    app: Flask,
+    client: FlaskClient,
+    ada: User,
+    rescue: Callable[[], TestResponse],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rescues: list[Thread] = []
+    rescued: list[int] = []
+    run = prepared.Compiled.rows
+
+    def run_and_rescue(statement: prepared.Compiled, *arguments: Any) -> Any:
+        rows = run(statement, *arguments)
+        if statement.text.startswith("SELECT users.deletion_due_at") and not rescues:
+            rescues.append(elsewhere(app, lambda: rescued.append(rescue().status_code)))
+            # It waits for this transaction to end, unless nothing makes it.
+            rescues[0].join(timeout=0.3)
+        return rows
+
+    monkeypatch.setattr(prepared.Compiled, "rows", run_and_rescue)
+
+    client.post(f"{API}/auth/login", json={"username": "ada", "password": PASSWORD})
+    rescues[0].join()
+
+    assert rescued == [204]
+    assert live_sessions(app) == 0

@@ -18,6 +18,7 @@ from werkzeug.test import TestResponse
 
 from app import clock
 from app.models import User
+from app.security import tokens
 from tests.factories import API, bearer, log_in, me, problem, refresh
 
 Claims = dict[str, Any]
@@ -685,3 +686,35 @@ def test_the_preflight_of_a_guarded_call_needs_no_token_and_tells_nothing(
     response = client.options(f"{API}/users/me")
 
     assert (response.status_code, response.data) == (200, b"")
+
+
+# An access token that was found genuine is not verified again
+
+
+def test_what_one_reader_does_to_the_claims_no_other_sees(app: Flask, ada: User) -> None:
+    token = log_in(app.test_client(), ada)["access_token"]
+    with app.app_context():
+        tokens.read_access_token(token)["sub"] = "1000000"
+
+        assert tokens.read_access_token(token)["sub"] == str(ada.id)
+
+
+def test_a_token_that_was_good_is_refused_as_soon_as_it_expires(
+    app: Flask, client: FlaskClient, ada: User
+) -> None:
+    token = log_in(client, ada)["access_token"]
+    assert me(client, token).status_code == 200
+
+    with time_machine.travel(clock.now() + timedelta(minutes=15, seconds=1)):
+        assert problem(me(client, token)) == (401, "token_expired")
+
+
+def test_a_token_that_was_good_elsewhere_is_not_good_for_an_application_with_another_secret(
+    make_app: Callable[..., Flask], client: FlaskClient, ada: User
+) -> None:
+    token = log_in(client, ada)["access_token"]
+    assert me(client, token).status_code == 200
+
+    other = make_app(SECRET_KEY="another secret altogether: 0123456789 abc").test_client()
+
+    assert problem(me(other, token)) == (401, "invalid_token")
