@@ -62,6 +62,8 @@ def engine_options(settings: Settings) -> dict[str, Any]:
     options: dict[str, Any] = {
         "pool_size": settings.web_threads,
         "max_overflow": 2,
+        # The connection used last is used next: what PostgreSQL knows for it is still at hand.
+        "pool_use_lifo": True,
         "pool_timeout": postgresql.CONNECT_TIMEOUT_SECONDS,
         # Statements are logged when they fail; addresses and hashes in them are not.
         "hide_parameters": True,

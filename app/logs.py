@@ -6,6 +6,7 @@ import os
 import sys
 from collections import deque
 from collections.abc import Callable, MutableMapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from select import PIPE_BUF
 from threading import Event, Lock, Thread
@@ -23,6 +24,8 @@ Entry = MutableMapping[str, Any]
 REQUESTS = "gunicorn.access"
 # How long such a line may wait for others.
 MOMENT_SECONDS = 0.02
+# As many may wait for a stream that takes none; the oldest are dropped then.
+MOST_LINES = 100_000
 
 # What every record has of its own; the rest is what the caller added.
 STANDARD = frozenset([*vars(logging.makeLogRecord({})), "message", "asctime", "taskName"])
@@ -76,14 +79,16 @@ class WrittenTogether(logging.StreamHandler):  # type: ignore[type-arg]
 
     Each write lets all other threads run first, and whoever wants to write
     next waits for it: for a line a request, that took a tenth of all time.
-    What the process has not written when it is killed is lost.
+    What the process has not written when it is killed is lost, and so is
+    what cannot be written, to a full disk for instance.
     """
 
     def __init__(self, stream: Any) -> None:
         super().__init__(stream)
-        self._lines: deque[str] = deque()
+        self._lines: deque[str] = deque(maxlen=MOST_LINES)
         self._has_some = Event()
         self._beginning = Lock()
+        self._writing = Lock()
         # The process whose thread writes; after a fork that is not this one.
         self._process = 0
 
@@ -103,15 +108,16 @@ class WrittenTogether(logging.StreamHandler):  # type: ignore[type-arg]
 
     def flush(self) -> None:
         """Write what there is. Logging does so when the process ends."""
-        some, size = "", 0
-        while line := self._next():
-            size += len(line.encode())
-            if some and size > PIPE_BUF:
-                # In one piece, a pipe would mix it with the lines of another process.
-                self._write(some)
-                some, size = "", len(line.encode())
-            some += line
-        self._write(some)
+        with self._writing:
+            some, size = "", 0
+            while line := self._next():
+                size += len(line.encode())
+                if some and size > PIPE_BUF:
+                    # In one piece, a pipe would mix it with the lines of another process.
+                    self._write(some)
+                    some, size = "", len(line.encode())
+                some += line
+            self._write(some)
 
     def _next(self) -> str:
         try:
@@ -126,7 +132,7 @@ class WrittenTogether(logging.StreamHandler):  # type: ignore[type-arg]
     def _begin(self) -> None:
         with self._beginning:
             if self._process != os.getpid():
-                self._process = os.getpid()
+                self._process, self._writing = os.getpid(), Lock()
                 Thread(target=self._write_on, name="requests log", daemon=True).start()
 
     def _write_on(self) -> None:
@@ -134,7 +140,9 @@ class WrittenTogether(logging.StreamHandler):  # type: ignore[type-arg]
             self._has_some.wait()
             self._has_some.clear()
             sleep(MOMENT_SECONDS)
-            self.flush()
+            # Whatever is wrong with the stream, the next lines may find it well again.
+            with suppress(OSError, ValueError):
+                self.flush()
 
 
 # Made once: json.dumps makes one each time that it is asked for anything unusual.

@@ -128,7 +128,8 @@ def _hear(connection: psycopg.Connection[Any]) -> None:
 
     Other than ``poll``, this does not let all other threads run first.
     """
-    # First come its last words, then the end.
+    # First come its last words, then the end. Where only the words have arrived, the next
+    # statement fails.
     for _ in range(2):
         connection.pgconn.consume_input()
 

@@ -27,7 +27,7 @@ Convert = Callable[[Any], Any]
 
 
 class Prepared:
-    """A statement that reads one row, or changes one and returns it.
+    """A statement that reads rows, or changes some and returns them.
 
     It is given as a function where each database has its own, like an INSERT
     that may become an UPDATE.

@@ -82,14 +82,15 @@ class Connection(sqlite3.Connection):
 
         SQLite itself would ask for the file more and more seldom, and hardly
         ever find it free while another process writes one thing after the
-        other.
+        other. In a transaction that began otherwise, only SQLite decides.
         """
         if self.in_transaction:
             return
         deadline = monotonic() + BUSY_TIMEOUT_SECONDS
-        self._has_turn = self._turn.take(BUSY_TIMEOUT_SECONDS)
-        if not self._has_turn:
+        # SQLite may have ended the transaction by itself; the turn goes on then.
+        if not self._has_turn and not self._turn.take(BUSY_TIMEOUT_SECONDS):
             raise sqlite3.OperationalError("database is locked")
+        self._has_turn = True
         try:
             self._ask_for_file(deadline)
         except BaseException:

@@ -60,7 +60,10 @@ class Socket(socket.socket):
         all other threads run first.
         """
 
-    settimeout = setblocking  # type: ignore[assignment]
+    def settimeout(self, seconds: float | None) -> None:
+        """Wait no longer than that for the rest of this request."""
+        if seconds is not None:
+            self.deadline = min(self.deadline, monotonic() + seconds)
 
     def recv(self, size: int, flags: int = 0) -> bytes:
         try:
@@ -243,12 +246,13 @@ class Worker(gthread.ThreadWorker):  # type: ignore[misc]
         """
         for listener in self.sockets:
             here, waiting = listener.getsockname(), []
-            # Whoever connects after the last look and before the closing is lost. So no other
-            # thread may run in between.
+            # Whoever connects after the last look and before the closing is lost. So as little as
+            # may be happens in between.
             while (connection := _accept_at_once(listener.fileno(), None, None)) >= 0:
                 waiting.append(socket.socket(fileno=connection))
             listener.close()
             for accepted in waiting:
+                accepted.set_inheritable(False)
                 with suppress(OSError):
                     self._take(accepted, accepted.getpeername(), here)
         self.sockets = []

@@ -385,6 +385,25 @@ def test_many_who_log_at_once_lose_nothing() -> None:
     assert numbers == list(range(2000))
 
 
+def test_after_a_write_that_failed_the_next_lines_are_written() -> None:
+    stream = StringIO()
+    write, failures = stream.write, [OSError(28, "No space left on device")]
+
+    def write_or_fail(text: str) -> int:
+        if text and failures:
+            raise failures.pop()
+        return write(text)
+
+    stream.write = write_or_fail  # type: ignore[method-assign]
+    handler = logs.WrittenTogether(stream)
+
+    handler.handle(line(1))
+    eventually(lambda: not failures)
+    handler.handle(line(2))
+
+    eventually(lambda: stream.getvalue() == "2 x\n")
+
+
 def test_what_was_logged_at_the_end_and_after_a_fork_is_written_by_each_process() -> None:
     script = """
 import logging, os, sys

@@ -156,3 +156,20 @@ def test_the_turn_that_comes_as_one_gives_up_is_taken() -> None:
 
     assert turns.take(0)
     assert not turns._waiting
+
+
+def test_a_transaction_that_sqlite_ended_by_itself_keeps_nobody_waiting(opened: Open) -> None:
+    connection, other = opened(), opened()
+    connection.execute("CREATE TABLE once (a INTEGER PRIMARY KEY)")
+    connection.execute("INSERT INTO once VALUES (1)")
+    connection.commit()
+    with pytest.raises(sqlite3.IntegrityError):
+        connection.execute("INSERT OR ROLLBACK INTO once VALUES (1)")
+    assert not connection.in_transaction
+
+    connection.execute("INSERT INTO once VALUES (2)")
+    connection.commit()
+    other.execute("INSERT INTO once VALUES (3)")
+    other.commit()
+
+    assert connection.execute("SELECT count(*) FROM once").fetchone() == (3,)

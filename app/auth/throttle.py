@@ -78,8 +78,8 @@ def attempt(who: User | Identifier) -> Iterator[None]:
 
     Counted first, parallel guesses cannot all pass before one of them has
     failed. ``forgive`` takes it back for the right one; where the hash was
-    not computed at all, it never happened. The connection is back in the pool
-    meanwhile.
+    not computed at all, it never happened, unless the database failed in
+    between. The connection is back in the pool meanwhile.
     """
     if not settings.ratelimit_enabled:
         db.session.close()
@@ -259,7 +259,7 @@ def _has_logged_in_from(network_of_attempt: str, user_id: int | None) -> bool:
 
 
 def _give_back(place: Place, *networks: str) -> None:
-    """Take back what an attempt counted, as if it had never been. Commits."""
+    """Take back what an attempt counted, but for its time. Commits."""
     row = LoginThrottle
     for counted in networks:
         here = and_(row.subject == place.account, row.network == counted)
