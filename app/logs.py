@@ -78,7 +78,7 @@ class WrittenTogether(logging.StreamHandler):  # type: ignore[type-arg]
     """Lines that are written a moment later, as many together as have come by then.
 
     Each write lets all other threads run first, and whoever wants to write
-    next waits for it: for a line a request, that took a tenth of all time.
+    next waits for it, which a busy server would pay for with every request.
     What the process has not written when it is killed is lost, and so is
     what cannot be written, to a full disk for instance.
     """
