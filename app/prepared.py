@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Dialect, Engine, Select
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.orm import Session
 from sqlalchemy.sql.dml import ReturningDelete, ReturningInsert, ReturningUpdate
 
 from app.extensions import db
@@ -52,9 +51,9 @@ class Prepared:
             if connection is not None:
                 connection.close()
 
-    def rows_within(self, session: Session, **values: Any) -> Sequence[Sequence[Any]]:
-        """All rows, in the session's transaction. The caller commits. Raises likewise."""
-        connection = session.connection()
+    def rows(self, **values: Any) -> Sequence[Sequence[Any]]:
+        """All rows, in the transaction of ``db.session``. The caller commits. Raises likewise."""
+        connection = db.session.connection()
         compiled = self._for(connection.dialect)
         driver = connection.connection.dbapi_connection
         try:

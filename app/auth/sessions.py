@@ -137,7 +137,7 @@ def start(user: User, client: Client) -> TokenPair:
     }
     session = detached(Session, columns)
     try:
-        NEW.rows_within(db.session(), **columns)
+        NEW.rows(**columns)
     except IntegrityError:
         db.session.rollback()
         record_failure(None, "account_changed")
@@ -145,7 +145,7 @@ def start(user: User, client: Client) -> TokenPair:
     # Hashing took a while. Whoever deactivates an account or changes its password writes to
     # the user first and ends the sessions next, so under this lock either they see the new
     # session, or this sees what they did.
-    unchanged = UNCHANGED.rows_within(db.session(), user=user.id, password=user.hashed_password)
+    unchanged = UNCHANGED.rows(user=user.id, password=user.hashed_password)
     if not unchanged:
         db.session.rollback()
         record_failure(user, "account_changed")
@@ -342,8 +342,7 @@ def _end_surplus(session: Session) -> int:
     logins in parallel do it one after the other.
     """
     return len(
-        SURPLUS.rows_within(
-            db.session(),
+        SURPLUS.rows(
             now=session.created_at,
             user=session.user_id,
             this=session.id,
@@ -365,8 +364,7 @@ def _record_logout(user_id: int, session_id: UUID, scope: Scope, *, sessions_end
 
 def _is_new_device(session: Session, user: User) -> bool:
     """Whether it is known that the user never logged in from this address by this user agent."""
-    [[logins, of_this_device]] = EARLIER.rows_within(
-        db.session(),
+    [[logins, of_this_device]] = EARLIER.rows(
         user=session.user_id,
         this=session.id,
         address=session.ip,

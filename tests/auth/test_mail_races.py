@@ -13,7 +13,7 @@ from flask.testing import FlaskClient
 from sqlalchemy import func, select, update
 from werkzeug.test import TestResponse
 
-from app import clock, prepared
+from app import clock
 from app.auth import email_change
 from app.extensions import db
 from app.mail import outbox
@@ -21,7 +21,7 @@ from app.models import OneTimeToken, Session, User
 from app.models.one_time_token import Purpose
 from app.security import one_time_tokens, passwords
 from app.users import closing
-from tests.auth.test_races import at_once, count, elsewhere, live_sessions, outcomes
+from tests.auth.test_races import at_once, count, elsewhere, live_sessions, once_after, outcomes
 from tests.factories import API, PASSWORD, bearer, log_in, me, problem
 from tests.mailbox import Mailbox
 
@@ -391,19 +391,12 @@ def test_a_login_that_is_stored_while_a_rescue_goes_on_does_not_outlive_it(
     rescue: Callable[[], TestResponse],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    rescues: list[Thread] = []
     rescued: list[int] = []
-    run = prepared.Compiled.rows
-
-    def run_and_rescue(statement: prepared.Compiled, *arguments: Any) -> Any:
-        rows = run(statement, *arguments)
-        if statement.text.startswith("SELECT users.deletion_due_at") and not rescues:
-            rescues.append(elsewhere(app, lambda: rescued.append(rescue().status_code)))
-            # It waits for this transaction to end, unless nothing makes it.
-            rescues[0].join(timeout=0.3)
-        return rows
-
-    monkeypatch.setattr(prepared.Compiled, "rows", run_and_rescue)
+    rescues = once_after(
+        "SELECT users.deletion_due_at FROM users",
+        lambda: elsewhere(app, lambda: rescued.append(rescue().status_code)),
+        monkeypatch,
+    )
 
     client.post(f"{API}/auth/login", json={"username": "ada", "password": PASSWORD})
     rescues[0].join()

@@ -56,6 +56,25 @@ def elsewhere(app: Flask, action: Callable[[], object]) -> Thread:
     return thread
 
 
+def once_after(
+    step: str, begin: Callable[[], Thread], monkeypatch: pytest.MonkeyPatch
+) -> list[Thread]:
+    """Begin something as soon as a prepared statement has run that starts like this."""
+    begun: list[Thread] = []
+    run = prepared.Compiled.rows
+
+    def run_and_begin(statement: prepared.Compiled, *arguments: Any) -> Any:
+        rows = run(statement, *arguments)
+        if " ".join(statement.text.split()).startswith(step) and not begun:
+            begun.append(begin())
+            # It waits for this transaction to end, unless nothing makes it.
+            begun[0].join(timeout=0.3)
+        return rows
+
+    monkeypatch.setattr(prepared.Compiled, "rows", run_and_begin)
+    return begun
+
+
 def count(app: Flask, model: type, *where: Any) -> int:
     with app.app_context():
         number = db.session.scalar(select(func.count()).select_from(model).where(*where))
@@ -270,20 +289,11 @@ def test_a_deactivation_while_the_password_is_compared_lets_nobody_in(
 def test_a_deactivation_while_the_session_is_stored_ends_it(
     app: Flask, client: FlaskClient, ada: User, step: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    deactivations: list[Thread] = []
-    run = prepared.Compiled.rows
-
-    def run_and_deactivate(statement: prepared.Compiled, *arguments: Any) -> Any:
-        rows = run(statement, *arguments)
-        if " ".join(statement.text.split()).startswith(step) and not deactivations:
-            deactivations.append(
-                elsewhere(app, lambda: administration.set_active("ada@example.com", False))
-            )
-            # It waits for this transaction to end, unless nothing makes it.
-            deactivations[0].join(timeout=0.3)
-        return rows
-
-    monkeypatch.setattr(prepared.Compiled, "rows", run_and_deactivate)
+    deactivations = once_after(
+        step,
+        lambda: elsewhere(app, lambda: administration.set_active("ada@example.com", False)),
+        monkeypatch,
+    )
 
     response = client.post(f"{API}/auth/login", json={"username": "ada", "password": PASSWORD})
     deactivations[0].join()
