@@ -429,10 +429,9 @@ def test_two_processes_never_make_the_same_request_id() -> None:
 import os
 from app.request_id import _new
 print(_new(), flush=True)
-child = os.fork()
+if child := os.fork():
+    os.waitpid(child, 0)  # two that write at once may share a line
 print(_new(), flush=True)
-if child:
-    os.waitpid(child, 0)
 """
     done = subprocess.run(
         [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True
