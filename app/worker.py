@@ -8,7 +8,9 @@ requests whole before it passes them on is never slow.
 
 import ctypes
 import errno
+import os
 import selectors
+import signal
 import socket
 import threading
 from collections import deque
@@ -32,6 +34,12 @@ GRACE_SECONDS = 0.05
 LAST_CALL_SECONDS = 2
 # gunicorn kills a worker that has said nothing for its ``timeout``, a minute.
 NOTIFY_SECONDS = 1
+
+# What may stop a worker, and must wait until it listens to signals by itself.
+STOPPING = (signal.SIGTERM, signal.SIGQUIT, signal.SIGINT)
+os.register_at_fork(
+    after_in_parent=lambda: signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING),
+)
 
 # The system's own ``accept``. Python's lets all other threads run before it returns.
 _accept_at_once = ctypes.PyDLL(None).accept
@@ -156,11 +164,22 @@ class Worker(gthread.ThreadWorker):  # type: ignore[misc]
     sockets: list[Any]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """In the master, which forks right afterwards.
+
+        A worker begins with the master's way to take a signal: note it, and do
+        it later. Of what stopped it then nothing would be known any more, and
+        it would serve on until it is killed.
+        """
+        signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
         super().__init__(*args, **kwargs)
         self.slow_clients = threading.Semaphore(max(1, self.cfg.threads // 2))
         # Those who have had their last answer, and have not hung up yet.
         self.leaving: deque[Client] = deque()
         self._notify_at = 0.0
+
+    def init_signals(self) -> None:
+        super().init_signals()
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
 
     def notify(self) -> None:
         """Say that this worker lives: once a second, and not at each event."""
@@ -235,7 +254,7 @@ class Worker(gthread.ThreadWorker):  # type: ignore[misc]
 
     def set_accept_enabled(self, enabled: bool) -> None:
         super().set_accept_enabled(enabled)
-        if not self.alive:
+        if not (enabled or self.alive):
             self._stop_listening()
 
     def _stop_listening(self) -> None:

@@ -313,3 +313,31 @@ def test_who_has_connected_when_sigterm_comes_is_answered(tmp_path: Path) -> Non
             client.close()
 
     assert answers == [b"HTTP/1.1 200 "] * 5
+
+
+# Between the fork and its own way to take signals, a worker has the master's.
+TOLD_WHILE_IT_BEGINS = """
+import os, signal
+from pathlib import Path
+
+exec(Path("gunicorn.conf.py").read_text())
+
+def post_fork(_server, worker):
+    if worker.age == 2:
+        Path({told!r}).write_text(str(os.getpid()))
+        os.kill(os.getpid(), signal.SIGTERM)
+"""
+
+
+def test_a_worker_that_is_told_to_stop_while_it_begins_stops(tmp_path: Path) -> None:
+    told, config = tmp_path / "told", tmp_path / "gunicorn.conf.py"
+    config.write_text(TOLD_WHILE_IT_BEGINS.format(told=str(told)))
+
+    with new_server(
+        tmp_path, WEB_CONCURRENCY="2", GUNICORN_CMD_ARGS=f"--config {config}"
+    ) as server:
+        told_one = int(eventually(lambda: told.exists() and told.read_text()))
+
+        # The master has put another in its place.
+        eventually(lambda: len(workers(server) - {told_one}) == 2)
+        assert told_one not in workers(server)
