@@ -92,9 +92,10 @@ class WrittenTogether(logging.StreamHandler):  # type: ignore[type-arg]
         # The process whose thread writes; after a fork that is not this one.
         self._process = 0
 
-    def createLock(self) -> None:  # noqa: N802 — logging's name
-        """None is needed: each line is put into the queue in one step."""
-        self.lock = None
+    def handle(self, record: logging.LogRecord) -> bool:
+        """Without the lock of other handlers: each line is put into the queue in one step."""
+        self.emit(record)
+        return True
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
