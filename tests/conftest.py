@@ -7,6 +7,7 @@ created and dropped; where none answers, those runs are skipped, and under
 """
 
 import os
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -78,26 +79,36 @@ def pytest_configure(config: pytest.Config) -> None:
         pytest.exit(f"No PostgreSQL answers at {POSTGRES_URL}, and CI=true wants it.", 1)
 
 
-# Files that wait for servers more than they work. They begin first, or the others wait for them.
+# Files that wait for servers more than they work, or work long at few tests. They begin first, or
+# the others wait for them at the end.
 SLOW = (
-    "test_faults.py",
-    "test_worker.py",
-    "test_local_topology.py",
     "test_cluster.py",
-    "test_throttle_cluster.py",
-    "test_serving.py",
     "test_deliverer.py",
-    "test_smtp.py",
+    "test_worker.py",
+    "test_faults.py",
     "test_fuzz.py",
-    "test_machine.py",
-    "test_session_machine.py",
+    "test_serving.py",
     "test_readme.py",
+    "test_throttle_cluster.py",
+    "test_session_machine.py",
+    "test_smtp.py",
+    "test_machine.py",
+    "test_local_topology.py",
     "test_secrets_in_logs.py",
 )
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """One process more than there are cores, as one of them waits most of the time."""
+    return (os.cpu_count() or 1) + 1
+
+
+@pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    items.sort(key=lambda item: item.path.name not in SLOW)
+    """The slow files first, and then those with the most tests."""
+    tests = Counter(item.path for item in items)
+    places = {name: place for place, name in enumerate(SLOW)}
+    items.sort(key=lambda item: (places.get(item.path.name, len(SLOW)), -tests[item.path]))
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:

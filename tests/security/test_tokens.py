@@ -24,6 +24,8 @@ from tests.factories import API, bearer, log_in, me, problem, refresh
 Claims = dict[str, Any]
 HEADER = {"alg": "HS256", "typ": "JWT"}
 CHALLENGE = 'Bearer error="invalid_token"'
+# Deeper than the JSON reader of any Python follows, and still a body that is read.
+DEEP = 20_000
 
 
 def encoded(value: object) -> str:
@@ -344,13 +346,13 @@ MANGLED: dict[str, Callable[[Flask, Claims], str]] = {
     "header is no json": lambda app, claims: signed(app, claims, b"{"),
     "header is no utf-8": lambda app, claims: signed(app, claims, b"\xff\xfe"),
     "header of nested brackets": lambda app, claims: signed(app, claims, b"[" * 5000),
-    "header of deep objects": lambda app, claims: signed(
-        app, claims, b'{"alg":"HS256","x":' + b'{"x":' * 5000 + b"1" + b"}" * 5001
+    "header of deep lists": lambda app, claims: signed(
+        app, claims, b'{"alg":"HS256","x":' + b"[" * DEEP + b"]" * DEEP + b"}"
     ),
     "payload of nested brackets": lambda app, claims: signed(app, b"[" * 5000),
     "payload of deep objects": lambda app, claims: signed(app, b'{"x":' * 5000),
     "payload of deep lists": lambda app, claims: signed(
-        app, json.dumps(claims).encode()[:-1] + b',"x":' + b"[" * 5000 + b"]" * 5000 + b"}"
+        app, json.dumps(claims).encode()[:-1] + b',"x":' + b"[" * DEEP + b"]" * DEEP + b"}"
     ),
     "payload is a list": lambda app, claims: signed(app, [claims]),
     "payload is null": lambda app, claims: signed(app, None),
