@@ -16,6 +16,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,8 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes, PublicKeyTypes
 from flask import Flask, current_app
-from jwt.algorithms import get_default_algorithms
+from jwt import register_algorithm, unregister_algorithm
+from jwt.algorithms import HMACAlgorithm, get_default_algorithms
 
 from app import clock
 from config import KEY_ID, Settings, SettingsRefused
@@ -72,6 +74,25 @@ class KeyRing:
         """The public halves (RFC 7517 §5). A shared secret has none."""
         keys = [key for key in self.verifying.values() if isinstance(key, Key) and key.verifies]
         return {"keys": [_as_jwk(key) for key in keys]}
+
+
+class HMAC(HMACAlgorithm):
+    """PyJWT's, but that a secret is looked at once and not at each token.
+
+    PyJWT tries to read it as a key of every other kind, which none may be.
+    """
+
+    def prepare_key(self, key: str | bytes) -> bytes:
+        return _prepared(key)
+
+
+@lru_cache(maxsize=8)
+def _prepared(secret: str | bytes) -> bytes:
+    return HMACAlgorithm(HMACAlgorithm.SHA256).prepare_key(secret)
+
+
+unregister_algorithm("HS256")
+register_algorithm("HS256", HMAC(HMACAlgorithm.SHA256))
 
 
 def init_app(app: Flask, settings: Settings) -> None:
