@@ -11,6 +11,7 @@ their end: what was begun is waited for.
 """
 
 import argparse
+import json
 import statistics
 import sys
 import tempfile
@@ -18,14 +19,15 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from http.client import HTTPConnection
 from pathlib import Path
-
-import requests
 
 from benchmarks import servers
 from tests.conftest import new_postgres_database
+from tests.factories import API
 from tests.serving import Server
 
+JSON = "application/json"
 PACE = 50
 CALM_CLIENTS = 16
 FLOOD = 32
@@ -34,7 +36,7 @@ FLOOD = 32
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=int, default=10, help="of each part of a round")
+    parser.add_argument("--seconds", type=int, default=30, help="of each part of a round")
     given = parser.parse_args()
 
     calm: list[float] = []
@@ -78,16 +80,29 @@ def main() -> None:
     print(f"memory afterwards: {memory:.0f} MiB (PSS)")
 
 
+class Client(threading.local):
+    """A connection for each thread, and as little as may be around it: it has the same cores."""
+
+    def __init__(self, server: Server) -> None:
+        self._connection = HTTPConnection(server.url.removeprefix("http://"), timeout=60)
+
+    def ask(self, method: str, path: str, body: object = None, **headers: str) -> int:
+        """The answer's status."""
+        sent = None if body is None else json.dumps(body)
+        self._connection.request(method, API + path, sent, headers)
+        with self._connection.getresponse() as answer:
+            answer.read()
+            return answer.status
+
+
 def _logins(server: Server, clients: int, seconds: float) -> float:
     """Logins a second, each client at an account of its own."""
-    mine = threading.local()
+    client = Client(server)
 
-    def log_in(client: int) -> None:
-        if not hasattr(mine, "session"):
-            mine.session = requests.Session()
-        credentials = {"username": f"user{client}", "password": servers.PASSWORD}
-        answer = mine.session.post(f"{server.api}/auth/login", json=credentials, timeout=60)
-        answer.raise_for_status()
+    def log_in(number: int) -> None:
+        credentials = {"username": f"user{number}", "password": servers.PASSWORD}
+        status = client.ask("POST", "/auth/login", credentials, **{"Content-Type": JSON})
+        assert status == 200, status
 
     return servers.until_done(log_in, clients=clients, seconds=seconds)
 
@@ -103,15 +118,11 @@ def _in_the_flood(server: Server, token: str, seconds: int, flooding: list[float
 
 def _paced(server: Server, token: str, seconds: int) -> list[float]:
     """Milliseconds of each request, begun on the beat whatever the others do; -1 if refused."""
-    sessions = threading.local()
+    client = Client(server)
 
     def ask(due: float) -> float:
-        if not hasattr(sessions, "one"):
-            sessions.one = requests.Session()
-        answer = sessions.one.get(
-            f"{server.api}/users/me", headers={"Authorization": f"Bearer {token}"}, timeout=60
-        )
-        return (time.monotonic() - due) * 1000 if answer.status_code == 200 else -1
+        status = client.ask("GET", "/users/me", Authorization=f"Bearer {token}")
+        return (time.monotonic() - due) * 1000 if status == 200 else -1
 
     with ThreadPoolExecutor(PACE) as pool:
         begin = time.monotonic() + 0.1

@@ -1,7 +1,7 @@
 """The audit log: a reused refresh token is on record, once."""
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
@@ -14,7 +14,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from app import clock
+from app import audit, clock
 from app.extensions import db
 from app.models import AuditEvent, User
 from tests.factories import API, bearer, log_in, me, problem, refresh
@@ -23,16 +23,16 @@ AFTER_THE_WINDOW = timedelta(seconds=11)
 
 
 @pytest.fixture
-def refused_events(app: Flask) -> Iterator[None]:
+def refused_events(monkeypatch: pytest.MonkeyPatch) -> None:
     """A database that takes no record of a replay."""
+    rows = audit.APPENDED.rows
 
-    def refuse(_mapper: Any, _connection: Any, event: AuditEvent) -> None:
-        if event.event == "refresh_token_reused":
+    def refuse(**values: Any) -> Any:
+        if values["event"] == "refresh_token_reused":
             raise sqlalchemy.exc.IntegrityError("INSERT", {}, Exception("the disk is full"))
+        return rows(**values)
 
-    sqlalchemy.event.listen(AuditEvent, "before_insert", refuse)
-    yield
-    sqlalchemy.event.remove(AuditEvent, "before_insert", refuse)
+    monkeypatch.setattr(audit.APPENDED, "rows", refuse)
 
 
 def recorded(app: Flask) -> list[AuditEvent]:

@@ -1,17 +1,26 @@
 """Logging in: whether the password is right."""
 
-from sqlalchemy import select, update
+from sqlalchemy import bindparam, select, update
 
 from app import audit
 from app.auth import throttle
+from app.database import detached
 from app.errors import EmailNotVerified, InactiveUser, InvalidCredentials, WrongPassword
 from app.extensions import db
 from app.models import Session, User
 from app.models.audit_event import Event
+from app.prepared import Prepared
 from app.security import identifiers, passwords, tokens
+from app.security.access import OF_USER, OF_USER_NAMES
 from app.security.identifiers import Identifier
 from app.security.tokens import FreshAccess
 from config import settings
+
+# Every login asks one of them.
+KNOWN_AS = {
+    "email": Prepared(select(*OF_USER).where(User.email == bindparam("value"))),
+    "username": Prepared(select(*OF_USER).where(User.username_key == bindparam("value"))),
+}
 
 
 def authenticate(password: str, *, email: str | None = None, username: str | None = None) -> User:
@@ -87,12 +96,12 @@ def check_password(user: User, password: str) -> None:
 
 
 def find_by_email(text: str) -> User | None:
-    return _find(identifiers.read(email=text))
+    return db.session.scalar(select(User).where(User.email == identifiers.read(email=text).value))
 
 
 def _find(known_as: Identifier) -> User | None:
-    column = User.email if known_as.kind == "email" else User.username_key
-    return db.session.scalar(select(User).where(column == known_as.value))
+    row = KNOWN_AS[known_as.kind].row(value=known_as.value)
+    return detached(User, dict(zip(OF_USER_NAMES, row, strict=True))) if row else None
 
 
 def _upgrade_hash(user: User, password: str) -> bool:

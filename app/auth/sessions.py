@@ -151,10 +151,16 @@ def start(user: User, client: Client) -> TokenPair:
         record_failure(user, "account_changed")
         raise InvalidCredentials
     [[deletion_due_at]] = unchanged
-    surplus = _end_surplus(session)
+    [[earlier, alike]] = EARLIER.rows(
+        user=user.id, this=session.id, address=client.ip, agent=client.user_agent
+    )
+    surplus = _end_surplus(session) if earlier >= settings.max_sessions_per_user else 0
     if deletion_due_at:
         call_deletion_off(user.id, actor_id=user.id)
-    is_new_device = _is_new_device(session, user)
+    # Nobody is warned of their own first login. Of an old account, past sessions may have been
+    # pruned; that somebody is back is news then.
+    is_back = user.created_at < now - settings.session_max_age
+    is_new_device = not alike and (earlier > 0 or is_back)
     if is_new_device:
         notify(messages.new_device, user)
     audit.record(
@@ -360,21 +366,6 @@ def _record_logout(user_id: int, session_id: UUID, scope: Scope, *, sessions_end
         scope=scope.value,
         sessions_ended=sessions_ended,
     )
-
-
-def _is_new_device(session: Session, user: User) -> bool:
-    """Whether it is known that the user never logged in from this address by this user agent."""
-    [[logins, of_this_device]] = EARLIER.rows(
-        user=session.user_id,
-        this=session.id,
-        address=session.ip,
-        agent=session.user_agent,
-    )
-    if not logins:
-        # Nobody is warned of their own first login. Of an old account, past sessions may have
-        # been pruned; that somebody is back is news then.
-        return user.created_at < session.created_at - settings.session_max_age
-    return not of_this_device
 
 
 def _end(*which: ColumnElement[bool]) -> Sequence[int]:

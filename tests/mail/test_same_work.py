@@ -32,12 +32,11 @@ class Work:
 
 
 @pytest.fixture
-def work(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Work]]:
+def work(
+    app: Flask, statements: list[str], monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[..., Work]]:
     """Do something, and say what it cost."""
     current = Work()
-
-    def note_statement(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
-        current.statements.append(statement)
 
     def note_commit(_connection: Any) -> None:
         current.commits += 1
@@ -53,17 +52,17 @@ def work(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., 
     monkeypatch.setattr(bcrypt, "checkpw", counted(bcrypt.checkpw))
     with app.app_context():
         engine = db.engine
-    sqlalchemy.event.listen(engine, "before_cursor_execute", note_statement)
     sqlalchemy.event.listen(engine, "commit", note_commit)
 
     def measure(call: Callable[[], TestResponse], status: int) -> Work:
         nonlocal current
         current = Work()
+        statements.clear()
         assert call().status_code == status
+        current.statements = list(statements)
         return current
 
     yield measure
-    sqlalchemy.event.remove(engine, "before_cursor_execute", note_statement)
     sqlalchemy.event.remove(engine, "commit", note_commit)
 
 
