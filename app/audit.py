@@ -13,7 +13,7 @@ from app.security.client_address import current_client
 
 log = logging.getLogger(__name__)
 
-# Every login adds one.
+# Every login adds one. The columns are named with no values, so that the database numbers the rows.
 _COLUMNS = [column.key for column in AuditEvent.__table__.columns if not column.primary_key]
 APPENDED = Prepared(insert(AuditEvent).values(dict.fromkeys(_COLUMNS)).returning(AuditEvent.id))
 

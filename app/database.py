@@ -2,7 +2,7 @@
 
 import logging
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -162,6 +162,12 @@ def detached(model: type[Row], values: Mapping[str, Any]) -> Row:
     instance_dict(row).update(values)
     make_transient_to_detached(row)
     return row
+
+
+def from_row(model: type[Row], columns: Iterable[Any], row: Iterable[Any], **others: Any) -> Row:
+    """The same of a row of ``prepared``, by the columns that it was selected by."""
+    values = {column.key: value for column, value in zip(columns, row, strict=True)}
+    return detached(model, values | others)
 
 
 def hold(model: type[Row], *which: ColumnExpressionArgument[bool]) -> Row | None:

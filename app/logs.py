@@ -94,8 +94,9 @@ class WrittenTogether(logging.StreamHandler):  # type: ignore[type-arg]
 
     def handle(self, record: logging.LogRecord) -> bool:
         """Without the lock of other handlers: each line is put into the queue in one step."""
-        self.emit(record)
-        return True
+        if is_wanted := bool(self.filter(record)):
+            self.emit(record)
+        return is_wanted
 
     def emit(self, record: logging.LogRecord) -> None:
         try:

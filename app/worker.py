@@ -35,7 +35,8 @@ LAST_CALL_SECONDS = 2
 # gunicorn kills a worker that has said nothing for its ``timeout``, a minute.
 NOTIFY_SECONDS = 1
 
-# What may stop a worker, and must wait until it listens to signals by itself.
+# What may stop a worker, and must wait until it listens to signals by itself. The master waits
+# with it, until the worker is forked off.
 STOPPING = (signal.SIGTERM, signal.SIGQUIT, signal.SIGINT)
 os.register_at_fork(
     after_in_parent=lambda: signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING),
@@ -170,12 +171,12 @@ class Worker(gthread.ThreadWorker):  # type: ignore[misc]
         it later. Of what stopped it then nothing would be known any more, and
         it would serve on until it is killed.
         """
-        signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
         super().__init__(*args, **kwargs)
         self.slow_clients = threading.Semaphore(max(1, self.cfg.threads // 2))
         # Those who have had their last answer, and have not hung up yet.
         self.leaving: deque[Client] = deque()
         self._notify_at = 0.0
+        signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
 
     def init_signals(self) -> None:
         super().init_signals()

@@ -15,6 +15,8 @@ import psycopg
 from flask import Flask, Response, request
 
 app = Flask(__name__)
+# One of its own: where the product runs in the same process, it teaches the common one.
+tokens = jwt.PyJWT()
 
 SECRET = os.environ["SECRET_KEY"]
 ISSUER = "http://localhost:8000"
@@ -51,11 +53,11 @@ def connect() -> psycopg.Connection:
 
 
 def decode(token: str) -> dict:
-    return jwt.decode(token, SECRET, algorithms=["HS256"], audience=ISSUER, issuer=ISSUER)
+    return tokens.decode(token, SECRET, algorithms=["HS256"], audience=ISSUER, issuer=ISSUER)
 
 
 def encode(**claims: object) -> str:
-    return jwt.encode({"iss": ISSUER, "aud": ISSUER, **claims}, SECRET, "HS256")
+    return tokens.encode({"iss": ISSUER, "aud": ISSUER, **claims}, SECRET, "HS256")
 
 
 @app.get("/api/v1/users/me")

@@ -4,19 +4,19 @@ from sqlalchemy import bindparam, select, update
 
 from app import audit
 from app.auth import throttle
-from app.database import detached
+from app.database import from_row
 from app.errors import EmailNotVerified, InactiveUser, InvalidCredentials, WrongPassword
 from app.extensions import db
 from app.models import Session, User
 from app.models.audit_event import Event
 from app.prepared import Prepared
 from app.security import identifiers, passwords, tokens
-from app.security.access import OF_USER, OF_USER_NAMES
 from app.security.identifiers import Identifier
 from app.security.tokens import FreshAccess
 from config import settings
 
 # Every login asks one of them.
+OF_USER = list(User.__table__.columns)
 KNOWN_AS = {
     "email": Prepared(select(*OF_USER).where(User.email == bindparam("value"))),
     "username": Prepared(select(*OF_USER).where(User.username_key == bindparam("value"))),
@@ -101,7 +101,7 @@ def find_by_email(text: str) -> User | None:
 
 def _find(known_as: Identifier) -> User | None:
     row = KNOWN_AS[known_as.kind].row(value=known_as.value)
-    return detached(User, dict(zip(OF_USER_NAMES, row, strict=True))) if row else None
+    return from_row(User, OF_USER, row) if row else None
 
 
 def _upgrade_hash(user: User, password: str) -> bool:

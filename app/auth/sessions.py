@@ -24,7 +24,7 @@ from sqlalchemy.orm import joinedload
 from app import audit, clock, database
 from app.auth.authentication import record_failure
 from app.auth.notices import notify
-from app.database import delete_batch, detached
+from app.database import delete_batch, detached, from_row
 from app.errors import (
     InvalidCredentials,
     InvalidRefreshToken,
@@ -60,7 +60,6 @@ OF_PAIR = [
     Session.refreshed_at,
     Session.expires_at,
 ]
-OF_PAIR_NAMES = [column.key for column in OF_PAIR]
 ROTATION = Prepared(
     update(Session)
     .where(Session.id == bindparam("session"), Session.user_id == bindparam("subject"))
@@ -307,7 +306,7 @@ def _rotate(claims: RefreshClaims) -> Session | None:
         now=now,
         idle_limit=now + settings.refresh_token_lifetime,
     )
-    return detached(Session, dict(zip(OF_PAIR_NAMES, row, strict=True))) if row else None
+    return from_row(Session, OF_PAIR, row) if row else None
 
 
 def _successor(claims: RefreshClaims) -> Session:

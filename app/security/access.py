@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session as DatabaseSession
 
 from app import clock
 from app.blueprint import Decorator, View, documentation_of, refuses
-from app.database import detached, reader
+from app.database import from_row, reader
 from app.errors import (
     AppError,
     FreshTokenRequired,
@@ -166,8 +166,6 @@ SESSION_AND_USER = Prepared(
     .join(User, Session.user_id == User.id)
     .where(Session.id == bindparam("session_id"))
 )
-OF_SESSION_NAMES = [column.key for column in OF_SESSION]
-OF_USER_NAMES = [column.key for column in OF_USER]
 
 
 @jwt.user_lookup_loader
@@ -176,8 +174,8 @@ def load_user_of_live_session(_header: dict[str, Any], claims: dict[str, Any]) -
     # The connection is back in the pool before the view begins; the objects are detached.
     if row is None:
         return None
-    user = detached(User, dict(zip(OF_USER_NAMES, row[len(OF_SESSION) :], strict=True)))
-    session = detached(Session, dict(zip(OF_SESSION_NAMES, row, strict=False), user=user))
+    user = from_row(User, OF_USER, row[len(OF_SESSION) :])
+    session = from_row(Session, OF_SESSION, row[: len(OF_SESSION)], user=user)
     if not session.is_live or not session.user.is_active:
         return None
     if str(session.user_id) != claims["sub"]:

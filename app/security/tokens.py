@@ -213,7 +213,7 @@ def _in_force(token: Genuine, *, allow_expired: bool = False) -> dict[str, Any]:
 jwt.read_token = read
 
 
-# All that one key signs as well begin alike.
+# All tokens of one kind and one key begin alike.
 @lru_cache(maxsize=16)
 def _key_id(header: str) -> Any:
     """What the header calls its key. Nothing vouches for it yet, so it is only looked up."""

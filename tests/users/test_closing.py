@@ -224,7 +224,10 @@ def test_what_is_due_is_erased_and_the_audit_log_keeps_a_number_alone(
         events = db.session.scalars(select(AuditEvent).order_by(AuditEvent.id)).all()
     assert {event.subject_id for event in events} == {ada.id}
     assert {(event.ip, event.user_agent, event.personal) for event in events} == {(None,) * 3}
-    assert "ada" not in json.dumps([event.details for event in events])
+    # No id has an "@" or a quotation mark in it.
+    details = json.dumps([event.details for event in events])
+    assert "ada@" not in details
+    assert '"ada"' not in details
     assert events[-1].event == "user_erased"
     assert [count(app, model) for model in (Session, OneTimeToken, OutboxMessage)] == [0, 0, 0]
 
