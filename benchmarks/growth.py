@@ -33,7 +33,7 @@ from app import create_app
 from app.auth import authentication
 from app.extensions import db
 from app.models import Session
-from app.security import passwords, tokens
+from app.security import identifiers, passwords, tokens
 from config import Settings
 from tests.conftest import SECRET_KEY, new_postgres_database
 from tests.factories import API, PASSWORD
@@ -204,8 +204,7 @@ def _place(size: int) -> Iterator[Place]:
 
 
 def _look_up(email: str) -> None:
-    authentication.find_by_email(email)
-    db.session.close()
+    authentication.find(identifiers.read(email=email))
 
 
 def _server_process() -> int:

@@ -34,7 +34,7 @@ def authenticate(password: str, *, email: str | None = None, username: str | Non
     what it counts, the record of a failure, and an upgrade of the stored hash.
     """
     known_as = identifiers.read(email=email, username=username)
-    user = _find(known_as)
+    user = find(known_as)
     stored = user.hashed_password if user else None
 
     with throttle.attempt(user or known_as):
@@ -99,7 +99,8 @@ def find_by_email(text: str) -> User | None:
     return db.session.scalar(select(User).where(User.email == identifiers.read(email=text).value))
 
 
-def _find(known_as: Identifier) -> User | None:
+def find(known_as: Identifier) -> User | None:
+    """Who is known as that, for a login: read in one statement, without a transaction."""
     row = KNOWN_AS[known_as.kind].row(value=known_as.value)
     return from_row(User, OF_USER, row) if row else None
 
