@@ -95,10 +95,6 @@ def check_password(user: User, password: str) -> None:
     throttle.forgive(user)
 
 
-def find_by_email(text: str) -> User | None:
-    return db.session.scalar(select(User).where(User.email == identifiers.read(email=text).value))
-
-
 def find(known_as: Identifier) -> User | None:
     """Who is known as that, for a login: read in one statement, without a transaction."""
     row = KNOWN_AS[known_as.kind].row(value=known_as.value)

@@ -6,16 +6,17 @@
 from collections.abc import Callable
 from typing import Any
 
+from sqlalchemy import select
+
 from app import audit
 from app.auth import password_reset, registration, sessions
-from app.auth.authentication import find_by_email
 from app.errors import NotEnoughPermissions, NotFound
 from app.extensions import db
 from app.mail import messages, outbox
 from app.models import User
 from app.models.audit_event import Event
 from app.models.one_time_token import Purpose
-from app.security import one_time_tokens
+from app.security import identifiers, one_time_tokens
 from app.security.identifiers import username_key
 from app.security.permissions import (
     SESSIONS_REVOKE,
@@ -173,7 +174,8 @@ def sessions_of(user_id: int) -> dict[str, Any]:
 
 def by_email(email: str) -> User:
     """Raises ``NotFound``."""
-    user = find_by_email(email)
+    known_as = identifiers.read(email=email)
+    user = db.session.scalar(select(User).where(User.email == known_as.value))
     if user is None:
         raise NotFound
     return user

@@ -720,3 +720,9 @@ def test_a_token_that_was_good_elsewhere_is_not_good_for_an_application_with_ano
     other = make_app(SECRET_KEY="another secret altogether: 0123456789 abc").test_client()
 
     assert problem(me(other, token)) == (401, "invalid_token")
+
+
+def test_a_secret_that_is_a_key_of_another_kind_is_refused_each_time() -> None:
+    for _ in range(2):
+        with pytest.raises(jwt.InvalidKeyError):
+            jwt.encode({}, PUBLIC_KEY, "HS256")
