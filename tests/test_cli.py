@@ -4,17 +4,19 @@ import json
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from threading import Event, Thread
 
 import click
 import pytest
 from click.testing import Result
 from flask import Flask
 from flask.testing import FlaskClient
+from sqlalchemy import select
 
 from app.cli import terminal
 from app.cli.users import users
 from app.extensions import db
-from app.models import AuditEvent, User
+from app.models import AuditEvent, Session, User
 from tests.conftest import ENVIRONMENT
 from tests.factories import (
     API,
@@ -591,6 +593,48 @@ def test_end_sessions_of_everybody(run: Run, client: FlaskClient, ada: User, bob
     for token in tokens:
         assert problem(me(client, token)) == (401, "session_ended")
     assert log_in(client, ada)
+
+
+@pytest.mark.postgresql
+def test_end_sessions_of_everybody_waits_for_those_that_others_hold(
+    app: Flask, run: Run, client: FlaskClient, ada: User, bob: User
+) -> None:
+    adas, bobs = (log_in(client, user)["access_token"] for user in (ada, bob))
+    holding, done = Event(), Event()
+
+    def hold() -> None:
+        with app.app_context(), db.engine.begin() as connection:
+            connection.execute(select(Session.id).with_for_update())
+            holding.set()
+            done.wait(1)
+
+    holder = Thread(target=hold)
+    holder.start()
+    holding.wait(10)
+
+    result = run("users", "end-sessions", "--everybody", "--yes")
+
+    holder.join()
+    assert (result.exit_code, result.stdout) == (0, "Ended 2 sessions.\n")
+    assert "waiting for 2 sessions that others hold" in result.stderr
+    for token in (adas, bobs):
+        assert problem(me(client, token)) == (401, "session_ended")
+
+
+@pytest.mark.postgresql
+def test_end_sessions_of_everybody_says_what_is_left(
+    app: Flask, run: Run, client: FlaskClient, ada: User, bob: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log_in(client, ada), log_in(client, bob)
+    monkeypatch.setattr("app.cli.users.WAIT_FOR_HELD_SECONDS", 0.1)
+
+    with app.app_context(), db.engine.begin() as connection:
+        of_bob = select(Session.id).where(Session.user_id == bob.id)
+        connection.execute(of_bob.with_for_update())
+        result = run("users", "end-sessions", "--everybody", "--yes")
+
+    assert (result.exit_code, result.stdout) == (1, "Ended 1 sessions.\n")
+    assert "1 sessions are left: other transactions hold them." in result.stderr
 
 
 def test_end_sessions_asks_first(run: Run, client: FlaskClient, ada: User) -> None:

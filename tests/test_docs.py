@@ -2,6 +2,8 @@
 
 import ast
 import re
+import stat
+import subprocess
 import tomllib
 from collections.abc import Iterator
 from dataclasses import replace
@@ -313,3 +315,30 @@ def test_every_target_of_make_has_its_sentence_and_those_that_the_pages_name_exi
 
     assert all(targets.values())
     assert named <= targets.keys()
+
+
+# Secrets in files
+
+
+@pytest.mark.parametrize("before", [None, 0o644])
+def test_the_documented_way_to_make_the_file_of_secrets_keeps_it_private(
+    tmp_path: Path, before: int | None
+) -> None:
+    file = tmp_path / ".env"
+    if before:
+        file.touch(before)
+    page = read_page("docs/deploying.md")
+    blocks = re.findall(r"^```\w*\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
+    (block,) = (block for block in blocks if ">> .env" in block)
+    commands = "".join(line for line in block.splitlines(True) if not line.startswith("docker"))
+
+    subprocess.run(["sh", "-euc", "umask 022\n" + commands], cwd=tmp_path, check=True)
+
+    assert stat.filemode(file.stat().st_mode) == "-rw-------"
+    assert file.read_text().count("SECRET_KEY=") == 1
+
+
+def test_no_page_copies_the_example_of_secrets_into_a_readable_file() -> None:
+    for page in ["README.md", "docs/settings.md", ".env.example"]:
+        assert "install -m 600 .env.example .env" in read_page(page)
+        assert "cp .env.example" not in read_page(page)

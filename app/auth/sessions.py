@@ -262,11 +262,21 @@ def call_deletion_off(user_id: int, *, actor_id: int | None) -> None:
         audit.record(Event.DELETION_CALLED_OFF, subject_id=user_id, actor_id=actor_id)
 
 
-def end_batch(limit: int) -> int:
-    """Sign up to ``limit`` devices out, whoever's, and say how many. The caller commits."""
-    living = select(Session.id).where(_is_live(clock.now())).limit(limit)
-    found = db.session.scalars(living.with_for_update(skip_locked=True)).all()
+def end_batch(limit: int, *, begun_by: datetime) -> int:
+    """Sign out up to ``limit`` devices of anybody, and say how many. The caller commits.
+
+    Passes over the rows that another transaction holds, so that no request
+    waits for the whole batch. ``number_living`` says whether any are left.
+    """
+    living = select(Session.id).where(_is_live(clock.now()), Session.created_at <= begun_by)
+    found = db.session.scalars(living.limit(limit).with_for_update(skip_locked=True)).all()
     return len(_end(Session.id.in_(found)))
+
+
+def number_living(*, begun_by: datetime) -> int:
+    """How many sessions of anybody that had begun by then are still live."""
+    living = select(func.count()).where(_is_live(clock.now()), Session.created_at <= begun_by)
+    return db.session.scalar(living) or 0
 
 
 def log_out(session: Session, scope: Scope) -> None:

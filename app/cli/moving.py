@@ -193,20 +193,33 @@ def export_users(file: Path, form: str | None, with_password_hashes: bool) -> No
 
 
 @click.command("db-copy")
-@click.option("--to", "target", required=True, help="The URL of the database to copy into.")
+@click.option(
+    "--to",
+    "target",
+    metavar="URL",
+    help="The database to copy into. Leave the password out: others can see it in the process "
+    "list. PGPASSWORD or ~/.pgpass can hold it.",
+)
+@click.option(
+    "--to-env",
+    metavar="NAME",
+    help="The environment variable that holds the URL of the database to copy into.",
+)
 @with_appcontext
-def db_copy(target: str) -> None:
+def db_copy(target: str | None, to_env: str | None) -> None:
     """Copy the whole database into another one, which is empty.
 
     From SQLite to PostgreSQL or the other way round: everything as of one
     instant, compared in the end, or nothing at all. The target must have its
-    tables:
+    tables. Keep its URL in a variable, so that the password is not in the
+    process list:
 
     \b
-        DATABASE_URL=postgresql://… flask db upgrade
-        flask db-copy --to postgresql://…
+        export TARGET_URL=postgresql://…
+        DATABASE_URL="$TARGET_URL" flask db upgrade
+        flask db-copy --to-env TARGET_URL
     """
-    engine = open_other(_parsed(target), current_app.config["SETTINGS"])
+    engine = open_other(_target(target, to_env), current_app.config["SETTINGS"])
     try:
         for name in copying.left_behind(db.engine, db.metadata):
             click.echo(f"Not copied, as no model describes it: {name}", err=True)
@@ -228,11 +241,28 @@ def db_copy(target: str) -> None:
     click.echo(f"Copied and compared {copied.total()} rows.")
 
 
-def _parsed(target: str) -> URL:
+def _target(given: str | None, variable: str | None) -> URL:
+    if (given is None) == (variable is None):
+        raise click.UsageError("Name the target: --to-env NAME, or --to URL.")
+    if variable is not None:
+        if not os.environ.get(variable):
+            raise click.UsageError(f"--to-env names {variable}, which is not set.")
+        return _parsed(os.environ[variable], variable)
+    url = _parsed(given or "", "--to")
+    if url.password:
+        click.echo(
+            "Warning: every account of this machine can see the password of --to in the process "
+            "list. Use --to-env, PGPASSWORD or ~/.pgpass.",
+            err=True,
+        )
+    return url
+
+
+def _parsed(text: str, source: str) -> URL:
     try:
-        return database_url(target)
+        return database_url(text)
     except ValueError as wrong:
-        raise click.UsageError(f"--to {wrong}") from None
+        raise click.UsageError(f"{source} {wrong}") from None
 
 
 def _rows(opened: BinaryIO, form: str, size: int) -> Iterator[files.Row]:

@@ -2,10 +2,12 @@
 
 import json
 import sys
+import time
 from collections.abc import Iterable, Sequence
 
 import click
 
+from app import clock
 from app.auth import registration, sessions
 from app.auth.schemas import RegisterSchema, UserSchema
 from app.cli.terminal import (
@@ -18,9 +20,15 @@ from app.cli.terminal import (
     table,
     yes_or_no,
 )
+from app.extensions import db
 from app.fields import Username
 from app.models import User
+from app.security import tokens
 from app.users import administration, directory, roles
+
+# How long `end-sessions --everybody` waits for rows that other transactions hold.
+WAIT_FOR_HELD_SECONDS = 60.0
+RETRY_SECONDS = 0.5
 
 users = OperatorGroup("users", help="Create and list accounts; give and take rights.")
 
@@ -187,7 +195,12 @@ def list_sessions(email: str, as_json: bool) -> None:
 @click.option("--everybody", is_flag=True, help="Sign all people out, after a break-in perhaps.")
 @click.confirmation_option("--yes", prompt="Sign out everywhere?", help="Do not ask.")
 def end_sessions(email: str | None, everybody: bool) -> None:
-    """Sign an account out everywhere, or with --everybody all accounts."""
+    """Sign an account out everywhere, or with --everybody all accounts.
+
+    With --everybody it ends every session that had begun when you started the
+    command. Where another transaction holds some of them, it tries again for
+    a minute. If any are left then, it says how many, and the exit status is 1.
+    """
     if (email is None) != everybody:
         raise click.UsageError("Say whose sessions: an EMAIL, or --everybody.")
     if email is not None:
@@ -195,11 +208,29 @@ def end_sessions(email: str | None, everybody: bool) -> None:
         or_explain(lambda: administration.end_sessions(user.id, actor=None))
         click.echo(f"{user.email} is signed out everywhere.")
         return
-    total = 0
-    while ended := administration.end_sessions_of_everybody(1000):
-        total += ended
-        click.echo(f"… {total} sessions so far", err=True)
+    _end_sessions_of_everybody()
+
+
+def _end_sessions_of_everybody() -> None:
+    # People go on logging in meanwhile. Without a bound that would never end. Another server's
+    # clock may be ahead of this one's.
+    now = clock.now() + tokens.CLOCK_SKEW
+    total, give_up = 0, time.monotonic() + WAIT_FOR_HELD_SECONDS
+    while True:
+        while ended := administration.end_sessions_of_everybody(1000, begun_by=now):
+            total += ended
+            click.echo(f"… {total} sessions so far", err=True)
+        left = sessions.number_living(begun_by=now)
+        db.session.rollback()
+        if not left or time.monotonic() >= give_up:
+            break
+        click.echo(f"… waiting for {left} sessions that others hold", err=True)
+        time.sleep(RETRY_SECONDS)
     click.echo(f"Ended {total} sessions.")
+    if left:
+        raise click.ClickException(
+            f"{left} sessions are left: other transactions hold them. Run the command again."
+        )
 
 
 def nobody_has(email: str) -> str:

@@ -4,6 +4,7 @@
 """
 
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import select
@@ -144,9 +145,9 @@ def end_sessions(user_id: int, *, actor: User | None) -> None:
     db.session.commit()
 
 
-def end_sessions_of_everybody(limit: int) -> int:
-    """Sign up to ``limit`` devices out, and say how many. Commits."""
-    ended = sessions.end_batch(limit)
+def end_sessions_of_everybody(limit: int, *, begun_by: datetime) -> int:
+    """Sign out up to ``limit`` devices that had begun by then, and say how many. Commits."""
+    ended = sessions.end_batch(limit, begun_by=begun_by)
     if ended:
         audit.record(Event.SESSIONS_ENDED, subject_id=None, sessions_ended=ended)
     db.session.commit()
