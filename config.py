@@ -286,6 +286,11 @@ class _Reader:
         return any(reason.startswith(f"{name} ") for reason in self.reasons)
 
 
+def variable(name: str) -> str:
+    """The variable that an operator names in an option of a command; empty if it is not set."""
+    return os.environ.get(name, "")
+
+
 # Parsers: text in, value out, or _Wrong with the end of the sentence "NAME …".
 
 

@@ -19,6 +19,7 @@ from flask.cli import with_appcontext
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError
 
+import config
 from app.cli.terminal import database_refusal
 from app.cli.users import users
 from app.database import open_other
@@ -245,9 +246,10 @@ def _target(given: str | None, variable: str | None) -> URL:
     if (given is None) == (variable is None):
         raise click.UsageError("Name the target: --to-env NAME, or --to URL.")
     if variable is not None:
-        if not os.environ.get(variable):
+        text = config.variable(variable)
+        if not text:
             raise click.UsageError(f"--to-env names {variable}, which is not set.")
-        return _parsed(os.environ[variable], variable)
+        return _parsed(text, variable)
     url = _parsed(given or "", "--to")
     if url.password:
         click.echo(
