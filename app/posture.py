@@ -439,6 +439,55 @@ def role_cannot_change_tables(settings: Settings) -> str | None:
     return None
 
 
+# What `flask db upgrade` leaves to a role that serves, and docs/audit.md lists.
+RIGHTS_TO_EDIT_THE_LOG = """
+SELECT string_agg(DISTINCT held.name || ' on ' || log.name, ', ')
+  FROM (VALUES ('audit_events', '{ip,user_agent,personal}'::text[], 'DELETE,TRUNCATE'),
+               ('audit_seals', '{salt}', 'DELETE,TRUNCATE'),
+               ('audit_prunings', '{}', 'INSERT,DELETE,TRUNCATE')) AS log (name, erasable, rights)
+ CROSS JOIN LATERAL (
+    SELECT wanted FROM unnest(string_to_array(log.rights, ',')) AS wanted
+     WHERE has_table_privilege(log.name, wanted)
+    UNION ALL
+    SELECT 'UPDATE' FROM pg_attribute
+     WHERE attrelid = log.name::regclass AND attnum > 0 AND NOT attisdropped
+       AND attname <> ALL (log.erasable) AND has_column_privilege(attrelid, attnum, 'UPDATE')
+ ) AS held (name)
+"""
+
+
+@checks(
+    Weight.WEAK,
+    "Serve under a role that does not own the tables, and run the statements of docs/audit.md.",
+)
+def role_cannot_edit_the_audit_log(settings: Settings) -> str | None:
+    if settings.uses_sqlite:
+        return None
+    rights = _scalar(RIGHTS_TO_EDIT_THE_LOG)
+    if rights:
+        return f"The role that serves can remove events from the audit log ({rights})."
+    return None
+
+
+# Both databases have three on each table.
+TRIGGERS_OF_THE_LOG = 6
+
+
+@checks(Weight.WEAK, "Make the triggers again; docs/audit.md has the statements.")
+def audit_log_is_append_only(settings: Settings) -> str | None:
+    enabled = (
+        "SELECT count(*) FROM sqlite_master WHERE type = 'trigger'"
+        " AND tbl_name IN ('audit_events', 'audit_seals')"
+        if settings.uses_sqlite
+        else "SELECT count(*) FROM pg_trigger WHERE NOT tgisinternal AND tgenabled IN ('O', 'A')"
+        " AND tgrelid IN ('audit_events'::regclass, 'audit_seals'::regclass)"
+    )
+    missing = TRIGGERS_OF_THE_LOG - _scalar(enabled)
+    if missing > 0:
+        return f"{missing} of the triggers that keep the audit log append-only are missing."
+    return None
+
+
 @checks(Weight.GOOD_TO_KNOW, "Run flask users create … --superuser.")
 def somebody_is_superuser(_settings: Settings) -> str | None:
     with db.engine.connect() as connection:

@@ -2,7 +2,8 @@
 -- a superuser, with both passwords in the environment.
 --
 -- The account that serves can read and write rows, and no more: it cannot change tables, nor make
--- any. Migrations run under the owner.
+-- any. Migrations run under the owner, and take from the account that serves what could edit or
+-- delete the audit log (docs/audit.md, "Append-only").
 
 \getenv owner_password DATABASE_OWNER_PASSWORD
 \getenv password DATABASE_PASSWORD

@@ -75,6 +75,7 @@ TRIED_FURTHER_DOWN = {
     *("secret_key_is_set", "signing_keys_are_private", "env_file_is_private"),
     *("signing_key_is_young", "database_answers", "migrations_are_applied"),
     *("database_is_verified", "database_is_encrypted", "role_is_no_superuser"),
+    *("role_cannot_edit_the_audit_log", "audit_log_is_append_only"),
     *("role_cannot_change_tables", "connections_fit", "clocks_agree", "somebody_is_superuser"),
     *("mail_is_delivered", "no_mail_was_set_aside"),
     *("nothing_odd_was_seen", "logins_come_from_several_addresses"),
@@ -331,6 +332,57 @@ def test_the_owner_of_the_tables_is_found(app: Flask, as_served: Flask) -> None:
     execute(app, "ALTER TABLE users OWNER TO CURRENT_USER")
     assert "role_cannot_change_tables" in checks
     assert "role_is_no_superuser" not in checks
+
+
+@pytest.mark.postgresql
+def test_a_role_that_may_edit_the_audit_log_is_found_with_what_it_may(
+    app: Flask, as_served: Flask
+) -> None:
+    check, role = (
+        "role_cannot_edit_the_audit_log",
+        as_served.config["SETTINGS"].database_url.username,
+    )
+    everything = found(as_served)[check]
+    execute(
+        app,
+        f"REVOKE UPDATE, DELETE, TRUNCATE ON audit_events, audit_seals, audit_prunings FROM {role}",
+        f"REVOKE INSERT ON audit_prunings FROM {role}",
+        f"GRANT UPDATE (ip, user_agent, personal) ON audit_events TO {role}",
+        f"GRANT UPDATE (salt) ON audit_seals TO {role}",
+    )
+
+    assert "DELETE on audit_events" in everything
+    assert "INSERT on audit_prunings" in everything
+    assert check in found(app)
+    assert check not in found(as_served)
+    for right in (
+        "DELETE ON audit_seals",
+        "INSERT ON audit_prunings",
+        "UPDATE (at) ON audit_events",
+    ):
+        execute(app, f"GRANT {right} TO {role}")
+        said = found(as_served)[check]
+        execute(app, f"REVOKE {right} FROM {role}")
+        assert right.replace("(at) ", "").replace("ON", "on") in said
+
+
+def test_a_trigger_of_the_audit_log_that_is_missing_is_found(app: Flask) -> None:
+    assert "audit_log_is_append_only" not in found(app)
+
+    with app.app_context(), db.engine.connect() as connection:
+        if connection.dialect.name == "postgresql":
+            take = "ALTER TABLE audit_events DISABLE TRIGGER audit_events_refuse_delete"
+            put_back = take.replace("DISABLE", "ENABLE")
+        else:
+            take = "DROP TRIGGER audit_events_refuse_delete"
+            triggers = "SELECT sql FROM sqlite_master WHERE name = 'audit_events_refuse_delete'"
+            put_back = connection.exec_driver_sql(triggers).scalar_one()
+
+    execute(app, take)
+    said = found(app).get("audit_log_is_append_only", "")
+    execute(app, put_back)
+
+    assert said.startswith("1 of the triggers ")
 
 
 @pytest.mark.postgresql

@@ -6,7 +6,7 @@ from itertools import islice
 from sqlalchemy import delete, insert
 
 from app import audit, clock
-from app.audit_log import verification
+from app.audit_log import prunings, sealing, verification
 from app.extensions import db
 from app.models import AuditEvent, AuditPruning, AuditSeal
 from app.models.audit_event import Event
@@ -21,6 +21,8 @@ def prune(limit: int) -> int:
     """
     if not settings.audit_retention:
         return 0
+    # One pruning at a time: a second one would put the same events on record again.
+    sealing.hold_chain()
     oldest_kept = clock.now() - settings.audit_retention
     old = []
     with suppress(verification.Broken):
@@ -41,12 +43,6 @@ def prune(limit: int) -> int:
         delete(AuditPruning).where(AuditPruning.through == last.position),
     ):
         db.session.execute(statement.execution_options(synchronize_session=False))
-    audit.record(
-        Event.AUDIT_PRUNED,
-        subject_id=None,
-        through=last.position,
-        hash=last.hash,
-        events=len(old),
-    )
+    audit.record(Event.AUDIT_PRUNED, subject_id=None, **prunings.describe(old))
     db.session.commit()
     return len(old)

@@ -9,10 +9,11 @@ from typing import Any
 from sqlalchemy import Row, exists, func, select
 
 from app import clock
-from app.audit_log import chain, reading
+from app.audit_log import chain, prunings, reading
 from app.audit_log.reading import Database
 from app.models import AuditEvent, AuditSeal, User
-from app.models.audit_event import IS_PRUNING, Event
+from app.models.audit_event import Event
+from config import settings
 
 # Longer than any transaction lasts, and than the clocks of two servers differ.
 TOLERANCE = timedelta(minutes=10)
@@ -53,13 +54,16 @@ def verify(
     *,
     heads: Collection[str] = (),
     after: int = 0,
+    retention: timedelta | None = None,
     report: Report = lambda done: None,
 ) -> Verdict:
     """Compute the chain again, in constant memory, up to the first thing that is wrong.
 
     ``heads`` are hashes that were kept elsewhere: the chain must have gone
     through each. ``after`` is a position that was verified before, and is
-    trusted. ``report`` is told now and then how many events are done.
+    trusted. ``retention`` must explain every pruning; by default it is
+    ``AUDIT_RETENTION_DAYS``. ``report`` is told now and then how many events
+    are done.
     """
     sealed, position, head = 0, after, chain.BEGINNING
     missing = set(heads)
@@ -73,6 +77,9 @@ def verify(
             sealed += 1
             if sealed % REPORT_EVERY == 0:
                 report(sealed)
+        _refuse_unexplained_pruning(
+            database, settings.audit_retention if retention is None else retention
+        )
         _refuse_missing_heads(missing)
         _refuse_unsealed(database)
     except Broken as found:
@@ -103,7 +110,7 @@ def _start(database: Database, after: int) -> tuple[int, str]:
         return after, first.hash
     if first is None or (first.position == 1 and first.id is not None):
         return 0, chain.BEGINNING
-    if not _was_pruned_to(database, first):
+    if not prunings.ended_at(database, first):
         return 0, chain.BEGINNING
     if first.id is not None:
         sentence = "The event was inserted by hand: the log was pruned to behind it."
@@ -224,6 +231,17 @@ def _refuse_wrong_time(link: Row[Any], newest: datetime | None) -> None:
         raise _broken("dated_ahead", sentence, link)
 
 
+def _refuse_unexplained_pruning(database: Database, retention: timedelta) -> None:
+    try:
+        unexplained = prunings.first_unexplained(database, retention)
+    except (ValueError, TypeError):
+        sentence = "A pruning on record cannot be read: it was inserted by hand."
+        raise Broken("pruning_unexplained", sentence) from None
+    if unexplained:
+        sentence = f"The retention does not explain a pruning on record: {unexplained.reason}."
+        raise Broken("pruning_unexplained", sentence, event_id=unexplained.event_id)
+
+
 def _refuse_missing_heads(missing: Collection[str]) -> None:
     for head in sorted(missing):
         sentence = (
@@ -248,16 +266,6 @@ def _refuse_unsealed(database: Database) -> None:
         raise Broken("inserted", sentence, event_id=oldest.id)
     sentence = f"The event of {chain.instant(oldest.at)} is not sealed yet: does a sealer run?"
     raise Broken("unsealed", sentence, event_id=oldest.id)
-
-
-def _was_pruned_to(database: Database, link: Row[Any]) -> bool:
-    """Whether a pruning that ended at this seal is on record."""
-    prunings = select(AuditEvent.details).where(IS_PRUNING)
-    return any(
-        isinstance(details, dict)
-        and (details.get("through"), details.get("hash")) == (link.position, link.hash)
-        for details in database.scalars(prunings)
-    )
 
 
 def _is_erased(database: Database, user_id: int) -> bool:

@@ -5,7 +5,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -123,14 +123,24 @@ def seal() -> None:
     default=None,
     help="A position that was verified before; go on from there.",
 )
+@click.option(
+    "--retention-days",
+    type=click.FloatRange(min=0, min_open=True, max=36_500),
+    help="The shortest AUDIT_RETENTION_DAYS that was ever set, where it was changed.",
+)
 @as_json
-def verify(heads: tuple[str, ...], after: int | None, as_json: bool) -> None:
+def verify(
+    heads: tuple[str, ...], after: int | None, retention_days: float | None, as_json: bool
+) -> None:
     """Say whether the log is what was written, and where it first is not.
 
     Exit status 1 when it is not.
     """
+    retention = None if retention_days is None else timedelta(days=retention_days)
     with snapshot(db.engine) as database:
-        verdict = verification.verify(database, heads=heads, after=after or 0, report=_report)
+        verdict = verification.verify(
+            database, heads=heads, after=after or 0, retention=retention, report=_report
+        )
     click.echo(json.dumps(_verdict_in_json(verdict)) if as_json else _verdict_in_words(verdict))
     if verdict.broken:
         sys.exit(1)

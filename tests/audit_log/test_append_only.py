@@ -142,7 +142,7 @@ def test_nothing_is_replaced_nor_emptied() -> None:
     )
 
 
-# Two roles on PostgreSQL, by the SQL of the documentation
+# Two roles on PostgreSQL, by the SQL of the documentation and the migrations alone
 
 
 @dataclass
@@ -187,8 +187,6 @@ def house() -> Iterator[tuple[Flask, Flask, Flask]]:
                 if statement.startswith("ALTER DEFAULT PRIVILEGES"):
                     do(text(for_these(statement)))
             flask_migrate.upgrade()
-            for statement in documented_sql("docs/audit.md", "## Append-only"):
-                do(text(for_these(statement)))
         yield apps[0], apps[1], apps[2]
         for app in apps:
             with app.app_context():
@@ -261,6 +259,36 @@ def test_the_role_that_serves_may_neither_edit_nor_delete(roles: Roles, statemen
 
         assert "permission denied" in said or "must be owner" in said
         assert what_is_wrong() is None
+
+
+def rights_on_the_log() -> set[tuple[str, ...]]:
+    """What the roles hold on the three tables and on single columns of them."""
+    held = """
+        SELECT table_name, '' AS column_name, grantee, privilege_type
+          FROM information_schema.table_privileges WHERE table_name LIKE 'audit%'
+         UNION
+        SELECT table_name, column_name, grantee, privilege_type
+          FROM information_schema.column_privileges WHERE table_name LIKE 'audit%'
+    """
+    return {tuple(row) for row in db.session.execute(text(held))}
+
+
+def test_the_upgrade_leaves_what_the_documented_statements_leave(
+    house: tuple[Flask, Flask, Flask],
+) -> None:
+    _, owner, server = house
+    role = server.config["SETTINGS"].database_url.username
+    with owner.app_context():
+        left_by_upgrade = rights_on_the_log()
+        do(text(f"GRANT ALL ON audit_events, audit_seals, audit_prunings TO {role}"))
+        tables = "audit_events, audit_seals, audit_prunings"
+        do(text(f"REVOKE TRIGGER, REFERENCES ON {tables} FROM {role}"))
+        for statement in documented_sql("docs/audit.md", "## Append-only"):
+            do(text(statement.replace("user_system", role)))
+
+        assert rights_on_the_log() == left_by_upgrade
+        assert ("audit_events", "ip", role, "UPDATE") in left_by_upgrade
+        assert ("audit_prunings", "", role, "INSERT") not in left_by_upgrade
 
 
 def test_the_owner_prunes_and_the_role_that_serves_cannot(

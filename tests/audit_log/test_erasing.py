@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Any
 
 import pytest
@@ -107,6 +107,44 @@ def test_a_sealer_at_the_same_moment_leaves_nothing_behind(app: Flask) -> None:
     sealing.seal_everything()
     assert set(map(str, personal_parts())) == {str(NOTHING)}
     # A salt left beside the digest of an address would be named.
+    assert what_is_wrong() is None
+
+
+@pytest.mark.postgresql
+def test_erasing_waits_for_a_sealer_that_has_read_what_is_to_go(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(3, subject_id=ADA)
+    has_read, may_go_on = threading.Event(), threading.Event()
+    seals_for = sealing._seals_for
+
+    def read_and_wait(events: Any) -> Any:
+        made = seals_for(events)
+        has_read.set()
+        assert may_go_on.wait(20)
+        return made
+
+    def seal() -> None:
+        with app.app_context():
+            sealing.seal()
+
+    def erase() -> None:
+        with app.app_context():
+            erasing.forget([ADA])
+            erased(ADA)
+
+    monkeypatch.setattr(sealing, "_seals_for", read_and_wait)
+    with ThreadPoolExecutor(2) as threads:
+        sealer = threads.submit(seal)
+        assert has_read.wait(20)
+        eraser = threads.submit(erase)
+        # Time enough to erase, for one who does not wait.
+        wait([eraser], timeout=1)
+        may_go_on.set()
+        for done in (sealer, eraser):
+            done.result()
+
+    assert [seal.salt for seal in seals()] == [None] * 3
     assert what_is_wrong() is None
 
 

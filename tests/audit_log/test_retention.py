@@ -1,21 +1,27 @@
 """AUDIT_RETENTION_DAYS: the beginning of the log goes, and the rest still follows from it"""
 
+import json
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
 import pytest
 import sqlalchemy
+import time_machine
 from flask import Flask
 from sqlalchemy import func, select
 
 from app import clock
-from app.audit_log import retention, sealing
+from app.audit_log import prunings as prunings_on_record
+from app.audit_log import retention, sealing, verification
 from app.extensions import db
 from app.models import AuditEvent, AuditPruning
 from app.models.audit_event import IS_PRUNING, Event
 from tests.audit_log.log import (
     EVENTS,
+    SEALS,
     positions,
     seals,
     what_is_wrong,
@@ -176,6 +182,187 @@ def test_the_command_prunes_and_says_how_many(app: Flask) -> None:
 
     assert "Removed 3 audit events." in result.output
     assert positions() == [3]
+
+
+# A pruning that the retention does not explain
+
+
+def forge(through: int, **details: Any) -> int:
+    """Do by hand what `flask prune` does, whatever the retention says: the id of the entry."""
+    deleted = [link for link in verification.walk(db.session) if link.position <= through]
+    entry = {**in_json(prunings_on_record.describe(deleted)), **details}
+    kept = {name: value for name, value in entry.items() if value is not None}
+    gone = [link.event_id for link in deleted]
+    db.session.rollback()
+    with unguarded() as connection:
+        connection.execute(sqlalchemy.delete(EVENTS).where(EVENTS.c.id.in_(gone)))
+        connection.execute(sqlalchemy.delete(SEALS).where(SEALS.c.position < through))
+    return enter(**kept)
+
+
+def enter(**details: Any) -> int:
+    """An entry of pruning, as the role that serves may insert one."""
+    [number] = write(
+        1, event=Event.AUDIT_PRUNED.value, subject_id=None, personal=None, details=details
+    )
+    return number
+
+
+def in_json(details: dict[str, Any]) -> dict[str, Any]:
+    copy: dict[str, Any] = json.loads(json.dumps(details))
+    return copy
+
+
+def explained(**given: Any) -> bool:
+    """Whether every pruning is, before and after its entry is sealed."""
+    before = what_is_wrong(**given)
+    sealing.seal_everything()
+    after = what_is_wrong(**given)
+    assert (before and before[0]) == (after and after[0])
+    assert after is None or after[0] == "pruning_unexplained"
+    return after is None
+
+
+def test_a_pruning_is_named_where_nothing_may_be_pruned(set_settings: Callable[..., None]) -> None:
+    old_and_new(3, 2)
+    retention.prune(10)
+    set_settings(audit_retention=timedelta(0))
+
+    assert not explained()
+    assert explained(retention=timedelta(days=5))
+
+
+@pytest.mark.parametrize(
+    "details",
+    [
+        pytest.param({}, id="the last event that went"),
+        pytest.param({"last": None}, id="no last event, as older versions wrote it"),
+    ],
+)
+def test_a_pruning_of_what_was_not_old_enough_is_named(details: dict[str, Any]) -> None:
+    write_and_seal(5, at=clock.now() - NEW)
+    number = forge(4, **details)
+
+    assert what_is_wrong() == ("pruning_unexplained", None, number)
+    assert not explained()
+    assert explained(retention=timedelta(hours=12) if not details else timedelta(minutes=-61))
+
+
+@pytest.mark.parametrize(
+    "lie",
+    [
+        {"at": "2020-01-01T00:00:00.000000Z"},
+        {"at": "2020-01-01T00:00:00.000000Z", "id": 1},
+        {"at": "2020-01-01"},
+        {"at": None},
+        {"subject_id": 99},
+    ],
+    ids=str,
+)
+def test_nobody_can_say_that_what_went_was_older(lie: dict[str, Any]) -> None:
+    write_and_seal(5, at=clock.now() - NEW)
+    link = list(verification.walk(db.session))[3]
+    true = in_json(prunings_on_record.describe([link]))["last"]
+    db.session.rollback()
+
+    forge(4, last={**true, **lie})
+
+    assert not explained()
+
+
+def test_what_older_versions_put_on_record_is_explained_by_the_time_of_the_seal() -> None:
+    with time_machine.travel(clock.now() - OLD):
+        write_and_seal(3)
+    write_and_seal(1)
+    forge(3, last=None)
+
+    assert explained()
+
+
+@pytest.mark.parametrize(
+    "lie",
+    [
+        {"through": 4},
+        {"events": 2},
+        {"events": 4},
+        {"events": 0},
+        {"events": "3"},
+        {"through": None},
+        {"last": "2020-01-01"},
+        {"hash": None},
+    ],
+    ids=str,
+)
+def test_a_pruning_that_tells_of_other_rows_is_named(lie: dict[str, Any]) -> None:
+    old_and_new(5, 1)
+    assert retention.prune(2) == 2
+    old = list(verification.walk(db.session))[:3]
+    true = in_json(prunings_on_record.describe(old))
+    db.session.rollback()
+    assert retention.prune(3) == 3
+    assert explained()
+
+    enter(**{name: value for name, value in {**true, **lie}.items() if value is not None})
+
+    assert not explained()
+
+
+def test_an_entry_of_something_that_is_still_there_is_named() -> None:
+    old_and_new(3, 2)
+    links = list(verification.walk(db.session))[:3]
+    entry = in_json(prunings_on_record.describe(links))
+    db.session.rollback()
+
+    number = enter(**entry)
+
+    assert what_is_wrong() == ("pruning_unexplained", None, number)
+    assert not explained()
+
+
+def test_an_entry_from_the_future_explains_nothing() -> None:
+    write_and_seal(5)
+    number = forge(4)
+    with unguarded() as connection:
+        connection.execute(
+            sqlalchemy.update(EVENTS)
+            .where(EVENTS.c.id == number)
+            .values(at=clock.now() + timedelta(days=400))
+        )
+
+    assert what_is_wrong() == ("pruning_unexplained", None, number)
+
+
+def test_the_command_names_a_pruning_and_can_be_told_what_was_in_force(
+    app: Flask, set_settings: Callable[..., None]
+) -> None:
+    old_and_new(3, 2)
+    retention.prune(10)
+    set_settings(audit_retention=timedelta(days=30))
+    run = app.test_cli_runner().invoke
+
+    refused = run(args=["audit", "verify"])
+    accepted = run(args=["audit", "verify", "--retention-days", "5"])
+
+    assert (refused.exit_code, accepted.exit_code) == (1, 0)
+    assert "10.0 days old, and AUDIT_RETENTION_DAYS keeps events for 30" in refused.output
+    assert run(args=["audit", "verify", "--retention-days", "0"]).exit_code == 2
+
+
+def test_two_prunings_at_once_put_each_event_on_record_once(app: Flask) -> None:
+    old_and_new(40, 1)
+    barrier = threading.Barrier(2)
+
+    def prune() -> int:
+        with app.app_context():
+            barrier.wait()
+            return retention.prune(30)
+
+    with ThreadPoolExecutor(2) as threads:
+        pruned = [done.result() for done in [threads.submit(prune), threads.submit(prune)]]
+
+    assert sorted(pruned) == [10, 30]
+    assert [pruning.details["events"] for pruning in prunings()] == [30, 10]
+    assert explained()
 
 
 @pytest.mark.postgresql
