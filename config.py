@@ -90,6 +90,7 @@ class Settings:
     ratelimit_mail: list[RateLimitItem]
     ratelimit_mail_per_address: list[RateLimitItem]
     ratelimit_token: list[RateLimitItem]
+    ratelimit_writes: list[RateLimitItem]
     trusted_proxies: list[Network]
     trusted_hosts: list[str]
     cors_origins: list[str]
@@ -186,6 +187,7 @@ class Settings:
                 "RATELIMIT_MAIL_PER_ADDRESS", "5 per hour", rate_limits
             ),
             ratelimit_token=read("RATELIMIT_TOKEN", "120 per minute", rate_limits),
+            ratelimit_writes=read("RATELIMIT_WRITES", "120 per minute", rate_limits),
             trusted_proxies=read("TRUSTED_PROXIES", "", list_of(network)),
             trusted_hosts=read("TRUSTED_HOSTS", "", list_of(host)),
             cors_origins=read("CORS_ORIGINS", "", list_of(origin)),

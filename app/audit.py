@@ -18,6 +18,12 @@ _COLUMNS = [column.key for column in AuditEvent.__table__.columns if not column.
 APPENDED = Prepared(insert(AuditEvent).values(dict.fromkeys(_COLUMNS)).returning(AuditEvent.id))
 
 
+# A row stays for good, so no request may make it large. The code decides the names of details, and
+# clients decide some texts and lists.
+LONGEST_TEXT = 500
+LONGEST_LIST = 50
+
+
 class Circumstances(NamedTuple):
     """From where and in which request something was done; nothing is known of a command."""
 
@@ -53,6 +59,9 @@ def record(
         if under.request_id is None:
             # No request is being answered: an operator's command does it.
             details["via"] = "cli"
+    if event is not Event.AUDIT_PRUNED:
+        # That one repeats an event as it was sealed, which must stay letter for letter.
+        details = bounded(details)
     APPENDED.rows(
         at=clock.now(),
         event=event.value,
@@ -62,10 +71,25 @@ def record(
         user_agent=under.user_agent,
         request_id=under.request_id,
         details=details,
-        personal=personal,
+        personal=bounded(personal),
     )
     who = {"subject_id": subject_id, "actor_id": actor_id}
     _log(event, {"ip": under.ip, "request_id": under.request_id, **who, **details})
+
+
+def bounded(value: Any) -> Any:
+    """The value with long texts and lists cut, and a word that they were."""
+    match value:
+        case str() if len(value) > LONGEST_TEXT:
+            return f"{value[: LONGEST_TEXT - 1]}…"
+        case dict():
+            return {name: bounded(inner) for name, inner in value.items()}
+        case list() if len(value) > LONGEST_LIST:
+            kept = value[: LONGEST_LIST - 1]
+            return [*map(bounded, kept), f"… and {len(value) - len(kept)} more"]
+        case list():
+            return [*map(bounded, value)]
+    return value
 
 
 def note(event: Event, **details: Any) -> None:

@@ -5,6 +5,8 @@ What a decorator here enforces is what the OpenAPI document says.
 
 from collections.abc import Callable, Iterator
 from copy import deepcopy
+from functools import partial
+from itertools import islice
 from typing import Any, ClassVar, Protocol, TypeVar
 from urllib.parse import parse_qsl
 
@@ -37,6 +39,8 @@ from app.models.types import MAX_ID
 from app.strict_json import is_storable
 
 JSON = "application/json"
+# How many items of a list `streamed` writes in one piece.
+ITEMS_AT_ONCE = 100
 FORM = "application/x-www-form-urlencoded"
 BODY_ERRORS = (MalformedJSON, BadRequest, BodyTooLarge, UnsupportedMediaType, ValidationFailed)
 ANYWHERE = (InternalError, Unavailable)
@@ -55,6 +59,40 @@ def accepted() -> Response:
     response = current_app.json.response({})
     response.status_code = 202
     return response
+
+
+def streamed(
+    schema: marshmallow.Schema, document: dict[str, Any], headers: dict[str, str]
+) -> Response:
+    """A JSON object that is written while its lists, which may be iterators, are read."""
+    write = partial(current_app.json.dumps, separators=(",", ":"))
+    return current_app.response_class(
+        _written(schema, document, write), mimetype=JSON, headers=headers
+    )
+
+
+def _written(
+    schema: marshmallow.Schema, document: dict[str, Any], write: Callable[[Any], str]
+) -> Iterator[str]:
+    before = "{"
+    for name, field in schema.dump_fields.items():
+        yield f"{before}{write(name)}:"
+        before = ","
+        if isinstance(field, marshmallow.fields.List):
+            items = (write(field.inner._serialize(item, name, document)) for item in document[name])
+            yield from _in_brackets(items)
+        else:
+            yield write(field.serialize(name, document))
+    yield "}"
+
+
+def _in_brackets(items: Iterator[str]) -> Iterator[str]:
+    """A JSON array, many items in one piece: each piece is a write to the client."""
+    before = "["
+    while piece := ",".join(islice(items, ITEMS_AT_ONCE)):
+        yield before + piece
+        before = ","
+    yield "[]" if before == "[" else "]"
 
 
 def refuses(*errors: type[AppError]) -> Decorator:

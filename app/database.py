@@ -21,6 +21,7 @@ from sqlalchemy import (
     false,
     inspect,
     select,
+    true,
     tuple_,
     update,
 )
@@ -29,11 +30,15 @@ from sqlalchemy.dialects import sqlite as sqlite_dialect
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import InstrumentedAttribute, configure_mappers, make_transient_to_detached
+from sqlalchemy.orm import Session as DatabaseSession
 from sqlalchemy.orm.attributes import instance_dict, manager_of_class
 
 from app import postgresql, sqlite
 from app.extensions import Base, db
 from config import Settings
+
+# How many rows `pages` reads at once.
+PAGE = 500
 
 # How long a replica that was found away is left alone: to ask it again costs up to the time-out.
 REPLICA_REST_SECONDS = 15
@@ -113,6 +118,30 @@ def reader() -> Engine:
     none for a SELECT anyway.
     """
     return _without_transaction(db.engine)
+
+
+def pages(model: type[Row], *which: ColumnExpressionArgument[bool]) -> Iterator[Row]:
+    """Rows in the order of their ids, a few of them in memory, whoever takes their time.
+
+    Each page is one statement, and between two the connection is back in the
+    pool: to go through them takes no application context.
+    """
+    engine = reader()
+    key: Any = model.id  # type: ignore[attr-defined]
+
+    def read() -> Iterator[Row]:
+        page = select(model).where(*which).order_by(key).limit(PAGE)
+        after: ColumnExpressionArgument[bool] = true()
+        while True:
+            with DatabaseSession(engine) as database:
+                found = database.scalars(page.where(after)).all()
+                database.expunge_all()
+            yield from found
+            if len(found) < PAGE:
+                return
+            after = key > found[-1].id  # type: ignore[attr-defined]
+
+    return read()
 
 
 def replica() -> Engine:

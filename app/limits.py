@@ -1,7 +1,7 @@
-"""How often one network may call: every limit in a sentence, its number in a setting.
+"""How often one network may call, or one user: every limit in a sentence, its number in a setting.
 
 A network is an IPv4 address or the /64 of an IPv6 one. ``config.py`` has the
-numbers, ``limited`` and ``limited_guesses`` put them on a call. Guessing at
+numbers; ``limited``, ``limited_guesses`` and ``limited_writes`` put them on a call. Guessing at
 one account is slowed down, from wherever it comes, in ``app/auth/throttle.py``.
 """
 
@@ -22,6 +22,7 @@ from app.errors import InvalidCredentials, RateLimited, WrongPassword
 from app.limit_storage import BoundedMemoryStorage, RedisOrMemoryStorage
 from app.models.audit_event import Event
 from app.security import identifiers, pseudonyms, sightings
+from app.security.access import current_user
 from app.security.client_address import current_network
 from config import Settings, settings
 
@@ -58,6 +59,10 @@ MAIL_PER_ADDRESS = Limit("mail per address", lambda: settings.ratelimit_mail_per
 
 # Refresh tokens and mailed tokens presented, good or not.
 TOKEN = Limit("token", lambda: settings.ratelimit_token)
+
+# What a signed-in user writes to their own account, and exports: each costs rows or much reading.
+# Counted for the user, from wherever it comes.
+WRITES = Limit("writes", lambda: settings.ratelimit_writes)
 
 
 def init_app(app: Flask, settings: Settings) -> None:
@@ -132,6 +137,17 @@ def limited_guesses(view: Callable[P, R]) -> Callable[P, R]:
     return refuses(RateLimited)(guess)
 
 
+def limited_writes(view: Callable[P, R]) -> Callable[P, R]:
+    """Only so often for one user. Below what says who that is."""
+
+    @wraps(view)
+    def write(*args: P.args, **kwargs: P.kwargs) -> R:
+        _spend_for(WRITES, "user", str(current_user().id))
+        return view(*args, **kwargs)
+
+    return refuses(RateLimited)(write)
+
+
 def to_address(body: dict[str, Any]) -> str:
     """Whom a mail is asked for, however the address is spelt."""
     known_as = identifiers.read(email=body.get("email") or body.get("new_email", ""))
@@ -139,11 +155,15 @@ def to_address(body: dict[str, Any]) -> str:
 
 
 def _spend(limit: Limit, *what: str) -> None:
+    _spend_for(limit, current_network(), *what)
+
+
+def _spend_for(limit: Limit, *whom: str) -> None:
     if not settings.ratelimit_enabled:
         return
     for number in limit.numbers():
-        if not _strategy().hit(number, *_key(limit, *what)):
-            _refuse(number, *_key(limit, *what))
+        if not _strategy().hit(number, limit.name, *whom):
+            _refuse(number, limit.name, *whom)
 
 
 def _want_some_left(limit: Limit) -> None:
@@ -161,8 +181,8 @@ def _count(limit: Limit) -> None:
         _strategy().hit(number, *_key(limit))
 
 
-def _key(limit: Limit, *what: str) -> tuple[str, ...]:
-    return (limit.name, current_network(), *what)
+def _key(limit: Limit) -> tuple[str, ...]:
+    return (limit.name, current_network())
 
 
 def _refuse(number: RateLimitItem, *key: str) -> None:

@@ -273,6 +273,7 @@ def limits_are_tight(settings: Settings) -> str | None:
             ("RATELIMIT_MAIL", settings.ratelimit_mail, 30),
             ("RATELIMIT_MAIL_PER_ADDRESS", settings.ratelimit_mail_per_address, 5),
             ("RATELIMIT_TOKEN", settings.ratelimit_token, 7200),
+            ("RATELIMIT_WRITES", settings.ratelimit_writes, 7200),
         )
         if min(limit.amount * 3600 / limit.get_expiry() for limit in limits) > most_an_hour
     ]

@@ -28,6 +28,7 @@ PRODUCT = {
     "RATELIMIT_REGISTER": "1000000 per minute",
     "RATELIMIT_LOGIN_FAILURES": "1000000 per minute",
     "RATELIMIT_TOKEN": "1000000 per minute",
+    "RATELIMIT_WRITES": "1000000 per minute",
 }
 
 

@@ -17,6 +17,7 @@ from werkzeug.test import TestResponse
 from app import audit, clock
 from app.extensions import db
 from app.models import AuditEvent, User
+from app.models.audit_event import Event
 from tests.factories import API, bearer, log_in, me, problem, refresh
 
 AFTER_THE_WINDOW = timedelta(seconds=11)
@@ -51,6 +52,33 @@ def replay(client: FlaskClient, refresh_token: str, **request: Any) -> TestRespo
     """Present a superseded token when the window is over."""
     with time_machine.travel(clock.now() + AFTER_THE_WINDOW):
         return client.post(f"{API}/auth/refresh", json={"refresh_token": refresh_token}, **request)
+
+
+# How much may be written
+
+
+def test_what_a_request_puts_on_record_is_bounded(app: Flask) -> None:
+    long = {"text": "é" * 10_000, "list": [f"role {n}" for n in range(5000)]}
+    with app.app_context():
+        audit.record(
+            Event.ROLES_CHANGED, subject_id=1, personal={"email": long}, roles=long, n=2**53
+        )
+        db.session.commit()
+        [row] = db.session.scalars(sqlalchemy.select(AuditEvent))
+
+        for kept in (row.details["roles"], row.personal["email"]):
+            assert len(kept["text"]) == 500
+            assert kept["text"].endswith("é…")
+            assert len(kept["list"]) == 50
+            assert kept["list"][:2] == ["role 0", "role 1"]
+            assert kept["list"][-1] == "… and 4951 more"
+        assert row.details["n"] == 2**53
+
+
+def test_what_is_bounded_already_stays_as_it_is() -> None:
+    once = audit.bounded({"text": "é" * 10_000, "list": [["x"] * 200] * 200, "n": None})
+
+    assert audit.bounded(once) == once
 
 
 # What is written

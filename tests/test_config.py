@@ -91,6 +91,7 @@ DEFAULTS: dict[str, Any] = {
     "ratelimit_mail": parse_many("30 per hour"),
     "ratelimit_mail_per_address": parse_many("5 per hour"),
     "ratelimit_token": parse_many("120 per minute"),
+    "ratelimit_writes": parse_many("120 per minute"),
     "public_url": "http://localhost:8000",
     "trusted_proxies": [],
     "trusted_hosts": [],
@@ -175,6 +176,7 @@ GOOD: list[tuple[str, str, str, Any]] = [
     ("RATELIMIT_MAIL", "1/hour;2/day", "ratelimit_mail", parse_many("1 per hour; 2 per day")),
     ("RATELIMIT_MAIL_PER_ADDRESS", "1/day", "ratelimit_mail_per_address", parse_many("1 per day")),
     ("RATELIMIT_TOKEN", "1000000 per hour", "ratelimit_token", parse_many("1000000 per hour")),
+    ("RATELIMIT_WRITES", "7 per second", "ratelimit_writes", parse_many("7 per second")),
     (
         "TRUSTED_PROXIES",
         "10.0.0.7, 192.168.4.0/24,fd00::/8",
@@ -362,6 +364,7 @@ BAD: list[tuple[str, str, str]] = [
     ("RATELIMIT_MAIL", "-1 per hour", "60 per minute; 600 per hour"),
     ("RATELIMIT_MAIL_PER_ADDRESS", "five per hour", "60 per minute; 600 per hour"),
     ("RATELIMIT_TOKEN", "1.5 per hour", "60 per minute; 600 per hour"),
+    ("RATELIMIT_WRITES", "often", "60 per minute; 600 per hour"),
     ("TRUSTED_PROXIES", "proxy.internal", "10.0.0.7,192.168.4.0/24"),
     ("TRUSTED_PROXIES", "10.0.0.7:80", "10.0.0.7,192.168.4.0/24"),
     ("TRUSTED_PROXIES", "10.0.0.7/8", "10.0.0.7,192.168.4.0/24"),

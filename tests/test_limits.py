@@ -43,8 +43,13 @@ LIMITED = {
     "POST auth/email/change/confirm": "ratelimit_token",
     "POST auth/email/change/cancel": "ratelimit_token",
     "DELETE users/me": "ratelimit_login",
+    "PUT users/me": "ratelimit_writes",
+    "PATCH users/me": "ratelimit_writes",
+    "GET users/me/export": "ratelimit_writes",
 }
-SIGNED_IN = ("reauthenticate", "password/change", "email/change", "users/me")
+# Limited by network and by user.
+ALSO_WRITES = ("POST auth/password/change", "POST auth/email/change", "DELETE users/me")
+SIGNED_IN = ("reauthenticate", "password/change", "email/change", "users/me", "users/me/export")
 
 SetLimits = Callable[..., None]
 
@@ -54,7 +59,7 @@ def set_limits(app: Flask, set_settings: Callable[..., None]) -> SetLimits:
     """Turn the limits on, generous but for those given."""
     app.extensions["limits"].reset()
     generous = dict.fromkeys(
-        ("login", "login_failures", "register", "mail", "mail_per_address", "token"),
+        ("login", "login_failures", "register", "mail", "mail_per_address", "token", "writes"),
         "100000 per hour",
     )
 
@@ -120,6 +125,44 @@ def test_each_has_its_limit(
 
     assert problem(answers[2]) == (429, "rate_limited")
     assert 429 not in statuses(iter(answers[:2]))
+
+
+@pytest.mark.parametrize("name", ALSO_WRITES)
+def test_what_costs_a_password_or_a_mail_is_a_write_as_well(
+    client: FlaskClient, ada: User, set_limits: SetLimits, name: str
+) -> None:
+    token = log_in(client, ada)["access_token"]
+    set_limits(writes="1 per hour")
+    call(client, name, token)
+
+    assert problem(call(client, name, token, peer="203.0.113.9")) == (429, "rate_limited")
+
+
+def test_writes_are_counted_for_the_user_and_from_everywhere(
+    client: FlaskClient, ada: User, bob: User, set_limits: SetLimits
+) -> None:
+    adas, bobs = (log_in(client, user)["access_token"] for user in (ada, bob))
+    set_limits(writes="2 per hour")
+    for peer in ("192.0.2.7", "203.0.113.9"):
+        call(client, "PATCH users/me", adas, peer=peer)
+
+    refused = call(client, "PUT users/me", adas, peer="198.51.100.4")
+    of_another = call(client, "PATCH users/me", bobs)
+
+    assert problem(refused) == (429, "rate_limited")
+    assert 0 < int(refused.headers["Retry-After"]) <= 3600
+    assert of_another.status_code == 200
+    assert me(client, adas).status_code == 200
+
+
+def test_by_default_a_user_may_write_120_times_a_minute(
+    client: FlaskClient, ada: User, default_limits: None
+) -> None:
+    with time_machine.travel("2026-11-22T08:00:00Z", tick=False):
+        token = log_in(client, ada)["access_token"]
+        answers = statuses(call(client, "PATCH users/me", token) for _ in range(121))
+
+    assert answers.index(429) == 120
 
 
 def test_no_other_call_pays_for_the_limits(

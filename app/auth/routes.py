@@ -68,6 +68,7 @@ from app.limits import (
     TOKEN,
     limited,
     limited_guesses,
+    limited_writes,
     to_address,
 )
 from app.models import Session, User
@@ -240,6 +241,7 @@ def revoke(form: dict[str, Any]) -> dict[str, Any]:
 
 @bp.post("/password/change")
 @signed_in
+@limited_writes
 @limited_guesses
 @bp.takes(PasswordChangeSchema)
 @refuses(WrongPassword, Overloaded)
@@ -303,6 +305,7 @@ def verify_email(body: dict[str, Any]) -> None:
 
 @bp.post("/email/change")
 @freshly_signed_in
+@limited_writes
 @limited(MAIL)
 @bp.takes(NewAddressSchema)
 @limited(MAIL_PER_ADDRESS, by=to_address)

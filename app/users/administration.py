@@ -90,7 +90,7 @@ def edit(user_id: int, changes: dict[str, Any], *, actor: User | None) -> User:
     """
     held = authority.hold(user_id, USERS_WRITE, actor=actor)
     user = held.user
-    changed = {name: value for name, value in changes.items() if getattr(user, name) != value}
+    changed = profile.difference(user, changes)
     if "is_superuser" in changed and not held.rights.everything:
         raise NotEnoughPermissions
     if changed.get("is_superuser") is False or changed.get("is_active") is False:

@@ -1,12 +1,12 @@
 """Leaving: what is held about a person, handed over and erased."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, and_, delete, select
 
-from app import audit, clock
+from app import audit, clock, database
 from app.audit_log import erasing
 from app.auth import email_change, sessions, throttle
 from app.auth.authentication import check_password
@@ -46,14 +46,15 @@ def close(session: Session, password: str) -> datetime:
 
 
 def held_about(user: User) -> dict[str, Any]:
-    """Everything that is stored about a user, save what only the server can read."""
+    """Everything that is stored about a user, save what only the server can read.
 
-    def rows_of(model: Any, of_user: ColumnElement[bool]) -> Sequence[Any]:
-        return db.session.scalars(select(model).where(of_user).order_by(model.id)).all()
+    A history may be long, so lists are read page by page while somebody goes
+    through them.
+    """
 
-    def rows(model: Any, of_user: ColumnElement[bool], *columns: str) -> list[dict[str, Any]]:
-        found = rows_of(model, of_user)
-        return [{column: getattr(row, column) for column in columns} for row in found]
+    def rows(model: Any, of_user: ColumnElement[bool], *columns: str) -> Iterator[dict[str, Any]]:
+        found = database.pages(model, of_user)
+        return ({column: getattr(row, column) for column in columns} for row in found)
 
     return {
         "user": user,
@@ -75,7 +76,7 @@ def held_about(user: User) -> dict[str, Any]:
             & OutboxMessage.message.not_in(email_change.TO_NEW_ADDRESS),
             *("recipient", "message", "locale", "created_at", "delivered_at"),
         ),
-        "audit_events": rows_of(AuditEvent, AuditEvent.subject_id == user.id),
+        "audit_events": database.pages(AuditEvent, AuditEvent.subject_id == user.id),
     }
 
 

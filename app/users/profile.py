@@ -17,17 +17,24 @@ from app.security.identifiers import username_key
 def edit(user: User, changes: dict[str, Any]) -> User:
     """Set the given fields, and commit. Fields that are not given are left to other requests.
 
+    Where nothing changes, nothing is written and nothing is put on record.
     Raises ``UsernameTaken``, or ``SessionEnded`` for a user who is gone by now.
     """
-    if not changes:
+    changed = difference(user, changes)
+    if not changed:
         return user
-    edited = write(user.id, changes)
+    edited = write(user.id, changed)
     if edited is None:
         db.session.rollback()
         raise SessionEnded
-    record(edited, changes, actor_id=user.id)
+    record(edited, changed, actor_id=user.id)
     db.session.commit()
     return edited
+
+
+def difference(user: User, changes: dict[str, Any]) -> dict[str, Any]:
+    """Those of the changes that the account does not have already."""
+    return {name: value for name, value in changes.items() if getattr(user, name) != value}
 
 
 def write(user_id: int, changes: dict[str, Any]) -> User | None:

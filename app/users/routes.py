@@ -2,8 +2,10 @@
 
 from typing import Any
 
+from werkzeug.sansio.response import Response
+
 from app.auth.schemas import PasswordSchema, UserSchema
-from app.blueprint import Blueprint, refuses
+from app.blueprint import Blueprint, refuses, streamed
 from app.cursors import Page
 from app.errors import (
     LastSuperuser,
@@ -13,7 +15,7 @@ from app.errors import (
     UsernameTaken,
     WrongPassword,
 )
-from app.limits import limited_guesses
+from app.limits import limited_guesses, limited_writes
 from app.models import AuditEvent, User
 from app.security.access import (
     current_rights,
@@ -45,6 +47,7 @@ def read_me() -> User:
 @bp.put("/me")
 @bp.patch("/me")
 @signed_in
+@limited_writes
 @bp.takes(ProfileSchema)
 @refuses(UsernameTaken)
 @bp.returns(200, UserSchema)
@@ -58,6 +61,7 @@ def edit_me(changes: dict[str, Any]) -> User:
 
 @bp.delete("/me")
 @signed_in
+@limited_writes
 @limited_guesses
 @bp.takes(PasswordSchema)
 @refuses(WrongPassword, LastSuperuser, Overloaded)
@@ -69,11 +73,12 @@ def close_my_account(body: dict[str, Any]) -> dict[str, Any]:
 
 @bp.get("/me/export")
 @freshly_signed_in
+@limited_writes
 @bp.returns(200, ExportSchema, headers={"Content-Disposition": {"schema": {"type": "string"}}})
-def export_me() -> tuple[dict[str, Any], int, dict[str, str]]:
+def export_me() -> Response:
     """Everything that is held about you, as one document."""
     attachment = {"Content-Disposition": 'attachment; filename="account.json"'}
-    return closing.held_about(current_user()), 200, attachment
+    return streamed(ExportSchema(), closing.held_about(current_user()), attachment)
 
 
 @bp.get("/me/activity")

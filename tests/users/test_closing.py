@@ -1,6 +1,7 @@
 """DELETE /users/me, GET /users/me/export, and what `flask prune` erases"""
 
 import json
+import tracemalloc
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -422,6 +423,68 @@ def test_the_export_does_not_tell_from_where_somebody_else_did_it(
 
     from_where = [(event["ip"], event["user_agent"]) for event in held[:2]]
     assert from_where == [(None, None), ("192.0.2.1", "Browser/1.0")]
+
+
+# How large one event is, and how many an account of years has.
+LONG_HISTORY = 20_000
+
+
+@pytest.fixture
+def long_history(app: Flask, ada: User) -> None:
+    with app.app_context():
+        events = [
+            {
+                "at": clock.now(),
+                "event": "user_updated",
+                "subject_id": ada.id,
+                "user_agent": "x" * 300,
+                "details": {"fields": ["bio"], "number": number},
+            }
+            for number in range(LONG_HISTORY)
+        ]
+        db.session.execute(sqlalchemy.insert(AuditEvent), events)
+        db.session.commit()
+
+
+@pytest.mark.usefixtures("long_history")
+def test_the_export_of_a_long_history_is_whole_and_in_order(client: FlaskClient, ada: User) -> None:
+    response = export(client, log_in(client, ada))
+
+    held = response.json["audit_events"]
+    numbers = [event["details"]["number"] for event in held if event["event"] == "user_updated"]
+    assert numbers == list(range(LONG_HISTORY))
+    assert held[-1]["event"] == "login_succeeded"
+
+
+@pytest.mark.usefixtures("long_history")
+def test_the_export_is_written_while_it_is_read_in_little_memory(
+    client: FlaskClient, ada: User
+) -> None:
+    pair = log_in(client, ada)
+    tracemalloc.start()
+    try:
+        response = export(client, pair)
+        length = sum(map(len, response.iter_encoded()))
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert response.content_length is None
+    assert length > 8_000_000
+    assert most < 4_000_000
+
+
+@pytest.mark.usefixtures("long_history")
+def test_the_export_holds_no_connection_while_the_client_takes_its_time(
+    app: Flask, client: FlaskClient, ada: User
+) -> None:
+    pieces = export(client, log_in(client, ada)).iter_encoded()
+    for _ in range(20):
+        next(pieces)
+
+    with app.app_context():
+        pool: Any = db.engine.pool
+        assert pool.checkedout() == 0
 
 
 def test_the_export_wants_a_fresh_login(client: FlaskClient, ada: User) -> None:
