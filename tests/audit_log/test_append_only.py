@@ -7,6 +7,7 @@ from typing import Any
 from uuid import uuid4
 
 import flask_migrate
+import psycopg
 import pytest
 import sqlalchemy
 from flask import Flask
@@ -20,6 +21,7 @@ from app.extensions import db
 from app.models import User
 from app.users import closing
 from config import Settings
+from deploy import local_topology
 from tests.audit_log.log import EVENTS, SEALS, seals, verify, what_is_wrong, write, write_and_seal
 from tests.conftest import ENVIRONMENT, HAS_POSTGRES, _postgres_server, new_postgres_database
 from tests.factories import API, PASSWORD, bearer, log_in, me, refresh
@@ -310,3 +312,32 @@ def test_the_owner_prunes_and_the_role_that_serves_cannot(
     with roles.server.app_context():
         sealing.seal_everything()
         assert what_is_wrong() is None
+
+
+# By deploy/roles.sql, which compose.yaml and the local topology run
+
+
+def test_the_roles_of_the_deployment_cannot_edit_the_log() -> None:
+    absent = set(local_topology.missing()) & set(local_topology.OF_THE_CLUSTER)
+    if absent:
+        pytest.skip(f"not installed: {', '.join(absent)}")
+    with local_topology.starting() as start:
+        owner, server = start.postgresql()
+        kept = local_topology._kept_environment()
+        start.migrate(kept | ENVIRONMENT | {"DATABASE_URL": owner})
+
+        for statement in (
+            "DELETE FROM audit_events",
+            "DELETE FROM audit_seals",
+            "UPDATE audit_events SET event = 'forged'",
+            "TRUNCATE audit_events",
+            "INSERT INTO audit_prunings VALUES (1)",
+        ):
+            with (
+                psycopg.connect(server) as connection,
+                pytest.raises(psycopg.errors.InsufficientPrivilege, match="permission denied"),
+            ):
+                connection.execute(statement)
+        with psycopg.connect(server) as connection:
+            connection.execute("UPDATE audit_events SET ip = NULL")
+            connection.execute("INSERT INTO audit_events (event, details) VALUES ('x', '{}')")
