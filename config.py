@@ -60,6 +60,7 @@ class Settings:
     refresh_token_lifetime: timedelta
     session_max_age: timedelta
     refresh_retry_window: timedelta
+    refresh_late_retry: timedelta
     fresh_token_lifetime: timedelta
     max_sessions_per_user: int
     algorithm: str
@@ -142,6 +143,9 @@ class Settings:
             session_max_age=read("SESSION_MAX_AGE_DAYS", "30", span("days")),
             refresh_retry_window=read(
                 "REFRESH_RETRY_WINDOW_SECONDS", "10", span("seconds", zero_allowed=True)
+            ),
+            refresh_late_retry=read(
+                "REFRESH_LATE_RETRY_HOURS", "24", span("hours", zero_allowed=True)
             ),
             fresh_token_lifetime=read("FRESH_TOKEN_EXPIRE_MINUTES", "10", span("minutes")),
             max_sessions_per_user=read("MAX_SESSIONS_PER_USER", "20", integer(1, 10_000)),

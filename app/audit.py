@@ -3,10 +3,12 @@
 import logging
 from typing import Any, NamedTuple
 
-from sqlalchemy import insert
+from sqlalchemy import bindparam, case, insert, or_, select
 
 from app import clock, metrics
+from app.models import User
 from app.models.audit_event import ALARMING, AuditEvent, Event
+from app.models.types import BigId
 from app.prepared import Prepared
 from app.request_id import request_id_or_none
 from app.security.client_address import current_client
@@ -16,6 +18,21 @@ log = logging.getLogger(__name__)
 # Every login adds one. The columns are named with no values, so that the database numbers the rows.
 _COLUMNS = [column.key for column in AuditEvent.__table__.columns if not column.primary_key]
 APPENDED = Prepared(insert(AuditEvent).values(dict.fromkeys(_COLUMNS)).returning(AuditEvent.id))
+# The account is asked for under a lock that an erasure waits for, or that waits for the erasure:
+# SELECT … FOR KEY SHARE. SQLite has one writer at a time.
+_SUBJECT = bindparam("subject_id", type_=BigId)
+_IS_THERE = select(User.id).where(User.id == _SUBJECT).with_for_update(read=True, key_share=True)
+_IS_KEPT = or_(_SUBJECT.is_(None), _IS_THERE.exists())
+ATTEMPTED = Prepared(
+    insert(AuditEvent)
+    .values(dict.fromkeys(_COLUMNS))
+    .values(
+        subject_id=_SUBJECT,
+        ip=case((_IS_KEPT, bindparam("ip", type_=AuditEvent.ip.type))),
+        user_agent=case((_IS_KEPT, bindparam("user_agent", type_=AuditEvent.user_agent.type))),
+    )
+    .returning(AuditEvent.id)
+)
 
 
 # A row stays for good, so no request may make it large. The code decides the names of details, and
@@ -54,6 +71,31 @@ def record(
     which is erased with them and not logged; ``details`` are for good. The
     circumstances are those of the present request unless others are given.
     """
+    _append(APPENDED, event, subject_id, actor_id, personal, under, details)
+
+
+def record_attempt(
+    event: Event, *, subject_id: int | None, actor_id: int | None = None, **details: Any
+) -> None:
+    """Note what somebody tried at an account and did not get. The caller commits.
+
+    Other events are written where the account is written to, and nobody can
+    erase it meanwhile. A password takes a while to compare, and the account may
+    be erased in that time: then the event holds no address and no program,
+    because nobody will come to erase them.
+    """
+    _append(ATTEMPTED, event, subject_id, actor_id, None, None, details)
+
+
+def _append(
+    statement: Prepared,
+    event: Event,
+    subject_id: int | None,
+    actor_id: int | None,
+    personal: dict[str, Any] | None,
+    under: Circumstances | None,
+    details: dict[str, Any],
+) -> None:
     if under is None:
         under = circumstances()
         if under.request_id is None:
@@ -62,7 +104,7 @@ def record(
     if event is not Event.AUDIT_PRUNED:
         # That one repeats an event as it was sealed, which must stay letter for letter.
         details = bounded(details)
-    APPENDED.rows(
+    statement.rows(
         at=clock.now(),
         event=event.value,
         actor_id=actor_id,

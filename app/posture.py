@@ -34,6 +34,7 @@ LONGEST_FRESHNESS = timedelta(hours=1)
 # §3.1.3.2 of the same: what is mailed to give access.
 LONGEST_RESET_TOKEN = timedelta(hours=24)
 LONGEST_RETRY_WINDOW = timedelta(minutes=1)
+LONGEST_LATE_RETRY = timedelta(days=3)
 OLDEST_SIGNING_KEY = timedelta(days=365)
 OLDEST_MAIL = timedelta(minutes=15)
 # docs/deploying.md asks for less than ten seconds between any two.
@@ -221,6 +222,16 @@ def log_level(settings: Settings) -> str | None:
 def retry_window(settings: Settings) -> str | None:
     if settings.refresh_retry_window > LONGEST_RETRY_WINDOW:
         return "REFRESH_RETRY_WINDOW_SECONDS is over a minute: so long no copied token is noticed."
+    return None
+
+
+@checks(Weight.WEAK, "Set REFRESH_LATE_RETRY_HOURS=24.")
+def late_retry(settings: Settings) -> str | None:
+    if settings.refresh_late_retry > LONGEST_LATE_RETRY:
+        return (
+            "REFRESH_LATE_RETRY_HOURS is over three days: a copied token that was superseded is "
+            "good for that long."
+        )
     return None
 
 

@@ -131,7 +131,7 @@ def test_bugs_are_counted_as_500(make_app: Callable[..., Flask]) -> None:
 def test_a_reused_refresh_token_is_counted(
     client: FlaskClient, ada: User, set_settings: Callable[..., None], moved: Moved
 ) -> None:
-    set_settings(refresh_retry_window=timedelta(0))
+    set_settings(refresh_retry_window=timedelta(0), refresh_late_retry=timedelta(0))
     first = log_in(client, ada)["refresh_token"]
     refresh(client, first)
     refresh(client, first)

@@ -56,7 +56,7 @@ CALLS = {
     ),
     f"post {API}/auth/revoke": ("200", LIMITED | FORM),
     f"post {API}/auth/password/change": (
-        "204",
+        "200",
         LIMITED | BODY | TOKEN | {"wrong_password", "overloaded"},
     ),
     f"post {API}/auth/password/forgot": ("202", LIMITED | BODY),

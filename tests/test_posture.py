@@ -63,6 +63,7 @@ WEAK: dict[str, dict[str, str]] = {
     "trusted_hosts": {"TRUSTED_HOSTS": ""},
     "log_level": {"LOG_LEVEL": "DEBUG"},
     "retry_window": {"REFRESH_RETRY_WINDOW_SECONDS": "61"},
+    "late_retry": {"REFRESH_LATE_RETRY_HOURS": "73"},
     "lifetimes": {"ACCESS_TOKEN_EXPIRE_MINUTES": "61"},
     "metrics_are_guarded": {"METRICS_TOKEN": ""},
     "limits_are_on": {"RATELIMIT_ENABLED": "false"},

@@ -7,12 +7,11 @@ from app.auth import throttle
 from app.database import from_row
 from app.errors import EmailNotVerified, InactiveUser, InvalidCredentials, WrongPassword
 from app.extensions import db
-from app.models import Session, User
+from app.models import User
 from app.models.audit_event import Event
 from app.prepared import Prepared
-from app.security import identifiers, passwords, tokens
+from app.security import identifiers, passwords
 from app.security.identifiers import Identifier
-from app.security.tokens import FreshAccess
 from config import settings
 
 # Every login asks one of them.
@@ -62,22 +61,8 @@ def record_failure(user: User | None, reason: str) -> None:
     One INSERT, whether or not there is such a user: the time says nothing.
     What was typed for a name is not kept, since people type passwords there.
     """
-    audit.record(Event.LOGIN_FAILED, subject_id=user.id if user else None, reason=reason)
+    audit.record_attempt(Event.LOGIN_FAILED, subject_id=user.id if user else None, reason=reason)
     db.session.commit()
-
-
-def reauthenticate(session: Session, password: str) -> FreshAccess:
-    """A fresh access token for a session whose user says the password again. Commits.
-
-    Raises ``WrongPassword``, or ``RateLimited``. The current session goes on either way.
-    """
-    check_password(session.user, password)
-    user_id = session.user_id
-    audit.record(
-        Event.REAUTHENTICATED, subject_id=user_id, actor_id=user_id, session_id=str(session.id)
-    )
-    db.session.commit()
-    return tokens.fresh_access_for(session)
 
 
 def check_password(user: User, password: str) -> None:
@@ -89,7 +74,7 @@ def check_password(user: User, password: str) -> None:
         verdict = passwords.verify(password, user.hashed_password)
 
     if not verdict.is_right:
-        audit.record(Event.REAUTHENTICATION_FAILED, subject_id=user.id, actor_id=user.id)
+        audit.record_attempt(Event.REAUTHENTICATION_FAILED, subject_id=user.id, actor_id=user.id)
         db.session.commit()
         raise WrongPassword
     throttle.forgive(user)
@@ -106,7 +91,7 @@ def _upgrade_hash(user: User, password: str) -> bool:
     upgraded = passwords.hash(password)
     upgrade = (
         update(User)
-        .where(User.id == user.id, User.hashed_password == user.hashed_password)
+        .where(User.id == user.id, User.is_active, User.hashed_password == user.hashed_password)
         .values(hashed_password=upgraded)
         .returning(User.id)
         .execution_options(synchronize_session=False)

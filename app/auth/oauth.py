@@ -1,10 +1,11 @@
 """OAuth 2's two calls, for clients that speak it: the token endpoint and revocation."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
-from app.auth import sessions
+from app.auth import rotation, sessions
 from app.auth.authentication import authenticate
 from app.errors import (
     BadRequest,
@@ -56,7 +57,7 @@ def token(form: dict[str, Any], client: Client) -> TokenPair:
         case {"grant_type": "password", "username": username, "password": password}:
             return sessions.start(authenticate(password, username=username), client)
         case {"grant_type": "refresh_token", "refresh_token": refresh_token}:
-            return sessions.refresh(refresh_token)
+            return rotation.refresh(refresh_token)
         case {"grant_type": "password" | "refresh_token"}:
             raise InvalidRequest
         case {"grant_type": _}:
@@ -68,6 +69,8 @@ def revoke(token: str) -> None:
     """End the session of a token of either kind. Commits. Any other token is no error."""
     if not token:
         raise InvalidRequest
-    session_id = tokens.session_of(token)
-    if session_id is not None:
-        sessions.end(session_id)
+    origin = tokens.origin_of(token)
+    if origin is not None:
+        # A token from before a change of the password is not good any more, and ends nothing.
+        with suppress(InvalidRefreshToken):
+            sessions.end(*origin)

@@ -3,24 +3,28 @@
 from sqlalchemy import update
 
 from app import audit, clock
-from app.auth import sessions
+from app.auth import rotation, sessions
 from app.auth.authentication import check_password
 from app.auth.notices import notify
-from app.errors import Message, ValidationFailed, WrongPassword
+from app.errors import Message, SessionEnded, ValidationFailed, WrongPassword
 from app.extensions import db
 from app.mail import messages
 from app.models import Session, User
 from app.models.audit_event import Event
-from app.security import one_time_tokens, passwords
+from app.security import one_time_tokens, passwords, tokens
+from app.security.tokens import TokenPair
 
 UNCHANGED = Message("password_unchanged", "Is the password that you have already.")
 
 
-def change(session: Session, current_password: str, new_password: str) -> None:
-    """Change the password of the session's user, and sign the other devices out. Commits.
+def change(session: Session, current_password: str, new_password: str) -> TokenPair:
+    """Change the password of the session's user. Commits.
 
-    Raises ``WrongPassword``, also for all but the first of several changes
-    at once, or ``ValidationFailed``.
+    The session goes on with the pair of tokens that is returned. Every token
+    from before is dead, because a copy of this session's own may be in other
+    hands, and every other session ends. Raises ``WrongPassword``, also for
+    all but the first of several changes at once, ``ValidationFailed``, or
+    ``SessionEnded`` where the session was ended while the passwords were hashed.
     """
     user = session.user
     check_password(user, current_password)
@@ -29,18 +33,24 @@ def change(session: Session, current_password: str, new_password: str) -> None:
     passwords.refuse_like_identity(new_password, user, field="new_password")
     hashed_password = passwords.hash(new_password)
 
+    # Hashing took a while. Whoever rescues or stops an account writes to the user first and ends
+    # its sessions next, so under the lock of this statement the session tells what they did.
     replacement = (
         update(User)
-        .where(User.id == user.id, User.hashed_password == user.hashed_password)
+        .where(User.id == user.id, User.is_active, User.hashed_password == user.hashed_password)
         .values(hashed_password=hashed_password, updated_at=clock.now())
         .returning(User.id)
         .execution_options(synchronize_session=False)
     )
     if db.session.scalar(replacement) is None:
         db.session.rollback()
-        raise WrongPassword
+        if sessions.goes_on(session):
+            raise WrongPassword
+        raise SessionEnded
+    renewed = rotation.renew(session)
     one_time_tokens.revoke_all(user)
     ended = sessions.end_others(session)
     notify(messages.password_changed, user)
     audit.record(Event.PASSWORD_CHANGED, subject_id=user.id, actor_id=user.id, sessions_ended=ended)
     db.session.commit()
+    return tokens.pair_for(renewed, fresh=True)

@@ -16,7 +16,9 @@ from app.auth import (
     oauth,
     password_change,
     password_reset,
+    reauthentication,
     registration,
+    rotation,
     sessions,
 )
 from app.auth.oauth import in_oauth_words
@@ -75,7 +77,7 @@ from app.models import Session, User
 from app.security import access, tokens
 from app.security.access import current_session, current_user, freshly_signed_in, signed_in
 from app.security.client_address import current_client
-from app.security.tokens import FreshAccess, TokenPair
+from app.security.tokens import FreshAccess, RefreshClaims, TokenPair
 from config import settings
 
 R = TypeVar("R")
@@ -127,12 +129,13 @@ def refresh(body: dict[str, Any]) -> TokenPair:
     """Swap a refresh token, sent in the body or as the Bearer token, for a new pair.
 
     Each refresh token works once. The one just superseded gets the same
-    successor again for a short while, so that a lost answer signs nobody out;
-    any older one ends the session.
+    successor again for a short while, and after that, for some hours, a new one
+    as long as nobody used the first, so that a lost answer signs nobody out.
+    Any older one ends the session.
     """
     if "refresh_token" in body:
-        return sessions.refresh(body["refresh_token"])
-    return sessions.refresh(access.bearer_token())
+        return rotation.refresh(body["refresh_token"])
+    return rotation.refresh(access.bearer_token())
 
 
 def of_session_to_end(view: Callable[..., R]) -> Callable[..., R]:
@@ -146,7 +149,7 @@ def of_session_to_end(view: Callable[..., R]) -> Callable[..., R]:
     return refuses(InvalidRefreshToken)(access.documents_access_token({})(with_session))
 
 
-def _who_leaves() -> Session | UUID:
+def _who_leaves() -> Session | RefreshClaims:
     try:
         return access.authenticate_request()
     except AppError as refusal:
@@ -160,7 +163,7 @@ def _who_leaves() -> Session | UUID:
             raise refusal from None
         if refresh_token is None:
             raise
-        return tokens.read_refresh_token(refresh_token, allow_expired=True).session_id
+        return tokens.read_refresh_token(refresh_token, allow_expired=True)
 
 
 @bp.post("/logout")
@@ -168,18 +171,19 @@ def _who_leaves() -> Session | UUID:
 @bp.takes_query(LogoutQuerySchema)
 @bp.documents_optional_body(RefreshSchema)
 @bp.returns(204)
-def logout(query: dict[str, Any], leaving: Session | UUID) -> None:
+def logout(query: dict[str, Any], leaving: Session | RefreshClaims) -> None:
     """End the session of the access token, or of the refresh token in the body.
 
     At once and everywhere: all its tokens are dead on the next request. With
     an access token, `scope` may be `others` or `global` as well. Any genuine
-    refresh token will do, superseded or expired though it be.
+    refresh token will do, superseded or expired though it be, but none from
+    before a change of the password.
     """
     scope = sessions.Scope(query["scope"])
     if isinstance(leaving, Session):
         sessions.log_out(leaving, scope)
     elif scope is sessions.Scope.LOCAL:
-        sessions.end(leaving)
+        sessions.end(leaving.session_id, leaving.generation)
     else:
         raise ValidationFailed([LOCAL_ALONE.about("scope")])
 
@@ -209,7 +213,7 @@ def end_session(session_id: UUID) -> None:
 @bp.returns(200, FreshAccessSchema)
 def reauthenticate(body: dict[str, Any]) -> FreshAccess:
     """A fresh access token for the password, for calls that want a recent login."""
-    return authentication.reauthenticate(current_session(), body["password"])
+    return reauthentication.reauthenticate(current_session(), body["password"])
 
 
 @bp.post("/token")
@@ -245,10 +249,14 @@ def revoke(form: dict[str, Any]) -> dict[str, Any]:
 @limited_guesses
 @bp.takes(PasswordChangeSchema)
 @refuses(WrongPassword, Overloaded)
-@bp.returns(204)
-def change_password(body: dict[str, Any]) -> None:
-    """Set a new password; your other devices are signed out."""
-    password_change.change(current_session(), **body)
+@bp.returns(200, TokenSchema)
+def change_password(body: dict[str, Any]) -> TokenPair:
+    """Set a new password. This session goes on with the new pair of tokens.
+
+    Every token from before is dead, also copies of this session's own, and
+    your other devices are signed out.
+    """
+    return password_change.change(current_session(), **body)
 
 
 @bp.post("/password/forgot")

@@ -1,4 +1,4 @@
-"""Starting, refreshing and ending sessions."""
+"""Starting and ending sessions."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -19,19 +19,12 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.orm import joinedload
 
 from app import audit, clock, database
 from app.auth.authentication import record_failure
 from app.auth.notices import notify
-from app.database import delete_batch, detached, from_row
-from app.errors import (
-    InvalidCredentials,
-    InvalidRefreshToken,
-    NotFound,
-    RefreshTokenReused,
-    SessionEnded,
-)
+from app.database import delete_batch, detached
+from app.errors import InvalidCredentials, InvalidRefreshToken, NotFound, SessionEnded
 from app.extensions import db
 from app.mail import messages
 from app.models import Session, User
@@ -40,41 +33,17 @@ from app.models.types import UTCDateTime
 from app.prepared import Prepared
 from app.security import tokens
 from app.security.client_address import Client
-from app.security.tokens import RefreshClaims, TokenPair
+from app.security.tokens import TokenPair
 from config import settings
 
+NOW = bindparam("now", type_=UTCDateTime)
+# When a session that is refreshed now ends unless it is refreshed again.
+IDLE_LIMIT = bindparam("idle_limit", type_=UTCDateTime)
 
-def _is_live(now: datetime | BindParameter[datetime]) -> ColumnElement[bool]:
+
+def is_live(now: datetime | BindParameter[datetime]) -> ColumnElement[bool]:
     return and_(Session.ended_at.is_(None), Session.expires_at > now)
 
-
-# Checking and replacing are one UPDATE: when several requests race with the same token, the
-# database lets one of them find a row to change.
-_NOW = bindparam("now", type_=UTCDateTime)
-_IDLE_LIMIT = bindparam("idle_limit", type_=UTCDateTime)
-# What a new pair of tokens is made of.
-OF_PAIR = [
-    Session.id,
-    Session.user_id,
-    Session.refresh_jti,
-    Session.refreshed_at,
-    Session.expires_at,
-]
-ROTATION = Prepared(
-    update(Session)
-    .where(Session.id == bindparam("session"), Session.user_id == bindparam("subject"))
-    .where(Session.refresh_jti == bindparam("presented"), _is_live(_NOW))
-    .where(exists().where(User.id == Session.user_id, User.is_active))
-    .values(
-        previous_jti=Session.refresh_jti,
-        refresh_jti=bindparam("successor"),
-        refreshed_at=_NOW,
-        expires_at=case(
-            (Session.max_expires_at < _IDLE_LIMIT, Session.max_expires_at), else_=_IDLE_LIMIT
-        ),
-    )
-    .returning(*OF_PAIR)
-)
 
 # What a login does in its transaction, compiled once as well.
 NEW = Prepared(insert(Session).returning(Session.id))
@@ -90,13 +59,13 @@ SURPLUS = Prepared(
     .where(
         Session.id.in_(
             select(Session.id)
-            .where(_OTHERS, _is_live(_NOW))
+            .where(_OTHERS, is_live(NOW))
             .order_by(Session.refreshed_at.desc())
             .offset(bindparam("kept", type_=Integer))
         )
     )
     .where(Session.ended_at.is_(None))
-    .values(ended_at=_NOW)
+    .values(ended_at=NOW)
     .returning(Session.id)
 )
 _ALIKE = and_(
@@ -126,10 +95,13 @@ def start(user: User, client: Client) -> TokenPair:
         "user_id": user.id,
         "refresh_jti": uuid4(),
         "previous_jti": None,
+        "retried_jti": None,
+        "generation": 0,
         "ip": client.ip,
         "user_agent": client.user_agent,
         "created_at": now,
         "refreshed_at": now,
+        "rotated_at": None,
         "expires_at": now + min(settings.refresh_token_lifetime, settings.session_max_age),
         "max_expires_at": now + settings.session_max_age,
         "ended_at": None,
@@ -174,19 +146,6 @@ def start(user: User, client: Client) -> TokenPair:
     return tokens.pair_for(session, fresh=True)
 
 
-def refresh(refresh_token: str) -> TokenPair:
-    """Swap a refresh token for a new pair. Commits.
-
-    Each refresh token works once. The one just superseded gets the same
-    successor again for a short while: a second tab, or a client whose answer
-    was lost, is no thief. Any older one has been copied, and nothing tells
-    the thief's copy from the owner's, so the session ends for both. Raises
-    ``InvalidRefreshToken`` or ``RefreshTokenReused``.
-    """
-    claims = tokens.read_refresh_token(refresh_token)
-    return tokens.pair_for(_rotate(claims) or _successor(claims))
-
-
 def hold(session: Session) -> User:
     """Take a lock on the session's user, until the caller commits, and read them anew.
 
@@ -197,33 +156,50 @@ def hold(session: Session) -> User:
     unchanged = User.hashed_password == session.user.hashed_password
     user = database.hold(User, User.id == session.user_id, User.is_active, unchanged)
     # A statement of its own: it sees what was committed while the lock was waited for.
-    still_live = exists().where(Session.id == session.id, _is_live(clock.now())).select()
+    is_same = and_(Session.id == session.id, Session.generation == session.generation)
+    still_live = exists().where(is_same, is_live(clock.now())).select()
     if user is None or not db.session.scalar(still_live):
         db.session.rollback()
         raise SessionEnded
     return user
 
 
+def goes_on(session: Session) -> bool:
+    """Whether the session lives and its user may log in, as the database has it now."""
+    may_log_in = exists().where(User.id == Session.user_id, User.is_active)
+    goes_on = exists().where(Session.id == session.id, is_live(clock.now()), may_log_in).select()
+    return bool(db.session.scalar(goes_on))
+
+
 def living(user: User) -> Sequence[Session]:
     """The user's sessions, the one refreshed last first."""
     return db.session.scalars(
         select(Session)
-        .where(Session.user_id == user.id, _is_live(clock.now()))
+        .where(Session.user_id == user.id, is_live(clock.now()))
         .order_by(Session.refreshed_at.desc(), Session.id)
     ).all()
 
 
-def end(session_id: UUID) -> None:
-    """Sign a device out, by a token of its own. Commits. What is over already stays as it is."""
-    for user_id in _end(Session.id == session_id):
+def end(session_id: UUID, generation: int) -> None:
+    """Sign a device out, by a token of its own. Commits. What is over already stays as it is.
+
+    Raises ``InvalidRefreshToken`` for a token from before a change of the
+    password, whose session goes on: such a token ends nothing.
+    """
+    this = Session.id == session_id
+    ended = end_where(this, Session.generation == generation)
+    for user_id in ended:
         _record_logout(user_id, session_id, Scope.LOCAL, sessions_ended=1)
+    if not ended and db.session.scalar(exists().where(this, is_live(clock.now())).select()):
+        db.session.rollback()
+        raise InvalidRefreshToken
     db.session.commit()
 
 
 def end_one_of(user: User, session_id: UUID) -> None:
     """Sign one of the user's devices out. Commits. Raises ``NotFound`` if it is no such one."""
-    mine = and_(Session.user_id == user.id, _is_live(clock.now()))
-    if not _end(Session.id == session_id, mine):
+    mine = and_(Session.user_id == user.id, is_live(clock.now()))
+    if not end_where(Session.id == session_id, mine):
         db.session.rollback()
         raise NotFound
     audit.record(
@@ -237,7 +213,7 @@ def end_others(session: Session) -> int:
 
     The caller commits.
     """
-    return len(_end(Session.user_id == session.user_id, Session.id != session.id))
+    return len(end_where(Session.user_id == session.user_id, Session.id != session.id))
 
 
 def end_all(user_id: int) -> int:
@@ -246,7 +222,7 @@ def end_all(user_id: int) -> int:
     Who also means to keep logins at the same moment out has written to the
     user first; see ``start``.
     """
-    return len(_end(Session.user_id == user_id))
+    return len(end_where(Session.user_id == user_id))
 
 
 def call_deletion_off(user_id: int, *, actor_id: int | None) -> None:
@@ -268,26 +244,46 @@ def end_batch(limit: int, *, begun_by: datetime) -> int:
     Passes over the rows that another transaction holds, so that no request
     waits for the whole batch. ``number_living`` says whether any are left.
     """
-    living = select(Session.id).where(_is_live(clock.now()), Session.created_at <= begun_by)
+    living = select(Session.id).where(is_live(clock.now()), Session.created_at <= begun_by)
     found = db.session.scalars(living.limit(limit).with_for_update(skip_locked=True)).all()
-    return len(_end(Session.id.in_(found)))
+    return len(end_where(Session.id.in_(found)))
+
+
+def end_where(*which: ColumnElement[bool]) -> Sequence[int]:
+    """End the sessions that live among these, and name the user of each. The caller commits."""
+    end = (
+        update(Session)
+        .where(*which, Session.ended_at.is_(None))
+        .values(ended_at=clock.now())
+        .returning(Session.user_id)
+        .execution_options(synchronize_session=False)
+    )
+    return db.session.scalars(end).all()
 
 
 def number_living(*, begun_by: datetime) -> int:
     """How many sessions of anybody that had begun by then are still live."""
-    living = select(func.count()).where(_is_live(clock.now()), Session.created_at <= begun_by)
+    living = select(func.count()).where(is_live(clock.now()), Session.created_at <= begun_by)
     return db.session.scalar(living) or 0
 
 
 def log_out(session: Session, scope: Scope) -> None:
-    """End this session, or the user's others, or all of them. Commits."""
-    match scope:
-        case Scope.LOCAL:
-            ended = len(_end(Session.id == session.id))
-        case Scope.OTHERS:
-            ended = end_others(session)
-        case Scope.GLOBAL:
-            ended = end_all(session.user_id)
+    """End this session, or the user's others, or all of them. Commits.
+
+    Raises ``SessionEnded`` where a change of the password was faster, after
+    which the token that was sent ends nothing.
+    """
+    is_same = and_(Session.id == session.id, Session.generation == session.generation)
+    if scope is Scope.LOCAL:
+        ended = len(end_where(is_same))
+    else:
+        # Whoever ends several sessions of a user takes the user first: two that each held a
+        # session of the other's would deadlock.
+        database.hold(User, User.id == session.user_id)
+        if not db.session.scalar(exists().where(is_same).select()):
+            db.session.rollback()
+            raise SessionEnded
+        ended = end_others(session) if scope is Scope.OTHERS else end_all(session.user_id)
     if ended:
         _record_logout(session.user_id, session.id, scope, sessions_ended=ended)
     db.session.commit()
@@ -303,51 +299,6 @@ def prune(limit: int) -> int:
     past = clock.now() - tokens.CLOCK_SKEW
     end = Session.max_expires_at
     return delete_batch(Session, end < past, oldest=end, limit=limit)
-
-
-def _rotate(claims: RefreshClaims) -> Session | None:
-    """Make the current token the previous one; ``None`` if it is not current, or not alive."""
-    now = clock.now()
-    row = ROTATION.row(
-        session=claims.session_id,
-        subject=claims.user_id,
-        presented=claims.jti,
-        successor=uuid4(),
-        now=now,
-        idle_limit=now + settings.refresh_token_lifetime,
-    )
-    return from_row(Session, OF_PAIR, row) if row else None
-
-
-def _successor(claims: RefreshClaims) -> Session:
-    """The session of a token that is not current, if it was superseded just now."""
-    session = db.session.get(
-        Session,
-        claims.session_id,
-        options=[joinedload(Session.user, innerjoin=True)],
-        populate_existing=True,
-    )
-    if session is None or session.user_id != claims.user_id:
-        raise InvalidRefreshToken
-    if not session.is_live or not session.user.is_active:
-        raise InvalidRefreshToken
-    if session.refresh_jti == claims.jti:
-        # Current, yet not rotated: its user may not log in any more.
-        raise InvalidRefreshToken
-    if session.previous_jti == claims.jti and _is_within_retry_window(session):
-        return session
-
-    # The end, and the record of it, must outlive the refusal, so they are committed first.
-    if _end(Session.id == claims.session_id):
-        audit.record(
-            Event.REFRESH_TOKEN_REUSED,
-            subject_id=session.user_id,
-            session_id=str(claims.session_id),
-            kind="after_window" if session.previous_jti == claims.jti else "older",
-        )
-        notify(messages.refresh_token_reused, session.user)
-    db.session.commit()
-    raise RefreshTokenReused
 
 
 def _end_surplus(session: Session) -> int:
@@ -375,21 +326,3 @@ def _record_logout(user_id: int, session_id: UUID, scope: Scope, *, sessions_end
         scope=scope.value,
         sessions_ended=sessions_ended,
     )
-
-
-def _end(*which: ColumnElement[bool]) -> Sequence[int]:
-    """End the sessions that live among these, and name the user of each. The caller commits."""
-    end = (
-        update(Session)
-        .where(*which, Session.ended_at.is_(None))
-        .values(ended_at=clock.now())
-        .returning(Session.user_id)
-        .execution_options(synchronize_session=False)
-    )
-    return db.session.scalars(end).all()
-
-
-def _is_within_retry_window(session: Session) -> bool:
-    window = settings.refresh_retry_window
-    # A window of 0 lets nothing through, not even where two hosts' clocks differ.
-    return bool(window) and clock.now() < session.refreshed_at + window

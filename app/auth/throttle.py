@@ -30,7 +30,7 @@ from sqlalchemy import (
 )
 
 from app import audit, clock
-from app.database import delete_batch, insert
+from app.database import delete_batch, insert, reader
 from app.errors import Overloaded, RateLimited
 from app.extensions import db
 from app.models import LoginThrottle, Session, User
@@ -252,10 +252,11 @@ def _has_logged_in_from(network_of_attempt: str, user_id: int | None) -> bool:
     """Whether it is one of the account's own networks: its owner may go on from there."""
     # Nobody has the number 0: the same statement for an identifier that nobody has.
     addresses = select(Session.ip).where(Session.user_id == (user_id or 0)).distinct()
-    return any(
-        address is not None and network(address) == network_of_attempt
-        for address in db.session.scalars(addresses)
-    )
+    # By a connection that is back in the pool before the next statement wants one: a request that
+    # waits for a second one while it holds the first could wait for itself.
+    with reader().connect() as connection:
+        found = connection.scalars(addresses).all()
+    return any(address is not None and network(address) == network_of_attempt for address in found)
 
 
 def _give_back(place: Place, *networks: str) -> None:

@@ -26,6 +26,8 @@ class Event(StrEnum):
     LOGIN_FAILED = "login_failed"
     LOGGED_OUT = "logged_out"
     SESSION_ENDED = "session_ended"
+    REFRESH_RETRIED = "refresh_retried"
+    REFRESH_RETRIED_LATE = "refresh_retried_late"
     REFRESH_TOKEN_REUSED = "refresh_token_reused"
     LOGIN_THROTTLED = "login_throttled"
     REAUTHENTICATED = "reauthenticated"

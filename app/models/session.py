@@ -15,8 +15,11 @@ from app.models.user import User
 class Session(Base):
     """A signed-in device. Its tokens are good while it lives.
 
-    ``refresh_jti`` names the only good refresh token, ``previous_jti`` the one
-    before it, and ``refreshed_at`` when the one replaced the other.
+    ``refresh_jti`` names the only good refresh token and ``refreshed_at`` says
+    when it was made. ``previous_jti`` names the one before it and
+    ``rotated_at`` says when that was superseded. The two instants differ after
+    a late retry, which makes a new successor but gives the old token no more
+    time. ``rotated_at`` is missing where no refresh happened yet.
     """
 
     __tablename__ = "sessions"
@@ -25,10 +28,16 @@ class Session(Base):
     user_id: Mapped[int] = mapped_column(ForeignKey(User.id, ondelete="CASCADE"), index=True)
     refresh_jti: Mapped[UUID] = mapped_column(default=uuid4)
     previous_jti: Mapped[UUID | None]
+    # The last successor that was given out again, which is recorded once for each.
+    retried_jti: Mapped[UUID | None]
+    # Tokens name their generation, and those of an earlier one are dead: a change of the password
+    # begins a new one.
+    generation: Mapped[int] = mapped_column(default=0, server_default="0")
     ip: Mapped[str | None] = mapped_column(String(45))
     user_agent: Mapped[str | None] = mapped_column(String(300))
     created_at: Mapped[datetime] = mapped_column(UTCDateTime, server_default=func.now())
     refreshed_at: Mapped[datetime] = mapped_column(UTCDateTime)
+    rotated_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
     # When it ends unless refreshed, and the latest that refreshing can put it off to.
     expires_at: Mapped[datetime] = mapped_column(UTCDateTime)
     max_expires_at: Mapped[datetime] = mapped_column(UTCDateTime, index=True)

@@ -159,7 +159,13 @@ def bearer_token() -> str:
 
 
 # What a request may ask of its session and its user. Built once: this runs on every request.
-OF_SESSION = [Session.id, Session.user_id, Session.expires_at, Session.ended_at]
+OF_SESSION = [
+    Session.id,
+    Session.user_id,
+    Session.generation,
+    Session.expires_at,
+    Session.ended_at,
+]
 OF_USER = list(User.__table__.columns)
 SESSION_AND_USER = Prepared(
     select(*OF_SESSION, *OF_USER)
@@ -179,6 +185,9 @@ def load_user_of_live_session(_header: dict[str, Any], claims: dict[str, Any]) -
     if not session.is_live or not session.user.is_active:
         return None
     if str(session.user_id) != claims["sub"]:
+        return None
+    if session.generation != tokens.generation_of(claims):
+        # From before a change of the password.
         return None
     g.session = session
     return session.user

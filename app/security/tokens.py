@@ -31,6 +31,8 @@ CLOCK_SKEW = timedelta(seconds=10)
 REMEMBERED_TOKENS = 1000
 # A user's id, well within what a database can compare.
 SUBJECT = re.compile("[1-9][0-9]{0,17}")
+# Private to us (RFC 7519 §4.3). A change of the password begins a new generation.
+GENERATION = "gen"
 REQUIRED_CLAIMS = frozenset(("iss", "aud", "sub", "sid", "jti", "iat", "exp", "type"))
 
 
@@ -52,7 +54,15 @@ class RefreshClaims(NamedTuple):
 
     user_id: int
     session_id: UUID
+    generation: int
     jti: UUID
+
+
+class Origin(NamedTuple):
+    """The session that a token belongs to, and which generation of its tokens."""
+
+    session_id: UUID
+    generation: int
 
 
 def configuration(settings: Settings) -> dict[str, Any]:
@@ -77,7 +87,7 @@ def pair_for(session: Session, *, fresh: bool = False) -> TokenPair:
     refresh_token = create_refresh_token(
         session.user_id,
         additional_claims={
-            "sid": str(session.id),
+            **_origin_claims(session),
             "jti": str(session.refresh_jti),
             "iat": int(session.refreshed_at.timestamp()),
             "exp": int(session.expires_at.timestamp()),
@@ -92,13 +102,26 @@ def fresh_access_for(session: Session) -> FreshAccess:
     return FreshAccess(*_access_token_for(session, fresh=True))
 
 
-def session_of(token: str) -> UUID | None:
-    """The session of a genuine token of either kind, expired or not; ``None`` for any other."""
+def origin_of(token: str) -> Origin | None:
+    """That of a genuine token of either kind, expired or not; ``None`` for any other."""
     try:
         claims = read(token, allow_expired=True)
     except PyJWTError:
         return None
-    return UUID(claims["sid"])
+    return Origin(UUID(claims["sid"]), generation_of(claims))
+
+
+def generation_of(claims: Mapping[str, Any]) -> int:
+    """Which generation of its session's tokens a token belongs to.
+
+    The first one goes without saying: few sessions ever have another.
+    """
+    return int(claims.get(GENERATION, 0))
+
+
+def _origin_claims(session: Session) -> dict[str, Any]:
+    claims = {"sid": str(session.id)}
+    return claims | {GENERATION: session.generation} if session.generation else claims
 
 
 def _access_token_for(session: Session, *, fresh: bool) -> tuple[str, int]:
@@ -109,7 +132,7 @@ def _access_token_for(session: Session, *, fresh: bool) -> tuple[str, int]:
         session.user_id,
         fresh=settings.fresh_token_lifetime if fresh else False,
         expires_delta=timedelta(seconds=seconds),
-        additional_claims={"sid": str(session.id)},
+        additional_claims=_origin_claims(session),
         # RFC 9068 §2.1.
         additional_headers={"typ": "at+jwt"},
     )
@@ -137,7 +160,9 @@ def read_refresh_token(token: str, *, allow_expired: bool = False) -> RefreshCla
         raise InvalidRefreshToken from None
     if claims["type"] != "refresh":
         raise InvalidRefreshToken
-    return RefreshClaims(int(claims["sub"]), UUID(claims["sid"]), UUID(claims["jti"]))
+    return RefreshClaims(
+        int(claims["sub"]), UUID(claims["sid"]), generation_of(claims), UUID(claims["jti"])
+    )
 
 
 @jwt.user_identity_loader
@@ -231,6 +256,7 @@ def has_every_claim(claims: dict[str, Any]) -> bool:
         and claims["type"] in ("access", "refresh")
         and (claims["type"] == "refresh" or _is_freshness(claims.get("fresh")))
         and all(type(claims[name]) is int for name in ("iat", "exp"))
+        and type(claims.get(GENERATION, 0)) is int
         and isinstance(claims["sub"], str)
         and SUBJECT.fullmatch(claims["sub"]) is not None
         and all(_is_uuid(claims[name]) for name in ("sid", "jti"))

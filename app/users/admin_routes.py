@@ -4,7 +4,7 @@ from typing import Any
 
 from flask import url_for
 
-from app.auth.schemas import NothingSchema, SessionListSchema, UserSchema
+from app.auth.schemas import ExactSessionListSchema, NothingSchema, UserSchema
 from app.blueprint import Blueprint, refuses
 from app.cursors import Page
 from app.errors import (
@@ -96,7 +96,7 @@ def delete_user(user_id: int) -> None:
 @bp.get("/<digits:user_id>/sessions")
 @permitted(SESSIONS_READ)
 @refuses(NotFound)
-@bp.returns(200, SessionListSchema)
+@bp.returns(200, ExactSessionListSchema)
 def read_sessions_of_user(user_id: int) -> dict[str, Any]:
     """Where somebody is signed in, the device seen last first."""
     return administration.sessions_of(user_id)

@@ -2,7 +2,7 @@
 
 from marshmallow import fields
 
-from app.auth.schemas import UserSchema
+from app.auth.schemas import RoughInstant, UserSchema
 from app.fields import (
     DisplayName,
     Email,
@@ -54,8 +54,8 @@ class HeldSessionSchema(Schema):
     ip = fields.String(allow_none=True)
     user_agent = fields.String(allow_none=True)
     created_at = Instant()
-    last_seen_at = Instant(attribute="refreshed_at")
-    expires_at = Instant()
+    last_seen_at = RoughInstant(attribute="refreshed_at")
+    expires_at = RoughInstant()
     ended_at = Instant(allow_none=True)
 
 

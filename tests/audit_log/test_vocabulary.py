@@ -228,6 +228,26 @@ def ending_another_device(house: House) -> dict[str, Any]:
     return by_self(house, details={"session_id": other})
 
 
+@tells(Event.REFRESH_RETRIED)
+def retrying(house: House) -> dict[str, Any]:
+    pair = house.log_in()
+    refresh(house.client, pair["refresh_token"])
+    house.begin()
+    refresh(house.client, pair["refresh_token"])
+    refresh(house.client, pair["refresh_token"])
+    return by_nobody(house, ip="127.0.0.1")
+
+
+@tells(Event.REFRESH_RETRIED_LATE)
+def retrying_late(house: House) -> dict[str, Any]:
+    pair = house.log_in()
+    refresh(house.client, pair["refresh_token"])
+    house.begin()
+    with time_machine.travel(clock.now() + timedelta(hours=1)):
+        refresh(house.client, pair["refresh_token"])
+    return by_nobody(house, ip="127.0.0.1")
+
+
 @tells(Event.REFRESH_TOKEN_REUSED)
 def replaying(house: House) -> dict[str, Any]:
     pair = house.log_in()

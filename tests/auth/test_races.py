@@ -192,7 +192,7 @@ def test_the_successor_of_a_race_is_good_for_the_next_refresh(
 def test_without_a_window_one_of_twenty_refreshes_wins_and_the_session_ends(
     app: Flask, client: FlaskClient, ada: User, set_settings: Callable[..., None]
 ) -> None:
-    set_settings(refresh_retry_window=timedelta(0))
+    set_settings(refresh_retry_window=timedelta(0), refresh_late_retry=timedelta(0))
     token = log_in(client, ada)["refresh_token"]
 
     answers = times(20, lambda client: refresh(client, token), app)

@@ -6,7 +6,7 @@ what the tokens are answered with what the model says. ``make fuzz`` runs it
 for long.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -30,6 +30,7 @@ from app.users import administration
 from tests.factories import API, PASSWORD, bearer, log_in, make_user, me, problem, refresh
 
 WINDOW = timedelta(seconds=10)
+LATE_RETRY = timedelta(hours=24)
 IDLE = timedelta(days=14)
 MAX_AGE = timedelta(days=30)
 ACCESS = timedelta(minutes=15)
@@ -40,16 +41,34 @@ CAP = 3
 class Device:
     """What the model knows of one session."""
 
-    refresh_tokens: list[str]
+    refresh_token: str
     access_token: str
     access_until: datetime
     logged_in_at: datetime
     refreshed_at: datetime
+    # The token before the current one, and when that was superseded first.
+    previous: str | None = None
+    rotated_at: datetime | None = None
+    # Those further back, and the unused ones that a late retry replaced.
+    older: list[str] = field(default_factory=list)
+    # Access and refresh tokens from before a change of the password.
+    dead_access: list[tuple[str, datetime]] = field(default_factory=list)
+    dead: list[str] = field(default_factory=list)
     ended: bool = False
 
     @property
     def expires_at(self) -> datetime:
         return min(self.refreshed_at + IDLE, self.logged_in_at + MAX_AGE)
+
+    @property
+    def superseded(self) -> list[str]:
+        return [*self.older, *([self.previous] if self.previous else [])]
+
+    def take(self, pair: dict[str, Any]) -> None:
+        """Go on with a pair that was given just now."""
+        self.refreshed_at = clock.now()
+        self.refresh_token, self.access_token = pair["refresh_token"], pair["access_token"]
+        self.access_until = min(clock.now() + ACCESS, self.expires_at)
 
 
 class Sessions(RuleBasedStateMachine):
@@ -99,7 +118,7 @@ class Sessions(RuleBasedStateMachine):
 
         now = clock.now()
         self.devices.append(
-            Device([pair["refresh_token"]], pair["access_token"], now + ACCESS, now, now)
+            Device(pair["refresh_token"], pair["access_token"], now + ACCESS, now, now)
         )
 
     @precondition(lambda self: self.devices)
@@ -108,43 +127,50 @@ class Sessions(RuleBasedStateMachine):
         self.pass_time(timedelta(seconds=1))
         device = self.pick(data)
 
-        answer = refresh(self.client, device.refresh_tokens[-1])
+        answer = refresh(self.client, device.refresh_token)
 
         if not self.is_live(device):
             assert problem(answer) == (401, "invalid_refresh_token")
             return
         assert answer.status_code == 200
-        assert answer.json["refresh_token"] not in device.refresh_tokens
-        device.refresh_tokens.append(answer.json["refresh_token"])
-        device.refreshed_at = clock.now()
-        device.access_token = answer.json["access_token"]
-        device.access_until = min(clock.now() + ACCESS, device.expires_at)
+        assert answer.json["refresh_token"] not in [device.refresh_token, *device.superseded]
+        device.older = device.superseded
+        device.previous, device.rotated_at = device.refresh_token, clock.now()
+        device.take(answer.json)
 
-    @precondition(lambda self: any(len(d.refresh_tokens) > 1 for d in self.devices))
-    @rule(data=st.data(), wait=st.sampled_from([0, 1, 9, 10, 11]))
+    @precondition(lambda self: any(d.previous for d in self.devices))
+    @rule(data=st.data(), wait=st.sampled_from([0, 1, 9, 10, 11, 3600, 43_000, 86_389, 86_400]))
     def repeat_the_last_refresh(self, data: Any, wait: int) -> None:
         """As a client whose answer was lost does, or a thief with the token before."""
-        device = self.pick(data, among=[d for d in self.devices if len(d.refresh_tokens) > 1])
+        device = self.pick(data, among=[d for d in self.devices if d.previous])
+        assert device.previous
+        assert device.rotated_at
         self.pass_time(timedelta(seconds=wait))
 
-        answer = refresh(self.client, device.refresh_tokens[-2])
+        answer = refresh(self.client, device.previous)
 
-        if not self.is_live(device) or has_expired(device.refresh_tokens[-2]):
+        if not self.is_live(device) or has_expired(device.previous):
             # A token that has itself expired proves nothing, and ends nothing.
             assert problem(answer) == (401, "invalid_refresh_token")
         elif clock.now() < device.refreshed_at + WINDOW:
             assert answer.status_code == 200
-            assert answer.json["refresh_token"] == device.refresh_tokens[-1]
+            assert answer.json["refresh_token"] == device.refresh_token
             assert me(self.client, answer.json["access_token"]).status_code == 200
+        elif clock.now() < device.rotated_at + LATE_RETRY:
+            assert answer.status_code == 200
+            assert answer.json["refresh_token"] not in [device.refresh_token, *device.superseded]
+            # Whoever has the successor that nobody presented is caught with it.
+            device.older.append(device.refresh_token)
+            device.take(answer.json)
         else:
             assert problem(answer) == (401, "refresh_token_reused")
             device.ended = True
 
-    @precondition(lambda self: any(len(d.refresh_tokens) > 2 for d in self.devices))
+    @precondition(lambda self: any(d.older for d in self.devices))
     @rule(data=st.data())
     def replay_an_older_token(self, data: Any) -> None:
-        device = self.pick(data, among=[d for d in self.devices if len(d.refresh_tokens) > 2])
-        older = data.draw(st.sampled_from(device.refresh_tokens[:-2]))
+        device = self.pick(data, among=[d for d in self.devices if d.older])
+        older = data.draw(st.sampled_from(device.older))
 
         answer = refresh(self.client, older)
 
@@ -174,7 +200,7 @@ class Sessions(RuleBasedStateMachine):
     @rule(data=st.data())
     def log_out_with_any_refresh_token(self, data: Any) -> None:
         device = self.pick(data)
-        token = data.draw(st.sampled_from(device.refresh_tokens))
+        token = data.draw(st.sampled_from([device.refresh_token, *device.superseded]))
 
         answer = self.client.post(f"{self.url}/logout", json={"refresh_token": token})
 
@@ -205,10 +231,32 @@ class Sessions(RuleBasedStateMachine):
             f"{self.url}/password/change", json=body, headers=bearer(device.access_token)
         )
 
-        assert answer.status_code == 204
+        assert answer.status_code == 200
         self.password = body["new_password"]
         for other in self.devices:
             other.ended = other.ended or other is not device
+        device.dead_access.append((device.access_token, device.access_until))
+        device.dead += [device.refresh_token, *device.superseded]
+        device.older, device.previous, device.rotated_at = [], None, None
+        device.take(answer.json)
+
+    @precondition(lambda self: any(d.dead for d in self.devices))
+    @rule(data=st.data(), call=st.sampled_from(["refresh", "logout", "revoke"]))
+    def present_a_token_from_before_a_change_of_the_password(self, data: Any, call: str) -> None:
+        """It is refused, and ends nothing: the invariants find the session as it was."""
+        device = self.pick(data, among=[d for d in self.devices if d.dead])
+        token = data.draw(st.sampled_from(device.dead))
+
+        if call == "refresh":
+            answer = refresh(self.client, token)
+            assert problem(answer) == (401, "invalid_refresh_token")
+        elif call == "logout":
+            answer = self.client.post(f"{self.url}/logout", json={"refresh_token": token})
+            assert answer.status_code == (401 if self.is_live(device) else 204)
+            device.ended = device.ended or not self.is_live(device)
+        else:
+            answer = self.client.post(f"{self.url}/revoke", data={"token": token})
+            assert answer.status_code == 200
 
     @rule()
     def deactivate_and_activate(self) -> None:
@@ -236,20 +284,27 @@ class Sessions(RuleBasedStateMachine):
                 assert problem(answer) == (401, "session_ended")
 
     @invariant()
+    def access_tokens_from_before_a_change_of_the_password_never_do(self) -> None:
+        for device in self.devices:
+            for token, until in device.dead_access:
+                code = "session_ended" if clock.now() < until else "token_expired"
+                assert problem(me(self.client, token)) == (401, code)
+
+    @invariant()
     def a_living_session_has_one_good_refresh_token(self) -> None:
         with self.app.app_context():
             rows = db.session.scalars(sqlalchemy.select(Session)).all()
         living = {str(row.id): row for row in rows if row.is_live}
         assert set(living) == {self.id_of(device) for device in self.living()}
         for device in self.living():
-            current = claims(device.refresh_tokens[-1])
+            current = claims(device.refresh_token)
             assert str(living[self.id_of(device)].refresh_jti) == current["jti"]
 
     def usable(self) -> list[Device]:
         return [d for d in self.living() if clock.now() < d.access_until]
 
     def id_of(self, device: Device) -> str:
-        return str(claims(device.refresh_tokens[-1])["sid"])
+        return str(claims(device.refresh_token)["sid"])
 
 
 def has_expired(token: str) -> bool:

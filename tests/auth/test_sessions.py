@@ -212,14 +212,14 @@ def test_a_retry_does_not_stretch_the_window(
     client: FlaskClient, ada: User, stopped_clock: Clock
 ) -> None:
     pair = log_in(client, ada)
-    refresh(client, pair["refresh_token"])
+    first = refresh(client, pair["refresh_token"]).json
     stopped_clock.advance(timedelta(seconds=9))
     refresh(client, pair["refresh_token"])
 
     stopped_clock.advance(timedelta(seconds=2))
     response = refresh(client, pair["refresh_token"])
 
-    assert problem(response) == (401, "refresh_token_reused")
+    assert response.json["refresh_token"] != first["refresh_token"]
 
 
 def test_the_successor_of_a_retry_goes_on(client: FlaskClient, ada: User) -> None:
@@ -233,7 +233,27 @@ def test_the_successor_of_a_retry_goes_on(client: FlaskClient, ada: User) -> Non
 
 
 @pytest.mark.parametrize("seconds", [10, 11, 3600])
-def test_after_the_window_it_ends_the_session_for_both_holders(
+def test_after_the_window_it_ends_the_session_where_there_is_no_late_retry(
+    client: FlaskClient,
+    ada: User,
+    stopped_clock: Clock,
+    set_settings: Callable[..., None],
+    seconds: int,
+) -> None:
+    set_settings(refresh_late_retry=timedelta(0))
+    pair = log_in(client, ada)
+    new = refresh(client, pair["refresh_token"]).json
+
+    stopped_clock.advance(timedelta(seconds=seconds))
+    replay = refresh(client, pair["refresh_token"])
+
+    assert problem(replay) == (401, "refresh_token_reused")
+    stopped_clock.advance(timedelta(seconds=-seconds))
+    assert is_over(client, new)
+
+
+@pytest.mark.parametrize("seconds", [86400, 86401, 300_000])
+def test_beyond_the_time_for_late_retries_it_ends_the_session_for_both_holders(
     client: FlaskClient, ada: User, stopped_clock: Clock, seconds: int
 ) -> None:
     pair = log_in(client, ada)
@@ -276,7 +296,7 @@ def test_a_token_is_reused_once_and_then_merely_invalid(client: FlaskClient, ada
 def test_without_a_window_not_even_the_next_instant_is_a_retry(
     client: FlaskClient, ada: User, stopped_clock: Clock, set_settings: Callable[..., None]
 ) -> None:
-    set_settings(refresh_retry_window=timedelta(0))
+    set_settings(refresh_retry_window=timedelta(0), refresh_late_retry=timedelta(0))
     pair = log_in(client, ada)
     new = refresh(client, pair["refresh_token"]).json
 
@@ -289,7 +309,7 @@ def test_without_a_window_not_even_the_next_instant_is_a_retry(
 def test_without_a_window_a_clock_that_lags_makes_no_retry(
     client: FlaskClient, ada: User, stopped_clock: Clock, set_settings: Callable[..., None]
 ) -> None:
-    set_settings(refresh_retry_window=timedelta(0))
+    set_settings(refresh_retry_window=timedelta(0), refresh_late_retry=timedelta(0))
     pair = log_in(client, ada)
     refresh(client, pair["refresh_token"])
 
