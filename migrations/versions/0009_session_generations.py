@@ -6,8 +6,8 @@ Each column may be NULL or has a constant default, so no row is written again.
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0008"
-down_revision = "0007"
+revision = "0009"
+down_revision = "0008"
 branch_labels = None
 depends_on = None
 
