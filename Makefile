@@ -6,6 +6,13 @@ BIN := $(VENV)/bin
 # PYTHONUNBUFFERED: what happens is seen when it happens.
 export PYTHONUNBUFFERED := 1
 
+# Tells Flask to leave .env alone: env_file.py reads it. Flask would read it first, by rules of its
+# own, and would advise to install python-dotenv where that is missing.
+export FLASK_SKIP_DOTENV := 1
+LEAVE_ENV_FILE_ALONE = $(BIN)/python -c 'import pathlib, sysconfig; \
+	pathlib.Path(sysconfig.get_path("purelib"), "leave_env_file_alone.pth").write_text( \
+		"import os; os.environ.setdefault(\"FLASK_SKIP_DOTENV\", \"1\")\n")'
+
 .DEFAULT_GOAL := help
 .PHONY: help install run test fuzz timing check format lock common-passwords clean
 
@@ -24,11 +31,13 @@ $(BIN)/python:
 $(VENV)/.installed: requirements.txt | $(BIN)/python
 	@echo "Installing requirements.txt …"
 	@$(BIN)/python -m pip install --disable-pip-version-check --progress-bar on --require-hashes -r requirements.txt
+	@$(LEAVE_ENV_FILE_ALONE)
 	@touch $@
 
 $(VENV)/.installed-dev: requirements-dev.txt | $(BIN)/python
 	@echo "Installing requirements-dev.txt …"
 	@$(BIN)/python -m pip install --disable-pip-version-check --progress-bar on --require-hashes -r requirements-dev.txt
+	@$(LEAVE_ENV_FILE_ALONE)
 	@touch $@ $(VENV)/.installed
 
 run: install ## Upgrade the database and serve on PORT (8000), on SQLite unless DATABASE_URL says otherwise

@@ -17,12 +17,13 @@ from pathlib import Path
 from typing import TypeVar, cast
 from urllib.parse import urlsplit
 
-from dotenv import dotenv_values
 from flask import current_app
 from limits import RateLimitItem, parse_many
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 from werkzeug.local import LocalProxy
+
+import env_file
 
 ROOT = Path(__file__).resolve().parent
 INSTANCE = ROOT / "instance"
@@ -122,8 +123,7 @@ class Settings:
         ``instance``.
         """
         if environment is None:
-            from_file = dotenv_values(ROOT / ".env")
-            environment = {k: v for k, v in from_file.items() if v is not None} | dict(os.environ)
+            environment = _environment()
         read = _Reader(environment)
 
         app_env = read("APP_ENV", "development", one_of("development", "testing", "production"))
@@ -223,6 +223,14 @@ class Settings:
         if not settings.secret_key:
             return replace(settings, secret_key=_kept_secret(instance))
         return settings
+
+
+def _environment() -> dict[str, str]:
+    """The variables of this process, and those of ``.env`` that it does not have."""
+    try:
+        return env_file.with_process(env_file.read(ROOT / ".env"))
+    except env_file.Unreadable as flaw:
+        raise SettingsRefused(str(flaw)) from None
 
 
 def _refuse_unfit_for_production(

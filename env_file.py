@@ -1,0 +1,127 @@
+"""Reads ``.env``: one ``NAME=value`` in each line, every value as it is written.
+
+Readers of such files differ in what ``$``, a backslash or an open quote mean,
+and most skip a line that they cannot read. A skipped line is a lost setting:
+without ``APP_ENV=production`` the service would start for development. So
+here nothing is replaced, and a line that cannot be read stops the start.
+"""
+
+import os
+import re
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+# A tab is the only control character that a value may hold.
+CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+UTF_16_OR_32 = (b"\xff\xfe", b"\xfe\xff", b"\x00\x00\xfe\xff")
+
+
+class Unreadable(ValueError):
+    """What cannot be read in the file, where, and what to write instead. It quotes no value."""
+
+
+def read(path: Path) -> dict[str, str]:
+    """The variables in the file; none if there is no file. Raises ``Unreadable``."""
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        if path.is_symlink():
+            raise Unreadable(f"{path} is a link to a file that does not exist.") from None
+        return {}
+    except IsADirectoryError:
+        raise Unreadable(f"{path} is a folder. Remove it, or write a file there.") from None
+    except OSError as error:
+        raise Unreadable(f"{path} cannot be read: {error.strerror}.") from None
+    try:
+        return _parsed(content)
+    except Unreadable as flaw:
+        raise Unreadable(f"{path}, {flaw}") from None
+
+
+def with_process(variables: Mapping[str, str]) -> dict[str, str]:
+    """The variables of the file, under those that the process was started with."""
+    added = _added_by_flask(variables)
+    return dict(variables) | {k: v for k, v in os.environ.items() if k not in added}
+
+
+def _parsed(content: bytes) -> dict[str, str]:
+    if content.startswith(UTF_16_OR_32):
+        raise Unreadable("line 1: the file is UTF-16 or UTF-32. Save it as plain text in UTF-8.")
+    found: dict[str, str] = {}
+    lines: dict[str, int] = {}
+    for number, line in enumerate(content.removeprefix(BYTE_ORDER_MARK).split(b"\n"), 1):
+        try:
+            assignment = _assignment(line.removesuffix(b"\r"))
+        except Unreadable as flaw:
+            raise Unreadable(f"line {number}: {flaw}") from None
+        if assignment is None:
+            continue
+        name, value = assignment
+        if name in found:
+            raise Unreadable(
+                f"line {number}: {name} is set in line {lines[name]} already. Remove one of them."
+            )
+        found[name], lines[name] = value, number
+    return found
+
+
+def _assignment(encoded: bytes) -> tuple[str, str] | None:
+    """The name and the value in a line, or ``None`` if it is empty or a comment."""
+    try:
+        line = encoded.decode()
+    except UnicodeDecodeError:
+        raise Unreadable("it is not UTF-8. Save the file as plain text in UTF-8.") from None
+    if CONTROL.search(line):
+        raise Unreadable("it has a control character. Save the file as plain text in UTF-8.")
+    line = line.strip(" \t")
+    if not line or line.startswith("#"):
+        return None
+    # The word that makes the file readable for a shell.
+    written = re.sub(r"^export[ \t]+", "", line)
+    name, equals, value = written.partition("=")
+    name = name.rstrip(" \t")
+    if not equals:
+        raise Unreadable("it has no =. Write NAME=value, or # in front of a comment.")
+    if not NAME.fullmatch(name):
+        raise Unreadable(
+            "what stands before the = is not a name. Write letters, digits and _, like PORT=8000."
+        )
+    return name, _value(value)
+
+
+def _value(written: str) -> str:
+    """The value behind the ``=``, without its quotes and without a comment after it."""
+    value = written.lstrip(" \t")
+    quote = value[:1]
+    if quote not in ("'", '"'):
+        # As in a shell, # begins a comment only after a space: a password may have one in it.
+        return re.sub(r"[ \t]+#.*", "", written).strip(" \t")
+    inside, closing, rest = value[1:].partition(quote)
+    if not closing:
+        raise Unreadable(f"the quote {quote} is not closed. Close it in the same line.")
+    if not re.fullmatch(r"[ \t]*|[ \t]+#.*", rest):
+        raise Unreadable(
+            f"something follows the closing quote {quote}. Remove it, or put the value into the "
+            "other kind of quotes."
+        )
+    return inside
+
+
+def _added_by_flask(variables: Mapping[str, str]) -> set[str]:
+    """The names that the command ``flask`` put into the environment itself.
+
+    Where python-dotenv is installed, it reads the same file before us, by
+    python-dotenv's rules. On Linux the kernel still knows what the process was
+    started with.
+    """
+    if os.environ.get("FLASK_RUN_FROM_CLI") != "true" or "dotenv" not in sys.modules:
+        return set()
+    try:
+        started_with = Path("/proc/self/environ").read_bytes().split(b"\0")
+    except OSError:
+        return set()
+    names = {os.fsdecode(variable.partition(b"=")[0]) for variable in started_with}
+    return set(variables) - names
