@@ -12,7 +12,6 @@ import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import TypeVar, cast
 from urllib.parse import urlsplit
@@ -24,6 +23,25 @@ from sqlalchemy.exc import ArgumentError
 from werkzeug.local import LocalProxy
 
 import env_file
+from config_hosts import (
+    UNIX as UNIX,
+)
+from config_hosts import (
+    Network as Network,
+)
+from config_hosts import (
+    Wrong,
+    header,
+    host,
+    origin,
+    proxy,
+)
+from config_hosts import (
+    is_among as is_among,
+)
+from config_hosts import (
+    origin_of as origin_of,
+)
 
 ROOT = Path(__file__).resolve().parent
 INSTANCE = ROOT / "instance"
@@ -33,8 +51,6 @@ KEY_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 T = TypeVar("T")
 
-Network = IPv4Network | IPv6Network
-
 
 class SettingsRefused(SystemExit):
     """The environment is not one to start with. Exits with status 1 and the reasons."""
@@ -42,10 +58,6 @@ class SettingsRefused(SystemExit):
     def __init__(self, *reasons: str) -> None:
         self.reasons = list(reasons)
         super().__init__("\n".join(f"Cannot start: {reason}" for reason in reasons))
-
-
-class _Wrong(ValueError):
-    """What is wrong with one value and what to write instead, without the variable's name."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,9 +105,11 @@ class Settings:
     ratelimit_mail_per_address: list[RateLimitItem]
     ratelimit_token: list[RateLimitItem]
     ratelimit_writes: list[RateLimitItem]
-    trusted_proxies: list[Network]
+    trusted_proxies: list[Network | str]
+    trusted_proxy_count: int
     trusted_hosts: list[str]
     cors_origins: list[str]
+    cors_headers: list[str]
     log_level: str
     log_format: str
     metrics_token: str
@@ -192,9 +206,11 @@ class Settings:
             ),
             ratelimit_token=read("RATELIMIT_TOKEN", "120 per minute", rate_limits),
             ratelimit_writes=read("RATELIMIT_WRITES", "120 per minute", rate_limits),
-            trusted_proxies=read("TRUSTED_PROXIES", "", list_of(network)),
+            trusted_proxies=read("TRUSTED_PROXIES", "", list_of(proxy)),
+            trusted_proxy_count=read("TRUSTED_PROXY_COUNT", "0", integer(0, 16)),
             trusted_hosts=read("TRUSTED_HOSTS", "", list_of(host)),
             cors_origins=read("CORS_ORIGINS", "", list_of(origin)),
+            cors_headers=read("CORS_HEADERS", "", list_of(header)),
             log_level=read(
                 "LOG_LEVEL", "INFO", one_of("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
             ),
@@ -213,6 +229,12 @@ class Settings:
                 "DATABASE_REPLICA_URL",
                 "names a replica, and DATABASE_URL means SQLite, which has none. Write a "
                 "DATABASE_URL like postgresql://user:password@host/name, or leave the replica out.",
+            )
+        if settings.trusted_proxies and settings.trusted_proxy_count:
+            read.refuse(
+                "TRUSTED_PROXY_COUNT",
+                "is set beside TRUSTED_PROXIES. Write TRUSTED_PROXIES alone where the addresses "
+                "of the proxies are known, and else TRUSTED_PROXY_COUNT alone.",
             )
         if settings.algorithm != "HS256":
             _want_signing_key(read)
@@ -284,7 +306,7 @@ class _Reader:
         try:
             given.encode()
             return parse(given or default)
-        except _Wrong as wrong:
+        except Wrong as wrong:
             self.refuse(name, str(wrong))
         except UnicodeEncodeError:
             self.refuse(name, "holds bytes that are no text. Write it in UTF-8.")
@@ -302,25 +324,25 @@ class _Reader:
 
 def variable(name: str) -> str:
     """The variable that an operator names in an option of a command; empty if it is not set."""
-    return os.environ.get(name, "")
+    return _environment().get(name, "")
 
 
-# Parsers: text in, value out, or _Wrong with the end of the sentence "NAME …".
+# Parsers: text in, value out, or Wrong with the end of the sentence "NAME …".
 
 
 def boolean(text: str) -> bool:
     if text not in ("true", "false"):
-        raise _Wrong(f"is {text!r}, which is neither true nor false. Write true or false.")
+        raise Wrong(f"is {text!r}, which is neither true nor false. Write true or false.")
     return text == "true"
 
 
 def integer(low: int, high: int, also: tuple[int, ...] = ()) -> Callable[[str], int]:
     def parse(text: str) -> int:
         if not re.fullmatch(r"[0-9]{1,9}", text):
-            raise _Wrong(f"is {text!r}, which is no whole number. Write one from {low} to {high}.")
+            raise Wrong(f"is {text!r}, which is no whole number. Write one from {low} to {high}.")
         number = int(text)
         if not low <= number <= high and number not in also:
-            raise _Wrong(f"is {number}, out of bounds. Write a number from {low} to {high}.")
+            raise Wrong(f"is {number}, out of bounds. Write a number from {low} to {high}.")
         return number
 
     return parse
@@ -331,15 +353,15 @@ def span(unit: str, *, zero_allowed: bool = False) -> Callable[[str], timedelta]
 
     def parse(text: str) -> timedelta:
         if not re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?", text):
-            raise _Wrong(f"is {text!r}, which is no number of {unit}. Write one like 15 or 0.5.")
+            raise Wrong(f"is {text!r}, which is no number of {unit}. Write one like 15 or 0.5.")
         try:
             length = timedelta(**{unit: float(text)})
         except OverflowError:
             length = timedelta.max
         if not length and not zero_allowed:
-            raise _Wrong(f"is {text}, and nothing can last no time. Write a number of {unit}.")
+            raise Wrong(f"is {text}, and nothing can last no time. Write a number of {unit}.")
         if length > timedelta(days=3650):
-            raise _Wrong(f"is {text} {unit}, more than ten years. Write a smaller number.")
+            raise Wrong(f"is {text} {unit}, more than ten years. Write a smaller number.")
         return length
 
     return parse
@@ -348,7 +370,7 @@ def span(unit: str, *, zero_allowed: bool = False) -> Callable[[str], timedelta]
 def one_of(*values: str) -> Callable[[str], str]:
     def parse(text: str) -> str:
         if text not in values:
-            raise _Wrong(f"is {text!r}, which is none of {', '.join(values)}. Write one of them.")
+            raise Wrong(f"is {text!r}, which is none of {', '.join(values)}. Write one of them.")
         return text
 
     return parse
@@ -361,43 +383,10 @@ def list_of(parse_item: Callable[[str], T]) -> Callable[[str], list[T]]:
     return parse
 
 
-def host(text: str) -> str:
-    if not re.fullmatch(r"\.?[A-Za-z0-9.-]+", text):
-        raise _Wrong(
-            f"holds {text!r}, which is no host name. Write names without scheme or port, "
-            "separated by commas, like api.example.com,.example.org."
-        )
-    return text
-
-
-def network(text: str) -> Network:
-    """One address, or a range of them in CIDR notation."""
-    example = "Write addresses or ranges, separated by commas, like 10.0.0.7,192.168.4.0/24."
-    try:
-        found = ip_network(text)
-    except ValueError:
-        raise _Wrong(
-            f"holds {text!r}, which is no address and no range of them. {example}"
-        ) from None
-    if not found.prefixlen:
-        raise _Wrong(f"holds {text!r}, which would let anybody claim any address. {example}")
-    return found
-
-
-def origin(text: str) -> str:
-    """A scheme, a host and perhaps a port (RFC 6454), as browsers send it."""
-    if not re.fullmatch(r"https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?", text) or not _has_port(text):
-        raise _Wrong(
-            f"holds {text!r}, which is no origin. Write exact ones, separated by commas, "
-            "like https://app.example.com,http://localhost:3000."
-        )
-    return text.lower()
-
-
 def public_url(text: str) -> str:
     pattern = r"https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?(/[A-Za-z0-9._~/-]*)?"
     if not re.fullmatch(pattern, text) or not _has_port(text):
-        raise _Wrong(
+        raise Wrong(
             f"is {text!r}, which is no http or https URL without query. "
             "Write one like https://accounts.example.com."
         )
@@ -414,15 +403,13 @@ def _has_port(url: str) -> bool:
 
 def folder(text: str) -> Path | None:
     if text and not Path(text).is_dir():
-        raise _Wrong(f"is {text!r}, which is no folder. Write the path of one that exists.")
+        raise Wrong(f"is {text!r}, which is no folder. Write the path of one that exists.")
     return Path(text) if text else None
 
 
 def key_id(text: str) -> str:
     if text and not KEY_ID.fullmatch(text):
-        raise _Wrong(
-            f"is {text!r}, which is no key id. Write letters, digits, _ and -, 64 at most."
-        )
+        raise Wrong(f"is {text!r}, which is no key id. Write letters, digits, _ and -, 64 at most.")
     return text
 
 
@@ -432,27 +419,27 @@ def database_url(text: str) -> URL:
     try:
         url = make_url(text)
     except (ArgumentError, ValueError):
-        raise _Wrong(f"cannot be read as a URL. {example}") from None
+        raise Wrong(f"cannot be read as a URL. {example}") from None
     if not _has_port(text):
-        raise _Wrong(f"has a port that is none. {example}")
+        raise Wrong(f"has a port that is none. {example}")
     if url.drivername == "postgresql":
         if not url.database:
-            raise _Wrong(f"names no database. {example}")
+            raise Wrong(f"names no database. {example}")
         return url.set(drivername="postgresql+psycopg")
     if url.drivername == "sqlite":
         if not url.database or url.database == ":memory:":
-            raise _Wrong(
+            raise Wrong(
                 "keeps SQLite in memory, where each connection would see a database of its "
                 f"own. {example}"
             )
         return url
-    raise _Wrong(f"begins with {url.drivername!r}, which is not spoken here. {example}")
+    raise Wrong(f"begins with {url.drivername!r}, which is not spoken here. {example}")
 
 
 def replica_url(text: str) -> URL | None:
     url = database_url(text) if text else None
     if url is not None and url.get_backend_name() != "postgresql":
-        raise _Wrong(
+        raise Wrong(
             "is not PostgreSQL, and nothing else has replicas here. "
             "Write postgresql://user:password@host:5432/name."
         )
@@ -462,21 +449,21 @@ def replica_url(text: str) -> URL | None:
 def mail_url(text: str) -> str:
     example = "Write smtp://user:password@host:587?tls=starttls, file:///folder or console://."
     if not _has_port(text) or urlsplit(text).scheme not in ("smtp", "file", "console"):
-        raise _Wrong(f"is no address of a mail server. {example}")
+        raise Wrong(f"is no address of a mail server. {example}")
     url = urlsplit(text)
     if url.scheme == "smtp" and (
         not url.hostname or url.query not in ("", "tls=starttls", "tls=tls")
     ):
-        raise _Wrong(f"names no host, or an option other than tls=starttls and tls=tls. {example}")
+        raise Wrong(f"names no host, or an option other than tls=starttls and tls=tls. {example}")
     if url.scheme == "file" and (url.netloc or not url.path.startswith("/")):
-        raise _Wrong(f"names no absolute folder. {example}")
+        raise Wrong(f"names no absolute folder. {example}")
     return text
 
 
 def mail_from(text: str) -> str:
     address = r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+@[A-Za-z0-9.-]+"
     if not re.fullmatch(rf"{address}|[^<>\r\n@]+ <{address}>", text):
-        raise _Wrong(
+        raise Wrong(
             f"is {text!r}, which is no address. Write one like no-reply@example.com or "
             "Example <no-reply@example.com>."
         )
@@ -491,7 +478,7 @@ def redis_url(text: str) -> str:
         re.fullmatch(rf"{server}|unix://([^\s/?#@]*@)?/[^\s?#]+(\?db=[0-9]{{1,4}})?", text)
         and _has_port(text)
     ):
-        raise _Wrong(
+        raise Wrong(
             "cannot be read as the address of a Redis server. Write redis://host:6379/0, "
             "rediss://user:password@host:6379/0 or unix:///path/of/the/socket."
         )
@@ -504,9 +491,9 @@ def rate_limits(text: str) -> list[RateLimitItem]:
     try:
         found = parse_many(text)
     except ValueError:
-        raise _Wrong(f"is {text!r}, which is no rate limit. {example}") from None
+        raise Wrong(f"is {text!r}, which is no rate limit. {example}") from None
     if not all(1 <= limit.amount <= 10**9 for limit in found):
-        raise _Wrong(
+        raise Wrong(
             f"is {text!r}, and a number in it is none that could be kept to. {example} "
             "RATELIMIT_ENABLED=false turns all limits off."
         )
@@ -515,7 +502,7 @@ def rate_limits(text: str) -> list[RateLimitItem]:
 
 def secret_key(text: str) -> str:
     if text and (len(text.encode()) < 32 or len(set(text)) < 12):
-        raise _Wrong(
+        raise Wrong(
             "is too weak: it needs at least 32 bytes and 12 different characters. Write one made "
             'by `python3 -c "import secrets; print(secrets.token_urlsafe(48))"`.'
         )
@@ -524,7 +511,7 @@ def secret_key(text: str) -> str:
 
 def metrics_token(text: str) -> str:
     if text and not re.fullmatch(r"[A-Za-z0-9._~+/=-]{16,}", text):
-        raise _Wrong(
+        raise Wrong(
             "is no token to send as Bearer, or shorter than 16 characters. Write one made by "
             '`python3 -c "import secrets; print(secrets.token_urlsafe(32))"`.'
         )
@@ -536,11 +523,11 @@ def peppers(text: str) -> dict[str, str]:
     for item in filter(None, text.split(",")):
         key_id, colon, secret = item.partition(":")
         if not colon or not re.fullmatch(r"[A-Za-z0-9_]{1,16}", key_id):
-            raise _Wrong("has an entry without an id. Write id:secret,id:secret, newest first.")
+            raise Wrong("has an entry without an id. Write id:secret,id:secret, newest first.")
         if key_id in found:
-            raise _Wrong(f"has the id {key_id!r} twice. Give each secret an id of its own.")
+            raise Wrong(f"has the id {key_id!r} twice. Give each secret an id of its own.")
         if len(secret.encode()) < 32:
-            raise _Wrong(f"has a secret of under 32 bytes under {key_id!r}. Write a longer one.")
+            raise Wrong(f"has a secret of under 32 bytes under {key_id!r}. Write a longer one.")
         found[key_id] = secret
     return found
 
@@ -552,7 +539,7 @@ def firebase_signer_key(text: str) -> str:
         length = -1
     # The hash that it encrypts to must be long enough to be told from another's.
     if text and not 16 <= length <= 64:
-        raise _Wrong(
+        raise Wrong(
             "is no key of Firebase. Write its base64_signer_key as the console shows it, "
             "in base64 with the = signs at the end."
         )
@@ -574,7 +561,7 @@ def _kept_secret(instance: Path) -> str:
         if not kept.exists():
             _keep_new_secret(kept)
         return secret_key(kept.read_text().strip() or "empty")
-    except (OSError, _Wrong) as error:
+    except (OSError, Wrong) as error:
         reason = f"SECRET_KEY is not set, and the one kept in {kept} is no good: {error}"
         raise SettingsRefused(reason) from None
 

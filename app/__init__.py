@@ -4,8 +4,10 @@ from flask import Flask
 
 from app import (
     account_pages,
+    addressing,
     api_docs,
     cli,
+    cors,
     database,
     errors,
     languages,
@@ -48,7 +50,6 @@ def create_app(settings: Settings | None = None) -> Flask:
         SECRET_KEY=settings.secret_key,
         **database.configuration(settings),
         MAX_CONTENT_LENGTH=MAX_BODY_BYTES,
-        TRUSTED_HOSTS=settings.trusted_hosts or None,
         **tokens.configuration(settings),
     )
     app.request_class = StrictRequest
@@ -60,6 +61,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     client_address.init_app(app, settings)
     database.init_app(app)
     ops.init_app(app)
+    addressing.init_app(app, settings)
     migrate.init_app(app, db, directory=str(ROOT / "migrations"), render_as_batch=True)
     ma.init_app(app)
     jwt.init_app(app)
@@ -70,6 +72,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     errors.init_app(app)
     languages.init_app(app)
     response_headers.init_app(app, settings)
+    cors.init_app(app, settings)
     api_docs.init_app(app)
 
     api.register_blueprint(auth, url_prefix=API_PREFIX + "/auth")

@@ -13,7 +13,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from app import clock, limits, metrics, migration_state
 from app.blueprint import Blueprint, refuses
-from app.errors import InvalidToken, NotAuthenticated, Unavailable
+from app.errors import InvalidToken, NotAuthenticated, NotFound, Unavailable
 from app.extensions import db
 from app.fields import Schema
 from app.mail import outbox
@@ -68,15 +68,20 @@ def readyz() -> dict[str, Any]:
 @bp.returns(200, JwkSetSchema)
 def jwks() -> tuple[dict[str, Any], int, dict[str, str]]:
     """The public keys that access tokens can be verified with; none while signing is symmetric."""
-    kept = {"Cache-Control": f"public, max-age={JWKS_MAX_AGE_SECONDS}"}
+    # Vary, wherever CORS is off too: a cache may keep an answer of before it was turned on.
+    kept = {"Cache-Control": f"public, max-age={JWKS_MAX_AGE_SECONDS}", "Vary": "Origin"}
     return signing_keys.current().jwk_set(), 200, kept
 
 
 @bp.get("/metrics")
-@refuses(NotAuthenticated, InvalidToken)
+@refuses(NotAuthenticated, InvalidToken, NotFound)
 @bp.returns(200, {"type": "string"}, content_type="text/plain")
 def prometheus() -> Response:
-    """Counts and measures for Prometheus; asks for `METRICS_TOKEN` as Bearer where one is set."""
+    """Counts and measures for Prometheus, which sends `METRICS_TOKEN` as Bearer.
+
+    In production there is nothing here without that setting: the counts of
+    events and of mails tell whether an address has an account.
+    """
     _refuse_strangers()
     return Response(metrics.exposition(_read_now()), content_type=metrics.CONTENT_TYPE)
 
@@ -131,6 +136,8 @@ def _count_as_given_back(_connection: object, record: ConnectionPoolEntry) -> No
 
 def _refuse_strangers() -> None:
     if not settings.metrics_token:
+        if settings.is_production:
+            raise NotFound
         return
     token = access.bearer_token()
     if not secrets.compare_digest(token.encode(), settings.metrics_token.encode()):

@@ -252,11 +252,13 @@ def lifetimes(settings: Settings) -> str | None:
     return f"{', '.join(long)}: longer than usual." if long else None
 
 
-@checks(Weight.WEAK, "Set METRICS_TOKEN, or close /metrics at the proxy.")
+@checks(Weight.WEAK, "Set METRICS_TOKEN, and let Prometheus send it as Bearer.")
 def metrics_are_guarded(settings: Settings) -> str | None:
-    if not settings.metrics_token:
-        return "METRICS_TOKEN is not set: whoever reaches /metrics sees how many log in, and fail."
-    return None
+    if settings.metrics_token:
+        return None
+    if settings.is_production:
+        return "METRICS_TOKEN is not set, so /metrics answers 404 and nobody counts anything."
+    return "METRICS_TOKEN is not set: outside production, anybody who reaches /metrics reads it."
 
 
 @checks(Weight.DANGEROUS, "Set RATELIMIT_ENABLED=true.")
@@ -293,7 +295,7 @@ def limits_are_tight(settings: Settings) -> str | None:
 
 @checks(Weight.GOOD_TO_KNOW, "Name the proxy's addresses in TRUSTED_PROXIES, if there is one.")
 def trusted_proxies(settings: Settings) -> str | None:
-    if not settings.trusted_proxies:
+    if not settings.trusted_proxies and not settings.trusted_proxy_count:
         return "TRUSTED_PROXIES is empty: behind a proxy, everybody shares the limits of one."
     return None
 
@@ -303,9 +305,22 @@ def trusted_proxies_are_few(settings: Settings) -> str | None:
     wide = [
         str(network)
         for network in settings.trusted_proxies
-        if network.prefixlen < (16 if network.version == 4 else 48)
+        if not isinstance(network, str) and network.prefixlen < (16 if network.version == 4 else 48)
     ]
     return f"TRUSTED_PROXIES has {', '.join(wide)}: many may claim any address." if wide else None
+
+
+@checks(
+    Weight.GOOD_TO_KNOW,
+    "Let nobody but the proxies reach the port, or name their addresses in TRUSTED_PROXIES.",
+)
+def proxies_are_known(settings: Settings) -> str | None:
+    if settings.trusted_proxy_count:
+        return (
+            "TRUSTED_PROXY_COUNT is set: a client that reaches the server past the proxies can "
+            "claim any address."
+        )
+    return None
 
 
 # Files

@@ -1,7 +1,6 @@
 """What every answer carries, errors included."""
 
 from flask import Flask, Response, request
-from flask_cors import CORS
 
 from app.request_id import request_id
 from config import Settings
@@ -31,13 +30,3 @@ def init_app(app: Flask, settings: Settings) -> None:
             # There is no body, and Flask calls that one HTML or JSON all the same.
             response.headers.pop("Content-Type", None)
         return response
-
-    if settings.cors_origins:
-        CORS(
-            app,
-            origins=settings.cors_origins,
-            methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
-            allow_headers=["Authorization", "Content-Type", "X-Request-ID"],
-            expose_headers=["Location", "Retry-After", "WWW-Authenticate", "X-Request-ID"],
-            max_age=600,
-        )

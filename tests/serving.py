@@ -5,7 +5,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,18 +56,27 @@ def flask(*arguments: str, environment: Mapping[str, str], stdin: str = "") -> s
 
 
 @contextmanager
-def serving(log: Path, *, application: str = "wsgi:app", **variables: str) -> Iterator[Server]:
+def serving(
+    log: Path,
+    *,
+    application: str = "wsgi:app",
+    folder: Path = ROOT,
+    port: int | None = None,
+    before: Sequence[str] = (),
+    **variables: str,
+) -> Iterator[Server]:
     """gunicorn with these variables on a free port, until the block ends.
 
     Its mail goes to a folder beside the log, unless the variables say otherwise.
+    ``before`` are words in front of the command, like those of ``prlimit``.
     """
-    port = free_port()
+    port = port or free_port()
     mail = {"MAIL_URL": f"file://{log.parent / 'mail'}"}
     environment = environment_for(**mail | variables, PORT=str(port))
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [BIN / "gunicorn", application],
-            cwd=ROOT,
+            [*before, BIN / "gunicorn", application],
+            cwd=folder,
             env=environment,
             stdout=output,
             stderr=subprocess.STDOUT,

@@ -95,8 +95,10 @@ DEFAULTS: dict[str, Any] = {
     "ratelimit_writes": parse_many("120 per minute"),
     "public_url": "http://localhost:8000",
     "trusted_proxies": [],
+    "trusted_proxy_count": 0,
     "trusted_hosts": [],
     "cors_origins": [],
+    "cors_headers": [],
     "log_level": "INFO",
     "log_format": "console",
     "metrics_token": "",
@@ -186,6 +188,14 @@ GOOD: list[tuple[str, str, str, Any]] = [
         "trusted_proxies",
         [ip_network("10.0.0.7"), ip_network("192.168.4.0/24"), ip_network("fd00::/8")],
     ),
+    (
+        "TRUSTED_PROXIES",
+        "unix,::ffff:10.0.0.0/104",
+        "trusted_proxies",
+        ["unix", ip_network("10.0.0.0/8")],
+    ),
+    ("TRUSTED_PROXIES", "fe80::1%eth0", "trusted_proxies", [ip_network("fe80::1")]),
+    ("TRUSTED_PROXY_COUNT", "2", "trusted_proxy_count", 2),
     ("UNVERIFIED_ACCOUNT_EXPIRE_DAYS", "7", "unverified_account_lifetime", timedelta(days=7)),
     ("AUDIT_RETENTION_DAYS", "365", "audit_retention", timedelta(days=365)),
     *(
@@ -208,6 +218,31 @@ GOOD: list[tuple[str, str, str, Any]] = [
         "trusted_hosts",
         ["api.example.com", ".example.org"],
     ),
+    (
+        "TRUSTED_HOSTS",
+        "API.Example.com.,.Example.ORG:443,::1,[0:0::2]:80,bücher.example,XN--bcher-kva.example",
+        "trusted_hosts",
+        [
+            "api.example.com",
+            ".example.org",
+            "[::1]",
+            "[::2]",
+            "xn--bcher-kva.example",
+            "xn--bcher-kva.example",
+        ],
+    ),
+    (
+        "CORS_ORIGINS",
+        "HTTPS://App.Example.com.:443,http://[0::1]:80,app://localhost,https://bücher.example:8443",
+        "cors_origins",
+        [
+            "https://app.example.com",
+            "http://[::1]",
+            "app://localhost",
+            "https://xn--bcher-kva.example:8443",
+        ],
+    ),
+    ("CORS_HEADERS", "X-Client, x-trace", "cors_headers", ["X-Client", "x-trace"]),
     (
         "CORS_ORIGINS",
         "https://app.example.com,http://localhost:3000",
@@ -377,9 +412,27 @@ BAD: list[tuple[str, str, str]] = [
     ("TRUSTED_PROXIES", "*", "10.0.0.7,192.168.4.0/24"),
     ("TRUSTED_PROXIES", "0.0.0.0/0", "anybody claim any address"),
     ("TRUSTED_PROXIES", "10.0.0.7,::/0", "anybody claim any address"),
+    ("TRUSTED_PROXIES", "::ffff:0.0.0.0/96", "anybody claim any address"),
+    ("TRUSTED_PROXIES", "[::1]", "or unix for the peer on a UNIX socket"),
+    ("TRUSTED_PROXIES", "unix:/run/app.sock", "or unix for the peer on a UNIX socket"),
+    ("TRUSTED_PROXY_COUNT", "-1", "from 0 to 16"),
+    ("TRUSTED_PROXY_COUNT", "17", "from 0 to 16"),
     ("TRUSTED_HOSTS", "https://api.example.com", "api.example.com,.example.org"),
     ("TRUSTED_HOSTS", "api.example.com:8000", "api.example.com,.example.org"),
     ("TRUSTED_HOSTS", "*", "api.example.com,.example.org"),
+    ("TRUSTED_HOSTS", "api..example.com", "api.example.com,.example.org"),
+    ("TRUSTED_HOSTS", ".", "api.example.com,.example.org"),
+    ("TRUSTED_HOSTS", "[::1", "api.example.com,.example.org"),
+    ("TRUSTED_HOSTS", "[::1]:8000", "api.example.com,.example.org"),
+    ("TRUSTED_HOSTS", "[::g]", "api.example.com,.example.org"),
+    ("TRUSTED_HOSTS", "b\u00fccher\u2603.\u2603", "api.example.com,.example.org"),
+    ("CORS_HEADERS", "*", "X-Client-Version,X-Trace"),
+    ("CORS_HEADERS", "X Client", "X-Client-Version,X-Trace"),
+    ("CORS_HEADERS", "X-Client\r\nSet-Cookie", "X-Client-Version,X-Trace"),
+    ("CORS_ORIGINS", "capacitor://", "capacitor://localhost"),
+    ("CORS_ORIGINS", "file:///index.html", "capacitor://localhost"),
+    ("CORS_ORIGINS", "https://user@app.example.com", "capacitor://localhost"),
+    ("CORS_ORIGINS", "https://*.example.com", "capacitor://localhost"),
     ("CORS_ORIGINS", "*", "https://app.example.com"),
     ("CORS_ORIGINS", "null", "https://app.example.com"),
     ("CORS_ORIGINS", "app.example.com", "https://app.example.com"),
@@ -470,6 +523,13 @@ def test_a_replica_is_read_like_the_database(read: Read) -> None:
     )
 
     assert settings.database_replica_url == settings.database_url.set(host="replica", port=5433)
+
+
+def test_proxies_are_known_by_address_or_by_number(refusals: Refusals, read: Read) -> None:
+    [reason] = refusals(TRUSTED_PROXIES="unix", TRUSTED_PROXY_COUNT="1")
+
+    assert reason.startswith("TRUSTED_PROXY_COUNT is set beside TRUSTED_PROXIES. Write ")
+    assert read(TRUSTED_PROXIES="unix", TRUSTED_PROXY_COUNT="0").trusted_proxies == ["unix"]
 
 
 def test_sqlite_has_no_replica(refusals: Refusals) -> None:

@@ -110,7 +110,7 @@ def test_a_host_that_is_not_ours_is_counted_too(make_app: Callable[..., Flask]) 
     client = make_app(TRUSTED_HOSTS="localhost").test_client()
     before = values(scrape(client).text)
 
-    client.get("/healthz", headers={"Host": "evil.example"})
+    client.get("/nowhere", headers={"Host": "evil.example"})
 
     sample = "http_requests_total{method=any,route=unmatched,status=400}"
     assert values(scrape(client).text)[sample] == before.get(sample, 0) + 1
@@ -219,8 +219,27 @@ def guarded(make_app: Callable[..., Flask]) -> FlaskClient:
     return make_app(METRICS_TOKEN=TOKEN).test_client()
 
 
-def test_without_a_token_in_the_settings_everybody_may(client: FlaskClient) -> None:
+def test_outside_production_everybody_may_where_no_token_is_set(
+    client: FlaskClient,
+) -> None:
     assert scrape(client).status_code == 200
+
+
+def test_production_shows_nothing_without_a_token_in_the_settings(
+    client: FlaskClient, set_settings: Callable[..., None]
+) -> None:
+    set_settings(app_env="production")
+
+    responses = [client.get("/metrics"), client.get("/metrics", headers=bearer(TOKEN))]
+    set_settings(metrics_token=TOKEN)
+    responses += [client.get("/metrics"), client.get("/metrics", headers=bearer(TOKEN))]
+
+    assert [problem(response) for response in responses[:3]] == [
+        (404, "not_found"),
+        (404, "not_found"),
+        (401, "not_authenticated"),
+    ]
+    assert responses[3].status_code == 200
 
 
 def test_with_one_nobody_may_who_does_not_send_it(guarded: FlaskClient) -> None:

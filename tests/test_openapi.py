@@ -106,7 +106,7 @@ CALLS = {
     "get /healthz": ("200", set()),
     "get /readyz": ("200", set()),
     "get /.well-known/jwks.json": ("200", set()),
-    "get /metrics": ("200", {"not_authenticated", "invalid_token"}),
+    "get /metrics": ("200", {"not_authenticated", "invalid_token", "not_found"}),
 }
 # Where registration does not tell who has an account, it answers otherwise.
 ALSO = {f"post {API}/auth/register": "202"}

@@ -70,6 +70,7 @@ WEAK: dict[str, dict[str, str]] = {
     "limits_are_shared": {"REDIS_URL": "", "WEB_CONCURRENCY": "2"},
     "limits_are_tight": {"RATELIMIT_LOGIN": "61 per minute; 601 per hour"},
     "trusted_proxies": {"TRUSTED_PROXIES": ""},
+    "proxies_are_known": {"TRUSTED_PROXIES": "", "TRUSTED_PROXY_COUNT": "1"},
     "trusted_proxies_are_few": {"TRUSTED_PROXIES": "10.0.0.0/8"},
 }
 TRIED_FURTHER_DOWN = {

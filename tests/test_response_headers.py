@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 from flask import Blueprint, Flask
@@ -189,6 +190,12 @@ def test_head_of_an_error_has_no_body(client: FlaskClient) -> None:
         "/docs/",
         "/healthz/",
         "//evil.example.com/docs",
+        "//metrics",
+        "///healthz",
+        "//",
+        "/./metrics",
+        "/docs/../metrics",
+        "/metrics;a=b",
         "/",
     ],
 )
@@ -201,6 +208,54 @@ def test_a_path_that_is_written_otherwise_is_another_path(
     )
 
     assert problem(response) == (404, "not_found")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/%2Fmetrics",
+        "/%2fmetrics",
+        "//metrics",
+        "/%2e/metrics",
+        "/m%65trics",
+        "/%6D%65trics",
+        "/metrics%2F",
+        "/%5Cmetrics",
+        "/metrics#here",
+        "http://localhost/%2Fmetrics",
+        f"{API}/users%2Fme",
+        f"{API}/users/%6de",
+        f"{API}/users/%31",
+        "/docs/assets%2Fswagger-ui.css",
+        "/docs/assets/swagger%2Dui.css",
+        "/docs/assets/swagger-ui%2Ecss?%41",
+    ],
+)
+def test_a_path_that_is_encoded_without_need_is_another_path(
+    client: FlaskClient, path: str
+) -> None:
+    # What a server hands over: the path decoded, and the target as it was sent.
+    decoded = unquote(path.partition("?")[0].partition("#")[0]).removeprefix("http://localhost")
+
+    response = client.get(environ_overrides={"PATH_INFO": decoded, "RAW_URI": path})
+
+    assert problem(response) == (404, "not_found")
+
+
+@pytest.mark.parametrize("target", ["/healthz?%41=%2F", "/healthz?a=#b", "http://a/healthz?%2F"])
+def test_what_follows_the_path_may_be_encoded(client: FlaskClient, target: str) -> None:
+    response = client.get(environ_overrides={"PATH_INFO": "/healthz", "RAW_URI": target})
+
+    assert response.status_code == 200
+
+
+def test_a_path_may_have_what_cannot_be_written_otherwise(make_app: Callable[..., Flask]) -> None:
+    app = make_app()
+    app.add_url_rule("/files/<name>", view_func=lambda name: {"name": name})
+
+    response = app.test_client().get("/files/B%C3%BCcher%20%25")
+
+    assert response.json == {"name": "Bücher %"}
 
 
 def test_slashes_in_front_are_no_redirect_to_another_server(client: FlaskClient) -> None:
@@ -303,10 +358,102 @@ def test_any_other_origin_is_told_nothing(make_app: Callable[..., Flask], origin
 
 
 @pytest.mark.parametrize(
-    "host",
-    ["evil.example", "api.example.com.evil.example", "xapi.example.com", "", "a b", "example.com"],
+    ("origins", "origin"),
+    [
+        ("https://app.example.com:443", "https://app.example.com"),
+        ("https://app.example.com", "https://app.example.com:443"),
+        ("http://app.example.com", "http://app.example.com:80"),
+        ("HTTPS://APP.example.com.", "https://app.example.com"),
+        ("https://app.example.com", "HTTPS://App.Example.Com."),
+        ("http://[0:0:0:0:0:0:0:1]:3000", "http://[::1]:3000"),
+        ("https://bücher.example", "https://xn--bcher-kva.example"),
+        ("capacitor://localhost", "capacitor://localhost"),
+        ("ionic://localhost", "ionic://localhost"),
+        ("chrome-extension://abcdefgh", "chrome-extension://abcdefgh"),
+        ("app://bundle:80", "app://bundle:80"),
+    ],
 )
-@pytest.mark.parametrize("path", ["/healthz", f"{API}/users/me", "/nowhere"])
+def test_origins_are_compared_by_what_they_mean(
+    make_app: Callable[..., Flask], origins: str, origin: str
+) -> None:
+    client = make_app(CORS_ORIGINS=origins).test_client()
+
+    response = client.get("/healthz", headers={"Origin": origin})
+
+    # As it was sent: that is what a browser compares it with.
+    assert response.headers["Access-Control-Allow-Origin"] == origin
+
+
+@pytest.mark.parametrize(
+    ("origins", "origin"),
+    [
+        ("http://app.example.com", "http://app.example.com:443"),
+        ("https://app.example.com", "capacitor://app.example.com"),
+        ("capacitor://localhost", "http://localhost"),
+        ("capacitor://localhost", "capacitor://localhost.evil.example"),
+        ("app://bundle", "app://bundle:80"),
+        ("http://[::1]", "http://[::2]"),
+        ("https://app.example.com", "https://app.example.com.."),
+    ],
+)
+def test_origins_that_only_look_alike_are_told_nothing(
+    make_app: Callable[..., Flask], origins: str, origin: str
+) -> None:
+    client = make_app(CORS_ORIGINS=origins).test_client()
+
+    response = client.get("/healthz", headers={"Origin": origin})
+
+    assert cors_headers(response) == set()
+
+
+def test_a_browser_may_send_more_headers_where_they_are_named(
+    make_app: Callable[..., Flask],
+) -> None:
+    client = make_app(CORS_ORIGINS=ORIGIN, CORS_HEADERS="X-Client-Version,X-Trace").test_client()
+
+    allowed = preflight(client, ORIGIN).headers["Access-Control-Allow-Headers"].split(", ")
+
+    assert allowed == [
+        *("Authorization", "Content-Type", "X-Request-ID", "X-Client-Version", "X-Trace")
+    ]
+
+
+@pytest.mark.parametrize("origin", [None, ORIGIN, "https://evil.example"])
+@pytest.mark.parametrize(
+    "path", ["/.well-known/jwks.json", "/healthz", "/nowhere", f"{API}/users/me", "/openapi.json"]
+)
+def test_a_cache_keeps_the_answers_to_different_origins_apart(
+    make_app: Callable[..., Flask], path: str, origin: str | None
+) -> None:
+    client = make_app(CORS_ORIGINS=ORIGIN).test_client()
+
+    response = client.get(path, headers={"Origin": origin} if origin else {}, buffered=True)
+
+    assert "Origin" in response.vary
+
+
+def test_the_keys_vary_even_where_no_origin_is_named(client: FlaskClient) -> None:
+    assert client.get("/.well-known/jwks.json").headers["Vary"] == "Origin"
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "evil.example",
+        "api.example.com.evil.example",
+        "xapi.example.com",
+        "",
+        "a b",
+        "example.com",
+        "api.example.com..",
+        "api.example.com:0",
+        "api.example.com:99999",
+        "api.example.com:80:80",
+        "api.example.com@evil.example",
+        "[::1]",
+    ],
+)
+@pytest.mark.parametrize("path", ["/docs", f"{API}/users/me", "/nowhere"])
 def test_an_untrusted_host_is_a_bad_request(
     make_app: Callable[..., Flask], path: str, host: str
 ) -> None:
@@ -318,11 +465,44 @@ def test_an_untrusted_host_is_a_bad_request(
     assert security_headers_of(response) == SECURITY_HEADERS
 
 
-@pytest.mark.parametrize("host", ["api.example.com", "api.example.com:8000"])
-def test_a_trusted_host_is_served(make_app: Callable[..., Flask], host: str) -> None:
+@pytest.mark.parametrize(
+    ("trusted", "host"),
+    [
+        ("api.example.com", "api.example.com"),
+        ("api.example.com", "api.example.com:8000"),
+        ("api.example.com", "api.example.com:443"),
+        ("api.example.com", "api.example.com:"),
+        ("api.example.com", "API.Example.COM."),
+        ("API.Example.COM.", "api.example.com"),
+        ("api.example.com:443", "api.example.com"),
+        ("[::1]", "[0:0:0:0:0:0:0:1]:8000"),
+        ("::1", "[::1]"),
+        ("2001:DB8::A", "[2001:db8:0::a]"),
+        ("bücher.example", "xn--bcher-kva.example"),
+        ("bücher.example", "XN--BCHER-KVA.example."),
+        (".example.com", "api.example.com"),
+        (".example.com", "a.b.EXAMPLE.com."),
+        (".example.com", "example.com"),
+        ("127.0.0.1", "127.0.0.1:8000"),
+        ("user_system", "user_system:8000"),
+    ],
+)
+def test_a_trusted_host_is_served(make_app: Callable[..., Flask], trusted: str, host: str) -> None:
+    client = make_app(TRUSTED_HOSTS=trusted).test_client()
+
+    response = client.get("/openapi.json", headers={"Host": host})
+
+    assert response.status_code == 200
+
+
+@pytest.mark.parametrize("host", ["10.0.0.11:8000", "evil.example", "", "a b"])
+@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/metrics"])
+def test_what_watches_a_server_may_call_it_anything(
+    make_app: Callable[..., Flask], path: str, host: str
+) -> None:
     client = make_app(TRUSTED_HOSTS="api.example.com").test_client()
 
-    response = client.get("/healthz", headers={"Host": host})
+    response = client.get(path, headers={"Host": host})
 
     assert response.status_code == 200
 

@@ -695,3 +695,29 @@ def test_a_server_that_stops_refuses_connections_before_it_has_finished(tmp_path
 def accepts_connections(server: Server) -> bool:
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", int(server.url.rpartition(":")[2]))) == 0
+
+
+# Spelling
+
+
+@pytest.mark.parametrize(
+    ("target", "status"),
+    [
+        ("/metrics", 200),
+        ("//metrics", 404),
+        ("/%2Fmetrics", 404),
+        ("/%2fmetrics", 404),
+        ("/m%65trics", 404),
+        ("/./metrics", 404),
+        ("/docs/../metrics", 404),
+        ("/metrics#", 404),
+        ("http://localhost//metrics", 404),
+        ("http://localhost/%2Fmetrics", 404),
+    ],
+)
+def test_there_is_one_way_to_write_a_path(server: Server, target: str, status: int) -> None:
+    port = int(server.url.rpartition(":")[2])
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as client:
+        client.sendall(f"GET {target} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+
+        assert client.recv(100).startswith(f"HTTP/1.1 {status} ".encode())

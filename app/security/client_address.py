@@ -1,5 +1,7 @@
 """Where a request comes from."""
 
+import re
+import socket
 import unicodedata
 from collections.abc import Iterable, Sequence
 from functools import lru_cache, partial
@@ -10,18 +12,28 @@ from flask import Flask, has_request_context, request
 from werkzeug.wsgi import ClosingIterator
 
 from app.security import sightings
-from config import Network, Settings
+from config import UNIX, Network, Settings
 
 MAX_USER_AGENT_LENGTH = 300
 
-# By what proxies tell whom they speak for. The first alone is ever read.
+# The headers in which proxies tell for whom they speak. Only the first is ever read: a proxy that
+# writes one of them passes the others on as the client made them up.
 FORWARDING_HEADERS = {
     "HTTP_X_FORWARDED_FOR": "X-Forwarded-For",
     "HTTP_FORWARDED": "Forwarded",
     "HTTP_X_REAL_IP": "X-Real-IP",
 }
 
+# As a proxy writes an address with a port, and one of IPv6 at all.
+WITH_PORT = re.compile(r"\[([^]]+)\](?::[0-9]{1,5})?|([0-9.]+):[0-9]{1,5}")
+# nginx's word for a client that came through a UNIX socket.
+UNIX_HOP = "unix:"
+# More than any chain of proxies has; the rest of a longer list is not looked at.
+MOST_HOPS = 32
+LONGEST_ADDRESS = 100
+
 Address = IPv4Address | IPv6Address
+Trusted = Sequence[Network | str]
 
 
 class Client(NamedTuple):
@@ -58,71 +70,106 @@ def network(ip: str | None) -> str:
 
 def init_app(app: Flask, settings: Settings) -> None:
     """Let everything behind, the access log included, see the client's address as the peer's."""
-    app.wsgi_app = _AddressReader(app, settings.trusted_proxies)  # type: ignore[method-assign]
+    app.wsgi_app = _AddressReader(  # type: ignore[method-assign]
+        app, settings.trusted_proxies, settings.trusted_proxy_count
+    )
 
 
 class _AddressReader:
     """Replaces a trusted proxy's address by the one it speaks for, in ``REMOTE_ADDR``.
 
-    Anybody can send the headers that claim another address, so they are
-    nothing but noted when they come from anybody else.
+    Anybody can send the headers that claim another address. From anybody else
+    they are only noted.
     """
 
-    def __init__(self, app: Flask, trusted: Sequence[Network]) -> None:
+    def __init__(self, app: Flask, trusted: Trusted, count: int) -> None:
         self.app = app
         self.behind = app.wsgi_app
         self.trusted = trusted
+        self.count = count
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-        peer = environ.get("REMOTE_ADDR") or ""
-        address = _parsed(peer)
-        if address is None:
-            # A UNIX socket has no address; whatever else it is is nobody's to believe.
-            return self.behind(environ, start_response)
-        if self.trusted and _is_in(address, self.trusted):
+        peer = _peer(environ)
+        client = peer
+        is_trusted = bool(self.count) or _is_trusted(peer, self.trusted)
+        if is_trusted:
             forwarded = environ.get("HTTP_X_FORWARDED_FOR", "")
-            environ["REMOTE_ADDR"] = str(client_behind(address, forwarded, self.trusted))
-            return self.behind(environ, start_response)
+            client = client_behind(peer, forwarded, self.trusted, self.count)
+        environ["REMOTE_ADDR"] = str(client or "")
 
-        if ":" in peer:
-            environ["REMOTE_ADDR"] = str(address)
         answer = self.behind(environ, start_response)
-        if any(name in environ for name in FORWARDING_HEADERS) and sightings.is_news(
-            self.app, sightings.Kind.UNTRUSTED_FORWARDING
-        ):
-            # Once the answer is out: nobody waits for the note to be written.
-            names = [FORWARDING_HEADERS[name] for name in FORWARDING_HEADERS if name in environ]
-            tell = partial(self._tell, f"{', '.join(names)} from {address}")
-            return ClosingIterator(answer, tell)
-        return answer
+        if client is not peer:
+            return answer
+        return self._noted(environ, answer, peer, is_trusted)
 
-    def _tell(self, detail: str) -> None:
+    def _noted(
+        self,
+        environ: dict[str, Any],
+        answer: Iterable[bytes],
+        peer: Address | None,
+        is_trusted: bool,
+    ) -> Iterable[bytes]:
+        """The answer; after it, a note of forwarding headers that told nothing."""
+        names = [FORWARDING_HEADERS[name] for name in FORWARDING_HEADERS if environ.get(name)]
+        kinds = sightings.Kind
+        kind = kinds.UNREAD_FORWARDING if is_trusted else kinds.UNTRUSTED_FORWARDING
+        if not names or not sightings.is_news(self.app, kind):
+            return answer
+        # Once the answer is out: nobody waits for the note to be written.
+        tell = partial(self._tell, kind, f"{', '.join(names)} from {peer or 'a UNIX socket'}")
+        return ClosingIterator(answer, tell)
+
+    def _tell(self, kind: sightings.Kind, detail: str) -> None:
         with self.app.app_context():
-            sightings.record(sightings.Kind.UNTRUSTED_FORWARDING, detail)
+            sightings.record(kind, detail)
 
 
-def client_behind(peer: Address, forwarded: str, trusted: Sequence[Network]) -> Address:
+def client_behind(
+    peer: Address | None, forwarded: str, trusted: Trusted, count: int = 0
+) -> Address | None:
     """Who speaks through a trusted peer, by its ``X-Forwarded-For``.
 
     Each proxy writes the address that it saw at the right end, so the list is
     read from there: past those that are trusted too, up to the first that is
-    not. What is left of that is whatever the client made up, and what is no
+    not; or, where only the number of proxies is known, as many as they are.
+    What is left of that is whatever the client made up. What is not an
     address ends the walk.
     """
     client = peer
-    for claimed in reversed(forwarded.split(",")):
-        hop = _parsed(claimed.strip())
-        if hop is None:
+    # Empty parts of a list say nothing (RFC 9110 §5.6.1.2).
+    parts = [part for part in map(str.strip, forwarded.rsplit(",", MOST_HOPS)) if part]
+    for number, part in enumerate(reversed(parts), 1):
+        hop = _hop(part)
+        if hop is None and part != UNIX_HOP:
             break
-        client = hop
-        if not _is_in(hop, trusted):
+        client = hop or client
+        if number == count or not (count or _is_trusted(hop, trusted)):
             break
     return client
 
 
+def _peer(environ: dict[str, Any]) -> Address | None:
+    """The address of who is connected; none where that is through a UNIX socket.
+
+    There the peer's name, which it chooses itself, may look like an address.
+    """
+    connection = environ.get("gunicorn.socket")
+    if connection is not None and connection.family == socket.AF_UNIX:
+        return None
+    return _parsed((environ.get("REMOTE_ADDR") or "")[:LONGEST_ADDRESS])
+
+
+def _hop(text: str) -> Address | None:
+    """An address as proxies write it: a port may follow, and IPv6 may be in brackets."""
+    if len(text) > LONGEST_ADDRESS:
+        return None
+    found = WITH_PORT.fullmatch(text)
+    return _parsed((found[1] or found[2]) if found else text)
+
+
 @lru_cache(4096)
 def _parsed(text: str) -> Address | None:
-    """Without its zone, and an IPv4 address in IPv6's clothes as IPv4's."""
+    """Without its zone, and an IPv4 address that is written as IPv6 as IPv4."""
     try:
         address = ip_address(text.partition("%")[0])
     except ValueError:
@@ -130,5 +177,8 @@ def _parsed(text: str) -> Address | None:
     return getattr(address, "ipv4_mapped", None) or address
 
 
-def _is_in(address: Address, networks: Sequence[Network]) -> bool:
-    return any(address in network for network in networks)
+def _is_trusted(address: Address | None, trusted: Trusted) -> bool:
+    """Whether it is one of the proxies. No address is the peer on a UNIX socket."""
+    if address is None:
+        return UNIX in trusted
+    return any(not isinstance(one, str) and address in one for one in trusted)

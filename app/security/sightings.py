@@ -29,6 +29,7 @@ class Kind(StrEnum):
     """What may be seen, and what it means."""
 
     UNTRUSTED_FORWARDING = "untrusted_forwarding"
+    UNREAD_FORWARDING = "unread_forwarding"
     ONE_ADDRESS = "one_address"
 
     @property
@@ -37,7 +38,13 @@ class Kind(StrEnum):
             case Kind.UNTRUSTED_FORWARDING:
                 return (
                     "a peer that TRUSTED_PROXIES does not name says for whom it speaks: if it is "
-                    "your proxy, name it, else somebody is making addresses up in vain"
+                    "your proxy, name it (unix, if it comes through a UNIX socket), else somebody "
+                    "is making addresses up in vain"
+                )
+            case Kind.UNREAD_FORWARDING:
+                return (
+                    "a proxy of TRUSTED_PROXIES names no address in X-Forwarded-For, the only "
+                    "such header that is read: its clients share the rate limits of one"
                 )
             case Kind.ONE_ADDRESS:
                 return (
@@ -63,13 +70,17 @@ def only_address() -> str | None:
     found = db.session.execute(
         select(
             func.min(recent.c.ip),
-            func.count(recent.c.ip.distinct()),
+            # Those without an address count as one more.
+            func.count(func.coalesce(recent.c.ip, "").distinct()),
             func.count(recent.c.user_id.distinct()),
             func.count(),
         )
     ).one()
     address, addresses, people, logins = found
-    return address if logins == LOGINS and addresses == 1 and people >= PEOPLE else None
+    if logins < LOGINS or addresses > 1 or people < PEOPLE:
+        return None
+    # A UNIX socket has no address.
+    return address or "a UNIX socket"
 
 
 def look_for_only_address() -> None:

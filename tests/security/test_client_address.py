@@ -1,8 +1,11 @@
 """Whose address a request has."""
 
+import json
 import logging
+import socket
 from collections.abc import Callable
 from ipaddress import ip_address, ip_network
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,7 +22,7 @@ from app.models import Session, User
 from app.security.client_address import client_behind, network
 from tests.conftest import ENVIRONMENT
 from tests.factories import API, PASSWORD
-from tests.serving import serving
+from tests.serving import free_port, serving
 
 SPOOFED = {
     "X-Forwarded-For": "203.0.113.9",
@@ -207,10 +210,26 @@ PEER = ip_address("10.0.0.1")
         ("203.0.113.9, ::ffff:10.0.0.2", "203.0.113.9"),
         ("203.0.113.9, unknown", "10.0.0.1"),
         ("203.0.113.9, _hidden, 10.0.0.2", "10.0.0.2"),
-        ("203.0.113.9, 10.0.0.2:4711", "10.0.0.1"),
-        ("203.0.113.9,", "10.0.0.1"),
-        ("203.0.113.9, , 10.0.0.2", "10.0.0.2"),
-        ("[2001:db8::9]", "10.0.0.1"),
+        ("203.0.113.9:5678", "203.0.113.9"),
+        ("203.0.113.9, 10.0.0.2:4711", "203.0.113.9"),
+        ("198.51.100.1, 203.0.113.9:1, 10.0.0.3:2, 10.0.0.2:3", "203.0.113.9"),
+        ("[2001:db8::9]", "2001:db8::9"),
+        ("[2001:db8::9]:80", "2001:db8::9"),
+        ("[2001:db8::9]:80, [fd00::2]:65535", "2001:db8::9"),
+        ("[::ffff:203.0.113.9]:80", "203.0.113.9"),
+        ("[fe80::1%25eth0]:80", "fe80::1"),
+        ("fe80::1%eth0", "fe80::1"),
+        ("203.0.113.9,", "203.0.113.9"),
+        (",203.0.113.9, , 10.0.0.2,,", "203.0.113.9"),
+        (",", "10.0.0.1"),
+        ("203.0.113.9, 10.0.0.2:", "10.0.0.1"),
+        ("203.0.113.9, 10.0.0.2:http", "10.0.0.1"),
+        ("203.0.113.9, 10.0.0.2:123456", "10.0.0.1"),
+        ("203.0.113.9, [10.0.0.2", "10.0.0.1"),
+        ("203.0.113.9, []:80", "10.0.0.1"),
+        ("203.0.113.9, unix:", "10.0.0.1"),
+        ("203.0.113.9, " + "1" * 9000, "10.0.0.1"),
+        ("203.0.113.9" + ", 10.0.0.2" * 100, "10.0.0.2"),
         ("010.0.0.2", "10.0.0.1"),
         ("203.0.113.9 10.0.0.2", "10.0.0.1"),
         ("١.١.١.١", "10.0.0.1"),
@@ -220,6 +239,31 @@ def test_the_list_is_read_from_the_right_up_to_the_first_who_is_not_trusted(
     forwarded: str, client: str
 ) -> None:
     assert str(client_behind(PEER, forwarded, PROXIES)) == client
+
+
+@pytest.mark.parametrize(
+    ("forwarded", "count", "client"),
+    [
+        ("203.0.113.9", 1, "203.0.113.9"),
+        ("198.51.100.1, 203.0.113.9", 1, "203.0.113.9"),
+        ("198.51.100.1, 203.0.113.9:4711, 192.0.2.1", 2, "203.0.113.9"),
+        ("198.51.100.1, [2001:db8::9]:80, , 192.0.2.1,", 2, "2001:db8::9"),
+        ("10.0.0.5", 1, "10.0.0.5"),
+        ("203.0.113.9", 2, "203.0.113.9"),
+        ("", 2, "10.0.0.1"),
+        ("203.0.113.9, unknown, 192.0.2.1", 3, "192.0.2.1"),
+        ("198.51.100.1, 203.0.113.9, unix:", 2, "203.0.113.9"),
+    ],
+)
+def test_the_list_is_read_as_far_as_there_are_proxies(
+    forwarded: str, count: int, client: str
+) -> None:
+    assert str(client_behind(PEER, forwarded, [], count)) == client
+
+
+def test_a_hop_through_a_unix_socket_is_passed_over_where_that_is_trusted() -> None:
+    assert str(client_behind(None, "203.0.113.9, unix:", ["unix"])) == "203.0.113.9"
+    assert client_behind(None, "unix:", ["unix"]) is None
 
 
 made_up = st.lists(st.one_of(st.ip_addresses().map(str), st.text(max_size=20), st.just("")))
@@ -246,6 +290,79 @@ def test_whatever_is_sent_the_client_is_an_address(forwarded: str) -> None:
     client = client_behind(PEER, forwarded, PROXIES)
 
     assert ip_address(str(client)) == client
+
+
+# Behind a UNIX socket
+
+
+def test_a_trusted_unix_socket_says_for_whom_it_speaks(
+    make_app: Callable[..., Flask], ada: User
+) -> None:
+    app = make_app(TRUSTED_PROXIES="unix,10.0.0.0/8")
+
+    log_in(app.test_client(), "", X_Forwarded_For="198.51.100.1, 203.0.113.9:4711, 10.0.0.2")
+
+    assert addresses(app) == ["203.0.113.9"]
+
+
+def test_trusting_a_unix_socket_trusts_nobody_else(
+    make_app: Callable[..., Flask], ada: User
+) -> None:
+    app = make_app(TRUSTED_PROXIES="unix")
+
+    log_in(app.test_client(), "192.0.2.7", X_Forwarded_For="203.0.113.9")
+
+    assert addresses(app) == ["192.0.2.7"]
+
+
+@pytest.mark.parametrize("peer", ["192.0.2.7", "::1", ""])
+def test_a_number_of_proxies_is_believed_whoever_the_last_one_is(
+    make_app: Callable[..., Flask], ada: User, peer: str
+) -> None:
+    app = make_app(TRUSTED_PROXY_COUNT="2")
+
+    log_in(app.test_client(), peer, X_Forwarded_For="198.51.100.1, 203.0.113.9, 192.0.2.8")
+
+    assert addresses(app) == ["203.0.113.9"]
+
+
+def through(path: str, name: str, **headers: str) -> None:
+    """Ask for a page over a UNIX socket, as a client whose end has this name."""
+    with socket.socket(socket.AF_UNIX) as client:
+        if name:
+            client.bind(name)
+        client.settimeout(20)
+        client.connect(path)
+        lines = [f"{key.replace('_', '-')}: {value}" for key, value in headers.items()]
+        client.sendall("\r\n".join(["GET /docs HTTP/1.1", "Host: a", *lines, "", ""]).encode())
+        assert client.recv(100).startswith(b"HTTP/1.1 200 ")
+
+
+def test_gunicorn_on_a_unix_socket_tells_clients_apart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    log, path = tmp_path / "log", str(tmp_path / "s")
+    with serving(
+        log,
+        **ENVIRONMENT,
+        TRUSTED_PROXIES="unix",
+        DATABASE_URL=f"sqlite:///{tmp_path / 'app.db'}",
+        LOG_FORMAT="json",
+        WEB_CONCURRENCY="1",
+        GUNICORN_CMD_ARGS=f"--bind unix:{path} --bind 127.0.0.1:{(port := free_port())}",
+        port=port,
+    ):
+        through(path, "", X_Forwarded_For="203.0.113.9:4711", X_Request_ID="first")
+        # Two lines of one header are one list.
+        twice = "198.51.100.1\r\nX-Forwarded-For: 203.0.113.8"
+        through(path, "", X_Forwarded_For=twice, X_Request_ID="second")
+        # A client chooses the name of its own end; it may look like an address.
+        through(path, "192.0.2.1", X_Request_ID="third")
+
+    lines = [json.loads(line) for line in log.read_text().splitlines() if '"/docs"' in line]
+    seen = {line["request_id"]: line["ip"] for line in lines}
+    assert seen == {"first": "203.0.113.9", "second": "203.0.113.8", "third": ""}
 
 
 # What counts as one client

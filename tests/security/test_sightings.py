@@ -33,7 +33,7 @@ def seen(app: Flask) -> list[tuple[str, str]]:
         return [(row.kind, row.detail) for row in sightings.what_was_seen()]
 
 
-def sign_in(app: Flask, people: int, logins: int, address: str = "10.0.0.9") -> None:
+def sign_in(app: Flask, people: int, logins: int, address: str | None = "10.0.0.9") -> None:
     users = [
         make_user(app, username=f"person{n}", email=f"person{n}@example.com") for n in range(people)
     ]
@@ -63,6 +63,45 @@ def test_a_forwarding_header_of_an_untrusted_peer_is_kept_for_the_doctor(
     knock(client, **{header: "203.0.113.9"})
 
     assert seen(app) == [("untrusted_forwarding", f"{header} from 10.0.0.9")]
+
+
+def test_so_is_one_that_comes_through_a_unix_socket_that_nobody_trusts(
+    app: Flask, client: FlaskClient
+) -> None:
+    knock(client, peer="")
+
+    assert seen(app) == [("untrusted_forwarding", "X-Forwarded-For from a UNIX socket")]
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"X-Real-IP": "203.0.113.9"},
+        {"Forwarded": "for=203.0.113.9"},
+        {"X-Forwarded-For": "unknown"},
+    ],
+)
+@pytest.mark.parametrize(
+    ("trusted", "peer", "named"),
+    [
+        ({"TRUSTED_PROXIES": "10.0.0.9"}, "10.0.0.9", "10.0.0.9"),
+        ({"TRUSTED_PROXIES": "unix"}, "", "a UNIX socket"),
+        ({"TRUSTED_PROXY_COUNT": "1"}, "10.0.0.9", "10.0.0.9"),
+    ],
+)
+def test_a_trusted_proxy_that_names_nobody_in_the_header_that_is_read_is_told_of(
+    make_app: Callable[..., Flask],
+    trusted: dict[str, str],
+    peer: str,
+    named: str,
+    headers: dict[str, str],
+) -> None:
+    app = make_app(**trusted)
+
+    knock(app.test_client(), peer=peer, **headers)
+
+    [header] = headers
+    assert seen(app) == [("unread_forwarding", f"{header} from {named}")]
 
 
 def test_requests_without_them_are_nothing_to_tell(app: Flask, client: FlaskClient) -> None:
@@ -125,6 +164,13 @@ def test_many_people_at_one_address_are_a_proxy(app: Flask) -> None:
 
     with app.app_context():
         assert sightings.only_address() == "10.0.0.9"
+
+
+def test_so_are_many_people_without_an_address(app: Flask) -> None:
+    sign_in(app, people=5, logins=50, address=None)
+
+    with app.app_context():
+        assert sightings.only_address() == "a UNIX socket"
 
 
 @pytest.mark.parametrize(("people", "logins"), [(4, 50), (5, 49)])

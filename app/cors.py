@@ -1,0 +1,34 @@
+"""Which other origins' pages may call the API from a browser (the Fetch standard's CORS)."""
+
+from flask import Flask, Response, request
+
+from config import Settings, origin_of
+
+METHODS = "DELETE, GET, PATCH, POST, PUT"
+# What a browser may send, beside the few headers that need no leave.
+REQUEST_HEADERS = ("Authorization", "Content-Type", "X-Request-ID")
+# What a page may read.
+RESPONSE_HEADERS = "Location, Retry-After, WWW-Authenticate, X-Request-ID"
+PREFLIGHT_MAX_AGE_SECONDS = 600
+
+
+def init_app(app: Flask, settings: Settings) -> None:
+    if not settings.cors_origins:
+        return
+    allowed = {origin_of(origin) for origin in settings.cors_origins}
+    request_headers = ", ".join([*REQUEST_HEADERS, *settings.cors_headers])
+
+    @app.after_request
+    def allow(response: Response) -> Response:
+        # Asked by whomever: a cache must not give the answer to one origin to another.
+        response.vary.add("Origin")
+        origin = request.headers.get("Origin", "")
+        if origin_of(origin) not in allowed or not origin:
+            return response
+        response.headers["Access-Control-Allow-Origin"] = origin
+        response.headers["Access-Control-Expose-Headers"] = RESPONSE_HEADERS
+        if request.method == "OPTIONS" and "Access-Control-Request-Method" in request.headers:
+            response.headers["Access-Control-Allow-Methods"] = METHODS
+            response.headers["Access-Control-Allow-Headers"] = request_headers
+            response.headers["Access-Control-Max-Age"] = str(PREFLIGHT_MAX_AGE_SECONDS)
+        return response

@@ -1,0 +1,160 @@
+"""Hosts, origins and networks: what a setting may hold, and when two of them are the same.
+
+Hosts are compared as RFC 9110 §4.2.3 asks, origins as RFC 6454 §5: not letter
+for letter, for ``API.example.com.:443`` is ``api.example.com``.
+"""
+
+import re
+from ipaddress import AddressValueError, IPv4Network, IPv6Address, IPv6Network, ip_network
+
+import idna
+
+Network = IPv4Network | IPv6Network
+
+# The peer on a UNIX socket, which has no address.
+UNIX = "unix"
+
+HTTP_PORTS = {"http": 80, "https": 443}
+MAPPED = IPv6Network("::ffff:0:0/96")
+
+AUTHORITY = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::([0-9]{0,5}))?")
+ORIGIN = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://([^/?#@\\]+)")
+# The name of a header (RFC 9110 §5.1).
+HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+
+
+class Wrong(ValueError):
+    """What is wrong with one value and what to write instead, without the variable's name."""
+
+
+# When two are the same
+
+
+def host_of(text: str) -> tuple[str, int | None] | None:
+    """The name and the port of a ``Host`` header in normal form; ``None`` if it is not one."""
+    found = AUTHORITY.fullmatch(text)
+    if found is None:
+        return None
+    name, port = found.groups()
+    if port and not 1 <= int(port) <= 65535:
+        return None
+    normal = _literal(name) if name.startswith("[") else _name(name)
+    return (normal, int(port) if port else None) if normal else None
+
+
+def origin_of(text: str) -> tuple[str, str, int | None] | None:
+    """The scheme, the host and the port of an origin; ``None`` if it is not one.
+
+    Applications have origins too, like ``capacitor://localhost``. ``null`` is
+    not an origin: many different pages send it.
+    """
+    found = ORIGIN.fullmatch(text)
+    host = host_of(found[2]) if found else None
+    if found is None or host is None:
+        return None
+    scheme = found[1].lower()
+    name, port = host
+    return scheme, name, None if port == HTTP_PORTS.get(scheme) else port
+
+
+def _name(text: str) -> str | None:
+    name = text.removesuffix(".").lower()
+    return name if all(name.split(".")) else None
+
+
+def _literal(text: str) -> str | None:
+    try:
+        return f"[{IPv6Address(text[1:-1]).compressed}]"
+    except AddressValueError:
+        return None
+
+
+def is_among(host: str, trusted: list[str]) -> bool:
+    """Whether a ``Host`` header names one of the hosts, on whichever port."""
+    found = host_of(host)
+    if found is None:
+        return False
+    name = found[0]
+    return any(
+        name == one or (one.startswith(".") and (name.endswith(one) or name == one[1:]))
+        for one in trusted
+    )
+
+
+# What a setting may hold
+
+
+def host(text: str) -> str:
+    """A host name in normal form, or ``.name`` for it and all below it."""
+    example = (
+        "Write names without scheme or port, separated by commas, like "
+        "api.example.com,.example.org."
+    )
+    dot = "." if text.startswith(".") else ""
+    name = _ascii(text.removeprefix("."))
+    if ":" in name and not name.startswith("[") and name.count(":") > 1:
+        name = f"[{name}]"
+    found = host_of(name)
+    # A port that nobody writes, as it is what a client means who names none.
+    if found is None or found[1] not in (None, *HTTP_PORTS.values()):
+        raise Wrong(f"holds {text!r}, which is not a host name. {example}")
+    return dot + found[0]
+
+
+def origin(text: str) -> str:
+    """A scheme, a host and perhaps a port (RFC 6454), as browsers send it."""
+    scheme, separator, authority = text.partition("://")
+    found = origin_of(f"{scheme}://{_ascii(authority)}") if separator else None
+    if found is None:
+        raise Wrong(
+            f"holds {text!r}, which is not an origin. Write exact ones, separated by commas, "
+            "like https://app.example.com,http://localhost:3000,capacitor://localhost."
+        )
+    scheme, name, port = found
+    return f"{scheme}://{name}" if port is None else f"{scheme}://{name}:{port}"
+
+
+def header(text: str) -> str:
+    if not HEADER.fullmatch(text) or text == "*":
+        raise Wrong(
+            f"holds {text!r}, which is not the name of a header. Write names, separated by "
+            "commas, like X-Client-Version,X-Trace."
+        )
+    return text
+
+
+def network(text: str) -> Network:
+    """One address, or a range of them in CIDR notation."""
+    example = (
+        "Write addresses or ranges, separated by commas, like "
+        "10.0.0.7,192.168.4.0/24, or unix for the peer on a UNIX socket."
+    )
+    try:
+        # Peers are compared without their zone.
+        found = ip_network(re.sub(r"%[^/]+", "", text))
+    except ValueError:
+        raise Wrong(
+            f"holds {text!r}, which is not an address and not a range of them. {example}"
+        ) from None
+    if isinstance(found, IPv6Network) and found.subnet_of(MAPPED):
+        # Addresses are compared as IPv4 where they are IPv4.
+        found = IPv4Network((int(found.network_address) & 0xFFFFFFFF, found.prefixlen - 96))
+    if not found.prefixlen:
+        raise Wrong(f"holds {text!r}, which would let anybody claim any address. {example}")
+    return found
+
+
+def proxy(text: str) -> Network | str:
+    """A network of proxies, or ``unix`` for the peer on a UNIX socket."""
+    return UNIX if text == UNIX else network(text)
+
+
+def _ascii(host: str) -> str:
+    """An international name in its ASCII form (IDNA); anything else as it is."""
+    if host.isascii():
+        return host
+    try:
+        name, colon, port = host.partition(":")
+        return idna.encode(name, uts46=True).decode() + colon + port
+    except idna.IDNAError:
+        return host
