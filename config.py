@@ -18,11 +18,11 @@ from urllib.parse import urlsplit
 
 from flask import current_app
 from limits import RateLimitItem, parse_many
-from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy.engine import URL
 from werkzeug.local import LocalProxy
 
 import env_file
+from config_database import database_url, replica_url
 from config_hosts import (
     UNIX as UNIX,
 )
@@ -411,39 +411,6 @@ def key_id(text: str) -> str:
     if text and not KEY_ID.fullmatch(text):
         raise Wrong(f"is {text!r}, which is no key id. Write letters, digits, _ and -, 64 at most.")
     return text
-
-
-def database_url(text: str) -> URL:
-    example = "Write postgresql://user:password@host:5432/name or sqlite:////absolute/path.db."
-    # The value is never repeated in the sentence: it may hold the password.
-    try:
-        url = make_url(text)
-    except (ArgumentError, ValueError):
-        raise Wrong(f"cannot be read as a URL. {example}") from None
-    if not _has_port(text):
-        raise Wrong(f"has a port that is none. {example}")
-    if url.drivername == "postgresql":
-        if not url.database:
-            raise Wrong(f"names no database. {example}")
-        return url.set(drivername="postgresql+psycopg")
-    if url.drivername == "sqlite":
-        if not url.database or url.database == ":memory:":
-            raise Wrong(
-                "keeps SQLite in memory, where each connection would see a database of its "
-                f"own. {example}"
-            )
-        return url
-    raise Wrong(f"begins with {url.drivername!r}, which is not spoken here. {example}")
-
-
-def replica_url(text: str) -> URL | None:
-    url = database_url(text) if text else None
-    if url is not None and url.get_backend_name() != "postgresql":
-        raise Wrong(
-            "is not PostgreSQL, and nothing else has replicas here. "
-            "Write postgresql://user:password@host:5432/name."
-        )
-    return url
 
 
 def mail_url(text: str) -> str:

@@ -16,8 +16,10 @@ from sqlalchemy import (
     ColumnExpressionArgument,
     Connection,
     Engine,
+    ExceptionContext,
     create_engine,
     delete,
+    event,
     false,
     inspect,
     select,
@@ -27,13 +29,13 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql as postgresql_dialect
 from sqlalchemy.dialects import sqlite as sqlite_dialect
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import InstrumentedAttribute, configure_mappers, make_transient_to_detached
 from sqlalchemy.orm import Session as DatabaseSession
 from sqlalchemy.orm.attributes import instance_dict, manager_of_class
 
-from app import postgresql, sqlite
+from app import database_errors, postgresql, sqlite
 from app.extensions import Base, db
 from config import Settings
 
@@ -81,12 +83,14 @@ def engine_options(settings: Settings) -> dict[str, Any]:
 def init_app(app: Flask) -> None:
     """Bind the database to the application; nothing connects before the first statement."""
     db.init_app(app)
+    # Before the one of Flask-SQLAlchemy: the last to come is the first to go.
+    app.teardown_appcontext(_give_back)
     # The ORM does it at its first query; what ``prepared`` reads may come before any.
     configure_mappers()
     prepares = app.config["SETTINGS"].database_prepared_statements
     with app.app_context():
-        for engine in db.engines.values():
-            _listen(engine, prepares)
+        for name, engine in db.engines.items():
+            _listen(engine, prepares, writes=name is None)
             os.register_at_fork(after_in_child=partial(_forget, ref(engine)))
 
 
@@ -97,11 +101,31 @@ def open_other(url: URL, settings: Settings) -> Engine:
     return engine
 
 
-def _listen(engine: Engine, prepares: str) -> None:
+def _listen(engine: Engine, prepares: str, *, writes: bool = True) -> None:
+    event.listen(engine, "handle_error", _drop_spoiled)
     if engine.dialect.name == "sqlite":
         sqlite.listen(engine)
     else:
-        postgresql.listen(engine, prepares=prepares)
+        postgresql.listen(engine, prepares=prepares, writes=writes)
+
+
+def _drop_spoiled(context: ExceptionContext) -> None:
+    """Let a connection that is of no more use leave the pool; SQLAlchemy knows the dead alone."""
+    if context.connection and database_errors.spoils_connection(context.original_exception):
+        context.is_disconnect = True
+
+
+def _give_back(_error: BaseException | None) -> None:
+    """End the session of a request; what fails then does not take back what was answered.
+
+    All that was to last is committed by now. An exception here would come
+    after every handler, and be answered by the server around us in HTML.
+    """
+    try:
+        db.session.remove()
+    except (SQLAlchemyError, postgresql.Error, sqlite.Error) as error:
+        log.warning("the session did not end as it should", exc_info=error)
+        db.session.registry.clear()
 
 
 def _forget(engine: ReferenceType[Engine]) -> None:

@@ -21,6 +21,7 @@ from werkzeug.exceptions import HTTPException, SecurityError
 from werkzeug.http import HTTP_STATUS_CODES
 from werkzeug.sansio.response import Response as BaseResponse
 
+from app import database_errors
 from app.request_id import request_id
 
 log = logging.getLogger(__name__)
@@ -403,7 +404,7 @@ def _answer_database_away(error: Exception) -> BaseResponse:
 
 
 def _answer_database_error(error: DBAPIError) -> BaseResponse:
-    if error.connection_invalidated:
+    if error.connection_invalidated or database_errors.is_passing(error.orig):
         return _answer_database_away(error)
     return _answer_bug(error)
 

@@ -1,22 +1,114 @@
-"""Whether the database has been through the migrations that this code needs."""
+"""Whether the database is one that this code can serve: ours, in UTF-8, and migrated."""
 
 from functools import cache
 
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, String, column, inspect, select, table
+from sqlalchemy import Connection, String, column, false, inspect, select, table, update
 
-from app.extensions import migrate
+from app.extensions import Base, migrate
+
+# What our first migration made and no other application has.
+OURS = {
+    "users": {"username_key", "hashed_password", "is_superuser"},
+    "sessions": {"user_id", "refresh_jti", "max_expires_at"},
+}
+ANOTHER_DATABASE = "Name a database of our own in DATABASE_URL: an empty one will do."
 
 
 def is_current(connection: Connection) -> bool:
-    """Whether the database is at our head, or ahead of it.
+    """Whether the database is ours, and at our head or ahead of it.
 
     A revision that this code does not know was made by newer code, in a
     rolling upgrade: migrations only ever add, so this code still runs on it.
     """
     applied = _applied(connection)
     heads, known = _revisions()
-    return bool(applied) and all(revision in heads or revision not in known for revision in applied)
+    return (
+        bool(applied)
+        and all(revision in heads or revision not in known for revision in applied)
+        and _is_ours(connection)
+    )
+
+
+def flaws(connection: Connection) -> list[str]:
+    """What no upgrade mends, each with what to do."""
+    return [flaw for flaw in (encoding_flaw(connection), foreign_flaw(connection)) if flaw]
+
+
+def encoding_flaw(connection: Connection) -> str | None:
+    """PostgreSQL in LATIN1 cannot store most names, and in SQL_ASCII it stores what nobody reads.
+
+    SQLite speaks UTF-8 to us, however it keeps its files.
+    """
+    if connection.dialect.name != "postgresql":
+        return None
+    settings = connection.exec_driver_sql(
+        "SELECT current_setting('server_encoding'), current_setting('client_encoding')"
+    )
+    server, client = settings.one()
+    if server != "UTF8":
+        name = connection.engine.url.database
+        return (
+            f"The database {name} is in {server}, which cannot hold every name. Make another and "
+            "name it in DATABASE_URL: CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0."
+        )
+    if client != "UTF8":
+        return (
+            f"The connection speaks {client}, which cannot hold every name. Remove client_encoding "
+            "from DATABASE_URL, PGCLIENTENCODING from the environment, and what "
+            "ALTER ROLE or ALTER DATABASE set."
+        )
+    return None
+
+
+def foreign_flaw(connection: Connection) -> str | None:
+    """Tables of another application, or ours without their record."""
+    applied, tables = _applied(connection), set(inspect(connection).get_table_names())
+    if applied:
+        if _is_ours(connection):
+            return None
+        return (
+            f"The database belongs to another application: alembic_version has the revision "
+            f"{', '.join(applied)}, and the table users is missing or not ours. {ANOTHER_DATABASE}"
+        )
+    taken = sorted(tables & set(Base.metadata.tables))
+    if not taken:
+        return None
+    if "users" in taken and _is_ours(connection):
+        return (
+            "The database holds our tables, and alembic_version is empty: it was restored without "
+            "that table, or an upgrade was interrupted. Restore the whole copy, or, if you know "
+            "which revision the tables are at, run flask db stamp REVISION."
+        )
+    names = f"the table {taken[0]}" if len(taken) == 1 else f"the tables {', '.join(taken)}"
+    return (
+        f"The database belongs to another application: it holds {names} already, and no record of "
+        f"our migrations. {ANOTHER_DATABASE}"
+    )
+
+
+def refuse_unless_writable(connection: Connection) -> None:
+    """Raise what the database raises where nothing can be written: a standby, a full server.
+
+    It is an UPDATE that finds no row. The caller ends the transaction.
+    """
+    users = table("users", column("id"))
+    connection.execute(update(users).where(false()).values(id=users.c.id))
+
+
+def unknown_revisions(connection: Connection) -> list[str]:
+    """Those that newer code has applied, or another application."""
+    _, known = _revisions()
+    return [revision for revision in _applied(connection) if revision not in known]
+
+
+def _is_ours(connection: Connection) -> bool:
+    inspector = inspect(connection)
+    return all(
+        inspector.has_table(name)
+        and columns <= {found["name"] for found in inspector.get_columns(name)}
+        for name, columns in OURS.items()
+    )
 
 
 def _applied(connection: Connection) -> list[str]:

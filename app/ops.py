@@ -103,11 +103,20 @@ def readiness() -> dict[str, str]:
 def _database_readiness() -> dict[str, str]:
     try:
         with db.engine.connect() as connection:
+            flaws = migration_state.flaws(connection)
+            is_readable = migration_state.encoding_flaw(connection) is None
             is_migrated = migration_state.is_current(connection)
+            if is_migrated:
+                migration_state.refuse_unless_writable(connection)
     except SQLAlchemyError as error:
-        log.warning("the database does not answer", exc_info=error)
+        log.warning("the database does not answer, or takes no writes", exc_info=error)
         return {"database": "away", "migrations": "away"}
-    return {"database": "ok", "migrations": "ok" if is_migrated else "away"}
+    for flaw in flaws:
+        log.error("the database cannot be served", extra={"reason": flaw})
+    return {
+        "database": "ok" if is_readable else "away",
+        "migrations": "ok" if is_migrated else "away",
+    }
 
 
 def _begin_to_measure() -> None:

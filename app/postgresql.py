@@ -9,14 +9,19 @@ from flask import has_request_context
 from psycopg.pq import TransactionStatus
 from psycopg.pq.abc import PGresult
 from sqlalchemy import Engine, event
-from sqlalchemy.exc import InvalidatePoolError
+from sqlalchemy.exc import DisconnectionError, InvalidatePoolError
 from sqlalchemy.pool import ConnectionPoolEntry
+
+from app import database_errors
 
 # Longer than a request should wait for a database that is away; the contract gives it 5 s.
 CONNECT_TIMEOUT_SECONDS = 3
 # Longer than a server that lives takes to answer an empty statement, whatever its load.
 PING_TIMEOUT_MILLISECONDS = 1000
 PING_AFTER_SECONDS = 1.0
+# How old a connection that only reads may become before another is opened in its place: after a
+# failover the new one may lead to a server that writes.
+READ_ONLY_REST_SECONDS = 1.0
 # How long a request waits for the answer to one statement.
 ANSWER_TIMEOUT_SECONDS = 4.0
 # What PostgreSQL gives up by itself, so that nothing goes on there for which nobody waits any
@@ -35,6 +40,41 @@ CONNECT_ARGUMENTS: dict[str, Any] = {
 }
 
 
+Error = psycopg.Error
+
+
+class Cursor(psycopg.Cursor[Any]):
+    """A cursor whose statements survive a change of the tables that they were prepared for.
+
+    After a column was widened, or the server was told DISCARD ALL, each
+    pooled connection would refuse each of its prepared statements once.
+    """
+
+    _conn: "Connection"
+
+    def execute(self, query: Any, params: Any = None, **options: Any) -> "Cursor":
+        begins = self._conn.pgconn.transaction_status == TransactionStatus.IDLE
+        try:
+            return super().execute(query, params, **options)
+        except psycopg.Error as error:
+            # Further into a transaction, what went before would be lost with it.
+            if not begins or not database_errors.is_stale_plan(error):
+                raise
+        self._conn.plan_anew()
+        return super().execute(query, params, **options)
+
+    def executemany(self, query: Any, params_seq: Any, **options: Any) -> None:
+        begins = self._conn.pgconn.transaction_status == TransactionStatus.IDLE
+        rows = list(params_seq)
+        try:
+            return super().executemany(query, rows, **options)
+        except psycopg.Error as error:
+            if not begins or self._conn.autocommit or not database_errors.is_stale_plan(error):
+                raise
+        self._conn.plan_anew()
+        return super().executemany(query, rows, **options)
+
+
 class Connection(psycopg.Connection[Any]):
     """A connection on which requests wait for each answer for a limited time.
 
@@ -45,14 +85,32 @@ class Connection(psycopg.Connection[Any]):
 
     answer_timeout: float | None = None
 
+    # Set where the connection works, but not as it was set up: the pool opens another next time.
+    is_outdated = False
+
+    def plan_anew(self) -> None:
+        """Forget all prepared statements, and what of a transaction has begun."""
+        self.is_outdated = True
+        self.rollback()
+        autocommit, self.autocommit = self.autocommit, True
+        # psycopg sees it, and forgets them as well.
+        psycopg.Cursor(self).execute("DEALLOCATE ALL", prepare=False)
+        self.autocommit = autocommit
+
     def commit(self) -> None:
         if self.pgconn.transaction_status != TransactionStatus.IDLE:
             super().commit()
 
     def rollback(self) -> None:
         """The pool rolls back what it takes back; most often there is nothing."""
-        if self.pgconn.transaction_status != TransactionStatus.IDLE:
+        if self.pgconn.transaction_status == TransactionStatus.IDLE:
+            return
+        try:
             super().rollback()
+        except psycopg.OperationalError:
+            # A server that is gone has rolled back. The pool notices at the next use.
+            if not self.closed:
+                raise
 
     def wait(self, gen: Any, interval: float = 0.1, timeout: float | None = None) -> Any:
         try:
@@ -64,14 +122,20 @@ class Connection(psycopg.Connection[Any]):
             raise
 
 
-def listen(engine: Engine, *, prepares: str) -> None:
-    """Open the engine's connections as ours, and ask pooled ones whether they live."""
+def listen(engine: Engine, *, prepares: str, writes: bool = True) -> None:
+    """Open the engine's connections as ours, and ask pooled ones whether they live.
+
+    One that ``writes`` does not keep connections that only read.
+    """
     event.listen(engine, "do_connect", _connect)
     # First of all: SQLAlchemy asks a new connection several things.
     event.listen(engine, "connect", _PREPARING[prepares], insert=True)
     event.listen(engine, "connect", _note_use)
     event.listen(engine, "checkin", _note_use)
     event.listen(engine, "checkout", _ping)
+    if writes:
+        event.listen(engine, "connect", _note_opening)
+        event.listen(engine, "checkout", _replace_if_read_only)
     event.listen(engine, "checkout", _limit)
 
 
@@ -86,7 +150,11 @@ def is_behind_a_pooler(connection: psycopg.Connection[Any]) -> bool:
 
 
 def _connect(_dialect: object, _record: object, arguments: Any, options: Any) -> Connection:
-    return Connection.connect(*arguments, **options)
+    return Connection.connect(*arguments, **options, cursor_factory=Cursor)
+
+
+def _note_opening(_connection: object, record: ConnectionPoolEntry) -> None:
+    record.info["opened_at"] = monotonic()
 
 
 def _note_use(_connection: object, record: ConnectionPoolEntry) -> None:
@@ -99,6 +167,8 @@ def _ping(connection: Connection, record: ConnectionPoolEntry, _proxy: object) -
     One that answered a moment ago is not asked, which would be one more round
     trip for each request under load: it only must not have hung up.
     """
+    if connection.is_outdated:
+        raise DisconnectionError
     try:
         if monotonic() - record.info["used_at"] < PING_AFTER_SECONDS:
             _hear(connection)
@@ -106,6 +176,27 @@ def _ping(connection: Connection, record: ConnectionPoolEntry, _proxy: object) -
             _ask(connection, b"")
     except psycopg.OperationalError:
         raise InvalidatePoolError from None
+
+
+def _replace_if_read_only(
+    connection: Connection, record: ConnectionPoolEntry, _proxy: object
+) -> None:
+    """Open another connection in place of one that only reads, once a second at most.
+
+    The server said so when it let us in, and asking costs nothing. Without
+    this, connections that were opened during a failover would refuse each
+    write for as long as the pool keeps them.
+    """
+    if not is_read_only(connection):
+        return
+    if monotonic() - record.info["opened_at"] > READ_ONLY_REST_SECONDS:
+        raise DisconnectionError
+
+
+def is_read_only(connection: psycopg.Connection[Any]) -> bool:
+    """Whether the server says by itself that it takes no writes; PostgreSQL 14 and later do."""
+    said = connection.pgconn.parameter_status
+    return b"on" in (said(b"in_hot_standby"), said(b"default_transaction_read_only"))
 
 
 def _limit(connection: Connection, record: ConnectionPoolEntry, _proxy: object) -> None:

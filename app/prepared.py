@@ -13,6 +13,7 @@ from sqlalchemy import Dialect, Engine, Select
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql.dml import ReturningDelete, ReturningInsert, ReturningUpdate
 
+from app import database_errors
 from app.extensions import db
 
 Columns = tuple[Any, ...]
@@ -39,6 +40,16 @@ class Prepared:
     def row(self, **values: Any) -> Sequence[Any] | None:
         """The row, or ``None``. Commits. Raises what SQLAlchemy would raise."""
         engine = db.engine
+        try:
+            return self._row(engine, values)
+        except DBAPIError as error:
+            if not database_errors.is_read_only(error.orig):
+                raise
+        # Nothing was done. The connection was a server's that has become a standby meanwhile; it
+        # has left the pool, and another may lead to the one that writes.
+        return self._row(engine, values)
+
+    def _row(self, engine: Engine, values: dict[str, Any]) -> Sequence[Any] | None:
         compiled = self._for(engine.dialect)
         connection = None
         try:
@@ -122,7 +133,9 @@ def _in_sqlalchemys_words(
     error: Exception, engine: Engine, connection: Any, driver: Any, compiled: Compiled
 ) -> BaseException:
     dialect: Any = engine.dialect
-    is_gone = driver is not None and dialect.is_disconnect(error, driver, None)
+    is_gone = driver is not None and (
+        dialect.is_disconnect(error, driver, None) or database_errors.spoils_connection(error)
+    )
     if is_gone:
         connection.invalidate(error)
     return DBAPIError.instance(

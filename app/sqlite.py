@@ -18,6 +18,9 @@ BEGIN = "BEGIN IMMEDIATE"
 WRITING = ("INSERT", "UPDATE", "DELETE", BEGIN)
 
 
+Error = sqlite3.Error
+
+
 class Turns:
     """One after the other, in the order in which they came.
 
@@ -120,12 +123,17 @@ class Connection(sqlite3.Connection):
         self._end_turn()
 
     def rollback(self) -> None:
-        super().rollback()
-        self._end_turn()
+        try:
+            super().rollback()
+        finally:
+            self._end_turn()
 
     def close(self) -> None:
-        super().close()
-        self._end_turn()
+        try:
+            super().close()
+        finally:
+            # The pool closes a connection that is of no more use in the middle of a transaction.
+            self._end_turn()
 
     def _end_turn(self) -> None:
         if self._has_turn:

@@ -27,6 +27,7 @@ STOREYS = (
         "app.access_log",
         "app.worker",
         "app.one_a_machine",
+        "app.database_errors",
     ),
     ("app.postgresql", "app.sqlite"),
     (
@@ -64,7 +65,8 @@ LEAVES = {
     "app.access_log": set(),
     "app.worker": set(),
     "app.one_a_machine": set(),
-    "app.errors": {"app.request_id"},
+    "app.database_errors": set(),
+    "app.errors": {"app.request_id", "app.database_errors"},
     "app.strict_json": {"app.errors"},
 }
 
@@ -515,7 +517,7 @@ def test_settings_come_from_config_alone() -> None:
 
 
 def test_every_module_says_what_it_is() -> None:
-    others = ["config.py", "gunicorn.conf.py", "wsgi.py", "migrations/env.py"]
+    others = ["config.py", "config_database.py", "gunicorn.conf.py", "wsgi.py", "migrations/env.py"]
     files = [module.path for module in MODULES.values()] + [ROOT / name for name in others]
 
     silent = [

@@ -29,7 +29,8 @@ from app.moving.checkpoints import Checkpoint
 from app.moving.files import UnfitFile
 from app.moving.importing import Outcome, Rules
 from app.moving.systems import SYSTEMS, Particulars
-from config import database_url, settings
+from config import settings
+from config_database import database_url
 
 FILE = click.Path(exists=True, dir_okay=False, readable=True, path_type=Path)
 NEW_FILE = click.Path(dir_okay=False, path_type=Path)
