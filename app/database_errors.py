@@ -66,6 +66,11 @@ def is_read_only(error: BaseException | None) -> bool:
     return _state(error) == "25006" or _sqlite_code(error) == READONLY
 
 
+def is_locked(error: BaseException | None) -> bool:
+    """Whether somebody else held what the statement needed, for longer than ``lock_timeout``."""
+    return _state(error) == "55P03"
+
+
 def _state(error: BaseException | None) -> str:
     return getattr(error, "sqlstate", None) or ""
 

@@ -21,11 +21,11 @@ def is_current(connection: Connection) -> bool:
     A revision that this code does not know was made by newer code, in a
     rolling upgrade: migrations only ever add, so this code still runs on it.
     """
-    applied = _applied(connection)
+    found = applied(connection)
     heads, known = _revisions()
     return (
-        bool(applied)
-        and all(revision in heads or revision not in known for revision in applied)
+        bool(found)
+        and all(revision in heads or revision not in known for revision in found)
         and _is_ours(connection)
     )
 
@@ -63,13 +63,13 @@ def encoding_flaw(connection: Connection) -> str | None:
 
 def foreign_flaw(connection: Connection) -> str | None:
     """Tables of another application, or ours without their record."""
-    applied, tables = _applied(connection), set(inspect(connection).get_table_names())
-    if applied:
+    found, tables = applied(connection), set(inspect(connection).get_table_names())
+    if found:
         if _is_ours(connection):
             return None
         return (
             f"The database belongs to another application: alembic_version has the revision "
-            f"{', '.join(applied)}, and the table users is missing or not ours. {ANOTHER_DATABASE}"
+            f"{', '.join(found)}, and the table users is missing or not ours. {ANOTHER_DATABASE}"
         )
     taken = sorted(tables & set(Base.metadata.tables))
     if not taken:
@@ -99,19 +99,19 @@ def refuse_unless_writable(connection: Connection) -> None:
 def unknown_revisions(connection: Connection) -> list[str]:
     """Those that newer code has applied, or another application."""
     _, known = _revisions()
-    return [revision for revision in _applied(connection) if revision not in known]
+    return [revision for revision in applied(connection) if revision not in known]
 
 
 def _is_ours(connection: Connection) -> bool:
     inspector = inspect(connection)
     return all(
         inspector.has_table(name)
-        and columns <= {found["name"] for found in inspector.get_columns(name)}
+        and columns <= {each["name"] for each in inspector.get_columns(name)}
         for name, columns in OURS.items()
     )
 
 
-def _applied(connection: Connection) -> list[str]:
+def applied(connection: Connection) -> list[str]:
     """Alembic's record of what the database has been through; none at all in a new one."""
     if not inspect(connection).has_table("alembic_version"):
         return []

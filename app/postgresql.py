@@ -103,14 +103,8 @@ class Connection(psycopg.Connection[Any]):
 
     def rollback(self) -> None:
         """The pool rolls back what it takes back; most often there is nothing."""
-        if self.pgconn.transaction_status == TransactionStatus.IDLE:
-            return
-        try:
+        if self.pgconn.transaction_status != TransactionStatus.IDLE:
             super().rollback()
-        except psycopg.OperationalError:
-            # A server that is gone has rolled back. The pool notices at the next use.
-            if not self.closed:
-                raise
 
     def wait(self, gen: Any, interval: float = 0.1, timeout: float | None = None) -> Any:
         try:

@@ -307,6 +307,19 @@ BAD: list[tuple[str, str, str]] = [
     ("DATABASE_URL", "postgresql://ada@localhost:99999/accounts", "postgresql://"),
     ("DATABASE_URL", "postgresql://ada@localhost:0/accounts", "postgresql://"),
     ("DATABASE_URL", "sqlite://", "sqlite:////absolute/path.db"),
+    ("DATABASE_URL", "sqlite://app.db", "three slashes"),
+    ("DATABASE_URL", "sqlite:///app.db?mode=ro", "SQLite takes none here"),
+    ("DATABASE_URL", "postgresql://db/a?schema=public", "'schema'"),
+    ("DATABASE_URL", "postgresql://db/a?pgbouncer=true", "'pgbouncer'"),
+    ("DATABASE_URL", "postgresql://db/a?autocommit=true", "'autocommit'"),
+    ("DATABASE_URL", "postgresql://db/a?prepare_threshold=0", "'prepare_threshold'"),
+    ("DATABASE_URL", "postgresql://db/a?replication=database", "'replication'"),
+    ("DATABASE_URL", "postgresql://db/a?sslmode=on", "'sslmode' with a value"),
+    ("DATABASE_URL", "postgresql://db/a?target_session_attrs=rw", "'target_session_attrs' with"),
+    ("DATABASE_URL", "postgresql://db/a?sslmode=require&sslmode=disable", "'sslmode' twice"),
+    ("DATABASE_URL", "postgresql://db/a?connect_timeout=soon", "'connect_timeout' with what is no"),
+    ("DATABASE_URL", "postgresql://db/a?client_encoding=latin1", "client_encoding other than utf8"),
+    ("DATABASE_REPLICA_URL", "postgresql://db/a?schema=public", "'schema'"),
     ("DATABASE_URL", "sqlite:///:memory:", "sqlite:////absolute/path.db"),
     ("SECRET_KEY", "short", "token_urlsafe"),
     ("SECRET_KEY", "abc" * 30, "token_urlsafe"),
@@ -514,6 +527,70 @@ def test_the_password_of_the_database_is_never_in_a_message(refusals: Refusals, 
 
     assert [reason for reason in reasons if "hunter2" in reason] == []
     assert "hunter2" not in " ".join(refusals(DATABASE_REPLICA_URL=url))
+
+
+@pytest.mark.parametrize("variable", ["DATABASE_URL", "DATABASE_REPLICA_URL"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://ada:hun@ter2@db/accounts",
+        "postgresql://ada:@hunter2@db/accounts",
+        "postgresql://ada:hun@ter2:x@db/accounts",
+        "postgresql://ada:hun@ter2:5432@db/accounts",
+        "postgresql://ada:hun@ter2/x@db/accounts",
+        "postgresql://ada:hun@ter2?x@db/accounts",
+        "postgresql://ada:hun@db/accounts?ter2=1@db",
+        "postgresql://ada:hun?ter2=1@db/accounts",
+        "postgresql://ada:hun@ter2#x@db/accounts",
+        "postgresql://ada:hun@ter2 x@db/accounts",
+    ],
+)
+def test_a_password_that_is_not_escaped_is_refused_and_no_part_of_it_repeated(
+    refusals: Refusals, variable: str, url: str
+) -> None:
+    reasons = refusals(**{"DATABASE_URL": "postgresql://db/accounts", variable: url})
+
+    assert len(reasons) == 1
+    assert reasons[0].startswith(f"{variable} ")
+    assert "%40" in reasons[0]
+    assert "hun" not in reasons[0]
+    assert "ter2" not in reasons[0]
+
+
+@pytest.mark.parametrize(
+    ("url", "password", "host"),
+    [
+        ("postgresql://ada:hun%40ter2@db/accounts", "hun@ter2", "db"),
+        ("postgresql://ada:hun/ter2@db/accounts", "hun/ter2", "db"),
+        ("postgresql://ada:12/3@db/accounts", "12/3", "db"),
+        ("postgresql://ada:hun:ter2@db/accounts", "hun:ter2", "db"),
+        ("postgres://ada:hunter2@db/accounts", "hunter2", "db"),
+        ("postgresql+psycopg://ada:hunter2@db/accounts", "hunter2", "db"),
+        ("postgresql://ada:hunter2@[::1]/accounts", "hunter2", "::1"),
+        ("postgresql://ada@db/accounts?password=hunter2", "hunter2", "db"),
+        ("postgresql:///accounts?host=/run/postgresql&user=ada&password=hunter2", "hunter2", None),
+        ("postgresql://ada:hunter2@/accounts?host=a:1&host=b:2", "hunter2", None),
+        (
+            "postgresql://ada:hunter2@db/accounts?sslmode=verify-full&sslrootcert=/a/b",
+            "hunter2",
+            "db",
+        ),
+        ("postgresql://ada:hunter2@db/accounts?target_session_attrs=read-write", "hunter2", "db"),
+        ("postgresql://ada:hunter2@db/accounts?options=-csearch_path%3Dours", "hunter2", "db"),
+    ],
+)
+def test_what_the_client_library_takes_is_taken(
+    read: Read, url: str, password: str, host: str | None
+) -> None:
+    found = read(DATABASE_URL=url).database_url
+
+    assert (found.drivername, found.username, found.database) == (
+        "postgresql+psycopg",
+        "ada",
+        "accounts",
+    )
+    assert (found.password, found.host) == (password, host)
+    assert password not in str(found)
 
 
 def test_a_replica_is_read_like_the_database(read: Read) -> None:
