@@ -13,8 +13,10 @@ from flask.testing import FlaskClient
 from app.audit_log import erasing, sealing
 from app.extensions import db
 from app.models import AuditEvent, User
-from app.users import closing
+from app.security import passwords
+from app.users import administration, closing
 from tests.audit_log.log import erased, seals, what_is_wrong, write, write_and_seal
+from tests.auth.test_races import elsewhere, once_after
 from tests.factories import API, bearer, log_in
 
 ADA, BOB, GRACE = 1_000_001, 1_000_002, 1_000_003
@@ -195,3 +197,125 @@ def test_by_the_front_door_nothing_of_a_person_is_left(
         assert trace not in after
     assert "Lovelace" not in before
     assert what_is_wrong() is None
+
+
+# While a password is compared
+
+
+WRONG = {
+    "login": ("POST", "/auth/login", {"username": "ada", "password": "wrong"}),
+    "reauthenticate": ("POST", "/auth/reauthenticate", {"password": "wrong"}),
+    "change": (
+        "POST",
+        "/auth/password/change",
+        {"current_password": "wrong", "new_password": "long enough"},
+    ),
+    "close": ("DELETE", "/users/me", {"password": "wrong"}),
+}
+
+
+def personal_parts_about(user: User) -> set[tuple[Any, ...]]:
+    rows = sqlalchemy.select(AuditEvent.ip, AuditEvent.user_agent, AuditEvent.personal)
+    mine = AuditEvent.subject_id == user.id
+    return {tuple(row) for row in db.session.execute(rows.where(mine))}
+
+
+@pytest.mark.parametrize("call", WRONG)
+def test_a_wrong_password_that_is_compared_while_the_account_is_erased_leaves_nothing(
+    app: Flask, client: FlaskClient, ada: User, call: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    headers = bearer(log_in(client, ada)["access_token"])
+    method, path, body = WRONG[call]
+    verify = passwords.verify
+
+    def verify_slowly(password: str, stored: str | None) -> passwords.Verdict:
+        verdict = verify(password, stored)
+        elsewhere(app, lambda: administration.delete(ada.id, actor=None)).join()
+        return verdict
+
+    monkeypatch.setattr(passwords, "verify", verify_slowly)
+
+    response = client.open(API + path, method=method, json=body, headers=headers)
+
+    assert response.status_code in (401, 403)
+    db.session.rollback()
+    events = [row.event for row in db.session.scalars(sqlalchemy.select(AuditEvent))]
+    assert events[-1] in ("login_failed", "reauthentication_failed")
+    assert personal_parts_about(ada) == {NOTHING}
+
+
+@pytest.mark.postgresql
+def test_a_failure_that_waits_for_the_erasure_to_commit_leaves_nothing_either(
+    app: Flask, client: FlaskClient, ada: User
+) -> None:
+    here, failing = threading.current_thread(), []
+
+    def fail() -> None:
+        body = {"username": "ada", "password": "wrong"}
+        app.test_client().post(f"{API}/auth/login", json=body)
+
+    def begin(*event: Any) -> None:
+        if threading.current_thread() is here and not failing and "UPDATE audit_events" in event[2]:
+            # The user is deleted, and the log forgets them in this statement: it is too late for
+            # it to see what the other writes next.
+            failing.append(elsewhere(app, fail))
+            failing[0].join(timeout=0.5)
+
+    engine = db.engine
+    sqlalchemy.event.listen(engine, "after_cursor_execute", begin)
+    try:
+        administration.delete(ada.id, actor=None)
+    finally:
+        sqlalchemy.event.remove(engine, "after_cursor_execute", begin)
+    failing[0].join()
+
+    failed = AuditEvent.event == "login_failed"
+    assert db.session.scalar(sqlalchemy.select(AuditEvent.subject_id).where(failed)) == ada.id
+    assert personal_parts_about(ada) == {NOTHING}
+
+
+@pytest.mark.postgresql
+def test_an_erasure_waits_for_a_failure_that_is_being_written(
+    app: Flask, ada: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deletions = once_after(
+        "INSERT INTO audit_events",
+        lambda: elsewhere(app, lambda: administration.delete(ada.id, actor=None)),
+        monkeypatch,
+    )
+
+    app.test_client().post(f"{API}/auth/login", json={"username": "ada", "password": "wrong"})
+    deletions[0].join()
+
+    assert db.session.get(User, ada.id) is None
+    assert personal_parts_about(ada) == {NOTHING}
+
+
+def test_a_failure_at_an_account_that_stays_keeps_its_address_and_program(
+    client: FlaskClient, ada: User
+) -> None:
+    for name in ("ada", "nobody"):
+        client.post(f"{API}/auth/login", json={"username": name, "password": "wrong"})
+
+    failures = db.session.scalars(sqlalchemy.select(AuditEvent)).all()
+
+    assert {event.ip for event in failures} == {"127.0.0.1"}
+    assert all(event.user_agent for event in failures)
+
+
+def test_the_erasure_by_an_administrator_tells_of_nobodys_address(
+    client: FlaskClient, ada: User, grace: User
+) -> None:
+    """The event is about somebody who cannot be forgotten once more."""
+    headers = bearer(log_in(client, grace)["access_token"])
+
+    response = client.delete(f"{API}/users/{ada.id}", headers=headers)
+
+    assert response.status_code == 204
+    rows = sqlalchemy.select(AuditEvent).where(AuditEvent.subject_id == ada.id)
+    events = {event.event: event for event in db.session.scalars(rows)}
+    erased, deleted = events["user_erased"], events["user_deleted"]
+    assert (erased.ip, erased.user_agent) == (None, None)
+    # From where the administrator did it belongs to the administrator.
+    assert deleted.ip == "127.0.0.1"
+    assert erased.request_id == deleted.request_id == response.headers["X-Request-ID"]

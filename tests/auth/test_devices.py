@@ -155,6 +155,57 @@ def test_times_are_instants_in_utc_and_follow_the_settings(client: FlaskClient, 
     assert session["expires_at"] == "2026-12-06T08:00:00Z"
 
 
+@pytest.mark.parametrize(
+    ("seen", "told"),
+    [
+        ("2026-11-22T08:00:00Z", "08:00:00Z"),
+        ("2026-11-22T08:00:01Z", "08:00:00Z"),
+        ("2026-11-22T08:04:59Z", "08:00:00Z"),
+        ("2026-11-22T08:05:00Z", "08:05:00Z"),
+        ("2026-11-22T08:59:59Z", "08:55:00Z"),
+    ],
+)
+def test_when_a_device_was_seen_is_told_to_five_minutes(
+    client: FlaskClient, ada: User, seen: str, told: str
+) -> None:
+    """Whoever holds a copy of a token must not see the second in which its owner comes back."""
+    with time_machine.travel("2026-11-22T07:00:00Z", tick=False) as travelled:
+        pair = log_in(client, ada)
+        travelled.move_to(seen)
+        pair = refresh(client, pair["refresh_token"]).json
+
+        (session,) = listed(client, pair["access_token"])
+
+    assert session["last_seen_at"] == f"2026-11-22T{told}"
+    # The one is fourteen days after the other, so it would tell as much.
+    assert session["expires_at"] == f"2026-12-06T{told}"
+
+
+def test_the_export_tells_no_more_of_it(client: FlaskClient, ada: User) -> None:
+    with time_machine.travel("2026-11-22T08:04:59Z", tick=False):
+        pair = log_in(client, ada)
+
+        export = client.get(f"{API}/users/me/export", headers=bearer(pair["access_token"])).json
+
+    (session,) = export["sessions"]
+    assert session["last_seen_at"] == "2026-11-22T08:00:00Z"
+    assert session["expires_at"] == "2026-12-06T08:00:00Z"
+
+
+def test_administrators_see_it_to_the_second(client: FlaskClient, ada: User, grace: User) -> None:
+    with time_machine.travel("2026-11-22T08:04:59Z", tick=False):
+        log_in(client, ada)
+        graces = log_in(client, grace)
+
+        (session,) = client.get(
+            f"{API}/users/{ada.id}/sessions", headers=bearer(graces["access_token"])
+        ).json["items"]
+
+    assert session.keys() == SESSION_KEYS
+    assert session["last_seen_at"] == "2026-11-22T08:04:59Z"
+    assert session["expires_at"] == "2026-12-06T08:04:59Z"
+
+
 def test_a_refresh_moves_last_seen_and_expiry_and_nothing_else(
     client: FlaskClient, ada: User
 ) -> None:

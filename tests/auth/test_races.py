@@ -13,6 +13,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import delete, func, select
+from sqlalchemy.exc import OperationalError
 from werkzeug.test import TestResponse
 
 from app import clock, prepared
@@ -300,6 +301,31 @@ def test_a_deactivation_while_the_session_is_stored_ends_it(
 
     assert response.status_code in (200, 401)
     assert live_sessions(app) == 0
+
+
+@pytest.mark.postgresql
+def test_a_login_that_has_looked_at_its_user_holds_them_until_it_commits(
+    app: Flask, client: FlaskClient, ada: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever stops an account writes to the user first. Without the lock it would not wait."""
+    found: list[object] = []
+    writing = select(User.id).where(User.id == ada.id).with_for_update(key_share=True, nowait=True)
+
+    def write() -> None:
+        try:
+            found.append(db.session.scalar(writing))
+        except OperationalError as error:
+            found.append(getattr(error.orig, "sqlstate", None))
+
+    looked = once_after(
+        "SELECT users.deletion_due_at FROM users", lambda: elsewhere(app, write), monkeypatch
+    )
+
+    response = client.post(f"{API}/auth/login", json={"username": "ada", "password": PASSWORD})
+    looked[0].join()
+
+    assert response.status_code == 200
+    assert found == ["55P03"]
 
 
 def test_a_password_changed_while_the_old_one_is_compared_lets_nobody_in(
