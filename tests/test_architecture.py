@@ -145,6 +145,9 @@ HOMES = {
     "psycopg": {"app.postgresql"},
     "alembic": {"app.migration_state"},
     "click": {
+        "app.cli",
+        "app.cli.importing",
+        "app.cli.refusals",
         "app.cli.terminal",
         "app.cli.users",
         "app.cli.keys",

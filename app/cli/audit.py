@@ -5,7 +5,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime, timedelta
+from datetime import MINYEAR, UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -14,9 +14,11 @@ import click
 from app import clock
 from app.audit_log import chain, reading, sealing, verification
 from app.audit_log.verification import Verdict
-from app.cli.terminal import OperatorGroup, as_json, table
+from app.cli.refusals import OperatorGroup
+from app.cli.terminal import as_json, in_json, table
 from app.database import snapshot
 from app.extensions import db
+from app.fields import FIRST_INSTANT, LAST_INSTANT
 from app.models import AuditEvent
 from app.models.types import MAX_ID
 
@@ -39,8 +41,14 @@ class Instant(click.ParamType[datetime]):
         except ValueError:
             moment = None
         if moment is None or moment.tzinfo is None:
-            self.fail(f"{value!r} is no time. Write one like 2026-11-22 or 2026-11-22T08:00:00Z.")
-        return moment
+            self.fail(
+                f"{value!r} is not a time. Write one like 2026-11-22 or 2026-11-22T08:00:00Z."
+            )
+        try:
+            return moment.astimezone(UTC)
+        except OverflowError:
+            # Beyond the first or the last instant there is. Nothing happened there.
+            return FIRST_INSTANT if moment.year == MINYEAR else LAST_INSTANT
 
 
 class Place(click.ParamType["int | datetime"]):
@@ -82,7 +90,7 @@ def list_events(
     events = reading.newest(limit, subject_id=subject, actor_id=actor, event=event, since=since)
     if as_json:
         rows = [_in_json(event) for event in events]
-        click.echo(json.dumps(rows, ensure_ascii=False, indent=2))
+        click.echo(in_json(rows, indent=2))
         return
     table(
         ("ID", "AT", "EVENT", "ACTOR", "SUBJECT", "IP", "DETAILS"),

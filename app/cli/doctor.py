@@ -1,17 +1,16 @@
 """``flask doctor``: what is weaker here than production should be."""
 
-import json
-
 import click
 from flask.cli import with_appcontext
 
 from app import posture
-from app.cli.terminal import as_json
+from app.cli.refusals import OperatorCommand
+from app.cli.terminal import as_json, in_json
 from app.posture import Finding, Weight
 from config import settings
 
 
-@click.command()
+@click.command(cls=OperatorCommand)
 @as_json
 @with_appcontext
 def doctor(as_json: bool) -> None:
@@ -22,7 +21,7 @@ def doctor(as_json: bool) -> None:
     """
     found = list(posture.findings(settings))
     if as_json:
-        click.echo(json.dumps([vars(finding) for finding in found], ensure_ascii=False, indent=2))
+        click.echo(in_json([vars(finding) for finding in found], indent=2))
     else:
         _print(found)
     if any(finding.weight is Weight.DANGEROUS for finding in found):

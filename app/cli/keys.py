@@ -5,14 +5,14 @@ import secrets
 from pathlib import Path
 
 import click
-from flask.cli import AppGroup
 
 from app import clock
+from app.cli.refusals import OperatorGroup
 from app.cli.terminal import as_json, table
 from app.security import signing_keys
 from config import KEY_ID, settings
 
-keys = AppGroup("keys", help="Make, list and retire the keys that sign tokens.")
+keys = OperatorGroup("keys", help="Make, list and retire the keys that sign tokens.")
 
 directory = click.option(
     "--directory",

@@ -1,19 +1,18 @@
 """``flask outbox …``: mail on its way."""
 
-import json
 import signal
 import threading
 
 import click
 from flask import current_app
-from flask.cli import AppGroup
 
-from app.cli.terminal import as_json, table
+from app.cli.refusals import OperatorGroup
+from app.cli.terminal import as_json, in_json, table
 from app.mail import deliverer
 from app.mail import outbox as mail_outbox
 from app.models import OutboxMessage
 
-outbox = AppGroup("outbox", help="Deliver mail, and look after what could not be delivered.")
+outbox = OperatorGroup("outbox", help="Deliver mail, and look after what could not be delivered.")
 
 
 @outbox.command("run")
@@ -54,7 +53,7 @@ def list_outbox(everything: bool, as_json: bool) -> None:
         for row in mail_outbox.list_all(everything)
     ]
     if as_json:
-        click.echo(json.dumps(rows, ensure_ascii=False, indent=2))
+        click.echo(in_json(rows, indent=2))
         return
     table(
         ("ID", "MESSAGE", "RECIPIENT", "STATE", "ATTEMPTS", "ERROR"),

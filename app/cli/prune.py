@@ -10,7 +10,8 @@ from sqlalchemy.exc import DBAPIError
 
 from app.audit_log import retention, sealing
 from app.auth import sessions, throttle
-from app.cli.terminal import Duration, database_refusal
+from app.cli.refusals import OperatorCommand, database_refusal
+from app.cli.terminal import Duration
 from app.extensions import db
 from app.mail import outbox as mail_outbox
 from app.security import one_time_tokens
@@ -28,7 +29,7 @@ PRUNED: dict[str, Callable[[int], int]] = {
 }
 
 
-@click.command()
+@click.command(cls=OperatorCommand)
 @click.option(
     "--batch",
     type=click.IntRange(1, 10_000),

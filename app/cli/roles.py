@@ -5,7 +5,8 @@ from collections.abc import Sequence
 
 import click
 
-from app.cli.terminal import OperatorGroup, as_json, loaded, or_explain, table
+from app.cli.refusals import OperatorGroup
+from app.cli.terminal import as_json, in_json, loaded, or_explain, table
 from app.cli.users import nobody_has
 from app.models import Role, User
 from app.security import permissions
@@ -22,7 +23,7 @@ def list_roles(as_json: bool) -> None:
     """List all roles with their permissions."""
     found = app_roles.everyone_of_them()
     if as_json:
-        click.echo(json.dumps(RoleSchema(many=True).dump(found), ensure_ascii=False, indent=2))
+        click.echo(in_json(RoleSchema(many=True).dump(found), indent=2))
         return
     table(
         ("ID", "NAME", "PERMISSIONS", "DESCRIPTION"),
@@ -54,7 +55,7 @@ def show(name: str, as_json: bool) -> None:
     people = app_roles.number_of_holders(role)
     if as_json:
         shown = RoleSchema().dump(role) | {"people": people}
-        click.echo(json.dumps(shown, ensure_ascii=False))
+        click.echo(in_json(shown))
         return
     click.echo(f"id: {role.id}")
     click.echo(f"name: {role.name}")
@@ -152,7 +153,7 @@ def _refuse_unknown(names: Sequence[str]) -> None:
 
 
 def _report(role: Role, sentence: str, as_json: bool) -> None:
-    click.echo(json.dumps(RoleSchema().dump(role), ensure_ascii=False) if as_json else sentence)
+    click.echo(in_json(RoleSchema().dump(role)) if as_json else sentence)
 
 
 def _what_it_allows(role: Role) -> str:

@@ -1,7 +1,8 @@
-"""How commands speak: tables for people, JSON for scripts, refusals in one line."""
+"""How commands speak: tables for people, JSON for scripts, and what is typed, read."""
 
 import json
 import re
+import sys
 import textwrap
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import timedelta
@@ -10,33 +11,13 @@ from types import MappingProxyType
 from typing import Any, TypeVar
 
 import click
-from flask.cli import AppGroup
 from marshmallow import Schema, ValidationError
-from sqlalchemy.exc import DBAPIError
 
 from app.errors import AppError, NotFound
 
 PROGRESS_EVERY = 10_000
 
 Item = TypeVar("Item")
-
-
-class OperatorGroup(AppGroup):
-    """Commands that say in one line when the database is away or was not upgraded."""
-
-    def invoke(self, ctx: click.Context) -> Any:
-        try:
-            return super().invoke(ctx)
-        except DBAPIError as error:
-            raise database_refusal(error) from None
-
-
-def database_refusal(error: DBAPIError) -> click.ClickException:
-    reason = str(error.orig).partition("\n")[0]
-    return click.ClickException(
-        f"The database does not do it: {reason}. "
-        "Is DATABASE_URL right, and was `flask db upgrade` run?"
-    )
 
 
 def or_explain(verb: Callable[[], Item], missing: str = "It is gone by now.") -> Item:
@@ -93,13 +74,18 @@ def table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> None:
         click.echo("  ".join(cells).rstrip())
 
 
+def in_json(value: Any, indent: int | None = None) -> str:
+    """JSON for scripts. A terminal that does not speak UTF-8 gets it in ASCII."""
+    encoding = getattr(sys.stdout, "encoding", None) or "ascii"
+    is_utf_8 = encoding.lower().replace("_", "-") in ("utf-8", "utf8")
+    return json.dumps(value, ensure_ascii=not is_utf_8, indent=indent)
+
+
 def json_list(items: Iterable[Any]) -> None:
     """A JSON array, written item by item."""
     before = "[\n"
     for item in items:
-        click.echo(
-            before + textwrap.indent(json.dumps(item, ensure_ascii=False, indent=2), "  "), nl=False
-        )
+        click.echo(before + textwrap.indent(in_json(item, indent=2), "  "), nl=False)
         before = ",\n"
     click.echo("\n]" if before.startswith(",") else "[]")
 

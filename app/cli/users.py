@@ -1,6 +1,5 @@
 """``flask users …``: accounts and their rights, by an operator."""
 
-import json
 import sys
 import time
 from collections.abc import Iterable, Sequence
@@ -10,10 +9,11 @@ import click
 from app import clock
 from app.auth import registration, sessions
 from app.auth.schemas import RegisterSchema, UserSchema
+from app.cli.refusals import OperatorGroup
 from app.cli.terminal import (
-    OperatorGroup,
     as_json,
     counting,
+    in_json,
     json_list,
     loaded,
     or_explain,
@@ -101,7 +101,7 @@ def show(email: str, as_json: bool) -> None:
     names = [role.name for role in roles.held_by(user.id)]
     shown = UserSchema().dump(user) | {"roles": names}
     if as_json:
-        click.echo(json.dumps(shown, ensure_ascii=False))
+        click.echo(in_json(shown))
         return
     for name, value in (shown | {"roles": ", ".join(names)}).items():
         words = yes_or_no(value) if isinstance(value, bool) else value
@@ -182,7 +182,7 @@ def list_sessions(email: str, as_json: bool) -> None:
         for session in sessions.living(_found(email))
     ]
     if as_json:
-        click.echo(json.dumps(rows, ensure_ascii=False, indent=2))
+        click.echo(in_json(rows, indent=2))
         return
     table(
         ("ID", "ADDRESS", "DEVICE", "SINCE", "LAST SEEN", "UNTIL"),
@@ -275,4 +275,4 @@ def _password_from_prompt() -> str:
 
 
 def _report(user: User, sentence: str, as_json: bool) -> None:
-    click.echo(json.dumps(UserSchema().dump(user), ensure_ascii=False) if as_json else sentence)
+    click.echo(in_json(UserSchema().dump(user)) if as_json else sentence)

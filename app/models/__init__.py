@@ -2,6 +2,7 @@
 
 from app.models.audit_event import AuditEvent
 from app.models.audit_seal import AuditPruning, AuditSeal
+from app.models.imported_account import ImportedAccount
 from app.models.login_throttle import LoginThrottle
 from app.models.one_time_token import OneTimeToken
 from app.models.outbox_message import OutboxMessage
@@ -15,6 +16,7 @@ __all__ = [
     "AuditEvent",
     "AuditPruning",
     "AuditSeal",
+    "ImportedAccount",
     "LoginThrottle",
     "OneTimeToken",
     "OutboxMessage",

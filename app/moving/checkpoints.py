@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import os
+import stat
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,46 +12,75 @@ from typing import Any
 
 @dataclass
 class Checkpoint:
-    """The rows of one file that are done, taken in under the same options."""
+    """The rows of one file that are done, taken in under the same options.
 
-    path: Path
+    Without a ``path`` nothing is kept: the next import of the file begins at
+    its start, and skips who is there already.
+    """
+
+    path: Path | None
     fingerprint: str
     rows: int = 0
     report_bytes: int = 0
     counts: Counter[str] = field(default_factory=Counter)
 
     @classmethod
+    def none(cls) -> "Checkpoint":
+        """For what can be read once alone, like a pipe."""
+        return cls(None, "")
+
+    @classmethod
     def find(cls, imported: Path, options: dict[str, Any]) -> "Checkpoint":
         """The one that was kept for exactly this import, or a new one at its beginning."""
+        imported = imported.resolve()
         with imported.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256")
         digest.update(json.dumps(options, sort_keys=True).encode())
         path = imported.with_name(f"{imported.name}.checkpoint")
         fresh = cls(path, digest.hexdigest())
         try:
+            # Whatever else has the name, a pipe that nobody writes to perhaps, is left alone.
+            if not stat.S_ISREG(path.lstat().st_mode):
+                return fresh
             kept = json.loads(path.read_text(encoding="utf-8"))
             same = kept["fingerprint"] == fresh.fingerprint
             rows, report_bytes = int(kept["rows"]), int(kept["report_bytes"])
             counts = Counter({str(word): int(number) for word, number in kept["counts"].items()})
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
             return fresh
         return cls(path, fresh.fingerprint, rows, report_bytes, counts) if same else fresh
 
     def keep(self) -> None:
-        """Write it down, whole or not at all."""
-        written = self.path.with_name(f"{self.path.name}.new")
-        written.write_text(
-            json.dumps(
-                {
-                    "fingerprint": self.fingerprint,
-                    "rows": self.rows,
-                    "report_bytes": self.report_bytes,
-                    "counts": self.counts,
-                }
-            ),
-            encoding="utf-8",
-        )
-        written.replace(self.path)
+        """Write it down, whole or not at all. If that fails, go on without it."""
+        self.objection()
+
+    def objection(self) -> str | None:
+        """Write it down, or say why that is impossible; nothing is kept from then on."""
+        if self.path is None:
+            return None
+        try:
+            self._write(self.path)
+        except OSError as error:
+            self.path = None
+            return error.strerror or str(error)
+        return None
 
     def forget(self) -> None:
-        self.path.unlink(missing_ok=True)
+        if self.path is not None:
+            self.path.unlink(missing_ok=True)
+
+    def _write(self, path: Path) -> None:
+        written = path.with_name(f"{path.name}.new")
+        content = json.dumps(
+            {
+                "fingerprint": self.fingerprint,
+                "rows": self.rows,
+                "report_bytes": self.report_bytes,
+                "counts": self.counts,
+            }
+        )
+        # In a folder where others can write, the name may be a link to a file of somebody else.
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_NONBLOCK
+        with os.fdopen(os.open(written, flags, 0o600), "w", encoding="utf-8") as file:
+            file.write(content)
+        written.replace(path)

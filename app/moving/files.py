@@ -3,47 +3,33 @@
 import codecs
 import csv
 import json
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, BinaryIO, TextIO
+from typing import Any, TextIO
 
-# A row longer than this is no row; what it may hold is far shorter.
-MAX_ROW_BYTES = 2**20
-CHUNK_BYTES = 2**16
+from app.moving.csv_rows import read_csv
+from app.moving.json_rows import CHUNK_BYTES as CHUNK_BYTES
+from app.moving.json_rows import read_json, read_json_lines
+from app.moving.rows import Lines, Readable, Row, Started, UnfitFile, UnfitRow
+from app.moving.values import NOTHING
+
+__all__ = ["FORMATS", "Row", "UnfitFile", "UnfitRow", "format_of", "read", "write"]
 
 EXTENSIONS = MappingProxyType(
-    {".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "json", ".csv": "csv"}
+    {".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "json", ".csv": "csv", ".tsv": "csv"}
 )
 FORMATS = ("jsonl", "json", "csv")
 
+# What a file that is no text begins with.
+UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+NO_TEXT = (b"PK\x03\x04", b"\x1f\x8b", b"\xd0\xcf\x11\xe0")
+
 # A spreadsheet takes a cell that begins like this for a formula (CWE-1236). Where one does, a
-# quote is written before it and taken off again; so it is for a text that is empty, as an empty
-# cell means that there is none.
+# quote is written before it and taken off again; so it is for a text that is empty or reads like
+# nothing, as such a cell means that there is none.
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 QUOTE = "'"
-
-
-class UnfitFile(ValueError):
-    """The file as a whole cannot be read; the text says why."""
-
-
-class UnfitRow(ValueError):
-    """This row cannot be taken; ``code`` says why to programs, the text to people."""
-
-    def __init__(self, code: str, sentence: str = "") -> None:
-        self.code = code
-        super().__init__(sentence or code)
-
-
-@dataclass(frozen=True)
-class Row:
-    """One row: where it begins, how far the file is read with it, and what is in it."""
-
-    line: int
-    end: int
-    content: dict[str, Any] | UnfitRow
 
 
 def format_of(path: Path) -> str | None:
@@ -51,183 +37,30 @@ def format_of(path: Path) -> str | None:
     return EXTENSIONS.get(path.suffix.lower())
 
 
-def read(file: BinaryIO, form: str) -> Iterator[Row]:
+def read(file: Readable, form: str) -> Iterator[Row]:
     """The rows, one after the other. Raises ``UnfitFile``.
 
-    Text is UTF-8, with or without a byte order mark. A row that is none is
-    given as such, and the next one follows. For JSON, ``line`` is the number
-    of the element.
+    Text is UTF-8, with or without a byte order mark. A row that cannot be
+    read is given as such, and the next one follows. For JSON, ``line`` is the
+    number of the element. The file may be a pipe.
     """
-    start = file.read(len(codecs.BOM_UTF8))
-    if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        raise UnfitFile("The file is in UTF-16. Save it as UTF-8.")
-    if start != codecs.BOM_UTF8:
-        file.seek(0)
-    readers: dict[str, Callable[[BinaryIO], Iterator[Row]]] = {
-        "jsonl": _read_json_lines,
-        "json": _read_json,
-        "csv": _read_csv,
-    }
-    return readers[form](file)
-
-
-def _read_json_lines(file: BinaryIO) -> Iterator[Row]:
-    end = file.tell()
-    for number, line in enumerate(_lines(file), 1):
-        end += len(line)
-        if line.strip():
-            yield Row(number, end, _json_object(line))
-
-
-def _json_object(line: bytes) -> dict[str, Any] | UnfitRow:
-    try:
-        return _object(json.loads(line.decode(), object_pairs_hook=_without_duplicates))
-    except UnicodeDecodeError:
-        return UnfitRow("not_utf8")
-    except UnfitRow as reason:
-        return reason
-    except (ValueError, RecursionError):
-        return UnfitRow("malformed", "is no JSON")
-
-
-def _object(value: Any) -> dict[str, Any] | UnfitRow:
-    return value if isinstance(value, dict) else UnfitRow("malformed", "is no JSON object")
-
-
-def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    if len(dict(pairs)) < len(pairs):
-        raise UnfitRow("malformed", "has a key twice")
-    return dict(pairs)
-
-
-def _read_json(file: BinaryIO) -> Iterator[Row]:
-    """The elements of an array, or of the array that an object holds under ``users``."""
-    text = _Text(file)
-    if text.next() == "{":
-        text.skip_to_array("users")
-    if text.take() != "[":
-        raise UnfitFile("The file is no JSON array, nor an object with an array of users.")
-    number = 0
-    while text.next() != "]":
-        number += 1
-        value = text.value()
-        yield Row(number, file.tell(), _object(value))
-        if text.next() == ",":
-            text.take()
-        elif text.next() != "]":
-            raise UnfitFile(f"After element {number} the file is no JSON.")
-
-
-class _Text:
-    """JSON text of which only the part at hand is in memory."""
-
-    def __init__(self, file: BinaryIO) -> None:
-        self._file = file
-        self._decode = codecs.getincrementaldecoder("utf-8")().decode
-        self._parse = json.JSONDecoder(object_pairs_hook=_without_duplicates).raw_decode
-        self._rest = ""
-
-    def next(self) -> str:
-        """The next character that is no white space, not taken yet; empty at the end."""
-        self._rest = self._rest.lstrip(" \t\r\n")
-        while not self._rest and self._more():
-            self._rest = self._rest.lstrip(" \t\r\n")
-        return self._rest[:1]
-
-    def take(self) -> str:
-        taken = self.next()
-        self._rest = self._rest[1:]
-        return taken
-
-    def value(self) -> Any:
-        """The next value whole. Raises ``UnfitFile``."""
-        self.next()
-        while True:
-            try:
-                value, end = self._parse(self._rest)
-                # A number might go on in what is not read yet.
-                if end < len(self._rest) or not self._more():
-                    self._rest = self._rest[end:]
-                    return value
-            except UnfitRow as reason:
-                raise UnfitFile(f"An element {reason}.") from None
-            except (ValueError, RecursionError):
-                if len(self._rest) > MAX_ROW_BYTES or not self._more():
-                    raise UnfitFile("The file is no JSON, or ends in the midst of it.") from None
-
-    def skip_to_array(self, key: str) -> None:
-        self.take()
-        while self.next() == '"':
-            name = self.value()
-            if self.take() != ":":
-                break
-            if name == key:
-                return
-            self.value()
-            if self.next() == ",":
-                self.take()
-        raise UnfitFile(f"The file is a JSON object without an array of {key}.")
-
-    def _more(self) -> bool:
-        chunk = self._file.read(CHUNK_BYTES)
-        try:
-            self._rest += self._decode(chunk, not chunk)
-        except UnicodeDecodeError:
-            raise UnfitFile("The file is not in UTF-8.") from None
-        return bool(chunk)
-
-
-def _read_csv(file: BinaryIO) -> Iterator[Row]:
-    progress = _Progress(file.tell())
-    # Bytes that are no UTF-8 become lone surrogates, which no row may hold.
-    lines = (progress.note(line).decode("utf-8", "surrogateescape") for line in _lines(file))
-    cells = csv.reader(lines, strict=True)
-    try:
-        head = next(cells, [])
-    except csv.Error as error:
-        raise UnfitFile(f"The first line is no CSV: {error}.") from None
-    if not head or len(set(head)) < len(head) or not all(head):
-        raise UnfitFile("The first line must name each column, and none twice.")
-    while True:
-        line = cells.line_num + 1
-        try:
-            row = next(cells)
-        except StopIteration:
-            return
-        except csv.Error as error:
-            yield Row(line, progress.end, UnfitRow("malformed", f"is no CSV: {error}"))
-            continue
-        if row:
-            yield Row(line, progress.end, _csv_row(head, row))
-
-
-def _csv_row(head: list[str], row: list[str]) -> dict[str, Any] | UnfitRow:
-    if len(row) != len(head):
-        return UnfitRow("malformed", f"has {len(row)} cells, not {len(head)}")
-    if any("\udc80" <= character <= "\udcff" for cell in row for character in cell):
-        return UnfitRow("not_utf8")
-    return dict(zip(head, row, strict=True))
-
-
-class _Progress:
-    def __init__(self, start: int) -> None:
-        self.end = start
-
-    def note(self, line: bytes) -> bytes:
-        self.end += len(line)
-        return line
-
-
-def _lines(file: BinaryIO) -> Iterator[bytes]:
-    while line := file.readline(MAX_ROW_BYTES):
-        if len(line) == MAX_ROW_BYTES:
-            raise UnfitFile("The file has a line of more than a mebibyte.")
-        yield line
+    start = file.read(4)
+    if start.startswith(UTF_16) or b"\0" in start:
+        raise UnfitFile("The file is in UTF-16 or is no text. Save it as UTF-8.")
+    if start.startswith(NO_TEXT):
+        raise UnfitFile("The file is compressed or a spreadsheet. Save it as CSV or JSON in UTF-8.")
+    opened = Started(start.removeprefix(codecs.BOM_UTF8), file)
+    if form == "json":
+        return read_json(opened, CHUNK_BYTES)
+    return read_csv(Lines(opened)) if form == "csv" else read_json_lines(Lines(opened))
 
 
 def from_cells(row: dict[str, str]) -> dict[str, Any]:
-    """A row of CSV that we wrote: quotes taken off, empty cells as ``None``."""
-    return {column: cell.removeprefix(QUOTE) if cell else None for column, cell in row.items()}
+    """A row of CSV that we wrote: quotes taken off, cells without a value as ``None``."""
+    return {
+        column: None if cell in NOTHING else cell.removeprefix(QUOTE)
+        for column, cell in row.items()
+    }
 
 
 def to_cell(value: Any) -> str:
@@ -238,7 +71,8 @@ def to_cell(value: Any) -> str:
         return "true" if value else "false"
     if not isinstance(value, str):
         return str(value)
-    return QUOTE + value if not value or value.startswith((QUOTE, *FORMULA_STARTS)) else value
+    is_guarded = value in NOTHING or value.startswith((QUOTE, *FORMULA_STARTS))
+    return QUOTE + value if is_guarded else value
 
 
 def write(file: TextIO, form: str, columns: tuple[str, ...], rows: Iterable[dict[str, Any]]) -> int:

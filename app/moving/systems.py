@@ -7,17 +7,17 @@ account that could be taken over.
 
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Any
 
 from app import clock
 from app.moving import files
 from app.moving.files import UnfitRow
+from app.moving.values import created_at, flag, id_of, instant, is_past, text, words
 
 RowOf = dict[str, Any]
 
-TRUE, FALSE = ("true", "t", "1", "yes", "y"), ("false", "f", "0", "no", "n", "")
 NATIVE_FLAGS = ("is_active", "is_superuser", "email_verified")
 
 
@@ -41,9 +41,11 @@ def native(row: RowOf, about: Particulars) -> RowOf:
     if not about.is_csv:
         return row
     account = files.from_cells(row)
-    for flag in NATIVE_FLAGS:
-        if account.get(flag) in ("true", "false"):
-            account[flag] = account[flag] == "true"
+    for name in NATIVE_FLAGS:
+        # A spreadsheet writes TRUE. What is no boolean is left for the schema to refuse.
+        if account.get(name):
+            with suppress(UnfitRow):
+                account[name] = flag(account[name])
     # An empty cell is null where there can be one, and elsewhere as good as no column.
     kept = ("full_name", "bio", "avatar_url", "updated_at", "deletion_due_at", "hashed_password")
     return {name: value for name, value in account.items() if value is not None or name in kept}
@@ -51,30 +53,30 @@ def native(row: RowOf, about: Particulars) -> RowOf:
 
 def fastapi_users(row: RowOf, _about: Particulars) -> RowOf:
     return {
-        "id": row.get("id"),
-        "email": row.get("email"),
-        "username": _text(row.get("username")),
-        "hashed_password": _text(row.get("hashed_password")),
-        "is_active": _flag(row.get("is_active", True)),
-        "is_superuser": _flag(row.get("is_superuser")),
-        "email_verified": _flag(row.get("is_verified")),
-        "created_at": _text(row.get("created_at")),
+        "id": id_of(row.get("id")),
+        "email": text(row.get("email")),
+        "username": text(row.get("username")),
+        "hashed_password": text(row.get("hashed_password")),
+        "is_active": flag(row.get("is_active", True)),
+        "is_superuser": flag(row.get("is_superuser")),
+        "email_verified": flag(row.get("is_verified")),
+        "created_at": created_at(row.get("created_at")),
     }
 
 
 def flask_security(row: RowOf, about: Particulars) -> RowOf:
-    stored = _text(row.get("password"))
-    if stored and not stored.startswith(("plaintext", "{")):
+    stored = text(row.get("password"))
+    if isinstance(stored, str) and not stored.startswith(("plaintext", "{")):
         tag = "flask-security-single$" if about.single_hash else "flask-security$"
         stored = tag + stored
     return {
-        "id": row.get("id"),
-        "email": row.get("email"),
-        "username": _text(row.get("username")),
+        "id": id_of(row.get("id")),
+        "email": text(row.get("email")),
+        "username": text(row.get("username")),
         "hashed_password": stored,
-        "is_active": _flag(row.get("active", True)),
-        "email_verified": _text(row.get("confirmed_at")) is not None,
-        "created_at": _text(row.get("create_datetime")),
+        "is_active": flag(row.get("active", True)),
+        "email_verified": is_past(row.get("confirmed_at")),
+        "created_at": created_at(row.get("create_datetime")),
     }
 
 
@@ -83,75 +85,82 @@ def django(row: RowOf, _about: Particulars) -> RowOf:
     values = row.get("fields", row)
     if not isinstance(values, dict) or "password" not in values:
         raise UnfitRow("no_account", "is a row of another model")
-    stored = _text(values.get("password"))
+    stored = text(values.get("password"))
     return {
-        "id": row.get("pk", values.get("id")),
-        "email": values.get("email"),
-        "username": _text(values.get("username")),
+        "id": id_of(row.get("pk", values.get("id"))),
+        "email": text(values.get("email")),
+        "username": text(values.get("username")),
         "full_name": _joined(values.get("first_name"), values.get("last_name")),
         # set_unusable_password writes a password that begins with an exclamation mark.
-        "hashed_password": None if stored and stored.startswith("!") else stored,
-        "is_active": _flag(values.get("is_active", True)),
-        "is_superuser": _flag(values.get("is_superuser")),
-        "created_at": _text(values.get("date_joined")),
+        "hashed_password": None if str(stored).startswith("!") else stored,
+        "is_active": flag(values.get("is_active", True)),
+        "is_superuser": flag(values.get("is_superuser")),
+        "created_at": created_at(values.get("date_joined")),
     }
 
 
 def supabase(row: RowOf, _about: Particulars) -> RowOf:
     """The table ``auth.users``."""
-    if _text(row.get("deleted_at")):
+    if instant(row.get("deleted_at")):
         raise UnfitRow("deleted", "was deleted there")
     told = _object(row.get("raw_user_meta_data"))
-    banned_until = _instant(row.get("banned_until"))
+    banned_until = instant(row.get("banned_until"))
     return {
-        "id": row.get("id"),
-        "email": row.get("email"),
+        "id": id_of(row.get("id")),
+        "email": text(row.get("email")),
         "username": _first(told, "username", "user_name", "preferred_username"),
         "full_name": _first(told, "full_name", "name"),
         "avatar_url": _first(told, "avatar_url", "picture"),
-        "hashed_password": _text(row.get("encrypted_password")),
+        "hashed_password": text(row.get("encrypted_password")),
         "is_active": banned_until is None or banned_until <= clock.now(),
-        "email_verified": _text(row.get("email_confirmed_at")) is not None,
-        "created_at": _text(row.get("created_at")),
+        "email_verified": is_past(row.get("email_confirmed_at")),
+        "created_at": created_at(row.get("created_at")),
     }
 
 
 def auth0(row: RowOf, about: Particulars) -> RowOf:
     """A user of the export extension, or a line of the password hashes that support sends."""
     user_id = _auth0_id(row)
-    name = _text(row.get("name"))
+    name = text(row.get("name"))
     return {
         "id": user_id,
-        "email": row.get("email"),
-        "username": _text(row.get("username")),
+        "email": text(row.get("email")),
+        "username": text(row.get("username")),
         # Auth0 takes the address for a name where it has no better one.
         "full_name": None if name == row.get("email") else name,
-        "avatar_url": _text(row.get("picture")),
-        "hashed_password": _text(row.get("passwordHash"))
+        "avatar_url": text(row.get("picture")),
+        "hashed_password": text(row.get("passwordHash"))
         or about.password_hashes.get(user_id or ""),
-        "is_active": not _flag(row.get("blocked")),
-        "email_verified": _flag(row.get("email_verified")),
-        "created_at": _text(row.get("created_at")),
+        "is_active": not flag(row.get("blocked")),
+        "email_verified": flag(row.get("email_verified")),
+        "created_at": created_at(row.get("created_at")),
     }
 
 
 def auth0_password_hash(row: RowOf) -> tuple[str, str] | None:
     """Whose hash a line of the file of hashes is, and the hash."""
-    user_id, stored = _auth0_id(row), _text(row.get("passwordHash"))
+    try:
+        user_id, stored = _auth0_id(row), words(row.get("passwordHash"))
+    except UnfitRow:
+        return None
     return (user_id, stored) if user_id and stored else None
 
 
 def _auth0_id(row: RowOf) -> str | None:
-    if user_id := _text(row.get("user_id")):
+    if user_id := words(row.get("user_id")):
         return user_id
-    own = _object(row.get("_id")).get("$oid")
-    return f"auth0|{own}" if own else None
+    own = row.get("_id")
+    if isinstance(own, str) and not own.lstrip().startswith("{"):
+        # MongoDB's id without its type.
+        own = {"$oid": own}
+    found = words(_object(own).get("$oid"))
+    return f"auth0|{found}" if found else None
 
 
 def firebase(row: RowOf, about: Particulars) -> RowOf:
     """An element of ``users`` of ``firebase auth:export``."""
-    stored, salt = _text(row.get("passwordHash")), _text(row.get("salt"))
-    if stored and salt:
+    stored, salt = text(row.get("passwordHash")), words(row.get("salt"))
+    if isinstance(stored, str) and salt:
         parameters = (
             about.firebase_rounds,
             about.firebase_memory_cost,
@@ -159,16 +168,15 @@ def firebase(row: RowOf, about: Particulars) -> RowOf:
         )
         parts = ("firebase-scrypt", *parameters, _plain_base64(salt), _plain_base64(stored))
         stored = "$".join(map(str, parts))
-    created = _text(row.get("createdAt"))
     return {
-        "id": row.get("localId"),
-        "email": row.get("email"),
-        "full_name": _text(row.get("displayName")),
-        "avatar_url": _text(row.get("photoUrl")),
+        "id": id_of(row.get("localId")),
+        "email": text(row.get("email")),
+        "full_name": text(row.get("displayName")),
+        "avatar_url": text(row.get("photoUrl")),
         "hashed_password": stored,
-        "is_active": not _flag(row.get("disabled")),
-        "email_verified": _flag(row.get("emailVerified")),
-        "created_at": _from_milliseconds(created) if created else None,
+        "is_active": not flag(row.get("disabled")),
+        "email_verified": flag(row.get("emailVerified")),
+        "created_at": created_at(row.get("createdAt")),
     }
 
 
@@ -183,58 +191,24 @@ SYSTEMS: dict[str, Callable[[RowOf, Particulars], RowOf]] = {
 }
 
 
-def _flag(value: Any) -> bool:
-    """JSON's, Python's and PostgreSQL's ways to write a boolean; none at all is false."""
-    if value is None or isinstance(value, bool):
-        return bool(value)
-    word = str(value).lower()
-    if word not in TRUE + FALSE:
-        raise UnfitRow("malformed", f"has {word[:20]!r} for a boolean")
-    return word in TRUE
-
-
-def _text(value: Any) -> str | None:
-    """``None`` for what is empty, as CSV knows no null."""
-    if value is None or value == "":
-        return None
-    return value.strip() if isinstance(value, str) else str(value)
-
-
 def _joined(*names: Any) -> str | None:
-    return " ".join(filter(None, map(_text, names))) or None
+    return " ".join(filter(None, map(words, names))) or None
 
 
 def _first(told: RowOf, *names: str) -> str | None:
-    texts = (told.get(name) for name in names)
-    return next((text.strip() for text in texts if isinstance(text, str) and text.strip()), None)
+    return next(filter(None, (words(told.get(name)) for name in names)), None)
 
 
 def _object(value: Any) -> RowOf:
     """A JSON object, also one that is written into a text, as in CSV."""
     if isinstance(value, str):
+        if text(value) is None:
+            return {}
         try:
-            value = json.loads(value or "{}")
+            value = json.loads(value)
         except (ValueError, RecursionError):
             raise UnfitRow("malformed", "has a cell that is no JSON") from None
     return value if isinstance(value, dict) else {}
-
-
-def _instant(value: Any) -> datetime | None:
-    text = _text(value)
-    if text is None:
-        return None
-    try:
-        instant = datetime.fromisoformat(text)
-    except ValueError:
-        raise UnfitRow("malformed", "has a time that is none") from None
-    return instant if instant.tzinfo else instant.replace(tzinfo=UTC)
-
-
-def _from_milliseconds(text: str) -> str | None:
-    try:
-        return datetime.fromtimestamp(int(text) / 1000, UTC).isoformat()
-    except (ValueError, OverflowError, OSError):
-        return None
 
 
 def _plain_base64(text: str) -> str:

@@ -57,6 +57,14 @@ def test_a_line_without_end_is_not_read_into_memory() -> None:
         rows(b" " * 2**21, "jsonl")
 
 
+def test_a_line_that_is_too_long_is_told_and_the_next_one_follows() -> None:
+    assert rows(b'{"a": "' + b"x" * 2**21 + b'"}\n{"a": 1}\n', "jsonl") == ["malformed", {"a": 1}]
+
+
+def test_not_a_number_is_nothing() -> None:
+    assert rows('{"a": NaN, "b": -Infinity}', "jsonl") == [{"a": None, "b": None}]
+
+
 # JSON
 
 
@@ -65,6 +73,31 @@ def test_the_elements_of_an_array_are_rows(around: str) -> None:
     content = around % '[\n{"a": 1},\t{"a": "]}"} , 3, {"a": 12}]'
 
     assert rows(content, "json") == [{"a": 1}, {"a": "]}"}, "malformed", {"a": 12}]
+
+
+@pytest.mark.parametrize("between", ["", "\n", " \r\n"])
+def test_arrays_one_after_the_other_are_all_read(between: str) -> None:
+    content = between.join(['[{"a": 1}]', '{"users": [{"a": 2}], "total": 1}', "[]", '[{"a": 3}]'])
+
+    assert rows(content, "json") == [{"a": 1}, {"a": 2}, {"a": 3}]
+
+
+@pytest.mark.parametrize(
+    "after", ["x", "]", ", {}", '{"a": 2}', "7", "[", '[{"a": 2}', '{"users": [{"a": 2}]} x', "\0"]
+)
+def test_what_stands_behind_the_array_does_not_vanish_without_a_word(after: str) -> None:
+    for array in ('[{"a": 1}]', '{"users": [{"a": 1}]}'):
+        read = files.read(io.BytesIO((array + after).encode()), "json")
+        assert next(read).content == {"a": 1}
+
+        with pytest.raises(UnfitFile):
+            list(read)
+
+
+def test_what_stands_behind_the_array_within_its_object_is_read_to_its_end() -> None:
+    content = '{"users": [{"a": 1}], "more": {"users": [9]}, "users": [{"a": 2}]}'
+
+    assert rows(content, "json") == [{"a": 1}, {"a": 2}]
 
 
 def test_an_empty_array_has_no_rows() -> None:
@@ -142,6 +175,58 @@ def test_a_bad_row_of_csv_is_told_and_the_next_one_follows() -> None:
     ]
 
 
+@pytest.mark.parametrize("rows_after", [3, 2592])
+@pytest.mark.parametrize("opening", ['"x,1', '1,"x', 'x"y,"', '"'])
+def test_no_row_vanishes_behind_a_quote_that_is_not_closed(opening: str, rows_after: int) -> None:
+    lines = ["a,b", "0,0", opening, *(f"{n},{n}" for n in range(rows_after))]
+
+    read = list(files.read(io.BytesIO("\n".join(lines).encode()), "csv"))
+
+    assert [row.line for row in read] == list(range(2, rows_after + 4))
+    assert isinstance(read[1].content, UnfitRow)
+    assert [row.content for row in read[2:]] == [
+        {"a": str(n), "b": str(n)} for n in range(rows_after)
+    ]
+    assert read[-1].end == len("\n".join(lines))
+
+
+def test_no_row_vanishes_between_two_quotes_that_are_not_closed() -> None:
+    content = 'a,b,c\n1,"x,2\n3,y,4\n5,"z,6\n7,w,8\n'
+
+    assert rows(content, "csv") == [
+        *("malformed", {"a": "3", "b": "y", "c": "4"}),
+        *("malformed", {"a": "7", "b": "w", "c": "8"}),
+    ]
+
+
+def test_a_quote_that_is_not_closed_costs_no_more_than_a_mebibyte() -> None:
+    content = 'a,b\n1,"x\n' + f"2,{'y' * 100}\n" * 30_000
+
+    read = rows(content, "csv")
+
+    assert (len(read), read[0]) == (30_001, "malformed")
+
+
+def test_a_cell_may_be_long_and_a_row_may_not() -> None:
+    content = f'a,b\n1,"{"x" * 200_000}"\n2,"{"x" * 2**21}"\n3,y\n'
+
+    assert rows(content, "csv") == [
+        *({"a": "1", "b": "x" * 200_000}, "malformed", {"a": "3", "b": "y"})
+    ]
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+def test_the_head_tells_what_separates_the_cells(delimiter: str) -> None:
+    content = f"a{delimiter}b\n1{delimiter}x,y;z\n".replace("x,y;z", '"x,y;z"')
+
+    assert rows(content, "csv") == [{"a": "1", "b": "x,y;z"}]
+    assert rows(content.encode("utf-8-sig"), "csv") == [{"a": "1", "b": "x,y;z"}]
+
+
+def test_the_line_for_excel_is_no_head() -> None:
+    assert rows("sep=;\r\na;b\r\n1;2\r\n", "csv") == [{"a": "1", "b": "2"}]
+
+
 @pytest.mark.parametrize("head", ["a,a", "a,", '"a', ""])
 def test_columns_without_a_name_of_their_own_are_refused(head: str) -> None:
     with pytest.raises(UnfitFile):
@@ -163,6 +248,25 @@ def test_a_byte_order_mark_is_not_part_of_the_text(form: str, content: str) -> N
 def test_utf_16_is_refused_with_advice(form: str) -> None:
     with pytest.raises(UnfitFile, match="Save it as UTF-8"):
         rows('{"a": 1}'.encode("utf-16"), form)
+
+
+@pytest.mark.parametrize("form", files.FORMATS)
+@pytest.mark.parametrize(
+    "content",
+    [
+        *('{"a": 1}'.encode(encoding) for encoding in ("utf-16-le", "utf-16-be", "utf-32")),
+        *(b"PK\x03\x04 and so on", b"\x1f\x8b and so on"),
+    ],
+)
+def test_what_is_no_text_is_refused_with_advice(form: str, content: bytes) -> None:
+    with pytest.raises(UnfitFile, match="Save it as"):
+        rows(content, form)
+
+
+@pytest.mark.parametrize("content", [b"a,caf\xe9\n1,2\n", b"a,b\r1,2\r"])
+def test_a_head_that_is_not_utf_8_or_has_the_whole_file_is_refused(content: bytes) -> None:
+    with pytest.raises(UnfitFile, match=r"UTF-8|CR alone"):
+        rows(content, "csv")
 
 
 # Formulas

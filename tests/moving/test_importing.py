@@ -1,6 +1,7 @@
 """flask users import"""
 
 import json
+import os
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -451,6 +452,161 @@ def test_times_are_kept_to_the_microsecond_in_utc(app: Flask, write: Write, repo
     report(write(ADA | {"created_at": "2019-05-01T12:00:00.123456+02:00"}))
 
     assert everybody(app)[0]["created_at"] == datetime(2019, 5, 1, 10, 0, 0, 123456, UTC)
+
+
+# Files that cannot be read to their end
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "sentence"),
+    [
+        ("a.json", '[{"email": "ada@example.com"}] oops', "no JSON array"),
+        ("a.json", '[{"email": "ada@example.com"}, {"email"', "ends in the midst"),
+        ("a.jsonl", '{"email": "ada@example.com"}\n' + " " * 2**21, "mebibyte"),
+    ],
+)
+def test_what_was_read_before_is_imported_and_told_and_the_rest_is_an_error_each_time(
+    app: Flask, run: Run, tmp_path: Path, name: str, content: str, sentence: str
+) -> None:
+    file, told = tmp_path / name, tmp_path / "report.jsonl"
+    file.write_text(content)
+
+    for outcome in ("created", "skipped"):
+        result = run("users", "import", file, "--from", "auth0", "--report", told, fails=True)
+
+        lines = [json.loads(line) for line in told.read_text().splitlines()]
+        assert [line["outcome"] for line in lines] == [outcome, "refused"]
+        assert lines[1]["reason"] == "unreadable"
+        assert f"{outcome}: 1" in result.stdout
+        assert sentence in result.stderr
+    assert len(everybody(app)) == 1
+
+
+def test_the_counts_add_up_to_the_rows_of_the_file(
+    app: Flask, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(importing, "BATCH", 7)
+    lines = [f"{n},p{n}@example.com" for n in range(60)]
+    lines[20], lines[40] = '20,"p20@example.com', '40,"p40"@example.com'
+    file, told = tmp_path / "users.csv", tmp_path / "report.jsonl"
+    file.write_text("id,email\n" + "\n".join(lines))
+
+    result = run("users", "import", file, "--from", "fastapi-users", "--report", told)
+
+    rows = [json.loads(line) for line in told.read_text().splitlines()]
+    assert [row["line"] for row in rows] == list(range(2, 62))
+    assert result.stdout.splitlines()[0] == "created: 58"
+    assert "refused: 2" in result.stdout
+
+
+@pytest.mark.parametrize("id_", ["\ud800", "é", 1, {"$oid": "5f"}, ["x"]])
+def test_one_row_with_an_odd_id_does_not_end_the_import(
+    app: Flask, write: Write, report: Report, id_: Any
+) -> None:
+    told = report(write({"id": id_, "email": "ada@example.com"}, BOB))
+
+    assert outcomes(told) == [("created", None)] * 2
+    assert told[0]["source_id"] == id_
+
+
+@pytest.mark.parametrize("id_", ["5f", '{"$oid": "5f"}', {"$oid": "5f"}, 7, None, [], "{", {}])
+def test_a_line_of_password_hashes_may_have_any_id(
+    app: Flask, write: Write, report: Report, id_: Any
+) -> None:
+    stored = "$2b$04$" + "." * 53
+    hashes = write({"_id": id_, "passwordHash": stored}, name="hashes.jsonl")
+    file = write({"user_id": "auth0|5f", "email": "ada@example.com"})
+
+    report(file, "--from", "auth0", "--password-hashes", str(hashes))
+
+    has_password = everybody(app)[0]["hashed_password"] == stored
+    assert has_password == (id_ in ("5f", '{"$oid": "5f"}', {"$oid": "5f"}))
+
+
+# Where it is read from and told to
+
+
+def test_a_pipe_is_read_without_a_checkpoint(app: Flask, run: Run, tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe.jsonl"
+    os.mkfifo(pipe)
+    content = "".join(json.dumps(row) + "\n" for row in numbered(1200))
+    writer = Thread(target=lambda: pipe.write_text(content))
+    writer.start()
+
+    result = run("users", "import", pipe)
+
+    writer.join()
+    assert result.stdout == "created: 1200\nskipped: 0\nrefused: 0\n"
+    assert [path.name for path in tmp_path.iterdir()] == ["pipe.jsonl"]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
+def test_standard_input_is_a_file_too(app: Flask, encoding: str) -> None:
+    content = "".join(json.dumps(row) + "\n" for row in numbered(3)).encode(encoding)
+
+    result = app.test_cli_runner().invoke(
+        args=["users", "import", "-", "--format", "jsonl"], input=content
+    )
+
+    assert (result.exit_code, len(everybody(app))) == (0, 3), result.output
+
+
+def test_a_folder_that_cannot_be_written_to_costs_the_checkpoint_alone(
+    app: Flask, run: Run, write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(importing, "BATCH", 3)
+    file = write(*numbered(10))
+    # Root may write to a folder that is read-only. Nobody can write to this name.
+    Path(f"{file}.checkpoint.new").mkdir()
+
+    result = run("users", "import", file)
+
+    assert "No checkpoint can be kept beside the file (Is a directory)" in result.stderr
+    assert len(everybody(app)) == 10
+
+
+def test_a_checkpoint_is_not_written_through_a_link(
+    app: Flask, run: Run, write: Write, tmp_path: Path
+) -> None:
+    file, theirs = write(ADA), tmp_path / "theirs"
+    theirs.write_text("precious")
+    Path(f"{file}.checkpoint.new").symlink_to(theirs)
+
+    result = run("users", "import", file)
+
+    assert "No checkpoint can be kept" in result.stderr
+    assert theirs.read_text() == "precious"
+
+
+def test_a_device_keeps_its_mode_as_a_report(app: Flask, run: Run, write: Write) -> None:
+    mode = Path("/dev/null").stat().st_mode
+
+    run("users", "import", write(ADA), "--report", "/dev/null")
+
+    assert Path("/dev/null").stat().st_mode == mode
+
+
+def test_what_is_behind_a_link_keeps_its_mode_as_a_report(
+    app: Flask, run: Run, write: Write, tmp_path: Path
+) -> None:
+    there, link = tmp_path / "there.jsonl", tmp_path / "link.jsonl"
+    there.touch(0o644)
+    there.chmod(0o644)
+    link.symlink_to(there)
+
+    run("users", "import", write(ADA), "--report", link)
+
+    assert there.stat().st_mode & 0o777 == 0o644
+    assert json.loads(there.read_text())["outcome"] == "created"
+
+
+@pytest.mark.parametrize("report_", ["/dev/full", "/proc/nothing", "/"])
+def test_a_report_that_cannot_be_written_is_said_in_a_sentence(
+    run: Run, write: Write, report_: str
+) -> None:
+    result = run("users", "import", write(ADA), "--report", report_, fails=True)
+
+    assert "Error: " in result.stderr
 
 
 # Beside registration

@@ -1,0 +1,283 @@
+"""``flask users import``: moving in."""
+
+import hashlib
+import json
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import click
+from flask import current_app
+from flask.cli import with_appcontext
+
+from app.cli.refusals import OperatorCommand
+from app.cli.terminal import PROGRESS_EVERY
+from app.moving import files, importing, reports, systems
+from app.moving.candidates import Outcome, Rules
+from app.moving.checkpoints import Checkpoint
+from app.moving.files import UnfitFile
+from app.moving.systems import SYSTEMS, Particulars
+from config import settings
+
+FILE = click.Path(exists=True, dir_okay=False, readable=True, path_type=Path)
+FILE_OR_STDIN = click.Path(
+    exists=True, dir_okay=False, readable=True, allow_dash=True, path_type=Path
+)
+STDIN = Path("-")
+NEW_FILE = click.Path(dir_okay=False, path_type=Path)
+
+
+@click.command("import", cls=OperatorCommand)
+@click.argument("file", type=FILE_OR_STDIN)
+@click.option(
+    "--from",
+    "system",
+    type=click.Choice(list(SYSTEMS)),
+    default="native",
+    show_default=True,
+    help="The system that the file comes from.",
+)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(files.FORMATS),
+    help="JSON Lines, a JSON array or CSV; by the file's extension unless given.",
+)
+@click.option("--dry-run", is_flag=True, help="Do everything but keep it; the report is the same.")
+@click.option("--report", type=NEW_FILE, help="Write what became of each row, as JSON Lines.")
+@click.option("--allow-reserved", is_flag=True, help="Let in usernames that are kept, like admin.")
+@click.option("--allow-superusers", is_flag=True, help="Let in accounts that have all rights.")
+@click.option(
+    "--derive-usernames",
+    is_flag=True,
+    help="Derive a username from the address where the given one is taken or unfit here.",
+)
+@click.option("--assume-verified", is_flag=True, help="Count every address as confirmed.")
+@click.option(
+    "--single-hash",
+    is_flag=True,
+    help="Flask-Security: SECURITY_PASSWORD_SINGLE_HASH was true there.",
+)
+@click.option("--password-hashes", type=FILE, help="Auth0: the file of password hashes.")
+@click.option(
+    "--firebase-rounds",
+    type=click.IntRange(1, 8),
+    default=8,
+    show_default=True,
+    help="Firebase: rounds among its password hash parameters.",
+)
+@click.option(
+    "--firebase-memory-cost",
+    type=click.IntRange(1, 14),
+    default=14,
+    show_default=True,
+    help="Firebase: mem_cost among them.",
+)
+@click.option(
+    "--firebase-salt-separator",
+    default="Bw==",
+    show_default=True,
+    help="Firebase: base64_salt_separator among them.",
+)
+@with_appcontext
+def import_users(
+    file: Path,
+    system: str,
+    form: str | None,
+    dry_run: bool,
+    report: Path | None,
+    allow_reserved: bool,
+    allow_superusers: bool,
+    derive_usernames: bool,
+    assume_verified: bool,
+    single_hash: bool,
+    password_hashes: Path | None,
+    firebase_rounds: int,
+    firebase_memory_cost: int,
+    firebase_salt_separator: str,
+) -> None:
+    """Make accounts of the rows of FILE, or of standard input (-). Nobody is written to.
+
+    People keep their passwords: hashes of other systems are verified at the
+    next login, and made anew then. docs/moving-in.md says how to export from
+    each system. Start it again after an interruption, and it goes on where
+    it was; rows that are there already are skipped. A pipe begins at its
+    start again.
+
+    Try it first; the report tells of every row:
+
+    \b
+        flask users import users.csv --from django --dry-run --report report.jsonl
+    """
+    form = form or files.format_of(file)
+    if form is None:
+        raise click.UsageError("The extension does not tell the format. Say --format.")
+    _refuse_to_overwrite(report, file, password_hashes)
+    particulars = Particulars(
+        is_csv=form == "csv",
+        single_hash=single_hash,
+        password_hashes=_read_password_hashes(password_hashes),
+        firebase_rounds=firebase_rounds,
+        firebase_memory_cost=firebase_memory_cost,
+        firebase_salt_separator=firebase_salt_separator,
+    )
+    rules = Rules(
+        system=system,
+        allow_reserved=allow_reserved,
+        allow_superusers=allow_superusers,
+        derive_usernames=derive_usernames,
+        assume_verified=assume_verified,
+        leave_out=system != "native",
+    )
+    checkpoint = Checkpoint.none()
+    if _is_regular(file):
+        checkpoint = Checkpoint.find(file, _options(system, form, rules, particulars, report))
+    if dry_run:
+        checkpoint = Checkpoint(None, checkpoint.fingerprint)
+    elif checkpoint.rows:
+        click.echo(f"Going on after {checkpoint.rows} rows.", err=True)
+    _warn_if_not_kept(checkpoint)
+
+    translate = partial(_translated, system=system, particulars=particulars)
+    unreadable: list[str] = []
+    try:
+        with (
+            _opened(file) as opened,
+            reports.report_to(report, checkpoint.report_bytes) as tell,
+        ):
+            rows = islice(_rows(opened, form, _size(file), unreadable), checkpoint.rows, None)
+            for outcomes in importing.take_in(rows, translate, rules, dry_run=dry_run):
+                _count(outcomes, checkpoint, dry_run=dry_run)
+                checkpoint.report_bytes = tell(outcomes)
+                checkpoint.keep()
+    except reports.NotWritten as reason:
+        raise click.ClickException(f"Cannot write {report}: {reason}.") from None
+    checkpoint.forget()
+    _summarize(checkpoint.counts, dry_run=dry_run)
+    if unreadable:
+        raise click.ClickException(f"{unreadable[0]} What stands there was not imported.")
+
+
+def _refuse_to_overwrite(report: Path | None, *read: Path | None) -> None:
+    files_read = (file for file in read if file is not None and file != STDIN)
+    if report and report.exists() and any(report.samefile(file) for file in files_read):
+        raise click.UsageError("--report would overwrite what is to be read.")
+
+
+def _count(outcomes: list[Outcome], checkpoint: Checkpoint, *, dry_run: bool) -> None:
+    for outcome in outcomes:
+        if dry_run and outcome.outcome == "created":
+            outcome.id = None
+        checkpoint.counts[outcome.outcome] += 1
+        checkpoint.counts[f"{outcome.outcome}: {outcome.reason}"] += bool(outcome.reason)
+    checkpoint.rows += len(outcomes)
+
+
+def _opened(file: Path) -> BinaryIO:
+    return sys.stdin.buffer if file == STDIN else file.open("rb")
+
+
+def _warn_if_not_kept(checkpoint: Checkpoint) -> None:
+    """Say before the first row that an interrupted import could not go on from where it was."""
+    if why := checkpoint.objection():
+        click.echo(
+            f"No checkpoint can be kept beside the file ({why}). If the import is interrupted, "
+            "the next one begins at the start and skips who is there already.",
+            err=True,
+        )
+
+
+def _rows(opened: BinaryIO, form: str, size: int, unreadable: list[str]) -> Iterator[files.Row]:
+    """The rows, and one more for the place from which on the file cannot be read."""
+    row = None
+    with _progress(size) as advance:
+        try:
+            for row in files.read(opened, form):
+                yield row
+                advance(row.end)
+        except UnfitFile as reason:
+            unreadable.append(str(reason))
+            line, end = (row.line + 1, row.end) if row else (1, 0)
+            yield files.Row(line, end, files.UnfitRow("unreadable", str(reason)))
+
+
+@contextmanager
+def _progress(size: int) -> Iterator[Callable[[int], None]]:
+    """A bar where the size is known and somebody watches, else a line now and then."""
+    if size and sys.stderr is not None and sys.stderr.isatty():
+        with click.progressbar(length=size, label="Importing", file=sys.stderr) as bar:
+            yield lambda end: bar.update(end - bar.pos)
+        return
+    number = 0
+
+    def advance(_end: int) -> None:
+        nonlocal number
+        number += 1
+        if number % PROGRESS_EVERY == 0:
+            click.echo(f"… {number} rows so far", err=True)
+
+    yield advance
+
+
+def _is_regular(file: Path) -> bool:
+    return file != STDIN and file.resolve().is_file()
+
+
+def _size(file: Path) -> int:
+    return file.stat().st_size if _is_regular(file) else 0
+
+
+def _translated(row: dict[str, Any], *, system: str, particulars: Particulars) -> dict[str, Any]:
+    return SYSTEMS[system](row, particulars)
+
+
+def _read_password_hashes(file: Path | None) -> dict[str, str]:
+    if file is None:
+        return {}
+    with file.open("rb") as opened:
+        try:
+            rows = [row.content for row in files.read(opened, files.format_of(file) or "jsonl")]
+        except UnfitFile as reason:
+            raise click.ClickException(str(reason)) from None
+    found = (systems.auth0_password_hash(row) for row in rows if isinstance(row, dict))
+    return dict(pair for pair in found if pair)
+
+
+def _options(
+    system: str, form: str, rules: Rules, particulars: Particulars, report: Path | None
+) -> dict[str, Any]:
+    """What makes an import another one, for the checkpoint."""
+    of_system = asdict(particulars) | {
+        "password_hashes": _digest(json.dumps(particulars.password_hashes, sort_keys=True))
+    }
+    named = str(report.resolve()) if report else None
+    # Rows that are done in one database are not in another.
+    where = _digest(str(current_app.config["SQLALCHEMY_DATABASE_URI"]))
+    words = {"from": system, "format": form, "report": named, "database": where}
+    return words | asdict(rules) | of_system
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _summarize(counts: Counter[str], *, dry_run: bool) -> None:
+    for word in ("created", "skipped", "refused"):
+        click.echo(f"{word}: {counts[word]}")
+        for reason, number in sorted(counts.items()):
+            if number and reason.startswith(f"{word}: "):
+                click.echo(f"  {reason.partition(': ')[2]}: {number}")
+    if dry_run:
+        click.echo("Nothing was kept: this was a dry run.")
+    elif counts["created"] and settings.unverified_account_lifetime:
+        click.echo(
+            "UNVERIFIED_ACCOUNT_EXPIRE_DAYS is set: `flask prune` erases accounts that are older "
+            "than that, and whose address is not confirmed, these too.",
+            err=True,
+        )

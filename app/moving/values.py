@@ -1,0 +1,136 @@
+"""What a value of another system says: a text, a flag, a time, or nothing.
+
+A value counts only if it can be read as what its column holds. Exports write
+"nothing" in many ways: ``NULL``, ``\\N``, ``None``, a date of zeros. None of
+them may become a name, a password, or a confirmed address.
+"""
+
+import re
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+from app import clock
+from app.moving.rows import UnfitRow
+
+TRUE = frozenset({"true", "t", "1", "1.0", "yes", "y", "on", "\x01"})
+FALSE = frozenset({"false", "f", "0", "0.0", "no", "n", "off", "\x00"})
+
+# What databases, spreadsheets and programs write where there is nothing. As a text it counts in
+# this spelling alone, as there are people called Null.
+NOTHING = frozenset(
+    {
+        *("", "NULL", "null", "(NULL)", "(null)", "<NULL>", "<null>", "[NULL]", "[null]"),
+        *("\\N", "None", "<None>", "<nil>", "undefined", "NaN", "NaT", "<NA>"),
+        *("N/A", "n/a", "#N/A", "#NULL!", "#VALUE!", "#REF!"),
+    }
+)
+# As a flag or a time it counts in any case. Nobody is called by these.
+NOTHING_IN_ANY_CASE = frozenset(word.casefold() for word in NOTHING) | {"nil", "none", "nan", "-"}
+NO_TIME = NOTHING_IN_ANY_CASE | FALSE | {"never", "-infinity"}
+
+# Systems write a date of about zero where there is none: year 1, 1753, 1900 or 1970.
+FIRST_REAL_DAY = datetime(1971, 1, 1, tzinfo=UTC)
+ONLY_ZEROS = re.compile(r"[0.:/\-\sTZz+]*")
+NUMBER = re.compile(r"-?[0-9]{1,20}(\.[0-9]{0,20})?")
+# Numbers of seconds since 1970, and of thousandths, millionths and billionths, from 1973 to 2286.
+UNITS = (
+    (10**8, 10**10, 1),
+    (10**11, 10**13, 10**3),
+    (10**14, 10**16, 10**6),
+    (10**17, 10**19, 10**9),
+)
+
+
+def text(value: Any) -> Any:
+    """The text, or ``None`` for nothing. What is neither is left for the schema to refuse."""
+    if isinstance(value, str):
+        stripped = value.strip()
+        return None if stripped in NOTHING else stripped
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return str(value)
+    return value
+
+
+def id_of(value: Any) -> Any:
+    """The id that a row has in its system, or ``None`` for nothing."""
+    return None if isinstance(value, str) and value.strip() in NOTHING else value
+
+
+def words(value: Any) -> str | None:
+    """The text, or ``None`` for whatever is not one."""
+    found = text(value)
+    return found if isinstance(found, str) else None
+
+
+def flag(value: Any) -> bool:
+    """A boolean as JSON, Python, databases and spreadsheets write it; nothing is false."""
+    if value is None or isinstance(value, bool):
+        return bool(value)
+    word = value if value in ("\x00", "\x01") else str(value).strip().casefold()
+    if word in NOTHING_IN_ANY_CASE or word in FALSE:
+        return False
+    if word in TRUE:
+        return True
+    raise UnfitRow("malformed", f"has {word[:20]!r} for a boolean")
+
+
+def instant(value: Any) -> datetime | None:
+    """A time in any form that can be read as one, or ``None``. Raises ``UnfitRow``."""
+    if isinstance(value, dict):
+        # As MongoDB writes it.
+        value = value.get("$date", value.get("$numberLong", value))
+        if isinstance(value, dict):
+            value = value.get("$numberLong", value)
+    if value is None or value is False:
+        return None
+    if isinstance(value, str | int | float) and not isinstance(value, bool):
+        word = str(value).strip()
+        if word.casefold() in NO_TIME or ONLY_ZEROS.fullmatch(word):
+            return None
+        found = _read(word)
+        if found is not None:
+            return found if found >= FIRST_REAL_DAY else None
+    raise UnfitRow("malformed", f"has {str(value)[:40]!r} for a time")
+
+
+def is_past(value: Any) -> bool:
+    """Whether it is a time at which something has happened. Raises ``UnfitRow``."""
+    found = instant(value)
+    if found is not None and found > clock.now() + timedelta(days=1):
+        raise UnfitRow("malformed", f"has {str(value)[:40]!r}, which is yet to come, for a time")
+    return found is not None
+
+
+def created_at(value: Any) -> Any:
+    """The time in ISO 8601, or ``None``. What cannot be read is left for the schema to refuse."""
+    try:
+        found = instant(value)
+    except UnfitRow:
+        return value
+    return found.isoformat() if found else None
+
+
+def _read(word: str) -> datetime | None:
+    if word.casefold() == "infinity":
+        return datetime.max.replace(tzinfo=UTC)
+    if NUMBER.fullmatch(word) and len(word) != len("20210501"):
+        return _of_number(float(word))
+    if not any(character.isdigit() for character in word):
+        return None
+    # Ruby and BigQuery write "2021-05-01 10:00:00 UTC".
+    bare = re.sub(r"(?<=[0-9]) ?(UTC|GMT)$", "+00:00", word)
+    for read, form in ((datetime.fromisoformat, bare), (parsedate_to_datetime, word)):
+        try:
+            found = read(form)
+            return (found if found.tzinfo else found.replace(tzinfo=UTC)).astimezone(UTC)
+        except (ValueError, TypeError, IndexError, OverflowError):
+            continue
+    return None
+
+
+def _of_number(number: float) -> datetime | None:
+    for least, most, unit in UNITS:
+        if least <= number < most:
+            return datetime.fromtimestamp(number / unit, UTC)
+    return None
