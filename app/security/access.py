@@ -9,7 +9,7 @@ from functools import wraps
 from typing import Any, ParamSpec, TypeVar, cast
 from uuid import UUID
 
-from flask import Flask, g, request
+from flask import Flask, g, has_app_context, request
 from flask_jwt_extended import get_jwt
 from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session as DatabaseSession
@@ -30,7 +30,8 @@ from app.errors import (
 from app.extensions import jwt
 from app.models import Session, User
 from app.prepared import Prepared
-from app.security import tokens
+from app.security import attachment, tokens
+from app.security.attachment import Loaded, attached
 from app.security.permissions import Permission, Rights, rights_of
 
 P = ParamSpec("P")
@@ -39,6 +40,7 @@ R = TypeVar("R")
 
 def init_app(app: Flask) -> None:
     app.before_request(canonicalize_authorization)
+    attachment.when_changed(_keep_change)
 
 
 def signed_in(view: Callable[P, R]) -> Callable[P, R]:
@@ -134,19 +136,28 @@ def authenticate_request() -> Session:
     if user is None:
         raise SessionEnded
     # Where Flask-JWT-Extended's own ``current_user`` and ``get_jwt()`` look.
-    g._jwt_extended_jwt, g._jwt_extended_jwt_user = claims, {"loaded_user": user}
+    g._jwt_extended_jwt, g._jwt_extended_jwt_user = claims, Loaded(loaded_user=user)
     g._jwt_extended_jwt_location = "headers"
     return current_session()
 
 
 def current_user() -> User:
-    """Who asks. Inside a guarded view alone."""
+    """Who asks. Inside a guarded view alone.
+
+    It is not in ``db.session`` until it is changed there.
+    """
     return current_session().user
 
 
 def current_session() -> Session:
     """The session of who asks. Inside a guarded view alone."""
     return cast(Session, g.session)
+
+
+def _keep_change(changed: User | Session, *_: object) -> None:
+    session = g.get("session") if has_app_context() else None
+    if session is not None and (changed is session or changed is session.user):
+        attachment.join(changed)
 
 
 def bearer_token() -> str:
@@ -175,6 +186,12 @@ SESSION_AND_USER = Prepared(
 
 
 @jwt.user_lookup_loader
+def load_attached_user(_header: dict[str, Any], claims: dict[str, Any]) -> User | None:
+    """For ``jwt_required()``, whose ``current_user`` everybody expects in ``db.session``."""
+    user = load_user_of_live_session({}, claims)
+    return attached(user) if user else None
+
+
 def load_user_of_live_session(_header: dict[str, Any], claims: dict[str, Any]) -> User | None:
     row = SESSION_AND_USER.row(session_id=UUID(claims["sid"]))
     # The connection is back in the pool before the view begins; the objects are detached.

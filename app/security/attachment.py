@@ -1,0 +1,58 @@
+"""The user and the session of a request, and ``db.session``.
+
+A request loads both with one prepared statement, outside ``db.session``, as
+most requests only read them. What is done to them beyond reading must not be
+lost: they join ``db.session`` as soon as it happens.
+"""
+
+from collections.abc import Callable
+
+from sqlalchemy import event, inspect
+from sqlalchemy.orm import InstanceState, class_mapper, object_session
+
+from app.extensions import db
+from app.models import Session, User
+
+OURS = (User, Session)
+CHANGES = ("set", "remove")
+
+
+def when_changed(join: Callable[..., None]) -> None:
+    """Call this with each user and session before an attribute of it is set."""
+    for model in OURS:
+        for attribute in class_mapper(model).attrs:
+            for change in CHANGES:
+                if not event.contains(attribute.class_attribute, change, join):
+                    event.listen(attribute.class_attribute, change, join)
+
+
+def join(changed: User | Session) -> None:
+    """Let the next commit write what is about to change.
+
+    Raises ``InvalidRequestError`` where ``db.session`` has another object of
+    the same row.
+    """
+    if object_session(changed) is None:
+        db.session.add(changed)
+
+
+def attached(user: User) -> User:
+    """The user as one of ``db.session``: changes are written, and relationships load.
+
+    Where ``db.session`` has the same user already, it is that one.
+    """
+    state: InstanceState[User] = inspect(user)
+    if state.session is not None or state.was_deleted:
+        return user
+    known: User | None = db.session.identity_map.get(state.key) if state.key else None
+    if known is not None:
+        return known
+    db.session.add(user)
+    return user
+
+
+class Loaded(dict[str, User]):
+    """Where Flask-JWT-Extended's ``current_user`` looks. It attaches the user at the first use."""
+
+    def __getitem__(self, key: str) -> User:
+        return attached(super().__getitem__(key))
