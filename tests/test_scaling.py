@@ -1,27 +1,24 @@
 """The SQL that docs/scaling.md gives works, and the application goes on with it."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from dataclasses import replace
+from datetime import timedelta
 
 import flask_migrate
 import pytest
 import sqlalchemy
 from flask import Flask
-from sqlalchemy import select, text
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import text
 
-from app import audit, create_app
+from app import clock, create_app
+from app.audit_log import sealing
 from app.extensions import db
-from app.models import AuditEvent
-from app.models.audit_event import Event
 from config import Settings
+from tests.audit_log.log import what_is_wrong, write
 from tests.conftest import ENVIRONMENT, HAS_POSTGRES, new_postgres_database
 from tests.test_readme import blocks
 
 pytestmark = pytest.mark.skipif(not HAS_POSTGRES, reason="no PostgreSQL")
-
-# The months in the page's example.
-FIRST, SECOND = "2027-01-01", "2027-02-01"
 
 
 @pytest.fixture
@@ -50,28 +47,8 @@ def run(script: str) -> None:
                 connection.execute(text(statement.replace(":", "\\:")))
 
 
-def first_of_next_month(today: datetime) -> datetime:
-    return (today.replace(day=1) + timedelta(days=32)).replace(day=1)
-
-
-def today_in(script: str) -> str:
-    """The page's months moved to the next ones from now."""
-    first = first_of_next_month(datetime.now(UTC))
-    second = first_of_next_month(first)
-    return script.replace(FIRST, f"{first:%Y-%m-%d}").replace(SECOND, f"{second:%Y-%m-%d}")
-
-
-def events() -> list[str]:
-    return [event.details["number"] for event in db.session.scalars(select(AuditEvent))]
-
-
 def rows(statement: str) -> list[tuple[object, ...]]:
     return [tuple(row) for row in db.session.execute(text(statement))]
-
-
-def note(number: str) -> None:
-    audit.record(Event.REFRESH_TOKEN_REUSED, subject_id=1, number=number)
-    db.session.commit()
 
 
 def test_the_sessions_get_room_in_their_pages(upgraded: Flask) -> None:
@@ -83,61 +60,30 @@ def test_the_sessions_get_room_in_their_pages(upgraded: Flask) -> None:
     assert options == ["fillfactor=90", "autovacuum_vacuum_scale_factor=0.02"]
 
 
-def test_audit_events_can_be_partitioned_while_they_are_written(upgraded: Flask) -> None:
-    prepare, attach = (today_in(block) for block in sql("audit_events"))
-    note("before")
-    run(prepare)
-    note("between")
+def test_the_audit_log_is_vacuumed_often(upgraded: Flask) -> None:
+    [often] = sql("audit_events")
 
-    run(attach)
-    note("after")
-    later = first_of_next_month(datetime.now(UTC)) + timedelta(days=1)
-    far = later + timedelta(days=400)
-    for number, at in (("next month", later), ("far", far)):
-        db.session.add(
-            AuditEvent(event=Event.REFRESH_TOKEN_REUSED, at=at, details={"number": number})
-        )
-        db.session.commit()
+    run(often)
 
-    assert sorted(events()) == ["after", "before", "between", "far", "next month"]
-    assert rows(
-        "SELECT tableoid::regclass::text, count(*) FROM audit_events GROUP BY 1 ORDER BY 1"
-    ) == [
-        ("audit_events_2027_01", 1),
-        ("audit_events_old", 3),
-        ("audit_events_rest", 1),
-    ]
-    # The numbers go on, and every partition has the index by which a person's are found.
-    assert rows("SELECT count(DISTINCT id) FROM audit_events") == [(5,)]
-    assert rows("SELECT count(*) FROM pg_indexes WHERE indexdef LIKE '%(subject_id, id)'") == [(4,)]
-
-    db.session.execute(text("DROP TABLE audit_events_2027_01"))
-    db.session.commit()
-    assert sorted(events()) == ["after", "before", "between", "far"]
+    [(options,)] = rows(
+        "SELECT DISTINCT reloptions FROM pg_class WHERE relname IN ('audit_events', 'audit_seals')"
+    )
+    assert options == ["autovacuum_vacuum_scale_factor=0.02"]
 
 
-def test_events_after_the_date_are_refused_until_the_second_step(upgraded: Flask) -> None:
-    """Which is why the page says to do it before."""
-    run(today_in(sql("NOT VALID")[0]))
-    late = first_of_next_month(datetime.now(UTC)) + timedelta(days=1)
+def test_old_events_go_by_the_retention_and_the_rest_is_whole(upgraded: Flask) -> None:
+    """What the page says to do instead of partitions."""
+    keeping = replace(upgraded.config["SETTINGS"], audit_retention=timedelta(days=90))
+    upgraded.config["SETTINGS"] = keeping
+    write(2500, at=clock.now() - timedelta(days=91))
+    write(10)
 
-    db.session.add(AuditEvent(event=Event.REFRESH_TOKEN_REUSED, at=late, details={}))
+    pruned = upgraded.test_cli_runner().invoke(args=["prune"])
 
-    with pytest.raises(IntegrityError, match="old_ends"):
-        db.session.commit()
-    db.session.rollback()
-
-
-def test_a_partitioned_table_is_what_migrations_expect(upgraded: Flask) -> None:
-    for block in sql("audit_events"):
-        run(today_in(block))
-
-    flask_migrate.upgrade()
-
-    columns = {
-        column["name"] for column in sqlalchemy.inspect(db.engine).get_columns("audit_events")
-    }
-    assert columns == {column.name for column in AuditEvent.__table__.columns}
+    assert "Removed 2500 audit events." in pruned.output
+    sealing.seal_everything()
+    assert what_is_wrong() is None
+    assert rows("SELECT count(*) FROM audit_events WHERE at < now() - interval '90 days'") == [(0,)]
 
 
 def test_failed_logins_can_be_spread_over_partitions(upgraded: Flask) -> None:
