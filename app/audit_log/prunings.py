@@ -49,12 +49,24 @@ def describe(deleted: list[Row[Any]]) -> dict[str, Any]:
 
 def ended_at(database: Database, seal: Row[Any]) -> bool:
     """Whether a pruning through this seal is on record."""
+    return bool(_through(database, seal))
+
+
+def last_deleted_at(database: Database, seal: Row[Any]) -> datetime | None:
+    """When the last event happened that was pruned through this seal; older entries do not say."""
+    named = (details.get("last") for details in _through(database, seal))
+    times = [_time_of(last) for last in named if isinstance(last, dict)]
+    return max((at for at in times if at), default=None)
+
+
+def _through(database: Database, seal: Row[Any]) -> list[dict[str, Any]]:
     entries = database.scalars(select(AuditEvent.details).where(IS_PRUNING))
     here = (seal.position, seal.hash)
-    return any(
-        isinstance(details, dict) and (details.get("through"), details.get("hash")) == here
+    return [
+        details
         for details in entries
-    )
+        if isinstance(details, dict) and (details.get("through"), details.get("hash")) == here
+    ]
 
 
 def first_unexplained(database: Database, retention: timedelta) -> Unexplained | None:

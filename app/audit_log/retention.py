@@ -1,6 +1,6 @@
 """The end of what is old, where ``AUDIT_RETENTION_DAYS`` wants one."""
 
-from contextlib import suppress
+import logging
 from itertools import islice
 
 from sqlalchemy import delete, insert
@@ -11,6 +11,8 @@ from app.extensions import db
 from app.models import AuditEvent, AuditPruning, AuditSeal
 from app.models.audit_event import Event
 from config import settings
+
+log = logging.getLogger(__name__)
 
 
 def prune(limit: int) -> int:
@@ -25,12 +27,17 @@ def prune(limit: int) -> int:
     sealing.hold_chain()
     oldest_kept = clock.now() - settings.audit_retention
     old = []
-    with suppress(verification.Broken):
-        # What is not as it was written stays, for `flask audit verify` to name.
+    try:
         for link in islice(verification.walk(db.session), limit):
             if link.at >= oldest_kept:
                 break
             old.append(link)
+    except verification.Broken as broken:
+        # It stays, and what follows it, for `flask audit verify` to name.
+        log.warning(
+            "audit log is not pruned beyond what is not as it was written",
+            extra={"position": broken.position, "reason": broken.sentence},
+        )
     if not old:
         db.session.rollback()
         return 0

@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Row, exists, func, select
 
@@ -38,6 +38,18 @@ class Broken(Exception):
     event_id: int | None = None
 
 
+class Start(NamedTuple):
+    """A place of the chain. ``newest`` is when the event there happened.
+
+    Without it, an event that was dated back would look right once those
+    before it are pruned, and be pruned itself.
+    """
+
+    position: int
+    hash: str
+    newest: datetime | None
+
+
 @dataclass(frozen=True)
 class Verdict:
     """How far the log was found whole, and what is wrong there, if anything is."""
@@ -69,9 +81,10 @@ def verify(
     missing = set(heads)
     broken = None
     try:
-        position, head = _start(database, after)
+        start = _start(database, after)
+        position, head = start.position, start.hash
         missing.discard(head)
-        for link in _walk(database, position, head):
+        for link in _walk(database, start):
             position, head = link.position, link.hash
             missing.discard(head)
             sealed += 1
@@ -89,11 +102,11 @@ def verify(
 
 def walk(database: Database) -> Iterator[Row[Any]]:
     """The links of the chain, each found to be what was written. Raises ``Broken``."""
-    return _walk(database, *_start(database, 0))
+    return _walk(database, _start(database, 0))
 
 
-def _start(database: Database, after: int) -> tuple[int, str]:
-    """The position and the hash from which the rest must follow."""
+def _start(database: Database, after: int) -> Start:
+    """The place from which the rest must follow."""
     # Not the event's own columns: SQLite may hold in them what cannot be read.
     beginning: Any = (
         select(AuditSeal.position, AuditSeal.event_id, AuditSeal.hash, AuditEvent.id)
@@ -107,19 +120,30 @@ def _start(database: Database, after: int) -> tuple[int, str]:
     if after:
         if first is None or first.position != after:
             raise Broken("seal_removed", f"There is no seal at position {after}.", after)
-        return after, first.hash
+        return Start(after, first.hash, _time_of(database, first))
     if first is None or (first.position == 1 and first.id is not None):
-        return 0, chain.BEGINNING
+        return Start(0, chain.BEGINNING, None)
     if not prunings.ended_at(database, first):
-        return 0, chain.BEGINNING
+        return Start(0, chain.BEGINNING, None)
     if first.id is not None:
         sentence = "The event was inserted by hand: the log was pruned to behind it."
         raise _broken("inserted", sentence, first)
-    return first.position, first.hash
+    return Start(first.position, first.hash, prunings.last_deleted_at(database, first))
 
 
-def _walk(database: Database, position: int, head: str) -> Iterator[Row[Any]]:
-    newest: datetime | None = None
+def _time_of(database: Database, seal: Row[Any]) -> datetime | None:
+    """When the event of a seal happened, if it is there and can be read."""
+    try:
+        at: datetime | None = database.scalar(
+            select(AuditEvent.at).where(AuditEvent.id == seal.event_id)
+        )
+    except (ValueError, TypeError):
+        return None
+    return at
+
+
+def _walk(database: Database, start: Start) -> Iterator[Row[Any]]:
+    position, head, newest = start
     is_erased = lru_cache(maxsize=NEIGHBOURHOOD)(lambda user_id: _is_erased(database, user_id))
     for link in _readable_links(database, position):
         _refuse_wrong_place(database, link, position + 1, head)

@@ -24,6 +24,7 @@ from tests.audit_log.log import (
     SEALS,
     positions,
     seals,
+    verify,
     what_is_wrong,
     write,
     write_and_seal,
@@ -173,6 +174,32 @@ def test_an_event_dated_back_behind_newer_ones_waits_for_them() -> None:
     write_and_seal(1, at=clock.now() - OLD)
 
     assert retention.prune(10) == 0
+
+
+@pytest.mark.parametrize("limit", [1, 2, 10])
+def test_an_event_dated_back_is_not_dropped_with_those_before_it(
+    limit: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    old = write_and_seal(3, at=clock.now() - OLD)
+    (back,) = write_and_seal(1, at=clock.now() - 2 * OLD)
+    later = write_and_seal(2, at=clock.now() - OLD)
+
+    while retention.prune(limit):
+        pass
+
+    assert [event for event in left() if event in (*old, back, *later)] == [back, *later]
+    assert what_is_wrong() == ("backdated", 4, back)
+    assert "not pruned beyond" in caplog.text
+
+
+def test_an_event_dated_back_is_named_where_verifying_goes_on_behind_the_one_before() -> None:
+    write_and_seal(2, at=clock.now() - NEW)
+    (back,) = write_and_seal(1, at=clock.now() - 2 * NEW)
+
+    broken = verify(after=2).broken
+
+    assert broken is not None
+    assert (broken.kind, broken.event_id) == ("backdated", back)
 
 
 def test_the_command_prunes_and_says_how_many(app: Flask) -> None:
