@@ -17,7 +17,8 @@ class AccessLogger(Logger):  # type: ignore[misc]  # gunicorn has no types
     def setup(self, cfg: Config) -> None:
         self.cfg = cfg
         self.error_log.propagate = True
-        self.access_log.setLevel(logging.INFO)
+        # Each has the level of the root, which is LOG_LEVEL.
+        self.access_log.setLevel(logging.NOTSET)
 
     def warning(self, msg: str, *args: Any, **kwargs: Any) -> None:
         """gunicorn quotes what it refuses, at the end; a token or an address may be in it."""

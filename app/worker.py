@@ -9,6 +9,7 @@ requests whole before it passes them on is never slow.
 import ctypes
 import errno
 import os
+import resource
 import selectors
 import signal
 import socket
@@ -17,23 +18,27 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
-from select import POLLIN, poll
-from time import monotonic
+from time import monotonic, sleep
 from typing import Any
 
 from gunicorn import util
 from gunicorn.http.body import ChunkedReader
-from gunicorn.http.errors import ParseException
 from gunicorn.workers import gthread
 
-# From the first byte of a request to its last; 64 KiB take 6 s on a line of 100 kbit/s.
-PATIENCE_SECONDS = 15
-# What a request may take of that before its client counts as slow.
-GRACE_SECONDS = 0.05
+from app.client_socket import PATIENCE_SECONDS, Chunks, Socket
+
 # How long a client has to hang up after its last answer.
 LAST_CALL_SECONDS = 2
 # gunicorn kills a worker that has said nothing for its ``timeout``, a minute.
 NOTIFY_SECONDS = 1
+
+# The file descriptors that a worker needs beside those of its clients: for the log, the counters
+# and the like; and for each thread the database (SQLite takes three), Redis or a file.
+OF_ITS_OWN = 64
+FOR_EACH_THREAD = 4
+NO_DESCRIPTOR = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+# How long a worker waits for a descriptor where no connection can be given up.
+MOMENT_SECONDS = 0.05
 
 # What may stop a worker, and must wait until it listens to signals by itself. The master waits
 # with it, until the worker is forked off.
@@ -46,111 +51,11 @@ os.register_at_fork(
 _accept_at_once = ctypes.PyDLL(None).accept
 
 
-class Socket(socket.socket):
-    """A client's end of the line, which does not wait for it without limit.
-
-    Raises ``ConnectionResetError`` where the client is too slow: gunicorn
-    then drops the connection without a fuss.
-    """
-
-    slow_clients: threading.Semaphore
-    expected_at: float = 0
-    deadline: float = 0
-
-    def expect_a_request(self) -> None:
-        """From now on the time runs."""
-        self.expected_at = monotonic() + GRACE_SECONDS
-        self.deadline = monotonic() + PATIENCE_SECONDS
-
-    def setblocking(self, flag: bool) -> None:
-        """Nothing: each call says by itself that it does not block.
-
-        gunicorn switches to and fro with every request, and each time lets
-        all other threads run first.
-        """
-
-    def settimeout(self, seconds: float | None) -> None:
-        """Wait no longer than that for the rest of this request."""
-        if seconds is not None:
-            self.deadline = min(self.deadline, monotonic() + seconds)
-
-    def recv(self, size: int, flags: int = 0) -> bytes:
-        try:
-            return self.recv_at_once(size, flags)
-        except BlockingIOError:
-            self._wait()
-            return self.recv_at_once(size, flags)
-
-    def recv_at_once(self, size: int, flags: int = 0) -> bytes:
-        """What is there. Raises ``BlockingIOError`` where nothing is."""
-        return super().recv(size, flags | socket.MSG_DONTWAIT)
-
-    def sendall(self, data: Any, flags: int = 0) -> None:
-        try:
-            sent = self.send(data, flags | socket.MSG_DONTWAIT)
-        except BlockingIOError:
-            sent = 0
-        if sent < len(data):
-            with _one_of(self.slow_clients):
-                super().settimeout(PATIENCE_SECONDS)
-                try:
-                    super().sendall(memoryview(data)[sent:], flags)
-                except TimeoutError:
-                    raise _too_slow() from None
-                finally:
-                    super().settimeout(None)
-
-    def _wait(self) -> None:
-        """Until there is something to read."""
-        ready = poll()
-        ready.register(self, POLLIN)
-        if ready.poll(_milliseconds_until(self.expected_at)):
-            return
-        with _one_of(self.slow_clients):
-            if not ready.poll(_milliseconds_until(self.deadline)):
-                raise _too_slow()
-
-
-class _one_of:  # noqa: N801 — reads as the words it is
-    """A place among those who may be slow, if there is one."""
-
-    def __init__(self, places: threading.Semaphore) -> None:
-        self._places = places
-
-    def __enter__(self) -> None:
-        if not self._places.acquire(blocking=False):
-            raise _too_slow()
-
-    def __exit__(self, *_: object) -> None:
-        self._places.release()
-
-
-def _milliseconds_until(instant: float) -> int:
-    return max(0, int((instant - monotonic()) * 1000))
-
-
-def _too_slow() -> ConnectionResetError:
-    return ConnectionResetError(errno.ECONNRESET, "the client was too slow")
-
-
-class Chunks:
-    """A body in chunks. What is wrong with them is the client's fault, and no bug of ours."""
-
-    def __init__(self, reader: ChunkedReader) -> None:
-        self._reader = reader
-
-    def read(self, size: int) -> Any:
-        try:
-            return self._reader.read(size)
-        except ParseException:
-            # Werkzeug takes an OSError while it reads for a client that went away: 400.
-            raise ConnectionAbortedError(errno.ECONNABORTED, "the chunks are broken") from None
-
-
 class Client(gthread.TConn):  # type: ignore[misc]  # gunicorn has no types
     """A connection that is closed without waiting in the one thread that listens to all."""
 
     take_leave: Callable[["Client"], None]
+    is_gone = False
 
     def close(self, graceful: bool = False) -> None:
         if graceful:
@@ -178,6 +83,12 @@ class Worker(gthread.ThreadWorker):  # type: ignore[misc]
         self._notify_at = 0.0
         signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
 
+    def init_process(self) -> None:
+        threads = self.cfg.threads
+        self.worker_connections = connections_that_fit(self.cfg.worker_connections, threads)
+        self.max_keepalived = max(0, self.worker_connections - threads)
+        super().init_process()
+
     def init_signals(self) -> None:
         super().init_signals()
         signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
@@ -194,6 +105,12 @@ class Worker(gthread.ThreadWorker):  # type: ignore[misc]
             accepted, address = listener.accept()
         except (BlockingIOError, ConnectionAbortedError):
             return
+        except OSError as error:
+            if error.errno not in NO_DESCRIPTOR:
+                raise
+            if not self._hang_up_on_one():
+                sleep(MOMENT_SECONDS)
+            return
         self._take(accepted, address, listener.getsockname())
 
     def _take(self, accepted: socket.socket, address: Any, here: Any) -> None:
@@ -206,6 +123,36 @@ class Worker(gthread.ThreadWorker):  # type: ignore[misc]
         self.pending_conns.append(client)
         ready = partial(self.on_pending_socket_readable, client)
         self.poller.register(connection, selectors.EVENT_READ, ready)
+        # One less than may be, or gunicorn would accept nobody until one hangs up.
+        while self.nr_conns + len(self.leaving) >= self.worker_connections:
+            if not self._hang_up_on_one():
+                break
+
+    def _hang_up_on_one(self) -> bool:
+        """Give up the connection that is needed least; ``False`` where all are at work.
+
+        First those that had their last answer, then those that have been
+        silent for the longest since they came, then those that are kept for
+        another request. Who has just come is not among them.
+        """
+        if self.leaving:
+            self._drop(self.leaving.popleft())
+            return True
+        for idle, newcomers in ((self.pending_conns, 1), (self.keepalived_conns, 0)):
+            if len(idle) > newcomers:
+                self.nr_conns -= 1
+                self._drop(idle.popleft())
+                return True
+        return False
+
+    def on_pending_socket_readable(self, conn: Client, client: Any) -> None:
+        # It may have been given up after the system said that it is readable.
+        if not conn.is_gone:
+            super().on_pending_socket_readable(conn, client)
+
+    def on_client_socket_readable(self, conn: Client, client: Any) -> None:
+        if not conn.is_gone:
+            super().on_client_socket_readable(conn, client)
 
     def handle(self, conn: Client) -> Any:
         """Answer one request, in a thread; say whether there may be another."""
@@ -234,6 +181,8 @@ class Worker(gthread.ThreadWorker):  # type: ignore[misc]
         self.poller.register(client.sock, selectors.EVENT_READ, hear_out)
 
     def _hear_out(self, client: Client, _: object) -> None:
+        if client.is_gone:
+            return
         try:
             if client.sock.recv_at_once(65536):
                 return
@@ -245,6 +194,7 @@ class Worker(gthread.ThreadWorker):  # type: ignore[misc]
         self._drop(client)
 
     def _drop(self, client: Client) -> None:
+        client.is_gone = True
         self.poller.unregister(client.sock)
         util.close(client.sock)
 
@@ -281,3 +231,19 @@ class Worker(gthread.ThreadWorker):  # type: ignore[misc]
         super()._cap_keepalive(deadline)
         for client in self.pending_conns:
             client.timeout = min(client.timeout, deadline)
+
+
+def connections_that_fit(wanted: int, threads: int) -> int:
+    """How many clients this process can hold at a time, with descriptors left for its work.
+
+    Raises the soft limit as far as that helps and the hard one allows.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    beside = OF_ITS_OWN + FOR_EACH_THREAD * threads
+    if soft == resource.RLIM_INFINITY or soft >= wanted + beside:
+        return wanted
+    more = wanted + beside if hard == resource.RLIM_INFINITY else min(hard, wanted + beside)
+    with suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (more, hard))
+        soft = more
+    return min(wanted, max(soft // 4, soft - beside))

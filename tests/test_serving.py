@@ -721,3 +721,14 @@ def test_there_is_one_way_to_write_a_path(server: Server, target: str, status: i
         client.sendall(f"GET {target} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
 
         assert client.recv(100).startswith(f"HTTP/1.1 {status} ".encode())
+
+
+def test_a_log_of_warnings_has_no_line_for_each_request(tmp_path: Path) -> None:
+    variables = ENVIRONMENT | {"LOG_LEVEL": "WARNING", "WEB_CONCURRENCY": "1"}
+    log = tmp_path / "log"
+    with new_database("sqlite", tmp_path) as url, serving(log, **variables, DATABASE_URL=url) as it:
+        requests.get(f"{it.url}/docs", timeout=20).raise_for_status()
+
+    # The lines of requests are written by the time that the server has stopped.
+    assert "request" not in log.read_text()
+    assert "info" not in log.read_text()

@@ -11,10 +11,19 @@ from app.security.client_address import current_network
 
 
 class Caller(NamedTuple):
-    """Where a call comes from; ``is_there`` may be asked from any thread."""
+    """Where a call comes from.
+
+    ``is_there`` may be asked while the call's own thread waits, as the answer
+    may begin with it; ``sends`` at any time, from any thread.
+    """
 
     network: str
     is_there: Callable[[], bool]
+    sends: Callable[[], bool] | None = None
+
+    def seems_there(self) -> bool:
+        """Without a doubt in its favour: a client that sends no more may wait for an answer."""
+        return (self.sends or self.is_there)()
 
 
 def current() -> Caller:
@@ -23,15 +32,25 @@ def current() -> Caller:
         return Caller("", lambda: True)
     # gunicorn's alone: the test client and `flask run` hand over none.
     connection = request.environ.get("gunicorn.socket")
-    is_there = partial(_is_open, connection) if connection is not None else lambda: True
-    return Caller(current_network(), is_there)
+    if connection is None:
+        return Caller(current_network(), lambda: True)
+    return Caller(current_network(), partial(_reads, connection), partial(_sends, connection))
 
 
-def _is_open(connection: socket.socket) -> bool:
-    """Whether the other end has not hung up.
+def _reads(connection: socket.socket) -> bool:
+    """Whether the other end has not hung up. A proxy hangs up when its own client does."""
+    if _sends(connection):
+        return True
+    # The worker's own can tell: a client may close its half, and wait for the answer.
+    still_reads = getattr(connection, "still_reads", None)
+    return bool(still_reads and still_reads())
 
-    A proxy hangs up when its own client does. What a client sends ahead, the
-    next request perhaps, is looked at and left where it is.
+
+def _sends(connection: socket.socket) -> bool:
+    """Whether more may come from the other end.
+
+    What a client sends ahead, the next request perhaps, is looked at and left
+    where it is.
     """
     try:
         peek = socket.MSG_PEEK | socket.MSG_DONTWAIT

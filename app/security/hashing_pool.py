@@ -30,9 +30,10 @@ from config import Settings
 P = ParamSpec("P")
 R = TypeVar("R")
 
-# On Linux each thread has a priority of its own; 10 leaves the others nine tenths of a core
-# that both want.
+# On Linux each thread has a priority of its own. So much below the process's own leaves the others
+# nine tenths of a core that both want.
 NICENESS = 10
+LOWEST_PRIORITY = 19
 # Whoever waits longer has given up, or had better come again.
 LONGEST_WAIT_SECONDS = 30.0
 
@@ -74,7 +75,7 @@ class HashingPool:
         if self._join(job):
             return
         for other in self._waiting():
-            if not other.who.is_there():
+            if not other.who.seems_there():
                 self._take_out(other, because="left")
         if self._join(job):
             return
@@ -221,4 +222,6 @@ def _lower_priority() -> None:
     # Elsewhere than on Linux this would mean the whole process; there it stays as it is.
     if hasattr(os, "setpriority") and os.uname().sysname == "Linux":
         with suppress(OSError):
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
+            thread = threading.get_native_id()
+            lower = os.getpriority(os.PRIO_PROCESS, thread) + NICENESS
+            os.setpriority(os.PRIO_PROCESS, thread, min(lower, LOWEST_PRIORITY))

@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import subprocess
 import sys
 import threading
 import time
@@ -19,6 +20,7 @@ from app.security import hashing_pool
 from app.security.caller import Caller
 from app.security.hashing_pool import NICENESS, HashingPool
 from tests.factories import API, PASSWORD, log_in, me, problem
+from tests.serving import ROOT
 
 SOMEBODY = Caller("192.0.2.1", lambda: True)
 
@@ -130,8 +132,32 @@ def test_its_threads_give_way_to_all_others() -> None:
         SOMEBODY, lambda: os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
     )
 
-    assert inside == min(19, max(before, NICENESS))
+    assert inside == min(19, before + NICENESS)
     assert os.getpriority(os.PRIO_PROCESS, threading.get_native_id()) == before
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="threads have priorities on Linux alone")
+@pytest.mark.parametrize(("of_the_process", "of_its_threads"), [(3, 13), (15, 19), (19, 19)])
+def test_its_threads_give_way_where_the_process_gives_way_itself(
+    of_the_process: int, of_its_threads: int
+) -> None:
+    show = "print(os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))"
+    script = (
+        "import os, threading; from app.security.caller import Caller; "
+        "from app.security.hashing_pool import HashingPool; "
+        f"HashingPool(1, 0).run(Caller('', lambda: True), lambda: {show})"
+    )
+    before = os.getpriority(os.PRIO_PROCESS, 0)
+
+    done = subprocess.run(
+        ["nice", "-n", str(of_the_process - before), sys.executable, "-c", script],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert int(done.stdout) == of_its_threads
 
 
 def test_a_flood_of_logins_is_refused_at_the_end_of_the_queue_and_nobody_else_feels_it(

@@ -1,0 +1,160 @@
+"""A client's end of a connection, for gunicorn's threads: no wait on it is without an end."""
+
+import errno
+import socket
+import threading
+from select import POLLIN, poll
+from time import monotonic
+from typing import Any
+
+from gunicorn.http.body import ChunkedReader
+from gunicorn.http.errors import ParseException
+
+# From the first byte of a request to its last; 64 KiB take 6 s on a line of 100 kbit/s.
+PATIENCE_SECONDS = 15
+# What a request may take of that before its client counts as slow.
+GRACE_SECONDS = 0.05
+# A client that reads its answer more slowly than this is hung up on.
+SLOWEST_BYTES_PER_SECOND = 4096
+# How every answer begins.
+BEGINNING = b"HTTP/1."
+# The way to a client and back.
+ROUND_TRIP_MILLISECONDS = 50
+
+
+class Socket(socket.socket):
+    """A client's end of the line, which does not wait for it without limit.
+
+    Raises ``ConnectionResetError`` where the client is too slow: gunicorn
+    then drops the connection without a fuss.
+    """
+
+    slow_clients: threading.Semaphore
+    expected_at: float = 0
+    deadline: float = 0
+    # Until when the answer must have been taken; 0 while its client keeps up.
+    taken_by: float = 0
+    has_begun: bool = False
+
+    def expect_a_request(self) -> None:
+        """From now on the time runs."""
+        self.expected_at = monotonic() + GRACE_SECONDS
+        self.deadline = monotonic() + PATIENCE_SECONDS
+        self.taken_by = 0
+
+    def setblocking(self, flag: bool) -> None:
+        """Nothing: each call says by itself that it does not block.
+
+        gunicorn switches to and fro with every request, and each time lets
+        all other threads run first.
+        """
+
+    def settimeout(self, seconds: float | None) -> None:
+        """Wait no longer than that for the rest of this request."""
+        if seconds is not None:
+            self.deadline = min(self.deadline, monotonic() + seconds)
+
+    def recv(self, size: int, flags: int = 0) -> bytes:
+        try:
+            return self.recv_at_once(size, flags)
+        except BlockingIOError:
+            self._wait()
+            return self.recv_at_once(size, flags)
+
+    def recv_at_once(self, size: int, flags: int = 0) -> bytes:
+        """What is there. Raises ``BlockingIOError`` where nothing is."""
+        return super().recv(size, flags | socket.MSG_DONTWAIT)
+
+    def send(self, data: Any, flags: int = 0) -> int:
+        """All of it. gunicorn says ``100 Continue`` this way, and would wait without an end."""
+        self.sendall(data, flags)
+        return len(data)
+
+    def sendall(self, data: Any, flags: int = 0) -> None:
+        if self.has_begun:
+            self.has_begun, data = False, data[len(BEGINNING) :]
+        try:
+            sent = super().send(data, flags | socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            sent = 0
+        if sent < len(data):
+            with _one_of(self.slow_clients):
+                super().settimeout(self._seconds_to_take(len(data) - sent))
+                try:
+                    super().sendall(memoryview(data)[sent:], flags)
+                except TimeoutError:
+                    raise _too_slow() from None
+                finally:
+                    super().settimeout(None)
+
+    def still_reads(self) -> bool:
+        """Whether a client that sends no more waits for its answer; call it before there is one.
+
+        A client that hung up looks the same, until something is sent to it.
+        So the first bytes of the answer go out early: its system refuses them.
+        """
+        try:
+            if not self.has_begun:
+                self.has_begun = super().send(BEGINNING, socket.MSG_DONTWAIT) == len(BEGINNING)
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+        refused = poll()
+        # No event of its own: errors are always told.
+        refused.register(self, 0)
+        return not refused.poll(ROUND_TRIP_MILLISECONDS)
+
+    def _seconds_to_take(self, size: int) -> float:
+        now = monotonic()
+        self.taken_by = (self.taken_by or now + PATIENCE_SECONDS) + size / SLOWEST_BYTES_PER_SECOND
+        if self.taken_by <= now:
+            raise _too_slow()
+        return self.taken_by - now
+
+    def _wait(self) -> None:
+        """Until there is something to read."""
+        ready = poll()
+        ready.register(self, POLLIN)
+        if ready.poll(_milliseconds_until(self.expected_at)):
+            return
+        with _one_of(self.slow_clients):
+            if not ready.poll(_milliseconds_until(self.deadline)):
+                raise _too_slow()
+
+
+class _one_of:  # noqa: N801 — reads as the words it is
+    """A place among those who may be slow, if there is one."""
+
+    def __init__(self, places: threading.Semaphore) -> None:
+        self._places = places
+
+    def __enter__(self) -> None:
+        if not self._places.acquire(blocking=False):
+            raise _too_slow()
+
+    def __exit__(self, *_: object) -> None:
+        self._places.release()
+
+
+def _milliseconds_until(instant: float) -> int:
+    return max(0, int((instant - monotonic()) * 1000))
+
+
+def _too_slow() -> ConnectionResetError:
+    return ConnectionResetError(errno.ECONNRESET, "the client was too slow")
+
+
+class Chunks:
+    """A body in chunks. What is wrong with them is the client's fault, and no bug of ours."""
+
+    def __init__(self, reader: ChunkedReader) -> None:
+        self._reader = reader
+
+    def read(self, size: int) -> Any:
+        try:
+            return self._reader.read(size)
+        except ParseException:
+            # Werkzeug takes an OSError while it reads for a client that went away: 400. gunicorn,
+            # which reads a body that nobody wanted, takes this one for no error of ours.
+            raise ConnectionResetError(errno.ECONNRESET, "the chunks are broken") from None
