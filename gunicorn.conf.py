@@ -29,6 +29,12 @@ keepalive = 75  # Longer than the idle limit of the usual proxies, so that they 
 # The code is loaded once and shared by the workers; connections are opened after the fork.
 preload_app = True
 
+# Half a megabyte of headers at most. Browsers and chains of proxies send 20 to 45 headers, and a
+# cookie header may have 8 KiB.
+limit_request_line = 4094
+limit_request_fields = 64
+limit_request_field_size = 8190
+
 # On SIGTERM no new connection is taken, and requests in flight get this long to finish.
 graceful_timeout = 30
 timeout = 60

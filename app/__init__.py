@@ -14,6 +14,7 @@ from app import (
     limits,
     logs,
     ops,
+    request_headers,
     response_headers,
 )
 from app.auth.routes import bp as auth
@@ -82,5 +83,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     api.register_blueprint(ops.bp)
     app.register_blueprint(account_pages.bp)
 
+    # Last, since it comes before everything else that looks at a request.
+    request_headers.init_app(app)
     cli.init_app(app)
     return app

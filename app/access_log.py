@@ -8,6 +8,9 @@ from typing import Any
 from gunicorn.config import Config
 from gunicorn.glogging import Logger
 
+# What a client may write into one line.
+MAX_LENGTH = 300
+
 QUOTATION = re.compile(r"b?['\"].*", re.DOTALL)
 
 
@@ -33,12 +36,16 @@ class AccessLogger(Logger):  # type: ignore[misc]  # gunicorn has no types
             "request",
             extra={
                 "method": environ["REQUEST_METHOD"],
-                "path": environ.get("PATH_INFO", ""),
+                "path": environ.get("PATH_INFO", "")[:MAX_LENGTH],
                 "status": int(str(resp.status).split(None, 1)[0]),
                 "ms": round(request_time.total_seconds() * 1000, 1),
                 "bytes": getattr(resp, "sent", None),
                 "ip": environ.get("REMOTE_ADDR"),
-                "user_agent": environ.get("HTTP_USER_AGENT"),
+                "user_agent": _cut(environ.get("HTTP_USER_AGENT")),
                 "request_id": next((v for k, v in resp.headers if k == "X-Request-ID"), None),
             },
         )
+
+
+def _cut(text: str | None) -> str | None:
+    return None if text is None else text[:MAX_LENGTH]

@@ -3,6 +3,7 @@
 What a decorator here enforces is what the OpenAPI document says.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from copy import deepcopy
 from functools import partial
@@ -21,6 +22,8 @@ from werkzeug.routing import BaseConverter
 from werkzeug.sansio.response import Response
 
 from app.errors import (
+    JSON,
+    MAX_ERRORS,
     PROBLEM_JSON,
     REPEATED,
     TITLES,
@@ -34,14 +37,16 @@ from app.errors import (
     Unavailable,
     UnsupportedMediaType,
     ValidationFailed,
+    told,
 )
 from app.models.types import MAX_ID
 from app.strict_json import is_storable
 
-JSON = "application/json"
 # How many items of a list `streamed` writes in one piece.
 ITEMS_AT_ONCE = 100
 FORM = "application/x-www-form-urlencoded"
+# What clients call the one character set of JSON.
+UTF_8 = ("utf-8", "utf8")
 BODY_ERRORS = (MalformedJSON, BadRequest, BodyTooLarge, UnsupportedMediaType, ValidationFailed)
 ANYWHERE = (InternalError, Unavailable)
 
@@ -127,6 +132,9 @@ class Digits(BaseConverter):
 class StrictRequest(Request):
     """A request whose body is never cut short."""
 
+    # Unknown fields that were dropped before the schema saw them; the answer counts them.
+    fields_left_out = 0
+
     def get_data(self, *args: Any, **kwargs: Any) -> Any:
         """The body. Werkzeug cuts one that comes in chunks at the limit, silently."""
         try:
@@ -166,9 +174,11 @@ class StrictParser(FlaskParser):
     }
 
     def load_json(self, req: Request, schema: marshmallow.Schema) -> Any:
-        if req.mimetype != JSON or req.mimetype_params.get("charset", "utf-8").lower() != "utf-8":
+        if req.mimetype != JSON:
             raise UnsupportedMediaType
-        return current_app.json.loads(req.get_data())
+        if req.mimetype_params.get("charset", "utf-8").lower() not in UTF_8:
+            raise UnsupportedMediaType
+        return _without_surplus(current_app.json.loads(req.get_data()), req, schema)
 
     def load_form(self, req: Request, schema: marshmallow.Schema) -> Any:
         if not req.mimetype and not req.get_data():
@@ -196,12 +206,17 @@ class StrictParser(FlaskParser):
         **_: Any,
     ) -> Any:
         messages: dict[str, Any] = error.normalized_messages()  # type: ignore[no-untyped-call]
+        found, more = told(
+            (location, path, message)
+            for location, flaws in messages.items()
+            for path, message in _flattened(flaws)
+        )
         raise ValidationFailed(
             [
                 message.about(str(path[0])) if location == "query" else message.at(path)
-                for location, found in messages.items()
-                for path, message in _flattened(found)
-            ]
+                for location, path, message in found
+            ],
+            left_out=more + getattr(req, "fields_left_out", 0),
         )
 
 
@@ -317,8 +332,10 @@ class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]  # flask-smorest
             for status, answer in document.get("responses", {}).items()
             if str(status).isdecimal() and int(status) < 400
         }
+        content_type = noted.get("problem_type", PROBLEM_JSON)
         document["responses"] = successes | {
-            status: _refusal(status, list(codes)) for status, codes in sorted(refusals.items())
+            status: _refusal(status, list(codes), content_type)
+            for status, codes in sorted(refusals.items())
         }
         return document
 
@@ -332,12 +349,12 @@ def _then(*decorators: Callable[[Any], Any]) -> Decorator:
     return decorate
 
 
-def _refusal(status: int, codes: list[str]) -> dict[str, Any]:
+def _refusal(status: int, codes: list[str], content_type: str) -> dict[str, Any]:
     problem = {"$ref": "#/components/schemas/Problem"}
     narrowed = {"allOf": [problem, {"properties": {"code": {"enum": codes}}}]}
     return {
         "description": f"{TITLES[status]}: {', '.join(codes)}",
-        "content": {PROBLEM_JSON: {"schema": narrowed}},
+        "content": {content_type: {"schema": narrowed}},
     }
 
 
@@ -350,12 +367,29 @@ def _each_once(encoded: bytes, located: Callable[[Message, str], dict[str, str]]
     except ValueError:
         raise BadRequest from None
     fields = dict(pairs)
-    names = [name for name, _ in pairs]
-    flaws = [located(REPEATED, name) for name in fields if names.count(name) > 1]
-    flaws += [located(UNSTORABLE, name) for name in fields if not is_storable(fields[name])]
+    given = Counter(name for name, _ in pairs)
+    flaws = [(REPEATED, name) for name in fields if given[name] > 1]
+    flaws += [(UNSTORABLE, name) for name in fields if not is_storable(fields[name])]
     if flaws:
-        raise ValidationFailed(flaws)
+        found, more = told(flaws)
+        raise ValidationFailed([located(*flaw) for flaw in found], left_out=more)
     return fields
+
+
+def _without_surplus(
+    body: dict[str, Any], req: Request, schema: marshmallow.Schema
+) -> dict[str, Any]:
+    """The body with no more unknown fields than the answer can name.
+
+    marshmallow would keep an error for each of them. It still refuses the
+    body, since what is kept has more of them than none.
+    """
+    if len(body) <= len(schema.fields) + MAX_ERRORS:
+        return body
+    unknown, more = told(name for name in body if name not in schema.fields)
+    req.fields_left_out = more  # type: ignore[attr-defined]
+    named = {*schema.fields, *unknown}
+    return {name: value for name, value in body.items() if name in named}
 
 
 def _flattened(

@@ -21,6 +21,9 @@ from app.errors import Message, ValidationFailed
 from app.extensions import Base
 from config import settings
 
+# The longest says where an address of 254 characters stands, signed; this is more than it needs.
+MAX_LENGTH = 2000
+
 INVALID_CURSOR = Message("invalid_cursor", "Is no cursor of this list with these parameters.")
 
 Row = TypeVar("Row", bound=Base)
@@ -123,6 +126,8 @@ def _cursor_after(row: Row, order: Order, signer: URLSafeSerializer) -> str:
 
 
 def _values(cursor: str, signer: URLSafeSerializer) -> list[Any]:
+    if len(cursor) > MAX_LENGTH:
+        raise ValidationFailed([INVALID_CURSOR.about("cursor")])
     try:
         values: list[Any] = signer.loads(cursor)
     except (BadSignature, UnicodeError):

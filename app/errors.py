@@ -7,13 +7,15 @@ here into the same ``application/problem+json`` (RFC 9457), and nothing
 internal leaves but the ``request_id``.
 """
 
+import json
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
+from itertools import islice
 from math import ceil
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import quote
 
-from flask import Flask, Response, current_app
+from flask import Flask, Response, current_app, request
 from flask_babel import gettext
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -27,6 +29,23 @@ from app.request_id import request_id
 log = logging.getLogger(__name__)
 
 PROBLEM_JSON = "application/problem+json"
+JSON = "application/json"
+
+# Strict OAuth clients refuse to read errors of these calls as anything else (RFC 6749 §5.2, RFC
+# 7009 §2.2.1). The members stay those of a problem document.
+OAUTH_PATHS = ("/api/v1/auth/token", "/api/v1/auth/revoke")
+
+# An answer of errors is never much larger than the request that caused it, and never larger than
+# 16 KiB: so many errors, so many characters of each key in a pointer, so many of a whole pointer
+# (one key of 100 characters fits, percent-encoded), so many of a sentence, and so many bytes of
+# the list. The rest of the document needs less than 4 KiB.
+MAX_ERRORS = 20
+MAX_KEY_LENGTH = 100
+MAX_POINTER_LENGTH = 1250
+MAX_DETAIL_LENGTH = 500
+MAX_ERRORS_BYTES = 12 * 1024
+
+T = TypeVar("T")
 
 # Python's and Werkzeug's words for these are older than RFC 9110.
 TITLES = HTTP_STATUS_CODES | {413: "Content Too Large", 422: "Unprocessable Content"}
@@ -60,7 +79,11 @@ class Message(str):
 
     def about(self, parameter: str) -> dict[str, str]:
         """This message about a parameter of the query, as a member of ``errors``."""
-        return {"parameter": parameter, "code": self.code, "detail": self.translated()}
+        return {
+            "parameter": parameter[:MAX_KEY_LENGTH],
+            "code": self.code,
+            "detail": self.translated(),
+        }
 
 
 UNSTORABLE = Message("invalid_characters", "NUL and lone surrogates are not accepted.")
@@ -68,9 +91,30 @@ REPEATED = Message("repeated", "May be given only once.")
 
 
 def json_pointer(path: Iterable[str | int]) -> str:
-    """The place as a JSON Pointer in a URI fragment (RFC 6901 §6)."""
-    keys = (str(key).replace("~", "~0").replace("/", "~1") for key in path)
-    return "#" + "".join(f"/{quote(key, safe='~!$&()*+,;=:@-._')}" for key in keys)
+    """The place as a JSON Pointer in a URI fragment (RFC 6901 §6).
+
+    Long keys are cut. Where the whole path is too long, the pointer names the
+    last place on the path that fits.
+    """
+    pointer = "#"
+    for key in path:
+        escaped = str(key)[:MAX_KEY_LENGTH].replace("~", "~0").replace("/", "~1")
+        part = f"/{quote(escaped, safe='~!$&()*+,;=:@-._')}"
+        if len(pointer) + len(part) > MAX_POINTER_LENGTH:
+            break
+        pointer += part
+    return pointer
+
+
+def told(found: Iterable[T]) -> tuple[list[T], int]:
+    """As many of what was found as an answer has room for, and how many more there are.
+
+    What is left out is counted and never kept: a request of 64 KiB can have
+    thousands of flaws.
+    """
+    rest = iter(found)
+    first = list(islice(rest, MAX_ERRORS))
+    return first, sum(1 for _ in rest)
 
 
 class AppError(Exception):
@@ -251,13 +295,28 @@ class UnsupportedMediaType(AppError):
 
 
 class ValidationFailed(AppError):
-    """Some fields are refused; each of ``errors`` is ``Message.at(…)`` or ``Message.about(…)``."""
+    """Some fields are refused; each of ``errors`` is ``Message.at(…)`` or ``Message.about(…)``.
+
+    ``left_out`` counts those that the caller found and did not describe.
+    """
 
     status, code = 422, "validation_failed"
     detail = "Some of what was sent is not acceptable; see errors."
 
-    def __init__(self, errors: Sequence[dict[str, str]] = ()) -> None:
-        super().__init__(errors=errors)
+    def __init__(self, errors: Iterable[dict[str, str]] = (), *, left_out: int = 0) -> None:
+        first, more = told(errors)
+        fitting = _that_fit(first)
+        left_out += more + len(first) - len(fitting)
+        super().__init__(errors=fitting, **{"errors_left_out": left_out} if left_out else {})
+
+
+def _that_fit(errors: list[dict[str, str]]) -> list[dict[str, str]]:
+    room = MAX_ERRORS_BYTES
+    for number, error in enumerate(errors):
+        room -= len(json.dumps(error, ensure_ascii=False).encode("utf-8", "surrogatepass"))
+        if room < 0:
+            return errors[:number]
+    return errors
 
 
 # Too often
@@ -355,16 +414,22 @@ def _problem(
         "type": "about:blank",
         "title": TITLES[status],
         "status": status,
-        "detail": detail,
+        # Another blueprint may quote the request in a sentence of its own.
+        "detail": detail[:MAX_DETAIL_LENGTH],
         "code": code,
         **(members or {}),
         "request_id": request_id(),
     }
     response = current_app.json.response(body)
     response.status_code = status
-    response.mimetype = PROBLEM_JSON
+    response.mimetype = JSON if _is_for_oauth_clients(request.path) else PROBLEM_JSON
     response.headers.update(headers or {})
     return response
+
+
+def _is_for_oauth_clients(path: str) -> bool:
+    """Whether the path is that of an OAuth 2 call, perhaps with a slash too many."""
+    return path.rstrip("/") in OAUTH_PATHS
 
 
 def _answer_http_exception(error: HTTPException) -> BaseResponse:

@@ -25,11 +25,20 @@ REFUSALS = {
     "invalid": "Is of the wrong type.",
 }
 
-# Control characters, invisible format characters (bidi overrides among them), line and
-# paragraph separators: they make one name look like another, or break a line of a log.
+# Control characters, invisible format characters (bidi overrides and isolates among them), line
+# and paragraph separators: they make one name look like another, or break a line of a log.
 UNSEEMLY_CATEGORIES = ("Cc", "Cf", "Zl", "Zp")
-# Joiners that Persian, Indic scripts and emoji cannot do without.
-JOINERS = "\u200c\u200d"
+# Invisible characters that real names have: the joiners that Persian, Indic scripts and emoji
+# cannot do without, the direction marks that keyboards for Arabic and Hebrew type between words,
+# the soft hyphens of text that was pasted from a page, and the tags that make flags of regions.
+SEEMLY = frozenset("\u200c\u200d\u200e\u200f\u061c\u00ad") | frozenset(
+    map(chr, range(0xE0020, 0xE0080))
+)
+
+# No string is longer than this, unless its field says otherwise.
+MAX_TEXT_LENGTH = 5000
+# What an instant has at most, in characters: nanoseconds and a zone, and room to spare.
+MAX_INSTANT_LENGTH = 64
 
 FIRST_INSTANT = datetime.min.replace(tzinfo=UTC)
 LAST_INSTANT = datetime.max.replace(tzinfo=UTC)
@@ -58,10 +67,14 @@ class _Coded(fields.Field[Any]):
 
 
 class Text(_Coded, fields.String):
-    """A string, ``max_length`` characters at most."""
+    """A string, ``max_length`` code points at most, as they were sent.
+
+    The length is asked before anything else is done with the string. Unicode's
+    normal forms take seconds for 64 KiB of combining marks.
+    """
 
     def __init__(self, *, max_length: int | None = None, **kwargs: Any) -> None:
-        self.max_length = max_length
+        self.max_length = MAX_TEXT_LENGTH if max_length is None else max_length
         document = kwargs.pop("metadata", {})
         if max_length is not None:
             document = {"maxLength": max_length} | document
@@ -72,11 +85,29 @@ class Text(_Coded, fields.String):
             raise self.make_error("invalid")
         if not is_storable(value):
             raise ValidationError(UNSTORABLE)
-        if self.max_length is not None and len(value) > self.max_length:
-            raise ValidationError(
-                Message("too_long", "Must have at most %(most)d characters.", most=self.max_length)
-            )
+        if len(value) > self.max_length:
+            return self._too_long(value)
         return value
+
+    def _too_long(self, value: str) -> str:
+        raise ValidationError(
+            Message("too_long", "Must have at most %(most)d characters.", most=self.max_length)
+        )
+
+
+class Checked(Text):
+    """A string that is simply right or wrong, such as a password, a login name or a token.
+
+    What is longer than anything that can be right is cut one code point after
+    that. So it stays wrong, costs what a wrong one costs, and is not told apart.
+    """
+
+    def __init__(self, *, longest: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.max_length = longest
+
+    def _too_long(self, value: str) -> str:
+        return value[: self.max_length + 1]
 
 
 class DisplayName(Text):
@@ -88,7 +119,7 @@ class DisplayName(Text):
 
     def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> str:
         text = super()._deserialize(value, *args, **kwargs)
-        if any(unicodedata.category(c) in UNSEEMLY_CATEGORIES and c not in JOINERS for c in text):
+        if any(unicodedata.category(c) in UNSEEMLY_CATEGORIES and c not in SEEMLY for c in text):
             raise ValidationError(
                 Message("invalid_characters", "Control and format characters are not accepted.")
             )
@@ -123,7 +154,12 @@ class Username(Text):
             "maxLength": identifiers.MAX_USERNAME_LENGTH,
             "description": "Letters and digits of one script, with . _ - only inside.",
         }
-        super().__init__(metadata=document, **kwargs)
+        super().__init__(
+            max_length=identifiers.MAX_RAW_USERNAME_LENGTH, metadata=document, **kwargs
+        )
+
+    def _too_long(self, value: str) -> str:
+        raise ValidationError(identifiers.LENGTH)
 
     def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> str:
         text = super()._deserialize(value, *args, **kwargs)
@@ -141,7 +177,12 @@ class NewPassword(Text):
 
     def __init__(self, **kwargs: Any) -> None:
         document = {"format": "password", "minLength": 8, "maxLength": passwords.MAX_LENGTH}
-        super().__init__(load_only=True, metadata=document, **kwargs)
+        super().__init__(
+            max_length=passwords.MAX_RAW_LENGTH, load_only=True, metadata=document, **kwargs
+        )
+
+    def _too_long(self, value: str) -> str:
+        raise ValidationError(passwords.TOO_LONG)
 
     def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> str:
         password = super()._deserialize(value, *args, **kwargs)
@@ -309,7 +350,7 @@ class InstantParameter(_Coded, fields.DateTime):
 
     def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> datetime:
         try:
-            if not self.PATTERN.fullmatch(value):
+            if len(value) > MAX_INSTANT_LENGTH or not self.PATTERN.fullmatch(value):
                 raise ValueError
             instant = datetime.fromisoformat(value.upper())
         except ValueError:
@@ -327,4 +368,7 @@ class Instant(fields.DateTime):
     """An instant as RFC 3339 in UTC, to the second."""
 
     def _serialize(self, value: datetime | None, *args: Any, **kwargs: Any) -> str | None:
-        return None if value is None else value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        if value is None:
+            return None
+        # ``strftime`` writes the year 999 as "999", which is not RFC 3339.
+        return value.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="seconds") + "Z"

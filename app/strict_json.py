@@ -15,7 +15,7 @@ from typing import Any
 
 from flask.json.provider import DefaultJSONProvider
 
-from app.errors import UNSTORABLE, MalformedJSON, ValidationFailed
+from app.errors import UNSTORABLE, MalformedJSON, ValidationFailed, told
 
 MAX_DEPTH = 20
 
@@ -43,8 +43,9 @@ class StrictJSONProvider(DefaultJSONProvider):
             raise MalformedJSON
         if _is_deeper_than(MAX_DEPTH, value):
             raise MalformedJSON
-        if paths := list(_unstorable(value)):
-            raise ValidationFailed([UNSTORABLE.at(path) for path in paths])
+        paths, more = told(_unstorable(value))
+        if paths:
+            raise ValidationFailed([UNSTORABLE.at(path) for path in paths], left_out=more)
         return value
 
 

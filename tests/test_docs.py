@@ -175,9 +175,9 @@ def test_the_refusals_in_api_md_are_those_of_the_openapi_document(described_app:
 
 def refusals(operation: dict[str, Any]) -> Iterator[str]:
     for answer in operation["responses"].values():
-        problem = answer.get("content", {}).get("application/problem+json")
-        if problem:
-            yield from problem["schema"]["allOf"][1]["properties"]["code"]["enum"]
+        for content in answer.get("content", {}).values():
+            if "allOf" in content["schema"]:
+                yield from content["schema"]["allOf"][1]["properties"]["code"]["enum"]
 
 
 # Errors

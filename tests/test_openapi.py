@@ -135,7 +135,8 @@ def operation(document: dict[str, Any], call: str) -> dict[str, Any]:
 
 
 def codes_in(answer: dict[str, Any]) -> set[str]:
-    schema = answer["content"]["application/problem+json"]["schema"]
+    (content,) = answer["content"].values()
+    schema = content["schema"]
     return {
         code
         for part in schema["allOf"]

@@ -7,6 +7,7 @@ import flask_swagger_ui
 from flask import Blueprint, Flask, Response, current_app, send_from_directory
 
 from app.blueprint import Digits
+from app.errors import MAX_ERRORS
 from app.extensions import api
 
 HERE = Path(__file__).parent
@@ -39,6 +40,7 @@ PROBLEM: dict[str, Any] = {
         "errors": {
             "type": "array",
             "description": "On 422 alone: what is wrong with which field or parameter.",
+            "maxItems": MAX_ERRORS,
             "items": {
                 "type": "object",
                 "required": ["code", "detail"],
@@ -49,6 +51,11 @@ PROBLEM: dict[str, Any] = {
                     "detail": {"type": "string"},
                 },
             },
+        },
+        "errors_left_out": {
+            "type": "integer",
+            "minimum": 1,
+            "description": "How many more errors there are; absent where `errors` has them all.",
         },
         "checks": {
             "type": "object",

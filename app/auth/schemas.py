@@ -7,6 +7,7 @@ from marshmallow import ValidationError, fields, validates_schema
 
 from app.errors import Message
 from app.fields import (
+    Checked,
     DisplayName,
     Email,
     FormSchema,
@@ -18,8 +19,30 @@ from app.fields import (
     Username,
 )
 from app.models.user import LOCALES
-from app.security import passwords
+from app.security import identifiers, passwords, tokens
 from app.security.access import current_session
+
+
+class LoginName(Checked):
+    """What somebody may be known by; any string is simply right or wrong."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(longest=identifiers.MOST_OF_NOTHING, **kwargs)
+
+
+class CheckedPassword(Checked):
+    """A password that is asked for once more; any string is simply right or wrong."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        longest = passwords.MAX_CHECKED_LENGTH
+        super().__init__(longest=longest, load_only=True, metadata={"format": "password"}, **kwargs)
+
+
+class Token(Checked):
+    """A token of either kind, or of a mail; any string is simply good or not."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(longest=tokens.MAX_LENGTH, **kwargs)
 
 
 class UserSchema(Schema):
@@ -58,9 +81,9 @@ class RegisterSchema(Schema):
 class LoginSchema(Schema):
     """Exactly one of ``email`` and ``username``; any string is simply right or wrong."""
 
-    email = Text(metadata={"format": "email"})
-    username = Text(metadata={"description": "The username, or the email address."})
-    password = Text(required=True, load_only=True, metadata={"format": "password"})
+    email = LoginName(metadata={"format": "email"})
+    username = LoginName(metadata={"description": "The username, or the email address."})
+    password = CheckedPassword(required=True)
 
     @validates_schema
     def want_one_identifier(self, data: dict[str, Any], **_: Any) -> None:
@@ -73,8 +96,8 @@ class LoginSchema(Schema):
 class LoginFormSchema(FormSchema):
     """OAuth 2's password form (RFC 6749 §4.3.2)."""
 
-    username = Text(required=True, metadata={"description": "The email address or username."})
-    password = Text(required=True, load_only=True, metadata={"format": "password"})
+    username = LoginName(required=True, metadata={"description": "The email address or username."})
+    password = CheckedPassword(required=True)
 
 
 class TokenSchema(Schema):
@@ -91,7 +114,7 @@ class TokenSchema(Schema):
 
 
 class RefreshSchema(Schema):
-    refresh_token = Text()
+    refresh_token = Token()
 
 
 class FreshAccessSchema(Schema):
@@ -103,27 +126,27 @@ class FreshAccessSchema(Schema):
 class PasswordSchema(Schema):
     """The current password, asked for once more; any string is simply right or wrong."""
 
-    password = Text(required=True, load_only=True, metadata={"format": "password"})
+    password = CheckedPassword(required=True)
 
 
 class PasswordChangeSchema(Schema):
-    current_password = Text(required=True, load_only=True, metadata={"format": "password"})
+    current_password = CheckedPassword(required=True)
     new_password = NewPassword(required=True)
 
 
 class PasswordResetSchema(Schema):
-    token = Text(required=True)
+    token = Token(required=True)
     new_password = NewPassword(required=True)
 
 
 class MailedTokenSchema(Schema):
-    token = Text(required=True, metadata={"description": "From the link in the mail."})
+    token = Token(required=True, metadata={"description": "From the link in the mail."})
 
 
 class AddressSchema(Schema):
     """Any string will do, and is answered alike."""
 
-    email = Text(required=True)
+    email = LoginName(required=True)
 
 
 class NewAddressSchema(Schema):
@@ -192,9 +215,9 @@ class TokenFormSchema(FormSchema):
     """OAuth 2's token request: a password (RFC 6749 §4.3.2) or a refresh token (§6)."""
 
     grant_type = Text(metadata={"enum": ["password", "refresh_token"]}, required=True)
-    username = Text(metadata={"description": "The email address or username."})
-    password = Text(load_only=True, metadata={"format": "password"})
-    refresh_token = Text()
+    username = LoginName(metadata={"description": "The email address or username."})
+    password = CheckedPassword()
+    refresh_token = Token()
 
 
 class NothingSchema(Schema):
@@ -204,5 +227,5 @@ class NothingSchema(Schema):
 class RevokeFormSchema(FormSchema):
     """RFC 7009 §2.1."""
 
-    token = Text(required=True, metadata={"minLength": 1})
+    token = Token(required=True, metadata={"minLength": 1})
     token_type_hint = Text(metadata={"description": "Not needed."})

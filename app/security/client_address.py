@@ -47,7 +47,8 @@ def current_client() -> Client:
     """Its address, and what it calls itself. Outside a request (commands) nothing is known."""
     if not has_request_context():
         return Client(None, None)
-    claimed = request.headers.get("User-Agent", "")
+    # Cut before it is looked at, too: the header may be long.
+    claimed = request.headers.get("User-Agent", "")[: 2 * MAX_USER_AGENT_LENGTH]
     printable = "".join(c for c in claimed if unicodedata.category(c) not in ("Cc", "Cf"))
     return Client(request.remote_addr or None, printable[:MAX_USER_AGENT_LENGTH] or None)
 

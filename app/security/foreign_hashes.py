@@ -20,18 +20,22 @@ import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from argon2.exceptions import Argon2Error
 from argon2.low_level import Type, hash_secret_raw
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
+from app.strict_json import is_storable
 from config import settings
 
 # A hash that would take more memory than this, or a core for more than about three seconds, is
 # taken for corrupt: one login must not be able to take a server down.
 MAX_MEMORY_BYTES = 256 * 2**20
 MAX_SCRYPT_WORK = 2**22  # N × r × p
-MAX_PBKDF2_ITERATIONS = 10_000_000
+MAX_SCRYPT_LANES = 64  # p; with a small N each costs far more than the work that it stands for
+MAX_PBKDF2_ITERATIONS = {"sha1": 10_000_000, "sha256": 10_000_000, "sha512": 4_000_000}
 MAX_ARGON2_WORK = 2**22  # passes × KiB
 MAX_ARGON2_LANES = 16  # each is a thread
+MAX_ARGON2_STARTS = 1024  # passes × lanes: every pass starts its threads four times
 
 ARGON2 = {"argon2id": Type.ID, "argon2i": Type.I}
 # A digest of a byte or two would be right for every 256th password.
@@ -57,7 +61,14 @@ class ForeignHash:
     expected: bytes
 
     def matches(self, password: str) -> bool:
-        return hmac.compare_digest(self.derive(password), self.expected)
+        """Raises ``Unverifiable`` where the library refuses, or memory runs out."""
+        try:
+            derived = self.derive(password)
+        except (ValueError, OverflowError, MemoryError, Argon2Error) as error:
+            raise Unverifiable(
+                "unknown_hash", f"its library refuses it ({type(error).__name__})"
+            ) from None
+        return hmac.compare_digest(derived, self.expected)
 
 
 @dataclass(frozen=True)
@@ -77,6 +88,9 @@ def read(stored: str) -> ForeignHash | AroundBcrypt:
 
     Settings are read here and not later: where it is calculated there are none.
     """
+    if not is_storable(stored):
+        # A file may hold a lone surrogate, which has no bytes to hash.
+        raise _unknown()
     if stored.startswith("flask-security$"):
         return _read(stored.removeprefix("flask-security$"), _flask_security_hmac())
     if stored.startswith("flask-security-single$"):
@@ -143,7 +157,10 @@ def _django_scrypt(found: re.Match[str], prepare: Prepare) -> ForeignHash:
 def _scrypt(prepare: Prepare, salt: bytes, n: int, r: int, p: int, expected: bytes) -> ForeignHash:
     if n < 2 or n & (n - 1) or n.bit_length() > 16 * r:
         raise _unknown()
-    _refuse_too_costly(memory=128 * r * (n + p), work=n * r * p, most=MAX_SCRYPT_WORK)
+    # What OpenSSL counts: N blocks, one for each lane, and two to work in.
+    memory = 128 * r * (n + p + 2)
+    _refuse_too_costly(memory=memory, work=n * r * p, most=MAX_SCRYPT_WORK)
+    _refuse_too_costly(work=p, most=MAX_SCRYPT_LANES)
 
     def derive(password: str) -> bytes:
         return hashlib.scrypt(
@@ -152,8 +169,7 @@ def _scrypt(prepare: Prepare, salt: bytes, n: int, r: int, p: int, expected: byt
             n=n,
             r=r,
             p=p,
-            # OpenSSL counts a little more than the blocks.
-            maxmem=128 * r * (n + p) + 2**20,
+            maxmem=memory + 2**20,
             dklen=64,
         )
 
@@ -175,7 +191,7 @@ def _passlib_pbkdf2(found: re.Match[str], prepare: Prepare) -> ForeignHash:
 
 def _pbkdf2(found: re.Match[str], prepare: Prepare, salt: bytes, expected: bytes) -> ForeignHash:
     iterations, digest = int(found["iterations"]), found["digest"]
-    _refuse_too_costly(work=iterations, most=MAX_PBKDF2_ITERATIONS)
+    _refuse_too_costly(work=iterations, most=MAX_PBKDF2_ITERATIONS[digest])
 
     def derive(password: str) -> bytes:
         return hashlib.pbkdf2_hmac(digest, prepare(password), salt, iterations)
@@ -190,6 +206,7 @@ def _argon2(found: re.Match[str], prepare: Prepare) -> ForeignHash:
         raise _unknown()
     _refuse_too_costly(memory=memory * 1024, work=memory * passes, most=MAX_ARGON2_WORK)
     _refuse_too_costly(work=lanes, most=MAX_ARGON2_LANES)
+    _refuse_too_costly(work=passes * lanes, most=MAX_ARGON2_STARTS)
 
     def derive(password: str) -> bytes:
         secret = prepare(password)

@@ -12,9 +12,13 @@ import email_validator
 import regex
 
 from app.errors import Message
+from app.security import lookalikes
 
 MAX_EMAIL_LENGTH = 254
 MIN_USERNAME_LENGTH, MAX_USERNAME_LENGTH = 3, 50
+# Before NFC: a character may be sent as up to four code points. Normalising takes time by the
+# square of the length, so nothing longer is ever normalised.
+MAX_RAW_USERNAME_LENGTH = 4 * MAX_USERNAME_LENGTH
 # Compatibility characters may be written out: one Arabic letter becomes eighteen.
 MAX_USERNAME_KEY_LENGTH = 200
 # So much of what can be nobody's is told apart.
@@ -102,9 +106,11 @@ def read(*, email: str | None = None, username: str | None = None) -> Identifier
     What is no address is known by itself: there is no such user, and it is
     dealt with like any other that does not exist.
     """
-    if email is None and "@" not in (username or ""):
-        return Identifier("username", username_key(username or "")[:MOST_OF_NOTHING])
     typed = email if email is not None else username or ""
+    if email is None and "@" not in typed:
+        is_long = len(typed) > MAX_RAW_USERNAME_LENGTH
+        name = typed if is_long else username_key(typed)
+        return Identifier("username", name[:MOST_OF_NOTHING])
     try:
         return Identifier("email", canonical_email(typed))
     except InvalidEmail:
@@ -146,6 +152,8 @@ def canonical_email(text: str) -> str:
 
 def canonical_username(text: str) -> str:
     """The username as it is kept and shown: in NFC. Raises ``InvalidUsername``."""
+    if len(text) > MAX_RAW_USERNAME_LENGTH:
+        raise InvalidUsername(LENGTH)
     username = unicodedata.normalize("NFC", text)
     if not MIN_USERNAME_LENGTH <= len(username) <= MAX_USERNAME_LENGTH:
         raise InvalidUsername(LENGTH)
@@ -161,4 +169,6 @@ def username_key(username: str) -> str:
 
 
 def is_reserved(username: str) -> bool:
-    return username_key(username) in RESERVED_USERNAMES
+    """Whether it is a reserved name, or looks like one."""
+    is_exact = username_key(username) in RESERVED_USERNAMES
+    return is_exact or lookalikes.looks_like_any(username, RESERVED_USERNAMES)

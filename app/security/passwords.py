@@ -30,6 +30,13 @@ from config import settings
 log = logging.getLogger(__name__)
 
 MAX_LENGTH = 100
+# Before NFC: a character may be sent as up to four code points. Normalising takes time by the
+# square of the length, so nothing longer is ever normalised.
+MAX_RAW_LENGTH = 4 * MAX_LENGTH
+# A password that is checked may be another system's, and longer. Beyond this it is wrong.
+MAX_CHECKED_LENGTH = 1000
+
+TOO_LONG = Message("password_too_long", "Must have at most %(most)d characters.", most=MAX_LENGTH)
 
 SCHEME = "hs384"
 NO_PEPPER = "-"
@@ -72,19 +79,23 @@ def verify(password: str, stored: str | None) -> Verdict:
 
     Takes the same time whatever is stored, corrupt hashes and cheaper ones of
     other systems included, so that the answer's time says nothing of it. Only
-    a hash that is dearer than today's cannot hide. Raises ``Overloaded``.
+    a hash that is dearer than today's cannot hide. A password that is too long
+    to be anybody's is wrong at the same cost. Raises ``Overloaded``.
     """
-    known = None
+    is_possible = len(password) <= MAX_CHECKED_LENGTH
+    spellings = dict.fromkeys([password, _normal(password)] if is_possible else [""])
+    known, is_right = None, False
     if stored is not None:
         try:
             known = _read(stored)
+            is_right = _compare_in_pool(list(spellings), known)
         except Unverifiable as reason:
+            known = None
             log.error("a stored password cannot be verified: %s", reason)
-    compared = known or _nobodys()
-    spellings = dict.fromkeys([password, _normal(password)])
-    is_right = hashing_pool.run(_compare, list(spellings), compared, settings.bcrypt_rounds)
+    if known is None:
+        _compare_in_pool(list(spellings), _nobodys())
 
-    if known is None or not is_right:
+    if known is None or not is_possible or not is_right:
         return Verdict(is_right=False)
     is_current = known.pepper == _newest_pepper() and known.cost == settings.bcrypt_rounds
     return Verdict(is_right=True, is_outdated=not is_current)
@@ -101,6 +112,8 @@ def objection(stored: str) -> str | None:
 
 def flaw(password: str) -> Message | None:
     """Why nobody should have this password, or ``None`` (NIST SP 800-63B-4 §3.1.1.2)."""
+    if len(password) > MAX_RAW_LENGTH:
+        return TOO_LONG
     length = len(_normal(password))
     if length < settings.password_min_length:
         return Message(
@@ -109,9 +122,7 @@ def flaw(password: str) -> Message | None:
             least=settings.password_min_length,
         )
     if length > MAX_LENGTH:
-        return Message(
-            "password_too_long", "Must have at most %(most)d characters.", most=MAX_LENGTH
-        )
+        return TOO_LONG
     if settings.password_reject_common and _is_common(_normal(password).casefold()):
         return Message(
             "password_common",
@@ -190,6 +201,10 @@ def _bcrypt(hashed: str, presented: Callable[[str], bytes], pepper: str | None =
         int(found["cost"]),
         pepper,
     )
+
+
+def _compare_in_pool(spellings: list[str], known: _Known) -> bool:
+    return hashing_pool.run(_compare, spellings, known, settings.bcrypt_rounds)
 
 
 def _compare(spellings: list[str], known: _Known, rounds: int) -> bool:

@@ -29,6 +29,8 @@ from config import Settings, settings
 CLOCK_SKEW = timedelta(seconds=10)
 # As many access tokens as a process remembers to have found genuine, a kilobyte each.
 REMEMBERED_TOKENS = 1000
+# Ours have 500 to 1,200 characters, by the algorithm. A longer text is not looked at.
+MAX_LENGTH = 4000
 # A user's id, well within what a database can compare.
 SUBJECT = re.compile("[1-9][0-9]{0,17}")
 # Private to us (RFC 7519 §4.3). A change of the password begins a new generation.
@@ -199,6 +201,8 @@ class Genuine(NamedTuple):
 
 
 def _take_apart(token: str, keys: KeyRing) -> Genuine:
+    if len(token) > MAX_LENGTH:
+        raise InvalidTokenError("too long")
     key_id = _key_id(token.partition(".")[0])
     key = keys.verifying_key(key_id)
     if key is None:

@@ -2,8 +2,10 @@
 
 from marshmallow import fields
 
+from app import cursors
 from app.auth.schemas import RoughInstant, UserSchema
 from app.fields import (
+    Checked,
     DisplayName,
     Email,
     FewOf,
@@ -103,7 +105,9 @@ class ExportSchema(Schema):
 
 class PageQuerySchema(Schema):
     limit = NumberParameter(least=1, most=100, load_default=20)
-    cursor = Text(metadata={"description": "`next_cursor` of the page before."})
+    cursor = Checked(
+        longest=cursors.MAX_LENGTH, metadata={"description": "`next_cursor` of the page before."}
+    )
 
 
 class UserQuerySchema(PageQuerySchema):
