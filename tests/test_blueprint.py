@@ -49,7 +49,16 @@ def test_a_form_logs_in_and_its_unknown_fields_are_ignored(
     assert response.json["token_type"] == "bearer"
 
 
-@pytest.mark.parametrize("content_type", [FORM.upper(), f"{FORM}; charset=utf-8", f"{FORM};"])
+@pytest.mark.parametrize(
+    "content_type",
+    [
+        FORM.upper(),
+        f"{FORM}; charset=utf-8",
+        f"{FORM}; charset=utf8",
+        f'{FORM}; charset="UTF8"',
+        f"{FORM};",
+    ],
+)
 def test_a_form_may_say_that_it_is_utf_8(client: FlaskClient, ada: User, content_type: str) -> None:
     response = send_form(client, CREDENTIALS, content_type)
 
@@ -143,6 +152,9 @@ def test_a_form_beyond_64_kib_is_refused(client: FlaskClient, ada: User) -> None
         "application/json; charset=utf-8",
         'application/json; charset="UTF-8"',
         "application/json;charset=UTF-8",
+        "application/json; charset=utf8",
+        'application/json; charset="UTF8"',
+        "application/json; Charset=Utf8",
     ],
 )
 def test_json_may_say_that_it_is_utf_8(client: FlaskClient, ada: User, content_type: str) -> None:
@@ -169,6 +181,8 @@ def test_json_may_say_that_it_is_utf_8(client: FlaskClient, ada: User, content_t
         "application/vnd.api+json",
         "application/json; charset=latin-1",
         "application/json; charset=utf-16",
+        "application/json; charset=utf-7",
+        "application/json; charset=utf",
         "multipart/form-data",
         "multipart/form-data; boundary=x",
         "application/json, text/plain",

@@ -467,3 +467,38 @@ def test_a_username_that_is_accepted_is_answered_as_it_will_be_accepted_again(
     again = edit(client, token, username=first.json["username"])
 
     assert again.json["username"] == first.json["username"]
+
+
+# Characters that real names and pastes have
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "Ada\u200e Lovelace",
+        "\u200fعدنان",
+        "عدنان\u061c (Adnan)",
+        "Lovelace-Byron\u00adbury",
+        "Rhys \U0001f3f4\U000e0067\U000e0062\U000e0077\U000e006c\U000e0073\U000e007f",
+        "نیلو\u200cفر",
+        "👩\u200d💻 Grace",
+    ],
+)
+def test_a_name_may_have_the_invisible_characters_that_real_names_have(
+    client: FlaskClient, token: str, name: str
+) -> None:
+    response = edit(client, token, full_name=name)
+
+    assert response.status_code == 200
+    assert response.json["full_name"] == name
+
+
+@pytest.mark.parametrize(
+    "control", [*range(0x202A, 0x202F), *range(0x2066, 0x206A), 0x2028, 0x2029, 0xFEFF, 0xE0001]
+)
+def test_what_reorders_or_breaks_a_name_stays_refused(
+    client: FlaskClient, token: str, control: int
+) -> None:
+    response = edit(client, token, full_name=f"Ada {chr(control)} Lovelace")
+
+    assert refused_fields(response) == {"#/full_name": "invalid_characters"}

@@ -1,7 +1,7 @@
 """POST /auth/token and /auth/revoke, and the OAuth 2 clients that people have."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -16,7 +16,8 @@ from oauthlib.oauth2 import InvalidGrantError, LegacyApplicationClient
 from requests_oauthlib import OAuth2Session as RequestsOAuthlibSession
 from werkzeug.test import TestResponse
 
-from app import clock
+from app import clock, errors
+from app.auth import oauth
 from app.models import User
 from tests import factories
 from tests.conftest import ENVIRONMENT
@@ -539,3 +540,91 @@ def test_requests_oauthlib_understands_a_refusal(
         session.fetch_token(f"{server.api}/auth/token", username="ada", password="wrong")
 
     assert refusal.value.description
+
+
+# What strict clients read
+
+
+def answers_to_oauth_clients(app: Flask, path: str) -> Iterator[TestResponse]:
+    """An answer of each status that the call can have, in a client's hands."""
+    client = app.test_client()
+    yield client.post(path, data={}, content_type=FORM)
+    yield client.post(path, data="a=1&a=2", content_type=FORM)
+    yield client.post(path, data=b"\xff=%ff", content_type=FORM)
+    yield client.post(path + "/", data={}, content_type=FORM)
+    yield client.get(path)
+    yield client.put(path, data={}, content_type=FORM)
+    yield client.post(path, data="a=" + "x" * 70_000, content_type=FORM)
+    yield client.post(path, json={"token": "x"})
+    yield client.post(path, data="grant_type=password", content_type="text/plain")
+    yield client.post(path, data={"token": "x"}, content_type=FORM, headers={"Host": "evil.test"})
+
+
+@pytest.mark.parametrize("call", ["token", "revoke"])
+def test_every_refusal_is_plain_json_with_the_members_of_a_problem(
+    make_app: Callable[..., Flask], call: str
+) -> None:
+    app = make_app(TRUSTED_HOSTS="localhost")
+
+    answers = list(answers_to_oauth_clients(app, f"{API}/auth/{call}"))
+
+    assert {answer.status_code for answer in answers} == {400, 404, 405, 413, 415}
+    for answer in answers:
+        assert answer.headers["Content-Type"] == "application/json"
+        assert {"type", "title", "status", "detail", "code", "request_id"} <= set(answer.json)
+
+
+@pytest.mark.parametrize("call", ["token", "revoke"])
+@pytest.mark.parametrize(
+    ("failure", "status"),
+    [
+        (RuntimeError(), 500),
+        (errors.Overloaded(), 503),
+        (errors.Unavailable(), 503),
+        (errors.RateLimited(30), 429),
+    ],
+    ids=["bug", "overloaded", "unavailable", "rate limited"],
+)
+def test_what_is_not_the_clients_fault_is_plain_json_too(
+    app: Flask, monkeypatch: pytest.MonkeyPatch, call: str, failure: Exception, status: int
+) -> None:
+    def fail(*_: Any) -> None:
+        raise failure
+
+    monkeypatch.setattr(oauth, "revoke", fail)
+    monkeypatch.setattr(oauth, "is_login", fail)
+    client = app.test_client()
+
+    answer = client.post(f"{API}/auth/{call}", data={"token": "x", "grant_type": "password"})
+
+    assert answer.status_code == status
+    assert answer.headers["Content-Type"] == "application/json"
+    assert answer.json["code"]
+
+
+def test_too_many_calls_are_plain_json_too(make_app: Callable[..., Flask]) -> None:
+    client = make_app(RATELIMIT_ENABLED="true", RATELIMIT_TOKEN="1 per hour").test_client()
+    ask(client)
+
+    answer = ask(client)
+
+    assert (answer.status_code, answer.json["code"]) == (429, "rate_limited")
+    assert answer.headers["Content-Type"] == "application/json"
+    assert answer.headers["Retry-After"]
+
+
+def test_the_document_says_so_of_these_two_calls_alone(client: FlaskClient) -> None:
+    document = client.get("/openapi.json").json
+
+    plain = {
+        path
+        for path, methods in document["paths"].items()
+        for method, operation in methods.items()
+        if method != "parameters"
+        for status, answer in operation["responses"].items()
+        if status >= "400" and "application/json" in answer["content"]
+    }
+    assert plain == set(factories.OAUTH_PATHS) == set(errors.OAUTH_PATHS)
+    for path in plain:
+        for status, answer in document["paths"][path]["post"]["responses"].items():
+            assert status < "400" or set(answer["content"]) == {"application/json"}

@@ -15,6 +15,7 @@ from typing import Any
 
 import bcrypt
 import pytest
+from argon2.exceptions import VerificationError
 from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import update
@@ -195,6 +196,16 @@ TOO_COSTLY = [
     GOOD_ARGON2.replace("m=65536", "m=1048576"),
     GOOD_ARGON2.replace("t=3", "t=999"),
     GOOD_ARGON2.replace("p=4", "p=1000"),
+    # 105 s of a loaded machine: a thread for each lane, four times in each pass.
+    GOOD_ARGON2.replace("m=65536,t=3,p=4", "m=128,t=32768,p=16"),
+    GOOD_ARGON2.replace("m=65536,t=3,p=4", "m=8,t=1025,p=1"),
+    # 10 s of a loaded machine: each lane costs far more than N × r × p says.
+    "scrypt:2:1:2097152$salt$" + "0" * 128,
+    "scrypt:2:8:65$salt$" + "0" * 128,
+    f"scrypt$2$salt$1$4000000${'A' * 86}==",
+    "scrypt:2:800000:1$salt$" + "0" * 128,
+    "scrypt:32768:64:2$salt$" + "0" * 128,
+    "pbkdf2:sha512:4000001$salt$" + "0" * 128,
     "$2b$18$" + "." * 53,
     "bcrypt$$2b$31$" + "." * 53,
     "flask-security-single$$2b$31$" + "." * 53,
@@ -390,3 +401,107 @@ def test_logins_at_once_and_a_change_between_them_leave_the_changed_password(
 
     assert stored_hash(app) == changed
     assert answers == [401] * 5
+
+
+# Numbers that a library refuses, or that take forever
+
+
+HOSTILE = [
+    # OpenSSL counts two blocks more than N and p, which are large where r is.
+    "scrypt:2:200000:1$salt$" + "0" * 128,
+    "scrypt:2:8192:1$salt$" + "0" * 128,
+    f"scrypt$2$salt$100000$1${'A' * 86}==",
+    "scrypt:16384:64:4$salt$" + "0" * 128,
+    "scrypt:1:8:1$salt$" + "0" * 128,
+    "scrypt:3:8:1$salt$" + "0" * 128,
+    "scrypt:65536:1:1$salt$" + "0" * 128,
+    "scrypt:0:0:0$salt$" + "0" * 128,
+    "scrypt:-2:8:1$salt$" + "0" * 128,
+    "scrypt:32768:8:1$\udcff$" + "0" * 128,
+    "scrypt:32768:8:1$sa\0lt$" + "0" * 128,
+    "pbkdf2:sha256:0$salt$" + "0" * 64,
+    f"pbkdf2:sha256:1${'s' * 10_000}$" + "0" * 64,
+    "$pbkdf2-sha512$1$c2FsdHNhbHQ$" + "A" * 86,
+    GOOD_ARGON2.replace("m=65536,t=3,p=4", "m=8,t=1,p=1"),
+    GOOD_ARGON2.replace("m=65536,t=3,p=4", "m=31,t=1,p=4"),
+    GOOD_ARGON2.replace("m=65536,t=3,p=4", "m=128,t=64,p=16"),
+    GOOD_ARGON2.replace("m=65536,t=3,p=4", "m=8,t=0,p=1"),
+    "$argon2id$v=19$m=8,t=1,p=1$AAAA$AAAAAAAAAAAAAAAAAAAAAA",
+    "$2b$03$" + "." * 53,
+    "$2b$00$" + "." * 53,
+    "$2b$99$" + "." * 53,
+    f"firebase-scrypt$1$1$Bw==$c2FsdHNhbHQ=${'A' * 86}==",
+    f"firebase-scrypt$99$99$Bw==$c2FsdHNhbHQ=${'A' * 86}==",
+    f"firebase-scrypt$8$16$Bw==$c2FsdHNhbHQ=${'A' * 43}=",
+]
+
+
+@pytest.mark.parametrize("stored", HOSTILE, ids=ascii)
+def test_a_hash_with_hostile_numbers_is_wrong_and_never_an_error(
+    plain_app: Flask, stored: str, set_plain_settings: Callable[..., None]
+) -> None:
+    set_plain_settings(firebase_signer_key=SIGNER_KEY)
+
+    with plain_app.app_context():
+        verdict = passwords.verify(PASSWORD, stored)
+
+    assert not verdict.is_right
+
+
+# Close to what is allowed at all: the dearest that each kind may cost.
+DEAREST = [
+    "scrypt:2:1024:64$salt$" + "0" * 128,
+    "scrypt:2:400000:1$salt$" + "0" * 128,
+    "scrypt:262144:7:1$salt$" + "0" * 128,
+    "scrypt:16384:4:64$salt$" + "0" * 128,
+    GOOD_ARGON2.replace("m=65536,t=3,p=4", "m=128,t=64,p=16"),
+    GOOD_ARGON2.replace("m=65536,t=3,p=4", "m=4096,t=1024,p=1"),
+    GOOD_ARGON2.replace("m=65536,t=3,p=4", "m=262144,t=16,p=16"),
+]
+
+
+@pytest.mark.parametrize("stored", DEAREST, ids=lambda stored: stored[:50])
+def test_what_is_let_through_calculates(plain_app: Flask, stored: str) -> None:
+    with plain_app.app_context():
+        read = foreign_hashes.read(stored)
+
+    assert isinstance(read, foreign_hashes.ForeignHash)
+    assert not read.matches(PASSWORD)
+
+
+@pytest.mark.parametrize(
+    "failure", [ValueError("x"), MemoryError(), OverflowError(), VerificationError("x")]
+)
+def test_what_a_library_refuses_is_a_wrong_password_at_the_usual_cost(
+    plain_app: Flask,
+    failure: Exception,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    compared: list[Any] = []
+    compare_one = passwords._compare_one
+
+    def noted(password: str, known: Any, rounds: int) -> bool:
+        compared.append(known)
+        return compare_one(password, known, rounds)
+
+    def refuse(*_: Any, **__: Any) -> bytes:
+        raise failure
+
+    monkeypatch.setattr(passwords, "_compare_one", noted)
+    monkeypatch.setattr(hashlib, "pbkdf2_hmac", refuse)
+    with plain_app.app_context():
+        verdict = passwords.verify(PASSWORD, "pbkdf2:sha256:1$salt$" + "0" * 64)
+
+    assert not verdict.is_right
+    # The second is nobody's, which costs what any wrong password does.
+    assert [known.cost for known in compared] == [None, 4]
+    assert "cannot be verified" in caplog.text
+
+
+def test_a_login_to_a_row_with_a_hostile_hash_is_simply_wrong(
+    app: Flask, client: FlaskClient
+) -> None:
+    make_ada(app, "scrypt:2:200000:1$salt$" + "0" * 128)
+
+    assert problem(log_in(client, PASSWORD)) == (401, "invalid_credentials")
