@@ -279,9 +279,16 @@ class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]  # flask-smorest
         return _then(parse, refuses(ValidationFailed, BadRequest))
 
     def takes_form(self, schema: type[marshmallow.Schema]) -> Decorator:
-        """An OAuth 2 form, given to the view as a dictionary."""
+        """An OAuth 2 form, given to the view as a dictionary.
+
+        All errors of the call are documented as ``application/json``. That
+        they are sent so is decided by the path (``OAUTH_PATHS``), since some
+        happen before any view runs.
+        """
         return _then(
-            self.arguments(schema(), location="form"), refuses(BodyTooLarge, UnsupportedMediaType)
+            self.arguments(schema(), location="form"),
+            refuses(BodyTooLarge, UnsupportedMediaType),
+            _documents_plain_json,
         )
 
     def takes_json_or_form(
@@ -347,6 +354,11 @@ def _then(*decorators: Callable[[Any], Any]) -> Decorator:
         return view
 
     return decorate
+
+
+def _documents_plain_json(view: View) -> View:
+    documentation_of(view)["problem_type"] = JSON
+    return view
 
 
 def _refusal(status: int, codes: list[str], content_type: str) -> dict[str, Any]:

@@ -36,6 +36,7 @@ STOREYS = (
         "app.database",
         "app.prepared",
         "app.logs",
+        "app.request_headers",
         "app.response_headers",
         "app.cors",
         "app.limit_storage",

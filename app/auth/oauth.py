@@ -7,9 +7,7 @@ from typing import Any, ParamSpec, TypeVar
 
 from app.auth import rotation, sessions
 from app.auth.authentication import authenticate
-from app.blueprint import documentation_of
 from app.errors import (
-    JSON,
     BadRequest,
     EmailNotVerified,
     InactiveUser,
@@ -29,11 +27,7 @@ R = TypeVar("R")
 
 
 def in_oauth_words(view: Callable[P, R]) -> Callable[P, R]:
-    """Say our refusals as RFC 6749 §5.2 does: every one of who asks is ``invalid_grant``.
-
-    All errors of the call are documented as ``application/json``; that they
-    are sent so is decided by the path, since some happen before any view runs.
-    """
+    """Say our refusals as RFC 6749 §5.2 does: every one of who asks is ``invalid_grant``."""
 
     @wraps(view)
     def translated(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -44,7 +38,6 @@ def in_oauth_words(view: Callable[P, R]) -> Callable[P, R]:
         except (ValidationFailed, BadRequest):
             raise InvalidRequest from None
 
-    documentation_of(translated)["problem_type"] = JSON
     return translated
 
 
