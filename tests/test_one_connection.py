@@ -25,9 +25,7 @@ NEW_PASSWORD = "an entirely different phrase"
 
 
 @pytest.fixture
-def narrow(
-    app: Flask, make_app: Callable[..., Flask], monkeypatch: pytest.MonkeyPatch
-) -> Flask:
+def narrow(app: Flask, make_app: Callable[..., Flask], monkeypatch: pytest.MonkeyPatch) -> Flask:
     """The application with a pool of one connection."""
     options = database.engine_options
 
