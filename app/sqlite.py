@@ -1,12 +1,17 @@
 """SQLite's manners: who writes when, and what survives."""
 
+import os
 import sqlite3
 import threading
 from collections import deque
+from contextlib import suppress
+from pathlib import Path
 from time import monotonic, sleep
 from typing import Any, ClassVar
 
 from sqlalchemy import Engine, event
+
+from config import INSTANCE
 
 # How long a writer waits for its turn; the contract gives the whole request 5 s.
 BUSY_TIMEOUT_SECONDS = 4
@@ -169,7 +174,22 @@ CONNECT_ARGUMENTS: dict[str, Any] = {
 
 def listen(engine: Engine) -> None:
     """Set up each connection that the engine opens."""
+    event.listen(engine, "do_connect", _make_file)
     event.listen(engine, "connect", _set_up)
+
+
+def _make_file(_dialect: object, _record: object, arguments: Any, _options: object) -> None:
+    """Make a new database readable by this account alone, as it holds addresses and hashes.
+
+    SQLite would let the umask decide. It gives the files beside it (-wal,
+    -shm) the same mode.
+    """
+    path = Path(arguments[0])
+    if path.parent == INSTANCE:
+        path.parent.mkdir(mode=0o700, exist_ok=True)
+    # Where the folder is missing or read-only, SQLite says so.
+    with suppress(OSError):
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL, 0o600))
 
 
 def _set_up(connection: sqlite3.Connection, _record: object) -> None:
