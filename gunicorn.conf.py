@@ -75,8 +75,10 @@ if "prometheus_client" not in sys.modules:
 
 def when_ready(_server: Any) -> None:
     """Once, before the workers begin."""
-    from app import limits
+    from app import fitness, limits
+    from wsgi import app
 
+    fitness.refuse_unfit(app)
     limits.announce(settings)
     # The workers share what was loaded: a collection would write to every object of it.
     gc.collect()

@@ -42,23 +42,14 @@ def encoding_flaw(connection: Connection) -> str | None:
     """
     if connection.dialect.name != "postgresql":
         return None
-    settings = connection.exec_driver_sql(
-        "SELECT current_setting('server_encoding'), current_setting('client_encoding')"
+    encoding = connection.exec_driver_sql("SELECT current_setting('server_encoding')").scalar()
+    if encoding == "UTF8":
+        return None
+    return (
+        f"The database {connection.engine.url.database} is in {encoding}, which cannot hold every "
+        "name. Make another and name it in DATABASE_URL: CREATE DATABASE … ENCODING 'UTF8' "
+        "TEMPLATE template0."
     )
-    server, client = settings.one()
-    if server != "UTF8":
-        name = connection.engine.url.database
-        return (
-            f"The database {name} is in {server}, which cannot hold every name. Make another and "
-            "name it in DATABASE_URL: CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0."
-        )
-    if client != "UTF8":
-        return (
-            f"The connection speaks {client}, which cannot hold every name. Remove client_encoding "
-            "from DATABASE_URL, PGCLIENTENCODING from the environment, and what "
-            "ALTER ROLE or ALTER DATABASE set."
-        )
-    return None
 
 
 def foreign_flaw(connection: Connection) -> str | None:

@@ -11,8 +11,9 @@ from sqlalchemy import event
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from app import clock, limits, metrics, migration_state
+from app import clock, fitness, limits, metrics, migration_state
 from app.blueprint import Blueprint, refuses
+from app.database import replica
 from app.errors import InvalidToken, NotAuthenticated, NotFound, Unavailable
 from app.extensions import db
 from app.fields import Schema
@@ -108,6 +109,10 @@ def _database_readiness() -> dict[str, str]:
             is_migrated = migration_state.is_current(connection)
             if is_migrated:
                 migration_state.refuse_unless_writable(connection)
+        if "replica" in db.engines:
+            of_the_replica = fitness.flaws_of_the_replica(replica())
+            is_readable = is_readable and not of_the_replica
+            flaws += of_the_replica
     except SQLAlchemyError as error:
         log.warning("the database does not answer, or takes no writes", exc_info=error)
         return {"database": "away", "migrations": "away"}

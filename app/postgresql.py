@@ -37,6 +37,8 @@ CONNECT_ARGUMENTS: dict[str, Any] = {
     "keepalives_interval": 5,
     "keepalives_count": 3,
     "tcp_user_timeout": 4000,
+    # Whatever the environment and the database say: in SQL_ASCII, text would arrive as bytes.
+    "client_encoding": "utf8",
 }
 
 

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from sqlalchemy import func, select, text
 from sqlalchemy.exc import SQLAlchemyError
 
-from app import clock, migration_state
+from app import clock, fitness, migration_state
 from app.extensions import db
 from app.mail import outbox
 from app.models import OutboxMessage, User
@@ -381,6 +381,34 @@ def database_answers(_settings: Settings) -> str | None:
 
 
 @checks(
+    Weight.DANGEROUS,
+    "Do what the sentence says: nothing is served from this database.",
+    stops=True,
+)
+def database_is_fit(_settings: Settings) -> str | None:
+    with db.engine.connect() as connection:
+        flaws = migration_state.flaws(connection)
+    if "replica" in db.engines:
+        try:
+            flaws += fitness.flaws_of_the_replica(db.engines["replica"])
+        except SQLAlchemyError as error:
+            reason = str(getattr(error, "orig", error)).partition("\n")[0]
+            flaws.append(f"The replica does not answer: {reason}.")
+    return " ".join(flaws) or None
+
+
+@checks(
+    Weight.DANGEROUS,
+    "Run chmod 600 on the file, and on those beside it that end in -wal and -shm.",
+)
+def database_file_is_private(settings: Settings) -> str | None:
+    path = Path(db.engine.url.database or "")
+    if settings.uses_sqlite and path.is_file() and _others_may_read(path):
+        return f"Other accounts of this host can read {path}, where addresses and hashes are."
+    return None
+
+
+@checks(
     Weight.WEAK,
     "Set sslmode=verify-full in DATABASE_URL; sslrootcert names who signed the certificate.",
 )
@@ -448,6 +476,20 @@ def migrations_are_applied(_settings: Settings) -> str | None:
     with db.engine.connect() as connection:
         if not migration_state.is_current(connection):
             return "A migration is missing, so /readyz answers 503."
+    return None
+
+
+@checks(
+    Weight.DANGEROUS,
+    "Let DATABASE_URL lead to the server that writes; look whether its disk is full.",
+)
+def database_takes_writes(_settings: Settings) -> str | None:
+    try:
+        with db.engine.connect() as connection:
+            migration_state.refuse_unless_writable(connection)
+    except SQLAlchemyError as error:
+        reason = str(getattr(error, "orig", error)).partition("\n")[0]
+        return f"The database takes no writes: {reason}."
     return None
 
 

@@ -44,7 +44,7 @@ STOREYS = (
     ),
     ("app.strict_json", "app.cursors", "app.addressing"),
     ("app.models",),
-    ("app.blueprint", "app.languages", "app.upgrading"),
+    ("app.blueprint", "app.languages", "app.upgrading", "app.fitness"),
     ("app.security",),
     ("app.fields",),
     ("app.audit", "app.mail"),

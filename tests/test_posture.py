@@ -76,6 +76,7 @@ WEAK: dict[str, dict[str, str]] = {
 TRIED_FURTHER_DOWN = {
     *("secret_key_is_set", "signing_keys_are_private", "env_file_is_private"),
     *("signing_key_is_young", "database_answers", "migrations_are_applied"),
+    *("database_is_fit", "database_takes_writes", "database_file_is_private"),
     *("database_is_verified", "database_is_encrypted", "role_is_no_superuser"),
     *("role_cannot_edit_the_audit_log", "audit_log_is_append_only"),
     *("role_cannot_change_tables", "connections_fit", "clocks_agree", "somebody_is_superuser"),
@@ -275,6 +276,20 @@ def test_a_database_that_is_away_is_dangerous_and_nothing_more_is_asked_of_it(
 
     assert checks["database_answers"].startswith("The database does not answer: ")
     assert list(checks)[-1] == "database_answers"
+
+
+def test_a_sqlite_file_that_others_can_read_is_dangerous(
+    make_app: Callable[..., Flask], tmp_path: Path
+) -> None:
+    (tmp_path / "app.db").touch()
+    (tmp_path / "app.db").chmod(0o644)
+    tmp_path.chmod(0o755)
+    app = make_app(DATABASE_URL=f"sqlite:///{tmp_path / 'app.db'}")
+
+    assert str(tmp_path / "app.db") in found(app)["database_file_is_private"]
+
+    (tmp_path / "app.db").chmod(0o600)
+    assert "database_file_is_private" not in found(app)
 
 
 def test_a_migration_that_is_missing_is_found_and_no_table_asked_for(
