@@ -230,8 +230,8 @@ def mailbox(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Mailbox:
 
 @pytest.fixture
 def ada(app: Flask) -> User:
-    """Somebody with an account."""
-    return factories.make_user(app, username="ada", email="ada@example.com")
+    """Somebody with an account, whose address is confirmed."""
+    return factories.make_user(app, username="ada", email="ada@example.com", email_verified=True)
 
 
 @pytest.fixture

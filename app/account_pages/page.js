@@ -17,10 +17,36 @@ const chinese = navigator.language.toLowerCase().startsWith("zh");
 const say = ([english, other]) => (chinese ? other : english);
 const element = (id) => document.getElementById(id);
 
-const page = PAGES[location.pathname.split("/").pop()];
-const token = new URLSearchParams(location.hash.slice(1)).get("token");
-// The token does not stay in the address bar, nor in the history.
-history.replaceState(null, "", location.pathname);
+const name = location.pathname.split("/").pop();
+const page = PAGES[name];
+const token = readToken();
+
+// The token does not stay in the address bar, nor in the history. Until it was used, this tab
+// remembers it, so that the page still works when it is loaded again. The browser forgets it with
+// the tab, and sends it nowhere.
+function readToken() {
+  const linked = new URLSearchParams(location.hash.slice(1)).get("token");
+  try {
+    if (linked) sessionStorage.setItem(name, linked);
+    const kept = sessionStorage.getItem(name);
+    history.replaceState(null, "", location.pathname);
+    return kept;
+  } catch {
+    // The browser lets us keep nothing: then the token stays in the address bar.
+    return linked;
+  }
+}
+
+function forgetToken() {
+  try {
+    sessionStorage.removeItem(name);
+  } catch {
+    // Then nothing was kept.
+  }
+}
+
+// Another link to this page, opened in the same tab, loads nothing. It begins anew.
+window.addEventListener("hashchange", () => location.reload());
 
 document.documentElement.lang = chinese ? "zh" : "en";
 document.title = element("title").textContent = say(page.title);
@@ -53,6 +79,7 @@ element("form").addEventListener("submit", async (event) => {
       body: JSON.stringify(body),
     });
     if (answer.ok) {
+      forgetToken();
       element("form").hidden = true;
       tell(say(page.done), "good");
       return;

@@ -1,13 +1,14 @@
 """Moving an account to another address, and back."""
 
 from typing import Any
+from uuid import uuid4
 
-from sqlalchemy import exists, update
+from sqlalchemy import exists, or_, update
 
-from app import audit, clock
-from app.auth import password_reset, sessions
+from app import audit, clock, database
+from app.auth import password_reset, sessions, taken
 from app.auth.notices import circumstances
-from app.auth.registration import unless_taken
+from app.auth.taken import unless_taken
 from app.errors import EmailTaken, InvalidLink
 from app.extensions import db
 from app.mail import messages, outbox
@@ -18,12 +19,15 @@ from app.security import one_time_tokens
 
 # Notices of this to one address within the cap's period; each has a link that undoes.
 MOST_NOTICES = 5
+# Where the address of an account ends that has lost it. No mail can be sent there (RFC 6761).
+NO_DOMAIN = "no-address.invalid"
 
 
 def ask(session: Session, new_email: str) -> None:
     """Mail a link to the new address, and a notice with an undo link to the old one. Commits.
 
-    Nothing changes before the link is used. An address that belongs to
+    An old address that nobody has confirmed gets none: it may be that of a
+    stranger. Nothing changes before the link is used. An address that belongs to
     somebody is answered alike; its owner is told instead, when the mail is
     prepared outside the request. More requests than anybody needs are
     answered alike too, and the links that were mailed stay good. Raises
@@ -34,10 +38,23 @@ def ask(session: Session, new_email: str) -> None:
         db.session.rollback()
         return
     token = one_time_tokens.issue(user.id, Purpose.EMAIL_CHANGE, email=new_email)
+    outbox.queue(new_address_named, to=new_email, user=user, token=token)
+    if user.email_verified:
+        _notify_old_address(user, new_email)
+    audit.record(
+        Event.EMAIL_CHANGE_ASKED,
+        subject_id=user.id,
+        actor_id=user.id,
+        personal={"email": {"from": user.email, "to": new_email}},
+    )
+    db.session.commit()
+
+
+def _notify_old_address(user: User, new_email: str) -> None:
+    """Queue the notice with the link that undoes the change. The caller commits."""
     undo = one_time_tokens.issue(
         user.id, Purpose.EMAIL_UNDO, email=user.email, replaced_email=new_email
     )
-    outbox.queue(new_address_named, to=new_email, user=user, token=token)
     outbox.queue(
         messages.email_change_asked,
         to=user.email,
@@ -46,13 +63,6 @@ def ask(session: Session, new_email: str) -> None:
         new_email=new_email,
         **circumstances(),
     )
-    audit.record(
-        Event.EMAIL_CHANGE_ASKED,
-        subject_id=user.id,
-        actor_id=user.id,
-        personal={"email": {"from": user.email, "to": new_email}},
-    )
-    db.session.commit()
 
 
 def _is_enough(email: str, new_email: str) -> bool:
@@ -68,6 +78,8 @@ def new_address_named(request: OutboxMessage) -> tuple[Any, dict[str, Any]] | No
         # From here on it is the owner's mail, in the owner's language.
         owner = outbox.addressee(request, messages.address_in_use)
         return (messages.address_in_use, {}) if owner else None
+    if (former := taken.former_owner(request.recipient, but_for=request.user_id)) is not None:
+        return taken.tell_former_owner(request, former)
     return messages.confirm_email_change, outbox.context_of(request)
 
 
@@ -81,7 +93,10 @@ def confirm(token: str) -> None:
     Raises ``InvalidLink``, also where the address has been taken meanwhile.
     """
     found = one_time_tokens.read(token, Purpose.EMAIL_CHANGE)
-    user = _move(found, to=found.email)
+    user = _move(found)
+    if taken.former_owner(user.email, but_for=user.id) is not None:
+        db.session.rollback()
+        raise InvalidLink
     one_time_tokens.redeem(found)
     one_time_tokens.revoke_all(user)
     audit.record(Event.EMAIL_CHANGED, subject_id=user.id, personal={"email": user.email})
@@ -91,19 +106,21 @@ def confirm(token: str) -> None:
 def cancel(token: str) -> None:
     """Stop a change that waits, or undo one that was confirmed. Commits.
 
-    Whoever asked for the change knew the password, so every device is signed
-    out, a deletion is called off, and a link for a new password goes to the
-    old address. Raises
-    ``InvalidLink``, also where the old address has been taken meanwhile.
+    Whoever asked for the change knew the password, so it is taken away, every
+    device is signed out, a deletion is called off, and a link for a new
+    password goes to the old address. An account that got the old address
+    after the change loses it. Raises ``InvalidLink``.
     """
     found = one_time_tokens.read(token, Purpose.EMAIL_UNDO)
-    user = _move(found, to=found.email)
+    _take_back(found)
+    user = _move(found, hashed_password=None)
     one_time_tokens.redeem(found)
     one_time_tokens.revoke_all(user)
     one_time_tokens.revoke_later_notices(found)
+    one_time_tokens.revoke_later_undos(found)
     sessions.call_deletion_off(user.id, actor_id=None)
     ended = sessions.end_all(user.id)
-    password_reset.begin(user)
+    password_reset.begin_recovery(user)
     audit.record(
         Event.EMAIL_CHANGE_UNDONE,
         subject_id=user.id,
@@ -113,17 +130,43 @@ def cancel(token: str) -> None:
     db.session.commit()
 
 
-def _move(token: OneTimeToken, to: str | None) -> User:
+def _move(token: OneTimeToken, **changes: Any) -> User:
     """Write the address, which the mail to it has confirmed. The caller commits."""
     move = (
         update(User)
         .where(User.id == token.user_id)
-        .values(email=to, email_verified=True, updated_at=clock.now())
+        .values(email=token.email, email_verified=True, updated_at=clock.now(), **changes)
         .returning(User)
         .execution_options(synchronize_session=False, populate_existing=True)
     )
     try:
         with unless_taken():
-            return db.session.scalars(move).one()
+            moved: User | None = db.session.scalar(move)
     except EmailTaken:
         raise InvalidLink from None
+    if moved is None:
+        # The account was erased after the link was read.
+        raise InvalidLink
+    return moved
+
+
+def _take_back(undo: OneTimeToken) -> None:
+    """Take the address that the link leads back to from who has it now. The caller commits.
+
+    The link's account had confirmed the address, and still had it when the
+    link was made. So whoever else has it got it later. Such an account keeps
+    everything but the address, and stays without one until it is given
+    another; logging in with the username still works.
+    """
+    its_account, has_address = User.id == undo.user_id, User.email == undo.email
+    # In one order, or two who take back from each other would each wait for the other.
+    for holder in database.hold_in_order(User, or_(its_account, has_address)):
+        if holder.id == undo.user_id:
+            continue
+        holder.email, holder.email_verified = f"{uuid4().hex}@{NO_DOMAIN}", False
+        holder.updated_at = clock.now()
+        db.session.flush()
+        one_time_tokens.revoke_for_address(holder.id, undo.email)
+        audit.record(
+            Event.EMAIL_TAKEN_BACK, subject_id=holder.id, personal={"email": {"from": undo.email}}
+        )

@@ -17,6 +17,12 @@ from app.models.one_time_token import Purpose
 from app.security import one_time_tokens, passwords
 from config import settings
 
+# The mails with a link for a new password that anybody can have sent to an address. They are capped
+# together: of so few, the link that the owner asked for stays among the last two that are good.
+FOR_ANYBODY = (messages.password_reset, messages.account_exists)
+
+SETTING_PASSWORDS = (Purpose.PASSWORD_RESET, Purpose.ACCOUNT_RECOVERY, Purpose.INVITATION)
+
 
 def forgot(email: str) -> None:
     """Mail a link to set a new password, if anybody has the address. Commits.
@@ -29,7 +35,7 @@ def forgot(email: str) -> None:
 
 @outbox.resolver
 def reset_asked(request: OutboxMessage) -> tuple[Any, dict[str, Any]] | None:
-    user = outbox.addressee(request, messages.password_reset)
+    user = outbox.addressee(request, *FOR_ANYBODY)
     if user is None:
         return None
     asked_under = Circumstances(**outbox.context_of(request))
@@ -42,6 +48,15 @@ def begin(user: User) -> None:
     outbox.queue(messages.password_reset, to=user.email, user=user, **link(user))
 
 
+def begin_recovery(user: User) -> None:
+    """The same for an account whose password was taken away. The caller commits.
+
+    Strangers who ask for links do not end this one.
+    """
+    recovery = link(user, Purpose.ACCOUNT_RECOVERY)
+    outbox.queue(messages.account_recovery, to=user.email, user=user, **recovery)
+
+
 def reset(token: str, new_password: str) -> None:
     """Set a new password by a mailed token, and sign every device out. Commits.
 
@@ -51,7 +66,7 @@ def reset(token: str, new_password: str) -> None:
     logged in by it. Raises ``InvalidLink``, or ``ValidationFailed`` for a
     password that is refused, and the token stays good then.
     """
-    found = one_time_tokens.read(token, Purpose.PASSWORD_RESET, Purpose.INVITATION)
+    found = one_time_tokens.read(token, *SETTING_PASSWORDS)
     user = found.user
     # The connection goes back to the pool while hashing.
     db.session.close()
@@ -76,7 +91,7 @@ def reset(token: str, new_password: str) -> None:
     db.session.commit()
 
 
-def link(user: User) -> dict[str, Any]:
-    token = one_time_tokens.issue(user.id, Purpose.PASSWORD_RESET, email=user.email)
+def link(user: User, purpose: Purpose = Purpose.PASSWORD_RESET) -> dict[str, Any]:
+    token = one_time_tokens.issue(user.id, purpose, email=user.email)
     minutes = int(settings.reset_token_lifetime.total_seconds() // 60)
     return {"token": token, "minutes": minutes}

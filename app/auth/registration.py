@@ -1,14 +1,12 @@
 """Making accounts."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 from sqlalchemy import exists
-from sqlalchemy.exc import IntegrityError
 
 from app import audit
-from app.auth import email_verification, password_reset
+from app.auth import email_verification, password_reset, taken
+from app.auth.taken import unless_taken
 from app.errors import EmailTaken, UsernameTaken
 from app.extensions import db
 from app.mail import messages, outbox
@@ -34,7 +32,8 @@ def register(
     """Make an account from canonical values, and commit.
 
     Whether the address or the name is taken is for the unique constraints to
-    say: looking first would let two registrations at once both pass. Raises
+    say, and for what is asked after writing: looking first would let two
+    registrations at once both pass. Raises
     ``EmailTaken`` or ``UsernameTaken``.
     """
     user = User(
@@ -71,6 +70,7 @@ def add(user: User) -> None:
         with unless_taken():
             db.session.add(user)
             db.session.flush()
+        taken.refuse_if_left(user.email, user_id=user.id)
     except (EmailTaken, UsernameTaken):
         # Where both are taken the databases disagree on which they name first.
         raise _what_is_taken(user) from None
@@ -91,7 +91,9 @@ def register_quietly(**account: Any) -> None:
 
 @outbox.resolver
 def registration_attempted(request: OutboxMessage) -> tuple[Any, dict[str, Any]] | None:
-    user = outbox.addressee(request, messages.account_exists)
+    if (former := taken.former_owner(request.recipient)) is not None:
+        return taken.tell_former_owner(request, former)
+    user = outbox.addressee(request, *password_reset.FOR_ANYBODY)
     return None if user is None else (messages.account_exists, password_reset.link(user))
 
 
@@ -99,22 +101,8 @@ def _what_is_taken(user: User) -> EmailTaken | UsernameTaken:
     """Where existence is hidden the name comes first: it then says nothing of the address."""
     name_taken = exists().where(User.username_key == user.username_key).select()
     address_taken = exists().where(User.email == user.email).select()
+    # Asked in both cases, as it is of a new account: the time must not tell.
+    is_left = taken.former_owner(user.email) is not None
     if settings.hide_account_existence:
         return UsernameTaken() if db.session.scalar(name_taken) else EmailTaken()
-    return EmailTaken() if db.session.scalar(address_taken) else UsernameTaken()
-
-
-@contextmanager
-def unless_taken() -> Iterator[None]:
-    """Turn a unique constraint's objection into ``EmailTaken`` or ``UsernameTaken``."""
-    try:
-        yield
-    except IntegrityError as error:
-        db.session.rollback()
-        # PostgreSQL names the constraint, SQLite the column; the column's name is in both.
-        diagnosis = getattr(error.orig, "diag", None)
-        violated = diagnosis.constraint_name if diagnosis else str(error.orig)
-        for column, taken in (("username_key", UsernameTaken), ("email", EmailTaken)):
-            if column in violated:
-                raise taken from None
-        raise
+    return EmailTaken() if is_left or db.session.scalar(address_taken) else UsernameTaken()

@@ -29,9 +29,10 @@ from app.extensions import db
 from app.mail import messages
 from app.models import Session, User
 from app.models.audit_event import Event
+from app.models.one_time_token import Purpose
 from app.models.types import UTCDateTime
 from app.prepared import Prepared
-from app.security import tokens
+from app.security import one_time_tokens, tokens
 from app.security.client_address import Client
 from app.security.tokens import TokenPair
 from config import settings
@@ -270,8 +271,10 @@ def number_living(*, begun_by: datetime) -> int:
 def log_out(session: Session, scope: Scope) -> None:
     """End this session, or the user's others, or all of them. Commits.
 
-    Raises ``SessionEnded`` where a change of the password was faster, after
-    which the token that was sent ends nothing.
+    All of them means that the owner trusts no device any more: a change of
+    address that waits is stopped, too. Raises ``SessionEnded`` where a
+    change of the password was faster, after which the token that was sent ends
+    nothing.
     """
     is_same = and_(Session.id == session.id, Session.generation == session.generation)
     if scope is Scope.LOCAL:
@@ -283,6 +286,8 @@ def log_out(session: Session, scope: Scope) -> None:
         if not db.session.scalar(exists().where(is_same).select()):
             db.session.rollback()
             raise SessionEnded
+        if scope is Scope.GLOBAL:
+            one_time_tokens.revoke(session.user_id, Purpose.EMAIL_CHANGE)
         ended = end_others(session) if scope is Scope.OTHERS else end_all(session.user_id)
     if ended:
         _record_logout(session.user_id, session.id, scope, sessions_ended=ended)

@@ -197,6 +197,8 @@ def list_sessions(email: str, as_json: bool) -> None:
 def end_sessions(email: str | None, everybody: bool) -> None:
     """Sign an account out everywhere, or with --everybody all accounts.
 
+    Links that were mailed end, too, except those that undo something.
+
     With --everybody it ends every session that had begun when you started the
     command. Where another transaction holds some of them, it tries again for
     a minute. If any are left then, it says how many, and the exit status is 1.
@@ -226,6 +228,9 @@ def _end_sessions_of_everybody() -> None:
             break
         click.echo(f"… waiting for {left} sessions that others hold", err=True)
         time.sleep(RETRY_SECONDS)
+    # After the sessions: a device that is signed out can ask for no further link.
+    while administration.end_links_of_everybody(1000, issued_by=now):
+        pass
     click.echo(f"Ended {total} sessions.")
     if left:
         raise click.ClickException(

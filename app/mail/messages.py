@@ -52,6 +52,22 @@ def password_reset(*, token: str, minutes: int) -> Content:
     )
 
 
+def account_recovery(*, token: str, minutes: int) -> Content:
+    return Content(
+        _("Set a new password"),
+        (
+            _(
+                "You told us that it was not you, so all devices are signed out, and the old "
+                "password no longer works."
+            ),
+            _("Set it here. The link works once, for %(minutes)d minutes.", minutes=minutes),
+            _("If the link no longer works, ask for another one where you log in."),
+        ),
+        _("Set a new password"),
+        link("reset-password", token),
+    )
+
+
 def account_exists(*, token: str, minutes: int) -> Content:
     return Content(
         _("You have an account already"),

@@ -96,8 +96,10 @@ def request(resolver: Resolver, email: str, **context: Any) -> None:
     db.session.commit()
 
 
-def addressee(request: OutboxMessage, message: Wording) -> User | None:
+def addressee(request: OutboxMessage, *kinds: Wording) -> User | None:
     """Who has the address of a request; ``None`` too where they were mailed enough already.
+
+    ``kinds`` are the mails that count together with this one.
 
     For resolvers. Takes a lock on the user, so that requests at once are
     counted one after the other.
@@ -105,7 +107,7 @@ def addressee(request: OutboxMessage, message: Wording) -> User | None:
     user = database.hold(User, User.email == request.recipient)
     if user is None:
         return None
-    if is_mailed_enough(request.recipient, message):
+    if is_mailed_enough(request.recipient, *kinds):
         return None
     request.user_id, request.locale = user.id, user.locale
     return user

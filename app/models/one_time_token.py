@@ -3,7 +3,7 @@
 from datetime import datetime
 from enum import StrEnum
 
-from sqlalchemy import ForeignKey, String
+from sqlalchemy import ForeignKey, Index, String, literal
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from app.extensions import Base
@@ -16,6 +16,8 @@ class Purpose(StrEnum):
 
     EMAIL_VERIFICATION = "email_verification"
     PASSWORD_RESET = "password_reset"
+    # Sets a new password too, after the owner said "this wasn't me" or undid a change.
+    ACCOUNT_RECOVERY = "account_recovery"
     INVITATION = "invitation"
     EMAIL_CHANGE = "email_change"
     EMAIL_UNDO = "email_undo"
@@ -40,3 +42,15 @@ class OneTimeToken(Base):
     used_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
 
     user: Mapped[User] = relationship()
+
+
+# Written out, as a condition of an index must be.
+IS_UNDO = OneTimeToken.purpose == literal(Purpose.EMAIL_UNDO.value, String, literal_execute=True)
+
+# Every new account asks whether its address is one that somebody may still take back.
+Index(
+    "ix_one_time_tokens_undo_email",
+    OneTimeToken.email,
+    postgresql_where=IS_UNDO,
+    sqlite_where=IS_UNDO,
+)

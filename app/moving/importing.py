@@ -6,18 +6,19 @@ and stops nothing.
 """
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import replace
 from itertools import islice
 from typing import Any
 
-from sqlalchemy import or_, select, text
+from sqlalchemy import delete, or_, select, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DataError, IntegrityError, OperationalError
 
 from app import audit, clock
+from app.auth import taken
 from app.extensions import db
-from app.models import User
+from app.models import OneTimeToken, User
 from app.models.audit_event import Event
 from app.moving import sources
 from app.moving.candidates import Candidate, Outcome, Rules, Translate, candidate_of
@@ -128,6 +129,7 @@ def _settle(candidates: list[Candidate], rules: Rules) -> None:
 def _choose(waiting: list[Candidate], rules: Rules) -> tuple[list[Candidate], list[Candidate]]:
     """Those to insert now, with their username; and those to look at again after that."""
     by_email, by_key = _who_is_there(waiting, rules)
+    left = _left({candidate.account["email"] for candidate in waiting})
     ready: list[Candidate] = []
     undecided: list[Candidate] = []
     emails: set[str] = set()
@@ -138,6 +140,10 @@ def _choose(waiting: list[Candidate], rules: Rules) -> tuple[list[Candidate], li
             continue
         if email in by_email:
             by_email[email] = _note_there(candidate, by_email[email])
+            continue
+        if email in left:
+            # Its account may still return to it; see ``app/auth/taken.py``.
+            candidate.outcome.be("refused", "email_taken")
             continue
         free = (
             name for name in candidate.usernames if identifiers.username_key(name) not in by_key
@@ -166,6 +172,13 @@ def _who_is_there(waiting: list[Candidate], rules: Rules) -> tuple[dict[str, Hol
     known = sources.known(rules.system, (row.id for row in found if row.email in emails))
     holders = {row.email: Holder(row.id, row.username_key, known.get(row.id)) for row in found}
     return holders, {row.username_key for row in found}
+
+
+def _left(emails: Collection[str]) -> set[str]:
+    """Which of the addresses an account has left and may still return to."""
+    to_them = OneTimeToken.email.in_(emails)
+    left = select(OneTimeToken.email).where(taken.may_be_returned_to(), to_them)
+    return {email for email in db.session.scalars(left) if email}
 
 
 def _note_there(candidate: Candidate, holder: Holder) -> Holder:
@@ -205,7 +218,11 @@ def _insert_rows(rows: list[dict[str, Any]]) -> dict[str, int]:
     users = User.__table__
     statement = dialect.insert(users).on_conflict_do_nothing()
     inserted = db.session.connection().execute(statement.returning(users.c.email, users.c.id), rows)
-    return {row.email: row.id for row in inserted}
+    ids: dict[str, int] = {row.email: row.id for row in inserted}
+    # Looking first is not enough: an account may have left an address since.
+    if too_soon := _left(ids):
+        db.session.execute(delete(User).where(User.email.in_(too_soon)))
+    return {email: number for email, number in ids.items() if email not in too_soon}
 
 
 def _insert_one_by_one(ready: list[Candidate], rows: list[dict[str, Any]]) -> dict[str, int]:

@@ -84,9 +84,9 @@ def invite(
 def edit(user_id: int, changes: dict[str, Any], *, actor: User | None) -> User:
     """Set the given fields of an account. Commits.
 
-    Deactivating signs it out everywhere at once; activating revives no
-    session. Raises ``NotFound``, ``NotEnoughPermissions``, ``UsernameTaken``,
-    or ``LastSuperuser``.
+    Deactivating signs it out everywhere at once and ends the links that were
+    mailed; activating revives neither. Raises ``NotFound``,
+    ``NotEnoughPermissions``, ``UsernameTaken``, or ``LastSuperuser``.
     """
     held = authority.hold(user_id, USERS_WRITE, actor=actor)
     user = held.user
@@ -101,7 +101,7 @@ def edit(user_id: int, changes: dict[str, Any], *, actor: User | None) -> User:
     edited = profile.write(user.id, changed)
     if edited is None:
         raise NotFound
-    ended = 0 if edited.is_active else sessions.end_all(edited.id)
+    ended = 0 if edited.is_active else _shut_out(edited)
     _record_edit(edited, changed, actor, sessions_ended=ended)
     db.session.commit()
     return edited
@@ -135,12 +135,12 @@ def delete(user_id: int, *, actor: User | None) -> None:
 
 
 def end_sessions(user_id: int, *, actor: User | None) -> None:
-    """Sign an account out everywhere. Commits.
+    """Sign an account out everywhere, and end the links that were mailed. Commits.
 
     Raises ``NotFound`` or ``NotEnoughPermissions``.
     """
     user = authority.hold(user_id, SESSIONS_REVOKE, actor=actor).user
-    ended = sessions.end_all(user.id)
+    ended = _shut_out(user)
     _record(Event.SESSIONS_ENDED, user, actor, sessions_ended=ended)
     db.session.commit()
 
@@ -154,13 +154,21 @@ def end_sessions_of_everybody(limit: int, *, begun_by: datetime) -> int:
     return ended
 
 
+def end_links_of_everybody(limit: int, *, issued_by: datetime) -> int:
+    """End what was mailed by then to up to ``limit`` people, and say to how many. Commits."""
+    people = one_time_tokens.revoke_batch(limit, issued_by=issued_by)
+    db.session.commit()
+    return people
+
+
 def send_reset(user_id: int, *, actor: User | None) -> None:
     """Mail a link to set a new password, or the invitation to who never had one. Commits.
 
-    Raises ``NotFound`` or ``NotEnoughPermissions``.
+    Somebody who said "this wasn't me" has no password either, but a confirmed
+    address, and gets the link for a new one. Raises ``NotFound`` or ``NotEnoughPermissions``.
     """
     user = authority.hold(user_id, USERS_WRITE, actor=actor).user
-    if user.hashed_password is None:
+    if user.hashed_password is None and not user.email_verified:
         _mail_invitation(user)
     else:
         password_reset.begin(user)
@@ -180,6 +188,17 @@ def by_email(email: str) -> User:
     if user is None:
         raise NotFound
     return user
+
+
+def _shut_out(user: User) -> int:
+    """Sign all devices out, and end the links that open the account. The caller commits.
+
+    Else somebody who reads the mailbox, or waits to confirm a change of
+    address, would be back. The links stay good by which the owner takes the
+    account back. Returns how many devices that were.
+    """
+    one_time_tokens.revoke_all(user)
+    return sessions.end_all(user.id)
 
 
 def _existing(user_id: int) -> User:

@@ -79,8 +79,9 @@ def _rights_of(actor: User | None, people: dict[int, User], permission: Permissi
 
 
 def _is_last_superuser(user: User, people: dict[int, User]) -> bool:
-    superusers = [person.id for person in people.values() if _is_active_superuser(person)]
-    return superusers == [user.id]
+    others = [person for person in people.values() if person.id != user.id]
+    is_needed = user.is_superuser and user.is_active and user.deletion_due_at is None
+    return is_needed and not any(map(_is_active_superuser, others))
 
 
 def _is_active_superuser(user: User) -> bool:

@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import update
 
 from app import audit, clock
-from app.auth.registration import unless_taken
+from app.auth.taken import unless_taken
 from app.errors import SessionEnded
 from app.extensions import db
 from app.models import User

@@ -79,6 +79,11 @@ class House:
     def post(self, path: str, **body: Any) -> TestResponse:
         return self.client.post(f"{API}{path}", json=body)
 
+    def unconfirm(self) -> None:
+        with self.app.app_context():
+            db.session.execute(sqlalchemy.update(User).values(email_verified=False))
+            db.session.commit()
+
     def run(self, *arguments: str, stdin: str = "") -> None:
         result = self.app.test_cli_runner().invoke(args=arguments, input=stdin)
         assert result.exit_code == 0, result.output
@@ -176,6 +181,7 @@ def a_deactivated_user(house: House) -> dict[str, Any]:
 @tells(Event.LOGIN_FAILED)
 def an_unconfirmed_user(house: House) -> dict[str, Any]:
     house.set_settings(require_verified_email=True)
+    house.unconfirm()
     house.begin()
     house.post("/auth/login", username="ada", password=PASSWORD)
     return by_nobody(house, details={"reason": "email_not_verified"})
@@ -314,6 +320,7 @@ def registering_a_taken_address_in_hiding(house: House) -> dict[str, Any]:
 
 @tells(Event.EMAIL_VERIFIED)
 def confirming_the_address(house: House) -> dict[str, Any]:
+    house.unconfirm()
     house.post("/auth/email/resend", email=house.ada.email)
     token = house.mailbox.token("verify-email")
     house.begin()
@@ -347,6 +354,18 @@ def moving_back(house: House) -> dict[str, Any]:
     house.post("/auth/email/change/cancel", token=token)
     personal = {"email": {"from": "new@example.com", "to": "ada@example.com"}}
     return by_nobody(house, personal=personal, details={"sessions_ended": 1})
+
+
+@tells(Event.EMAIL_TAKEN_BACK)
+def losing_an_address_to_its_former_owner(house: House) -> dict[str, Any]:
+    house.call("POST", "/auth/email/change", house.log_in(), new_email="new@example.com")
+    token = house.mailbox.token("undo-email-change")
+    house.post("/auth/email/change/confirm", token=house.mailbox.token("confirm-email"))
+    bob = make_user(house.app, username="bob", email="ada@example.com")
+    house.begin()
+    house.post("/auth/email/change/cancel", token=token)
+    personal = {"email": {"from": "ada@example.com"}}
+    return {"subject_id": bob.id, "actor_id": None, "personal": personal, "details": {}}
 
 
 @tells(Event.PASSWORD_CHANGED)
@@ -476,6 +495,7 @@ def being_erased(house: House) -> dict[str, Any]:
 @tells(Event.USER_ERASED)
 def being_erased_unconfirmed(house: House) -> dict[str, Any]:
     house.set_settings(unverified_account_lifetime=timedelta(days=3))
+    house.unconfirm()
     make_user(house.app, username="bob", email="bob@example.com", email_verified=True)
     house.begin()
     with time_machine.travel(clock.now() + timedelta(days=4)):

@@ -20,6 +20,12 @@ from tests.mailbox import Mailbox
 ACCOUNT = {"email": "ada@example.com", "username": "ada", "password": PASSWORD}
 
 
+@pytest.fixture
+def ada(app: Flask) -> User:
+    """Somebody whose address nobody has confirmed."""
+    return make_user(app, username="ada", email="ada@example.com")
+
+
 def register(client: FlaskClient, language: str = "en") -> TestResponse:
     return client.post(f"{API}/auth/register", json=ACCOUNT, headers={"Accept-Language": language})
 

@@ -136,16 +136,45 @@ def test_a_request_alone_changes_nothing(client: FlaskClient, ada: User, mailbox
     log_in(client, ada)
 
 
-def test_of_twenty_requests_two_mails_come_and_the_newest_link_alone_works(
-    client: FlaskClient, ada: User, mailbox: Mailbox
+@pytest.mark.parametrize("used", [0, 1])
+def test_of_twenty_requests_two_mails_come_and_using_one_link_kills_the_other(
+    client: FlaskClient, ada: User, mailbox: Mailbox, used: int
 ) -> None:
     for _ in range(20):
         forgot(client, ada.email)
 
-    older, newest = (mail.token for mail in mailbox.deliver())
+    links = [mail.token for mail in mailbox.deliver()]
 
-    assert problem(reset(client, older)) == (400, "invalid_link")
-    assert reset(client, newest).status_code == 204
+    assert len(links) == 2
+    assert reset(client, links[used]).status_code == 204
+    assert problem(reset(client, links[1 - used])) == (400, "invalid_link")
+
+
+def test_the_last_two_links_are_good_and_older_ones_are_not(
+    app: Flask, client: FlaskClient, ada: User
+) -> None:
+    oldest, second, newest = (issue(app, ada, Purpose.PASSWORD_RESET) for _ in range(3))
+
+    answers = [reset(client, token) for token in (oldest, second)]
+
+    assert problem(answers[0]) == (400, "invalid_link")
+    assert answers[1].status_code == 204
+    assert problem(reset(client, newest)) == (400, "invalid_link")
+
+
+def test_a_stranger_who_asks_for_mails_cannot_kill_the_link_that_the_owner_asked_for(
+    client: FlaskClient, ada: User, mailbox: Mailbox, set_settings: Callable[..., None]
+) -> None:
+    set_settings(hide_account_existence=True)
+    token = reset_token(client, mailbox, ada)
+
+    for number in range(5):
+        forgot(client, ada.email)
+        account = {"email": ada.email, "username": f"thief{number}", "password": "of the thief"}
+        client.post(f"{API}/auth/register", json=account)
+    mailbox.deliver()
+
+    assert reset(client, token).status_code == 204
 
 
 def test_a_quarter_of_an_hour_later_another_mail_comes(
@@ -248,13 +277,13 @@ def test_nobody_elses_session_ends(
 
 
 def test_the_address_counts_as_verified_afterwards(
-    client: FlaskClient, ada: User, mailbox: Mailbox
+    client: FlaskClient, bob: User, mailbox: Mailbox
 ) -> None:
-    token = reset_token(client, mailbox, ada)
+    token = reset_token(client, mailbox, bob)
 
     reset(client, token)
 
-    pair = log_in(client, ada, NEW_PASSWORD)
+    pair = log_in(client, bob, NEW_PASSWORD)
     assert me(client, pair["access_token"]).json["email_verified"] is True
 
 
@@ -280,13 +309,17 @@ def test_the_same_password_again_is_no_error(
     assert response.status_code == 204
 
 
-def test_a_deactivated_user_stays_so(app: Flask, client: FlaskClient, mailbox: Mailbox) -> None:
+def test_a_deactivated_user_sets_no_password(
+    app: Flask, client: FlaskClient, mailbox: Mailbox
+) -> None:
     bob = make_user(app, username="bob", email="bob@example.com", active=False)
     token = reset_token(client, mailbox, bob)
 
-    reset(client, token)
+    response = reset(client, token)
 
-    assert problem(tries_login(client, "bob", NEW_PASSWORD)) == (400, "inactive_user")
+    assert problem(response) == (400, "invalid_link")
+    assert problem(tries_login(client, "bob", NEW_PASSWORD)) == (401, "invalid_credentials")
+    assert problem(tries_login(client, "bob", PASSWORD)) == (400, "inactive_user")
 
 
 @pytest.mark.parametrize(
@@ -340,7 +373,8 @@ def expired(app: Flask, client: FlaskClient, user: User) -> str:
 
 def superseded(app: Flask, client: FlaskClient, user: User) -> str:
     older = issue(app, user, Purpose.PASSWORD_RESET)
-    issue(app, user, Purpose.PASSWORD_RESET)
+    for _ in range(2):
+        issue(app, user, Purpose.PASSWORD_RESET)
     return older
 
 

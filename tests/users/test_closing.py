@@ -313,7 +313,7 @@ def test_erasing_takes_no_more_than_it_is_told(app: Flask) -> None:
 
 @pytest.mark.parametrize(("days", "left"), [(0, 1), (3, 0), (30, 1)])
 def test_unconfirmed_accounts_expire_where_that_is_wanted(
-    app: Flask, ada: User, set_settings: Callable[..., None], days: int, left: int
+    app: Flask, bob: User, set_settings: Callable[..., None], days: int, left: int
 ) -> None:
     set_settings(unverified_account_lifetime=timedelta(days=days))
 

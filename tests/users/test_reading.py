@@ -39,7 +39,7 @@ def test_me_is_the_one_shape_of_a_user(client: FlaskClient, ada: User) -> None:
         "avatar_url": None,
         "is_active": True,
         "is_superuser": False,
-        "email_verified": False,
+        "email_verified": True,
         "locale": "en",
         "updated_at": None,
     }

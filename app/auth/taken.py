@@ -1,0 +1,82 @@
+"""Whether an address or a username is somebody's already.
+
+The unique constraints know the addresses and names that accounts have now,
+those that wait to be erased included. One more address is taken: the one that
+an account has left, while the link that undoes the change is good. Else who
+moved an account to a mailbox of theirs could register the old address, and
+the owner could not take the account back.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from sqlalchemy import ColumnElement, and_, select
+from sqlalchemy.exc import IntegrityError
+
+from app import clock, database
+from app.errors import EmailTaken, UsernameTaken
+from app.extensions import db
+from app.mail import messages, outbox
+from app.models import OneTimeToken, OutboxMessage, User
+from app.models.one_time_token import IS_UNDO
+
+
+@contextmanager
+def unless_taken() -> Iterator[None]:
+    """Turn a unique constraint's objection into ``EmailTaken`` or ``UsernameTaken``."""
+    try:
+        yield
+    except IntegrityError as error:
+        db.session.rollback()
+        # PostgreSQL names the constraint, SQLite the column; the column's name is in both.
+        diagnosis = getattr(error.orig, "diag", None)
+        violated = diagnosis.constraint_name if diagnosis else str(error.orig)
+        for column, taken in (("username_key", UsernameTaken), ("email", EmailTaken)):
+            if column in violated:
+                raise taken from None
+        raise
+
+
+def refuse_if_left(email: str, *, user_id: int) -> None:
+    """Refuse an address that another account may return to. The caller commits.
+
+    To call when the address has been written, not before. The link that
+    undoes a change is committed before the change frees the address, so who
+    got the address sees the link, whatever happens at the same moment. Raises
+    ``EmailTaken``.
+    """
+    if former_owner(email, but_for=user_id) is not None:
+        db.session.rollback()
+        raise EmailTaken
+
+
+def former_owner(email: str, *, but_for: int | None = None) -> int | None:
+    """The number of an account that has left this address and may return to it."""
+    found: int | None = db.session.scalar(
+        select(OneTimeToken.user_id)
+        .where(may_be_returned_to(), OneTimeToken.email == email)
+        .where(OneTimeToken.user_id != (but_for or 0))
+        .order_by(OneTimeToken.id)
+        .limit(1)
+    )
+    return found
+
+
+def may_be_returned_to() -> ColumnElement[bool]:
+    """Whether a token is a link that still leads its account back to the token's address."""
+    now = clock.now()
+    return and_(IS_UNDO, OneTimeToken.used_at.is_(None), OneTimeToken.expires_at > now)
+
+
+def tell_former_owner(request: OutboxMessage, user_id: int) -> tuple[Any, dict[str, Any]] | None:
+    """Tell a mailbox that somebody wanted the address. For resolvers.
+
+    It goes to the mailbox that was asked for and not to the account's address
+    of now, which may be that of a thief.
+    """
+    owner = database.hold(User, User.id == user_id)
+    if owner is None or outbox.is_mailed_enough(request.recipient, messages.address_in_use):
+        return None
+    request.user_id, request.locale = owner.id, owner.locale
+    return messages.address_in_use, {}
