@@ -14,7 +14,7 @@ LEAVE_ENV_FILE_ALONE = $(BIN)/python -c 'import pathlib, sysconfig; \
 		"import os; os.environ.setdefault(\"FLASK_SKIP_DOTENV\", \"1\")\n")'
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test fuzz timing check format lock common-passwords clean
+.PHONY: help install run test test-newest fuzz timing check format lock common-passwords clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -46,6 +46,20 @@ run: install ## Upgrade the database and serve on PORT (8000), on SQLite unless 
 
 test: $(VENV)/.installed-dev ## Run the whole suite, on SQLite and on PostgreSQL
 	@$(BIN)/pytest
+
+# What changes most from one Python to the next: sockets and threads, tokens, logs.
+ON_NEWEST := tests/test_serving.py tests/test_worker.py tests/test_logs.py \
+	tests/security/test_tokens.py tests/auth/test_authentication.py
+
+test-newest: $(VENV)/.installed-dev ## Run serving, tokens, logs and login on the newest Python that is here (or PYTHON_NEWEST)
+	@newest="$(or $(PYTHON_NEWEST),$(shell .ci/newest-python))"; \
+	if [ -z "$$newest" ]; then \
+		echo "There is no Python newer than that of $(VENV), so nothing is tested on one."; exit 0; \
+	fi; \
+	echo "Testing on $$("$$newest" --version) ($$newest) …"; \
+	$(BIN)/uv venv --quiet --allow-existing --python "$$newest" $(VENV)-newest && \
+	VIRTUAL_ENV=$(VENV)-newest $(BIN)/uv pip sync --quiet --require-hashes requirements-dev.txt && \
+	$(VENV)-newest/bin/python -m pytest -q $(ON_NEWEST)
 
 fuzz: $(VENV)/.installed-dev ## Drive sessions and the audit log through long random histories, on both databases; it takes a while
 	@HYPOTHESIS_PROFILE=long $(BIN)/pytest -n 2 --dist load --timeout 0 \
@@ -79,4 +93,4 @@ common-passwords: $(VENV)/.installed-dev ## Write app/security/common_passwords.
 		> app/security/common_passwords.txt
 
 clean: ## Remove the virtual environment and caches; instance/ with the database stays
-	@rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	@rm -rf $(VENV) $(VENV)-newest .mypy_cache .pytest_cache .ruff_cache .hypothesis

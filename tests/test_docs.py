@@ -342,3 +342,45 @@ def test_no_page_copies_the_example_of_secrets_into_a_readable_file() -> None:
     for page in ["README.md", "docs/settings.md", ".env.example"]:
         assert "install -m 600 .env.example .env" in read_page(page)
         assert "cp .env.example" not in read_page(page)
+
+
+def test_the_gate_tests_the_newest_python_too_and_readme_says_which(tmp_path: Path) -> None:
+    gate = read_page(".ci/run").splitlines()
+
+    assert [line for line in gate if line.startswith("make ")] == [
+        *("make check", "make test", "make test-newest")
+    ]
+    assert "3.11, and its parts on serving, tokens, logs and" in read_page("README.md")
+
+
+@pytest.mark.parametrize(("minor", "found"), [(12, True), (99, True), (0, False)])
+def test_the_newest_python_is_one_that_works_and_is_newer(
+    tmp_path: Path, minor: int, found: bool
+) -> None:
+    """Stand-ins for interpreters: one that works, and a shim that fails."""
+    bin_of_version = tmp_path / "versions" / "some" / "bin"
+    bin_of_version.mkdir(parents=True)
+    python, shim = bin_of_version / "python3", tmp_path / "python3.20"
+    python.write_text(f"#!/bin/sh\necho 3 {minor}\n")
+    shim.write_text("#!/bin/sh\nexit 127\n")
+    for program in (python, shim):
+        program.chmod(0o755)
+    checkout = tmp_path / "checkout"
+    (checkout / ".ci").mkdir(parents=True)
+    (checkout / ".venv" / "bin").mkdir(parents=True)
+    own = checkout / ".venv" / "bin" / "python"
+    own.write_text("#!/bin/sh\necho 3 11\n")
+    own.chmod(0o755)
+    script = checkout / ".ci" / "newest-python"
+    script.write_text(read_page(".ci/newest-python"))
+
+    printed = subprocess.run(
+        ["bash", script],
+        env={"PATH": f"{tmp_path}:/usr/bin:/bin", "PYENV_ROOT": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.strip()
+
+    system = {line for line in (printed,) if line.startswith(("/usr/", "/bin/"))}
+    assert printed == (str(python) if found else "") or system
