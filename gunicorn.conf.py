@@ -9,12 +9,33 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from config import Settings
+# Heartbeats of the workers go to memory: on a slow disk they would look dead.
+worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None
 
-settings = Settings.from_environment()
 
-# Other machines reach it in production alone; a laptop in a café serves itself.
-bind = f"{'0.0.0.0' if settings.is_production else '127.0.0.1'}:{settings.port}"
+def _make_metrics_folder() -> None:
+    """Where each worker counts, in files that a scrape adds up; gone when this process ends."""
+    folder = tempfile.mkdtemp(prefix="user-system-metrics-", dir=worker_tmp_dir)
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
+    master = os.getpid()
+
+    def remove() -> None:
+        # The workers, which are forked off, come by here as well when they end.
+        if os.getpid() == master:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    atexit.register(remove)
+
+
+# prometheus_client reads the variable when it is imported, so this comes before `app` is. On
+# SIGHUP this file is read again, and the folder is in use.
+if "prometheus_client" not in sys.modules:
+    _make_metrics_folder()
+
+from app.reloading import serving  # noqa: E402
+
+settings = serving.read()
+bind = serving.listen_at(settings)
 
 # gunicorn's gthread, but that slow clients cannot take all threads, nor stopping lose a request.
 worker_class = "app.worker.Worker"
@@ -39,9 +60,6 @@ limit_request_field_size = 8190
 graceful_timeout = 30
 timeout = 60
 
-# Heartbeats of the workers go to memory: on a slow disk they would look dead.
-worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None
-
 # gunicorn would believe headers like SCRIPT_NAME from a proxy on this machine.
 forwarder_headers = ""
 forwarded_allow_ips = ""
@@ -53,32 +71,13 @@ control_socket_disable = True
 logger_class = "app.access_log.AccessLogger"
 
 
-def _make_metrics_folder() -> None:
-    """Where each worker counts, in files that a scrape adds up; gone when this process ends."""
-    folder = tempfile.mkdtemp(prefix="user-system-metrics-", dir=worker_tmp_dir)
-    os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
-    master = os.getpid()
-
-    def remove() -> None:
-        # The workers, which are forked off, come by here as well when they end.
-        if os.getpid() == master:
-            shutil.rmtree(folder, ignore_errors=True)
-
-    atexit.register(remove)
-
-
-# prometheus_client reads the variable when it is imported, so this comes before `app` is. On
-# SIGHUP this file is read again, and the folder is in use.
-if "prometheus_client" not in sys.modules:
-    _make_metrics_folder()
-
-
-def when_ready(_server: Any) -> None:
+def when_ready(server: Any) -> None:
     """Once, before the workers begin."""
     from app import fitness, limits
     from wsgi import app
 
     fitness.refuse_unfit(app)
+    serving.application = server.app
     limits.announce(settings)
     # The workers share what was loaded: a collection would write to every object of it.
     gc.collect()

@@ -53,7 +53,7 @@ STOREYS = (
     ("app.auth",),
     ("app.users",),
     ("app.moving", "app.posture"),
-    ("app.ops", "app.cli", "app.api_docs", "app.account_pages"),
+    ("app.ops", "app.cli", "app.api_docs", "app.account_pages", "app.reloading"),
     ("app",),
 )
 STOREY = {name: height for height, names in enumerate(STOREYS) for name in names}
