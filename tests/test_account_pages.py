@@ -1,6 +1,9 @@
 """The pages to which the links in mails lead."""
 
+import json
 import re
+import shutil
+import subprocess
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -172,3 +175,51 @@ def test_the_contract_of_the_links_is_kept() -> None:
         *("undo-email-change", "not-me", "accept-invitation"),
     }
     assert (ROOT / "app" / "account_pages" / "index.html").is_file()
+
+
+# The token in the tab
+
+
+def in_a_tab(*visits: str, answer: int = 400, **plan: bool) -> dict[str, list[str]]:
+    """Open the page with these fragments, one after the other, and click each time."""
+    node = shutil.which("node")
+    if node is None:
+        pytest.skip("no node")
+    script, tab = str(FOLDER / "page.js"), str(ROOT / "tests" / "page_in_a_tab.js")
+    told = json.dumps({"visits": visits, "answer": answer} | plan)
+    done = subprocess.run([node, tab, script, told], capture_output=True, text=True, check=True)
+    result: dict[str, list[str]] = json.loads(done.stdout)
+    return result
+
+
+def test_a_page_that_is_loaded_again_still_has_its_token_and_shows_it_nowhere() -> None:
+    result = in_a_tab("#token=one", "")
+
+    assert result["posted"] == ["one", "one"]
+    assert result["shown"] == ["", ""]
+
+
+def test_a_newer_link_in_the_same_tab_replaces_the_token() -> None:
+    assert in_a_tab("#token=one", "#token=two", "")["posted"] == ["one", "two", "two"]
+
+
+def test_another_link_that_is_pasted_into_the_open_page_loads_it_again() -> None:
+    assert in_a_tab("#token=one", follow=True)["shown"] == ["", "reload"]
+
+
+def test_the_tab_forgets_a_token_that_was_used() -> None:
+    result = in_a_tab("#token=one", "", answer=204)
+
+    assert result["posted"] == ["one"]
+    assert result["kept"] == []
+
+
+def test_where_the_browser_keeps_nothing_the_token_stays_in_the_fragment() -> None:
+    result = in_a_tab("#token=one", "#token=one", blocked=True)
+
+    assert result["posted"] == ["one", "one"]
+    assert result["shown"] == ["#token=one", "#token=one"]
+
+
+def test_a_link_without_a_token_posts_nothing() -> None:
+    assert in_a_tab("", "#token=")["posted"] == []
