@@ -1,0 +1,228 @@
+"""What reads an account, hashes and writes, against what rescues or stops it meanwhile
+
+Two hashes take half a second, and a thief who is signed in chooses the moment. Each verb is let in
+first, and then the owner or an administrator acts before the verb has written.
+"""
+
+import re
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from threading import Thread
+from typing import Any
+
+import bcrypt
+import pytest
+import sqlalchemy
+from flask import Flask
+from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
+
+from app.auth import email_change
+from app.extensions import db
+from app.models import OneTimeToken, User
+from app.models.one_time_token import Purpose
+from app.security import passwords
+from app.users import administration
+from tests.auth.test_mail_races import issue, logs_in, posting, resetting
+from tests.auth.test_races import count, elsewhere, live_sessions
+from tests.factories import API, PASSWORD, bearer, log_in, make_user, problem
+
+pytestmark = pytest.mark.postgresql
+
+BY_THE_VERB = "set by the verb, too late"
+BY_THE_RESCUE = "set by the owner meanwhile"
+OLD_HASH = bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(4)).decode()
+
+SESSION_ENDED = {(401, "session_ended")}
+NO_LOGIN = {(401, "invalid_credentials"), (400, "inactive_user")}
+NO_LINK = {(400, "invalid_link")}
+
+
+@dataclass
+class Scene:
+    """Ada, and a pair of tokens of hers that somebody uses."""
+
+    app: Flask
+    ada: User
+    pair: dict[str, Any]
+
+    def call(self, method: str, path: str, **body: Any) -> TestResponse:
+        headers = bearer(self.pair["access_token"])
+        return self.app.test_client().open(API + path, method=method, json=body, headers=headers)
+
+    def link(self, purpose: Purpose) -> str:
+        return issue(self.app, self.ada, purpose)
+
+
+@dataclass(frozen=True)
+class Verb:
+    """What is asked for, the step after which it has yet to write, and how it is refused then."""
+
+    prepare: Callable[[Scene], Callable[[], TestResponse]]
+    last_step: tuple[Any, str]
+    refusals: set[tuple[int, str]]
+
+
+def logging_in(scene: Scene) -> Callable[[], TestResponse]:
+    return posting(scene.app, "/auth/login", {"username": "ada", "password": PASSWORD})
+
+
+def changing(scene: Scene) -> Callable[[], TestResponse]:
+    body = {"current_password": PASSWORD, "new_password": BY_THE_VERB}
+    return lambda: scene.call("POST", "/auth/password/change", **body)
+
+
+def resetting_by(purpose: Purpose) -> Callable[[Scene], Callable[[], TestResponse]]:
+    return lambda scene: resetting(scene.app, scene.link(purpose), BY_THE_VERB)
+
+
+VERBS = {
+    "a login": Verb(logging_in, (passwords, "verify"), NO_LOGIN),
+    "a login that stores a hash of today": Verb(logging_in, (passwords, "hash"), NO_LOGIN),
+    "a change of the password": Verb(changing, (passwords, "hash"), SESSION_ENDED),
+    "the password once more": Verb(
+        lambda scene: lambda: scene.call("POST", "/auth/reauthenticate", password=PASSWORD),
+        (passwords, "verify"),
+        SESSION_ENDED,
+    ),
+    "a change of address": Verb(
+        lambda scene: lambda: scene.call("POST", "/auth/email/change", new_email="t@example.com"),
+        (email_change, "ask"),
+        SESSION_ENDED,
+    ),
+    "closing the account": Verb(
+        lambda scene: lambda: scene.call("DELETE", "/users/me", password=PASSWORD),
+        (passwords, "verify"),
+        SESSION_ENDED,
+    ),
+    "a reset": Verb(resetting_by(Purpose.PASSWORD_RESET), (passwords, "hash"), NO_LINK),
+    "an invitation": Verb(resetting_by(Purpose.INVITATION), (passwords, "hash"), NO_LINK),
+}
+
+
+def undoing(scene: Scene) -> Callable[[], TestResponse]:
+    return posting(
+        scene.app, "/auth/email/change/cancel", {"token": scene.link(Purpose.EMAIL_UNDO)}
+    )
+
+
+def repudiating(scene: Scene) -> Callable[[], TestResponse]:
+    return posting(scene.app, "/auth/not-me", {"token": scene.link(Purpose.NOT_ME)})
+
+
+def resetting_meanwhile(scene: Scene) -> Callable[[], TestResponse]:
+    # A link of the other kind than the verb's own, or issuing it would kill that.
+    with scene.app.app_context():
+        has_reset = db.session.scalar(
+            sqlalchemy.select(OneTimeToken.id).where(
+                OneTimeToken.purpose == Purpose.PASSWORD_RESET.value
+            )
+        )
+    purpose = Purpose.INVITATION if has_reset else Purpose.PASSWORD_RESET
+    return resetting(scene.app, scene.link(purpose), BY_THE_RESCUE)
+
+
+def operating(act: Callable[[Scene], None]) -> Callable[[Scene], Callable[[], None]]:
+    def prepare(scene: Scene) -> Callable[[], None]:
+        def acting() -> None:
+            with scene.app.app_context():
+                act(scene)
+
+        return acting
+
+    return prepare
+
+
+RESCUES: dict[str, Callable[[Scene], Callable[[], TestResponse | None]]] = {
+    "not-me": repudiating,
+    "undo": undoing,
+    "deactivate": operating(lambda scene: administration.set_active("ada@example.com", False)),
+    "reset": resetting_meanwhile,
+    "erase": operating(lambda scene: administration.delete(scene.ada.id, actor=None)),
+}
+
+
+@pytest.fixture
+def scene(app: Flask, client: FlaskClient, verb: str) -> Scene:
+    is_old = verb == "a login that stores a hash of today"
+    ada = make_user(app, username="ada", email="ada@example.com")
+    pair = log_in(client, ada)
+    if is_old:
+        with app.app_context():
+            db.session.execute(sqlalchemy.update(User).values(hashed_password=OLD_HASH))
+            db.session.commit()
+    return Scene(app, ada, pair)
+
+
+@pytest.mark.parametrize("rescue", RESCUES)
+@pytest.mark.parametrize("verb", VERBS)
+def test_what_was_let_in_before_a_rescue_and_writes_after_it_is_refused(
+    app: Flask, scene: Scene, verb: str, rescue: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    act, save = VERBS[verb].prepare(scene), RESCUES[rescue](scene)
+    module, name = VERBS[verb].last_step
+    step = getattr(module, name)
+    here, saved = threading.current_thread(), []
+
+    def rescued(*arguments: Any) -> Any:
+        if threading.current_thread() is not here or saved:
+            return step(*arguments)
+        # A change of address hashes nothing, so its step is all of the writing.
+        result = None if module is email_change else step(*arguments)
+        in_thread = Thread(target=lambda: saved.append(save()))
+        in_thread.start()
+        in_thread.join()
+        return step(*arguments) if module is email_change else result
+
+    monkeypatch.setattr(module, name, rescued)
+
+    answer = act()
+
+    assert_rescued(app, saved, answer, verb, rescue)
+
+
+@pytest.mark.parametrize("rescue", RESCUES)
+@pytest.mark.parametrize("verb", VERBS)
+def test_what_waits_for_a_rescue_to_commit_is_refused(
+    app: Flask, scene: Scene, verb: str, rescue: str
+) -> None:
+    act, save = VERBS[verb].prepare(scene), RESCUES[rescue](scene)
+    here, waiting, answers = threading.current_thread(), [], []
+    takes_the_user = re.compile(r"UPDATE users SET|SELECT .*FROM users\s.*FOR UPDATE", re.DOTALL)
+
+    def begin(*event: Any) -> None:
+        if threading.current_thread() is here and not waiting and takes_the_user.match(event[2]):
+            waiting.append(elsewhere(app, lambda: answers.append(act())))
+            # It waits for this transaction to end.
+            waiting[0].join(timeout=0.5)
+
+    with app.app_context():
+        engine = db.engine
+    sqlalchemy.event.listen(engine, "after_cursor_execute", begin)
+    try:
+        saved = [save()]
+    finally:
+        sqlalchemy.event.remove(engine, "after_cursor_execute", begin)
+    waiting[0].join()
+
+    assert_rescued(app, saved, answers[0], verb, rescue)
+
+
+def assert_rescued(
+    app: Flask, saved: list[TestResponse | None], answer: TestResponse, verb: str, rescue: str
+) -> None:
+    """The rescue came first, so nothing is left of the verb."""
+    client = app.test_client()
+    assert [one.status_code for one in saved if one] in ([], [204])
+    assert problem(answer) in VERBS[verb].refusals
+    assert live_sessions(app) == 0
+    assert not logs_in(client, BY_THE_VERB)
+    assert count(app, OneTimeToken, OneTimeToken.purpose == Purpose.EMAIL_CHANGE.value) == 0
+    assert count(app, User, User.deletion_due_at.is_not(None)) == 0
+    if rescue in ("not-me", "undo"):
+        # The link that went to the owner is still good.
+        is_link = OneTimeToken.purpose == Purpose.ACCOUNT_RECOVERY.value
+        assert count(app, OneTimeToken, is_link, OneTimeToken.used_at.is_(None)) == 1
+    if rescue == "reset":
+        assert logs_in(client, BY_THE_RESCUE)
