@@ -50,8 +50,8 @@ keepalive = 75  # Longer than the idle limit of the usual proxies, so that they 
 # The code is loaded once and shared by the workers; connections are opened after the fork.
 preload_app = True
 
-# Half a megabyte of headers at most. Browsers and chains of proxies send 20 to 45 headers, and a
-# cookie header may have 8 KiB.
+# Browsers and chains of proxies send 20 to 45 headers, and a cookie header may have 8 KiB. All of
+# them together may have 64 KiB (MAX_HEAD_BYTES in app/worker.py).
 limit_request_line = 4094
 limit_request_fields = 64
 limit_request_field_size = 8190

@@ -23,6 +23,8 @@ from typing import Any
 
 from gunicorn import util
 from gunicorn.http.body import ChunkedReader
+from gunicorn.http.message import Request
+from gunicorn.http.parser import RequestParser
 from gunicorn.workers import gthread
 
 from app.client_socket import PATIENCE_SECONDS, Chunks, Socket
@@ -31,6 +33,9 @@ from app.client_socket import PATIENCE_SECONDS, Chunks, Socket
 LAST_CALL_SECONDS = 2
 # gunicorn kills a worker that has said nothing for its ``timeout``, a minute.
 NOTIFY_SECONDS = 1
+
+# All headers of a request together; nginx takes 32 KiB by default.
+MAX_HEAD_BYTES = 64 * 1024
 
 # The file descriptors that a worker needs beside those of its clients: for the log, the counters
 # and the like; and for each thread the database (SQLite takes three), Redis or a file.
@@ -51,11 +56,30 @@ os.register_at_fork(
 _accept_at_once = ctypes.PyDLL(None).accept
 
 
+class Head(Request):  # type: ignore[misc]  # gunicorn has no types
+    """A request whose headers are bounded together as well, and not only each of them.
+
+    gunicorn searches all that it has at each piece that comes: half a megabyte
+    takes 22 ms, in which no other thread runs, and 64 KiB take less than one.
+    """
+
+    max_buffer_headers: int
+
+    def parse(self, unreader: Any) -> Any:
+        self.max_buffer_headers = min(self.max_buffer_headers, MAX_HEAD_BYTES)
+        return super().parse(unreader)
+
+
 class Client(gthread.TConn):  # type: ignore[misc]  # gunicorn has no types
     """A connection that is closed without waiting in the one thread that listens to all."""
 
     take_leave: Callable[["Client"], None]
     is_gone = False
+
+    def init(self) -> None:
+        super().init()
+        if isinstance(self.parser, RequestParser):
+            self.parser.mesg_class = Head
 
     def close(self, graceful: bool = False) -> None:
         if graceful:

@@ -171,13 +171,18 @@ def test_a_header_line_may_have_8190_bytes(server: Server) -> None:
     assert status_of(server, "Cookie: " + "a" * 8190) == 431
 
 
+def test_all_headers_together_may_have_64_kib(server: Server) -> None:
+    assert status_of(server, *["Cookie: " + "a" * 8000] * 7) == 200
+    assert status_of(server, *["Cookie: " + "a" * 8000] * 10) == 431
+
+
 def test_a_request_line_may_have_4094_bytes(server: Server) -> None:
     assert status_of(server, path="/healthz?" + "a" * 4060) == 200
     assert status_of(server, path="/healthz?" + "a" * 4100) == 414
 
 
 def test_a_line_of_the_log_has_no_more_than_300_characters_of_the_client(server: Server) -> None:
-    status_of(server, *["User-Agent: " + "\xff" * 8000] * 60, path="/" + "a" * 4000)
+    status_of(server, *["User-Agent: " + "\xff" * 8000] * 7, path="/" + "a" * 4000)
 
     deadline = time.monotonic() + 10
     while time.monotonic() < deadline:
