@@ -460,3 +460,36 @@ def test_a_superuser_needs_no_second_statement_and_others_one(
 
     # The session with its user, and the list.
     assert numbers == [2, 3]
+
+
+# Years of less than four digits
+
+
+@pytest.mark.parametrize("year", [1, 33, 999, 1000, 9999])
+def test_an_account_of_any_year_is_written_as_rfc_3339_wants_it(
+    app: Flask, find: Find, year: int
+) -> None:
+    instant = datetime(year, 6, 1, 12, 30, 59, 999_999, tzinfo=UTC)
+    make(app, "old", created_at=instant, updated_at=instant)
+
+    (old,) = find(q="old").json["items"]
+
+    assert old["created_at"] == old["updated_at"] == f"{year:04}-06-01T12:30:59Z"
+    assert names(find(q="old", created_after=old["created_at"])) == ["old"]
+
+
+@pytest.mark.parametrize("sort", ["created_at", "-created_at"])
+def test_pages_by_date_go_past_accounts_of_any_year(app: Flask, find: Find, sort: str) -> None:
+    for year in (1, 999, 9999):
+        make(app, f"of{year}", created_at=datetime(year, 1, 1, tzinfo=UTC))
+
+    seen: list[str] = []
+    page = find(sort=sort, limit="1")
+    while True:
+        seen += names(page)
+        if page.json["next_cursor"] is None:
+            break
+        page = find(sort=sort, limit="1", cursor=page.json["next_cursor"])
+
+    in_order = ["of1", "of999", "grace", "of9999"]
+    assert seen == (in_order if sort == "created_at" else in_order[::-1])
