@@ -226,3 +226,33 @@ def assert_rescued(
         assert count(app, OneTimeToken, is_link, OneTimeToken.used_at.is_(None)) == 1
     if rescue == "reset":
         assert logs_in(client, BY_THE_RESCUE)
+
+
+@pytest.mark.parametrize("by", ["its own logout", "a global logout", "an administrator"])
+@pytest.mark.parametrize("verb", ["a change of the password", "the password once more"])
+def test_what_was_let_in_by_a_session_that_is_ended_meanwhile_is_refused(
+    app: Flask, client: FlaskClient, scene: Scene, verb: str, by: str, monkeypatch: Any
+) -> None:
+    """The password stays as it was here, so the session alone tells."""
+    other = log_in(client, scene.ada)
+    endings: dict[str, Callable[[], object]] = {
+        "its own logout": posting(app, "/auth/logout", {}, scene.pair),
+        "a global logout": posting(app, "/auth/logout?scope=global", {}, other),
+        "an administrator": lambda: administration.end_sessions(scene.ada.id, actor=None),
+    }
+    module, name = VERBS[verb].last_step
+    step = getattr(module, name)
+
+    def ended(*arguments: Any) -> Any:
+        result = step(*arguments)
+        elsewhere(app, endings[by]).join()
+        return result
+
+    monkeypatch.setattr(module, name, ended)
+
+    answer = VERBS[verb].prepare(scene)()
+
+    assert problem(answer) == (401, "session_ended")
+    monkeypatch.undo()
+    assert not logs_in(client, BY_THE_VERB)
+    assert logs_in(client, PASSWORD)
