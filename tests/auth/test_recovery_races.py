@@ -1,7 +1,7 @@
 """What a thief and an owner do at once: real threads, each with a client of its own"""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 import pytest
@@ -13,6 +13,7 @@ from app.auth import email_change, sessions
 from app.extensions import db
 from app.models import OneTimeToken, User
 from app.models.one_time_token import Purpose
+from app.moving import importing as importing_module
 from app.security import one_time_tokens, passwords
 from app.users import administration
 from tests.auth.test_mail_races import changing, issue, posting, resetting
@@ -87,6 +88,34 @@ def test_a_registration_that_looked_before_the_address_was_left_comes_too_late(
 
     assert confirmed == [204]
     assert problem(response) == (400, "email_taken")  # type: ignore[arg-type]
+
+
+@pytest.mark.postgresql
+def test_an_import_that_looked_before_the_address_was_left_comes_too_late(
+    app: Flask, links: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    confirm = posting(app, "/auth/email/change/confirm", {"token": links["confirm-email"]})
+    look, confirmed = importing_module._left, []
+
+    def look_and_be_overtaken(emails: Collection[str]) -> set[str]:
+        if not confirmed:
+            elsewhere(app, lambda: confirmed.append(confirm().status_code)).join()
+            return set()
+        return look(emails)
+
+    def who_was_there(*_: object) -> tuple[dict[str, object], set[str]]:
+        return ({}, set())
+
+    monkeypatch.setattr(importing_module, "_left", look_and_be_overtaken)
+    monkeypatch.setattr(importing_module, "_who_is_there", who_was_there)
+
+    importing(app, tmp_path)()
+
+    assert confirmed == [204]
+    with app.app_context():
+        assert db.session.scalars(select(User.email)).all() == [THIEFS]
+    row = json.loads((tmp_path / "report.jsonl").read_text())
+    assert (row["outcome"], row["reason"]) == ("refused", "email_taken")
 
 
 @pytest.mark.parametrize("end", ["deactivate", "end_sessions", "not me", "undo"])
