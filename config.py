@@ -42,6 +42,7 @@ from config_hosts import (
 from config_hosts import (
     origin_of as origin_of,
 )
+from config_mail import mail_from, mail_url
 
 ROOT = Path(__file__).resolve().parent
 INSTANCE = ROOT / "instance"
@@ -279,6 +280,12 @@ def _refuse_unfit_for_production(
             "is not set. Write the address under which people reach this service, "
             "like https://accounts.example.com.",
         )
+    if not read.has("MAIL_FROM"):
+        read.refuse(
+            "MAIL_FROM",
+            "is not set, and mail from no-reply@localhost is rejected everywhere. Write one like "
+            "Example <no-reply@example.com>.",
+        )
 
 
 def _want_signing_key(read: "_Reader") -> None:
@@ -410,30 +417,6 @@ def folder(text: str) -> Path | None:
 def key_id(text: str) -> str:
     if text and not KEY_ID.fullmatch(text):
         raise Wrong(f"is {text!r}, which is no key id. Write letters, digits, _ and -, 64 at most.")
-    return text
-
-
-def mail_url(text: str) -> str:
-    example = "Write smtp://user:password@host:587?tls=starttls, file:///folder or console://."
-    if not _has_port(text) or urlsplit(text).scheme not in ("smtp", "file", "console"):
-        raise Wrong(f"is no address of a mail server. {example}")
-    url = urlsplit(text)
-    if url.scheme == "smtp" and (
-        not url.hostname or url.query not in ("", "tls=starttls", "tls=tls")
-    ):
-        raise Wrong(f"names no host, or an option other than tls=starttls and tls=tls. {example}")
-    if url.scheme == "file" and (url.netloc or not url.path.startswith("/")):
-        raise Wrong(f"names no absolute folder. {example}")
-    return text
-
-
-def mail_from(text: str) -> str:
-    address = r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+@[A-Za-z0-9.-]+"
-    if not re.fullmatch(rf"{address}|[^<>\r\n@]+ <{address}>", text):
-        raise Wrong(
-            f"is {text!r}, which is no address. Write one like no-reply@example.com or "
-            "Example <no-reply@example.com>."
-        )
     return text
 
 

@@ -94,9 +94,12 @@ def post_worker_init(worker: Any) -> None:
 
 
 def worker_exit(_server: Any, worker: Any) -> None:
-    """Begin nothing that could not be finished."""
-    for stop in getattr(worker, "beside_requests", []):
+    """Begin nothing that could not be finished, and give back what was taken to be delivered."""
+    works = getattr(worker, "beside_requests", [])
+    for stop in works:
         stop.set()
+    for stop in works:
+        stop.wait_for_end(graceful_timeout)
 
 
 def child_exit(_server: Any, worker: Any) -> None:

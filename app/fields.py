@@ -127,7 +127,7 @@ class DisplayName(Text):
 
 
 class Email(Text):
-    """An email address, in its canonical form."""
+    """The address that an account is to get, in its canonical form."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(
@@ -136,7 +136,7 @@ class Email(Text):
 
     def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> str:
         try:
-            return identifiers.canonical_email(super()._deserialize(value, *args, **kwargs))
+            return identifiers.canonical_new_email(super()._deserialize(value, *args, **kwargs))
         except identifiers.InvalidEmail:
             raise ValidationError(
                 Message("invalid_email", "Is not an email address that can be written to.")

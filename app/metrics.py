@@ -59,6 +59,15 @@ HASH_WAIT = Histogram(
 HASHES_REFUSED = Counter(
     "password_hashes_refused", "Callers for whom nothing was hashed, by the reason.", ["reason"]
 )
+BACKGROUND_WORK_RUNNING = Gauge(
+    "background_work_running",
+    "Processes that do this work beside the requests; 0 where nobody does.",
+    ["work"],
+    multiprocess_mode="livesum",
+)
+BACKGROUND_WORK_FAILURES = Counter(
+    "background_work_failures", "Failures of the work beside the requests.", ["work"]
+)
 CONNECTIONS_IN_USE = Gauge(
     "database_connections_in_use",
     "Connections that were taken from the pools and not given back yet.",

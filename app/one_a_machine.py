@@ -7,45 +7,120 @@ import os
 import tempfile
 import threading
 from collections.abc import Callable
+from contextlib import suppress
+from io import TextIOWrapper
 from pathlib import Path
+from typing import TypeVar
 
 from flask import Flask
 
+from app import metrics
+from app.extensions import db
+
 log = logging.getLogger(__name__)
 
-Work = Callable[[Flask, threading.Event], None]
+Work = Callable[[Flask, threading.Event], object]
+Result = TypeVar("Result")
+
+# How often a process that waits to take over looks whether it can.
+LOOK_SECONDS = 0.5
+# The pause after a failure that ended the work.
+RESTART_SECONDS = 1.0
 
 
-def start(app: Flask, name: str, work: Work) -> threading.Event:
+class Stop(threading.Event):
+    """Set it, and the work ends."""
+
+    thread: threading.Thread
+
+    def wait_for_end(self, seconds: float) -> None:
+        """Give the work so long to put down what it holds."""
+        self.thread.join(seconds)
+
+
+def start(app: Flask, name: str, work: Work) -> Stop:
     """Do the work in the background until the returned event is set, or wait to take over.
 
     Every worker process calls it; an exclusive lock on a file lets one of
     them do it. When that one ends the system frees the lock, and the next
     goes on.
     """
-    stop = threading.Event()
-    threading.Thread(target=_run, args=(app, name, work, stop), name=name, daemon=True).start()
+    stop = Stop()
+    stop.thread = threading.Thread(
+        target=_run, args=(app, name, work, stop), name=name, daemon=True
+    )
+    stop.thread.start()
     return stop
 
 
-def _run(app: Flask, name: str, work: Work, stop: threading.Event) -> None:
+def attempt(
+    app: Flask, name: str, function: Callable[..., Result], *arguments: object
+) -> Result | None:
+    """Do one thing in an application context of its own. Returns ``None`` where it fails.
+
+    The end of the context can fail as well: a connection is given back there.
+    A failure is logged and counted, and ends nothing else.
+    """
     try:
-        lock = _lock_file(app, name).open("a")
-    except OSError:
-        log.exception("this process cannot work beside the requests", extra={"work": name})
-        return
-    with lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        log.info("this process works beside the requests", extra={"work": name})
-        work(app, stop)
+        with app.app_context():
+            return function(*arguments)
+    except BaseException:
+        _note_failure(name)
+        return None
+
+
+def _run(app: Flask, name: str, work: Work, stop: threading.Event) -> None:
+    """This thread ends when it is told to, and for no other reason: nobody would start another."""
+    while not stop.is_set():
+        try:
+            with _lock_file(app, name).open("a") as lock:
+                if _take_turn(lock, stop):
+                    log.info("this process works beside the requests", extra={"work": name})
+                    with metrics.BACKGROUND_WORK_RUNNING.labels(name).track_inprogress():
+                        work(app, stop)
+        except BaseException:
+            _note_failure(name)
+            stop.wait(RESTART_SECONDS)
+
+
+def _take_turn(lock: TextIOWrapper, stop: threading.Event) -> bool:
+    """Wait for the lock. Returns False if the process is to stop before it comes."""
+    while not stop.is_set():
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            stop.wait(LOOK_SECONDS)
+        else:
+            return True
+    return False
+
+
+def _note_failure(name: str) -> None:
+    with suppress(Exception):
+        log.exception("work beside the requests failed; it goes on", extra={"work": name})
+    with suppress(Exception):
+        metrics.BACKGROUND_WORK_FAILURES.labels(name).inc()
 
 
 def _lock_file(app: Flask, name: str) -> Path:
     """In a folder of this account alone, where no other can put it first or hold it."""
-    database = str(app.config["SQLALCHEMY_DATABASE_URI"])
-    digest = hashlib.sha256(database.encode()).hexdigest()[:16]
+    digest = hashlib.sha256(_database(app).encode()).hexdigest()[:16]
     folder = Path(tempfile.gettempdir()) / f"user-system-{os.getuid()}"
     folder.mkdir(mode=0o700, exist_ok=True)
     if folder.stat().st_uid != os.getuid():
         raise PermissionError(f"{folder} belongs to somebody else")
     return folder / f"{name}-{digest}.lock"
+
+
+def _database(app: Flask) -> str:
+    """What names the database on this machine.
+
+    A relative path of SQLite's means another file in each checkout, and two
+    paths may lead to one file.
+    """
+    with app.app_context():
+        url = db.engine.url
+    if url.get_backend_name() != "sqlite":
+        return str(url)
+    path = (url.database or "").removeprefix("file:").partition("?")[0]
+    return f"sqlite:{Path(path).resolve()}"

@@ -12,7 +12,6 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from sqlalchemy import func, select, text
 from sqlalchemy.exc import SQLAlchemyError
@@ -23,6 +22,7 @@ from app.mail import outbox
 from app.models import OutboxMessage, User
 from app.security import sightings
 from config import INSTANCE, ROOT, Settings
+from config_mail import mail_server
 
 # NIST SP 800-63B-4 §3.1.1.2, where the password is the only factor; OWASP's cost of bcrypt with
 # today's hardware in mind; §2.1.3 for how long a session may last.
@@ -180,7 +180,7 @@ def account_existence_is_hidden(settings: Settings) -> str | None:
 
 @checks(Weight.DANGEROUS, "Set MAIL_URL=smtp://….")
 def mail_is_sent(settings: Settings) -> str | None:
-    scheme = urlsplit(settings.mail_url).scheme
+    scheme = settings.mail_url.partition("://")[0].lower()
     if scheme == "console":
         return "MAIL_URL is console://: links that give access are in the log, and nowhere else."
     if scheme == "file":
@@ -190,9 +190,11 @@ def mail_is_sent(settings: Settings) -> str | None:
 
 @checks(Weight.DANGEROUS, "Add ?tls=starttls or ?tls=tls to MAIL_URL.")
 def mail_is_encrypted(settings: Settings) -> str | None:
-    url = urlsplit(settings.mail_url)
-    if url.scheme == "smtp" and not url.query and url.hostname not in HERE:
-        return f"Mail goes to {url.hostname} without TLS, with links in it that give access."
+    if not settings.mail_url.lower().startswith("smtp://"):
+        return None
+    server = mail_server(settings.mail_url)
+    if not server.tls and server.host not in HERE:
+        return f"Mail goes to {server.host} without TLS, with links in it that give access."
     return None
 
 

@@ -6,7 +6,7 @@ from uuid import uuid4
 
 from flask import Flask
 from flask.testing import FlaskClient
-from sqlalchemy import delete
+from sqlalchemy import delete, update
 from werkzeug.test import TestResponse
 
 from app.extensions import db
@@ -43,6 +43,15 @@ def make_user(
         db.session.add(user)
         db.session.commit()
         db.session.expunge(user)
+    return user
+
+
+def confirm(app: Flask, user: User) -> User:
+    """Let the address of a user be confirmed. Commits."""
+    with app.app_context():
+        confirmation = update(User).where(User.id == user.id).values(email_verified=True)
+        db.session.execute(confirmation)
+        db.session.commit()
     return user
 
 

@@ -18,9 +18,15 @@ from app import audit, clock
 from app.extensions import db
 from app.models import AuditEvent, User
 from app.models.audit_event import Event
-from tests.factories import API, bearer, log_in, me, problem, refresh
+from tests.factories import API, bearer, confirm, log_in, me, problem, refresh
 
 AFTER_THE_WINDOW = timedelta(hours=24, seconds=1)
+
+
+@pytest.fixture
+def ada(app: Flask, ada: User) -> User:
+    """Ada has confirmed her address: notices go to nobody else."""
+    return confirm(app, ada)
 
 
 @pytest.fixture

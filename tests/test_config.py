@@ -26,6 +26,7 @@ PRODUCTION = {
     "SECRET_KEY": GOOD_SECRET,
     "DATABASE_URL": "postgresql://ada:hunter2@db.example.com:5432/accounts",
     "PUBLIC_URL": "https://accounts.example.com",
+    "MAIL_FROM": "no-reply@example.com",
 }
 
 Read = Callable[..., Settings]
@@ -682,7 +683,7 @@ def test_production_starts_when_it_has_what_it_needs(read: Read) -> None:
     assert settings.password_reject_common
 
 
-@pytest.mark.parametrize("missing", ["SECRET_KEY", "DATABASE_URL", "PUBLIC_URL"])
+@pytest.mark.parametrize("missing", ["SECRET_KEY", "DATABASE_URL", "PUBLIC_URL", "MAIL_FROM"])
 @pytest.mark.parametrize("how", ["left out", "empty"])
 def test_production_refuses_to_start_without(refusals: Refusals, missing: str, how: str) -> None:
     variables = PRODUCTION | {missing: ""}
@@ -700,7 +701,8 @@ def test_production_with_nothing_set_hears_everything_at_once(
 ) -> None:
     reasons = refusals(APP_ENV="production")
 
-    assert [reason.split()[0] for reason in reasons] == ["SECRET_KEY", "DATABASE_URL", "PUBLIC_URL"]
+    missing = ["SECRET_KEY", "DATABASE_URL", "PUBLIC_URL", "MAIL_FROM"]
+    assert [reason.split()[0] for reason in reasons] == missing
     assert not (tmp_path / "instance").exists()
 
 

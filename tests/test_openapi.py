@@ -281,7 +281,8 @@ def test_a_session_is_the_one_of_the_contract(document: dict[str, Any]) -> None:
     nullable = {name for name, schema in session["properties"].items() if "null" in schema["type"]}
     assert set(session["required"]) == set(session["properties"])
     assert set(session["properties"]) == {
-        *("id", "ip", "user_agent", "created_at", "last_seen_at", "expires_at", "is_current")
+        *("id", "ip", "user_agent", "device"),
+        *("created_at", "last_seen_at", "expires_at", "is_current"),
     }
     assert nullable == {"ip", "user_agent"}
 

@@ -33,6 +33,7 @@ GOOD = {
     "DATABASE_URL": "postgresql://app:secret@db.internal/app?sslmode=verify-full",
     "SECRET_KEY": SECRET_KEY,
     "PUBLIC_URL": "https://accounts.example.com",
+    "MAIL_FROM": "no-reply@example.com",
     "TRUSTED_HOSTS": "accounts.example.com",
     "MAIL_URL": "smtp://mail.example.com:587?tls=starttls",
     "PASSWORD_MIN_LENGTH": "15",

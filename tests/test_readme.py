@@ -204,8 +204,8 @@ def copy_of_the_code(tmp_path: Path) -> Path:
     copy.mkdir()
     for folder in ("app", "migrations"):
         shutil.copytree(ROOT / folder, copy / folder, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("config.py", "gunicorn.conf.py", "wsgi.py"):
-        shutil.copy(ROOT / name, copy / name)
+    for name in [*ROOT.glob("config*.py"), "env_file.py", "gunicorn.conf.py", "wsgi.py"]:
+        shutil.copy(ROOT / name, copy)
     (copy / ".venv").mkdir()
     (copy / ".venv" / "bin").symlink_to(BIN)
     return copy

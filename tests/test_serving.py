@@ -497,6 +497,7 @@ def test_production_that_is_half_configured_does_not_start_and_says_why() -> Non
         "SECRET_KEY",
         "DATABASE_URL",
         "PUBLIC_URL",
+        "MAIL_FROM",
     ]
     assert "Traceback" not in output
 

@@ -1,6 +1,5 @@
 """The sealer that comes with the server: one a machine, and of those one at a time."""
 
-import logging
 import threading
 from itertools import count
 
@@ -9,16 +8,15 @@ from flask import Flask
 from app import one_a_machine
 from app.audit_log import sealing
 
-log = logging.getLogger(__name__)
-
+NAME = "sealer"
 IDLE_SECONDS = 1.0
 # Of so many looks, one goes far back.
 LOOKS = 60
 
 
-def start(app: Flask) -> threading.Event:
+def start(app: Flask) -> one_a_machine.Stop:
     """Seal in the background until the returned event is set, or wait to take over."""
-    return one_a_machine.start(app, "sealer", run)
+    return one_a_machine.start(app, NAME, run)
 
 
 def run(app: Flask, stop: threading.Event) -> None:
@@ -32,9 +30,4 @@ def run(app: Flask, stop: threading.Event) -> None:
 
 
 def _seal(app: Flask, late: int) -> int:
-    with app.app_context():
-        try:
-            return sealing.seal(late=late)
-        except Exception:
-            log.exception("the audit log cannot be sealed; will try again")
-            return 0
+    return one_a_machine.attempt(app, NAME, lambda: sealing.seal(late=late)) or 0

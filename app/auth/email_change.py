@@ -3,22 +3,21 @@
 from typing import Any
 from uuid import uuid4
 
-from sqlalchemy import exists, or_, update
+from sqlalchemy import exists, func, or_, select, update
 
 from app import audit, clock, database
-from app.auth import password_reset, sessions, taken
-from app.auth.notices import circumstances
+from app.auth import notices, password_reset, sessions, taken
 from app.auth.taken import unless_taken
 from app.errors import EmailTaken, InvalidLink
 from app.extensions import db
 from app.mail import messages, outbox
-from app.models import OutboxMessage, Session, User
+from app.models import AuditEvent, OutboxMessage, Session, User
 from app.models.audit_event import Event
 from app.models.one_time_token import OneTimeToken, Purpose
 from app.security import one_time_tokens
 
-# Notices of this to one address within the cap's period; each has a link that undoes.
-MOST_NOTICES = 5
+# Changes that one account may ask for within the cap's period.
+MOST_ASKED = 5
 # Where the address of an account ends that has lost it. No mail can be sent there (RFC 6761).
 NO_DOMAIN = "no-address.invalid"
 
@@ -26,21 +25,20 @@ NO_DOMAIN = "no-address.invalid"
 def ask(session: Session, new_email: str) -> None:
     """Mail a link to the new address, and a notice with an undo link to the old one. Commits.
 
-    An old address that nobody has confirmed gets none: it may be that of a
-    stranger. Nothing changes before the link is used. An address that belongs to
-    somebody is answered alike; its owner is told instead, when the mail is
-    prepared outside the request. More requests than anybody needs are
-    answered alike too, and the links that were mailed stay good. Raises
+    The old address gets the notice if it was confirmed: another may be
+    somebody else's. Nothing changes before the link is used. An address that
+    belongs to somebody is answered alike; its owner is told instead, when the
+    mail is prepared outside the request. More requests than anybody needs are
+    answered alike too, and the links that were mailed stay good; a confirmed
+    address that could not be told of one more is such a case. Raises
     ``SessionEnded``.
     """
     user = sessions.hold(session)
-    if new_email == user.email or _is_enough(user.email, new_email):
+    if new_email == user.email or _is_enough(user, new_email) or not _notify(user, new_email):
         db.session.rollback()
         return
     token = one_time_tokens.issue(user.id, Purpose.EMAIL_CHANGE, email=new_email)
     outbox.queue(new_address_named, to=new_email, user=user, token=token)
-    if user.email_verified:
-        _notify_old_address(user, new_email)
     audit.record(
         Event.EMAIL_CHANGE_ASKED,
         subject_id=user.id,
@@ -50,25 +48,31 @@ def ask(session: Session, new_email: str) -> None:
     db.session.commit()
 
 
-def _notify_old_address(user: User, new_email: str) -> None:
-    """Queue the notice with the link that undoes the change. The caller commits."""
-    undo = one_time_tokens.issue(
-        user.id, Purpose.EMAIL_UNDO, email=user.email, replaced_email=new_email
-    )
-    outbox.queue(
-        messages.email_change_asked,
-        to=user.email,
-        user=user,
-        token=undo,
-        new_email=new_email,
-        **circumstances(),
-    )
-
-
-def _is_enough(email: str, new_email: str) -> bool:
+def _is_enough(user: User, new_email: str) -> bool:
     to_new = (new_address_named, messages.confirm_email_change, messages.address_in_use)
-    return outbox.is_mailed_enough(new_email, *to_new) or outbox.is_mailed_enough(
-        email, messages.email_change_asked, most=MOST_NOTICES
+    # The mails to the new addresses are not counted: how many there are depends on which of them
+    # are taken.
+    asked = (
+        select(func.count())
+        .select_from(AuditEvent)
+        .where(AuditEvent.subject_id == user.id, AuditEvent.event == Event.EMAIL_CHANGE_ASKED.value)
+        .where(AuditEvent.at > clock.now() - outbox.CAP_PERIOD)
+    )
+    return (
+        outbox.is_mailed_enough(new_email, *to_new) or (db.session.scalar(asked) or 0) >= MOST_ASKED
+    )
+
+
+def _notify(user: User, new_email: str) -> bool:
+    """Queue the notice with the undo link. Returns False if its owner can no longer be told."""
+
+    def undo_token() -> str:
+        return one_time_tokens.issue(
+            user.id, Purpose.EMAIL_UNDO, email=user.email, replaced_email=new_email
+        )
+
+    return not notices.goes_to(user) or notices.notify_with(
+        undo_token, messages.email_change_asked, user, new_email=new_email
     )
 
 

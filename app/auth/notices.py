@@ -1,27 +1,90 @@
-"""Security notices: what happened to an account, and the link that says "this wasn't me"."""
+"""Security notices: what happened to an account, and the link that says "this wasn't me".
+
+They go to confirmed addresses only. Anybody can register with somebody else's
+address and then cause as many notices as they like. Each kind is limited for
+the same reason: after the third in an hour there is one mail that sums up,
+and then none.
+"""
 
 from collections.abc import Callable
+from datetime import timedelta
 
-from app import clock
-from app.mail import outbox
+from sqlalchemy import select
+
+from app import clock, database
+from app.extensions import db
+from app.mail import messages, outbox
 from app.mail.messages import Content
 from app.models import User
 from app.models.one_time_token import Purpose
-from app.security import one_time_tokens
+from app.security import devices, one_time_tokens
 from app.security.client_address import current_client
 
+Notice = Callable[..., Content]
 
-def notify(message: Callable[..., Content], user: User, **context: str) -> None:
-    """Queue a notice of what was done just now, from where. The caller commits."""
-    token = one_time_tokens.issue(user.id, Purpose.NOT_ME, email=user.email)
-    outbox.queue(message, to=user.email, user=user, token=token, **circumstances(), **context)
+MOST, PERIOD = 3, timedelta(hours=1)
+# What says that there are more of the kind.
+SUMMARIES: dict[Notice, Notice] = {
+    messages.new_device: messages.many_new_devices,
+    messages.password_changed: messages.many_password_changes,
+    messages.refresh_token_reused: messages.many_refresh_tokens_reused,
+    messages.deletion_asked: messages.many_deletions_asked,
+    messages.email_change_asked: messages.many_email_changes_asked,
+}
+
+
+def notify(message: Notice, user: User, **context: str) -> None:
+    """Queue a notice of what was done just now, from where, if one is due. The caller commits."""
+
+    def token() -> str:
+        return one_time_tokens.issue(user.id, Purpose.NOT_ME, email=user.email)
+
+    notify_with(token, message, user, **context)
+
+
+def notify_with(token: Callable[[], str], message: Notice, user: User, **context: str) -> bool:
+    """Queue a notice with another link in it, if one is due; say whether one was.
+
+    The caller commits.
+    """
+    wording = _due(message, user)
+    if wording is None:
+        return False
+    given = circumstances() | (context if wording is message else {})
+    outbox.queue(wording, to=user.email, user=user, token=token(), **given)
+    return True
 
 
 def circumstances() -> dict[str, str]:
-    """When, from where and by what device, in the words of a notice."""
+    """When, from where and by what device, in the words of a notice.
+
+    None of them are the client's own: a stranger must not write to anybody
+    through us.
+    """
     client = current_client()
+    device = devices.name(client.user_agent)
     return {
         "when": f"{clock.now():%Y-%m-%d %H:%M} UTC",
         "ip": client.ip or "",
-        "device": client.user_agent or "",
+        "device": "" if device == devices.UNKNOWN else device,
     }
+
+
+def goes_to(user: User) -> bool:
+    """Whether the address that the user has now is confirmed."""
+    confirmed = select(User.email_verified).where(User.id == user.id, User.email == user.email)
+    return bool(db.session.scalar(confirmed))
+
+
+def _due(message: Notice, user: User) -> Notice | None:
+    """The notice itself, or the one mail that sums up, or nothing."""
+    if not goes_to(user):
+        return None
+    summary = SUMMARIES[message]
+    # Several of them at once are counted one after the other.
+    database.take_turn(f"notice {message.__name__} {user.email}")
+    if outbox.queued_lately(user.email, message, within=PERIOD) < MOST:
+        return message
+    if outbox.queued_lately(user.email, summary, within=PERIOD) < 1:
+        return summary
+    return None

@@ -19,7 +19,7 @@ from app.fields import (
     Username,
 )
 from app.models.user import LOCALES
-from app.security import identifiers, passwords, tokens
+from app.security import devices, identifiers, passwords, tokens
 from app.security.access import current_session
 
 
@@ -178,6 +178,14 @@ class DeviceSchema(Schema):
     id = fields.UUID(required=True)
     ip = fields.String(required=True, allow_none=True)
     user_agent = fields.String(required=True, allow_none=True)
+    device = fields.Function(
+        lambda session: devices.name(session.user_agent),
+        required=True,
+        metadata={
+            "type": "string",
+            "description": 'What a person calls it, like "Firefox on Linux".',
+        },
+    )
     created_at = Instant(required=True)
     is_current = fields.Function(
         lambda session: session.id == current_session().id,

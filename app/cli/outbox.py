@@ -23,17 +23,15 @@ def run_outbox(once: bool) -> None:
     The server delivers by itself. Where there is much mail, run this as a
     process of its own, as many of them as needed, on any host.
     """
-    if once:
-        tried = 0
-        while batch := mail_outbox.deliver_due():
-            tried += batch
-        click.echo(f"Tried {tried} mails.")
-        return
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    click.echo("Delivering mail. Stop with Ctrl-C.")
-    deliverer.run(current_app._get_current_object(), stop)  # type: ignore[attr-defined]
+    if not once:
+        click.echo("Delivering mail. Stop with Ctrl-C.")
+    app = current_app._get_current_object()  # type: ignore[attr-defined]
+    tried = deliverer.run(app, stop, until_empty=once)
+    if once:
+        click.echo(f"Tried {tried} mails.")
 
 
 @outbox.command("list")

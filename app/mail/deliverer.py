@@ -1,55 +1,89 @@
 """The deliverer that comes with the server: one a machine, however many workers there are."""
 
-import logging
 import threading
 from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from time import monotonic
 
 from flask import Flask
 
 from app import one_a_machine
-from app.mail import outbox
+from app.mail import outbox, transport
 from app.models import OutboxMessage
 
-log = logging.getLogger(__name__)
-
+NAME = "outbox"
 IDLE_SECONDS = 1.0
 BUSY_SECONDS = 0.05
 # A mail server that is slow with one recipient keeps one of these waiting, not the others.
 THREADS = 4
+# At the end, a message that was handed over already is waited for: without the server's answer it
+# would be sent again. Shorter than gunicorn's graceful_timeout.
+LAST_ANSWER_SECONDS = 20
 
 
-def start(app: Flask) -> threading.Event:
+def start(app: Flask) -> one_a_machine.Stop:
     """Deliver in the background until the returned event is set, or wait to take over."""
-    return one_a_machine.start(app, "outbox", run)
+    return one_a_machine.start(app, NAME, run)
 
 
-def run(app: Flask, stop: threading.Event) -> None:
-    """Deliver until told to stop, and then finish what was begun."""
-    with ThreadPoolExecutor(THREADS, thread_name_prefix="outbox") as pool:
-        under_way: set[Future[None]] = set()
+def run(app: Flask, stop: threading.Event, *, until_empty: bool = False) -> int:
+    """Deliver until told to stop, or until nothing is due. Returns how many mails were tried.
+
+    At the end, mails that were claimed and not handed over are due again at
+    once, for the next deliverer.
+    """
+    under_way: set[_Delivery] = set()
+    tried = 0
+    try:
         while not stop.is_set():
-            under_way = {delivery for delivery in under_way if not delivery.done()}
-            claimed = _claim(app, THREADS - len(under_way))
-            under_way |= {pool.submit(_deliver, app, row) for row in claimed}
-            if not claimed:
+            under_way = {delivery for delivery in under_way if delivery.is_alive()}
+            begun = {_Delivery(app, row) for row in _claim(app, THREADS - len(under_way))}
+            under_way |= begun
+            tried += len(begun)
+            for delivery in begun:
+                delivery.start()
+            if not begun:
+                if until_empty and not under_way:
+                    break
                 stop.wait(BUSY_SECONDS if under_way else IDLE_SECONDS)
+    finally:
+        _put_down(app, under_way)
+    return tried
+
+
+class _Delivery(threading.Thread):
+    """One mail on its way. The process need not wait for it to end."""
+
+    def __init__(self, app: Flask, row: OutboxMessage) -> None:
+        super().__init__(name=f"{NAME}-{row.id}", daemon=True)
+        self.app, self.row, self.line = app, row, transport.Line()
+
+    def run(self) -> None:
+        transport.line.set(self.line)
+        one_a_machine.attempt(self.app, NAME, outbox.deliver, self.row)
+
+    def wait(self, seconds: float) -> None:
+        if self.is_alive():
+            self.join(max(0.0, seconds))
 
 
 def _claim(app: Flask, free: int) -> Sequence[OutboxMessage]:
-    if not free:
-        return []
-    with app.app_context():
-        try:
-            return outbox.claim(free)
-        except Exception:
-            log.exception("the outbox cannot be read; will try again")
-            return []
+    return one_a_machine.attempt(app, NAME, outbox.claim, free) or [] if free else []
 
 
-def _deliver(app: Flask, row: OutboxMessage) -> None:
-    with app.app_context():
-        try:
-            outbox.deliver(row)
-        except Exception:
-            log.exception("a delivery cannot be recorded; it will be repeated after its lease")
+def _put_down(app: Flask, deliveries: set[_Delivery]) -> None:
+    """Give back what was not handed over, and wait a while for the answers to the rest."""
+    cut = {delivery for delivery in deliveries if delivery.line.cut()}
+    _release(app, cut)
+    for delivery in cut:
+        delivery.line.hang_up()
+    deadline = monotonic() + LAST_ANSWER_SECONDS
+    for delivery in deliveries:
+        delivery.wait(deadline - monotonic())
+    # Whether the server took these nobody will know. They are repeated, with the same Message-ID.
+    _release(app, {delivery for delivery in deliveries if delivery.is_alive()})
+
+
+def _release(app: Flask, deliveries: set[_Delivery]) -> None:
+    if deliveries:
+        rows = [delivery.row for delivery in deliveries]
+        one_a_machine.attempt(app, NAME, outbox.release, rows)

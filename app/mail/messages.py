@@ -118,10 +118,7 @@ def email_change_asked(*, token: str, new_email: str, when: str, ip: str, device
                 new_email=new_email,
             ),
             _where(when, ip, device),
-            _(
-                "If it was not you, undo it within 7 days: this address stays or comes back, all "
-                "devices are signed out, and you get a link to set a new password."
-            ),
+            _undo(),
         ),
         _("This was not me: undo it"),
         link("undo-email-change", token),
@@ -179,6 +176,70 @@ def deletion_asked(*, token: str, when: str, ip: str, device: str, due: str) -> 
     )
 
 
+def many_new_devices(*, token: str, when: str, ip: str, device: str) -> Content:
+    return _summary(
+        _("Many new devices log in to your account"),
+        _("More than three new devices logged in to your account within an hour."),
+        token,
+        when,
+        ip,
+        device,
+    )
+
+
+def many_password_changes(*, token: str, when: str, ip: str, device: str) -> Content:
+    return _summary(
+        _("Your password was changed many times"),
+        _("The password of your account was changed more than three times within an hour."),
+        token,
+        when,
+        ip,
+        device,
+    )
+
+
+def many_refresh_tokens_reused(*, token: str, when: str, ip: str, device: str) -> Content:
+    return _summary(
+        _("Many devices were signed out for your safety"),
+        _(
+            "More than three logins of yours were used with an old copy within an hour, and were "
+            "ended. They may have been stolen."
+        ),
+        token,
+        when,
+        ip,
+        device,
+    )
+
+
+def many_deletions_asked(*, token: str, when: str, ip: str, device: str) -> Content:
+    return _summary(
+        _("The deletion of your account was asked for many times"),
+        _(
+            "The deletion of your account was asked for more than three times within an hour. The "
+            "account will be erased unless somebody logs in to it."
+        ),
+        token,
+        when,
+        ip,
+        device,
+    )
+
+
+def many_email_changes_asked(*, token: str, when: str, ip: str, device: str) -> Content:
+    return Content(
+        _("Your email address is about to change"),
+        (
+            _("More than three changes of your email address were asked for within an hour."),
+            _where_last(when, ip, device),
+            _("For an hour there will be no more mails about this."),
+            _undo(),
+        ),
+        _("This was not me: undo it"),
+        link("undo-email-change", token),
+    )
+
+
 def invitation(*, token: str) -> Content:
     return Content(
         _("You are invited"),
@@ -198,14 +259,52 @@ def _notice(subject: str, sentence: str, token: str, when: str, ip: str, device:
         (
             sentence,
             _where(when, ip, device),
-            _(
-                "If it was not you: the link signs all devices out and sends you another link to "
-                "set a new password. It works for 7 days."
-            ),
+            _not_me(),
         ),
         _("This was not me"),
         link("not-me", token),
     )
+
+
+def _summary(subject: str, sentence: str, token: str, when: str, ip: str, device: str) -> Content:
+    """The one mail after several notices of a kind; more of them would only be noise."""
+    return Content(
+        subject,
+        (
+            sentence,
+            _where_last(when, ip, device),
+            _("For an hour there will be no more mails about this."),
+            _not_me(),
+        ),
+        _("This was not me"),
+        link("not-me", token),
+    )
+
+
+def _not_me() -> str:
+    sentence: str = _(
+        "If it was not you: the link signs all devices out and sends you another link to "
+        "set a new password. It works for 7 days."
+    )
+    return sentence
+
+
+def _undo() -> str:
+    sentence: str = _(
+        "If it was not you, undo it within 7 days: this address stays or comes back, all "
+        "devices are signed out, and you get a link to set a new password."
+    )
+    return sentence
+
+
+def _where_last(when: str, ip: str, device: str) -> str:
+    sentence: str = _(
+        "The last time: %(when)s. From: %(ip)s. Device: %(device)s.",
+        when=when,
+        ip=ip or _("unknown"),
+        device=device or _("unknown"),
+    )
+    return sentence
 
 
 def _where(when: str, ip: str, device: str) -> str:

@@ -2,7 +2,8 @@
 
 A message is delivered at least once. Repeats carry the same ``Message-ID``,
 by which mail programs recognise them. Any number of deliverers may run: each
-row is claimed by one conditional UPDATE, for as long as a lease lasts.
+row is claimed by one conditional UPDATE, for as long as a lease lasts, and
+what becomes of it is written only by the deliverer that holds the lease.
 """
 
 import base64
@@ -22,7 +23,7 @@ from sqlalchemy import delete, func, select, update
 from app import clock, database
 from app.database import delete_batch
 from app.extensions import db
-from app.mail import messages, transport
+from app.mail import composing, messages, transport
 from app.mail.messages import Content
 from app.models import User
 from app.models.outbox_message import WAITING, OutboxMessage
@@ -33,8 +34,10 @@ from config import settings
 
 log = logging.getLogger(__name__)
 
-# Whoever claimed a message and died has lost it by then to another deliverer.
-LEASE = timedelta(minutes=5)
+# One delivery takes less: every answer of the server's has a limit, the last one of ten minutes.
+LONGEST_DELIVERY = timedelta(minutes=15)
+# A deliverer that claimed a message and died has lost it by then to another.
+LEASE = timedelta(minutes=20)
 # The first try, and the waits between the others: half a minute, doubling, an hour at most.
 MAX_ATTEMPTS = 10
 FIRST_RETRY = timedelta(seconds=30)
@@ -68,10 +71,9 @@ def queue(
     what it is given: text, numbers and nothing else.
     """
     now = clock.now()
-    host = settings.mail_from.rpartition("@")[2].rstrip(">") or "localhost"
     db.session.add(
         OutboxMessage(
-            message_id=f"<{uuid4()}@{host}>",
+            message_id=composing.message_id(uuid4()),
             user_id=user.id if user else None,
             recipient=to,
             message=message.__name__,
@@ -115,14 +117,19 @@ def addressee(request: OutboxMessage, *kinds: Wording) -> User | None:
 
 def is_mailed_enough(recipient: str, *kinds: Wording | Resolver, most: int = CAP) -> bool:
     """Whether as many mails of these kinds went to the address lately as may be asked for."""
+    return queued_lately(recipient, *kinds, within=CAP_PERIOD) >= most
+
+
+def queued_lately(recipient: str, *kinds: Wording | Resolver, within: timedelta) -> int:
+    """How many mails of these kinds were queued for the address in this time."""
     recent = (
         select(func.count())
         .select_from(OutboxMessage)
-        .where(OutboxMessage.created_at > clock.now() - CAP_PERIOD)
         .where(OutboxMessage.recipient == recipient)
+        .where(OutboxMessage.created_at > clock.now() - within)
         .where(OutboxMessage.message.in_([kind.__name__ for kind in kinds]))
     )
-    return (db.session.scalar(recent) or 0) >= most
+    return db.session.scalar(recent) or 0
 
 
 def context_of(request: OutboxMessage) -> dict[str, Any]:
@@ -131,11 +138,17 @@ def context_of(request: OutboxMessage) -> dict[str, Any]:
 
 
 def deliver_due(limit: int = 20) -> int:
-    """Deliver what is due, and say how many were tried. Commits, several times."""
-    claimed = claim(limit)
-    for row in claimed:
-        deliver(row)
-    return len(claimed)
+    """Deliver what is due, and say how many were tried. Commits, several times.
+
+    They are claimed one by one: a lease that runs while others are delivered
+    could be over before its turn comes.
+    """
+    for tried in range(limit):
+        claimed = claim(1)
+        if not claimed:
+            return tried
+        deliver(claimed[0])
+    return limit
 
 
 def claim(limit: int) -> Sequence[OutboxMessage]:
@@ -157,12 +170,15 @@ def claim(limit: int) -> Sequence[OutboxMessage]:
         .where(OutboxMessage.id.in_(found))
         # SQLite knows no row locks: there, this decides between two deliverers.
         .where(WAITING, OutboxMessage.due_at <= now)
-        .values(due_at=now + LEASE, attempts=OutboxMessage.attempts + 1)
+        .values(due_at=now + LEASE, attempts=OutboxMessage.attempts + 1, lease=uuid4())
         .returning(OutboxMessage)
         .execution_options(synchronize_session=False, populate_existing=True)
     )
     claimed = db.session.scalars(taking).all()
     db.session.commit()
+    # What they hold is what was claimed: a look at the row again might find another's lease.
+    for row in claimed:
+        db.session.expunge(row)
     return claimed
 
 
@@ -171,10 +187,15 @@ def deliver(row: OutboxMessage) -> None:
     if row.attempts > MAX_ATTEMPTS:
         _set_aside(row, "tried too often, and nobody lived to tell the outcome")
         return
+    if not _still_holds(row):
+        return
     try:
         if row.message in _resolvers and not _resolve(row):
             return
         transport.send(_render(row), to=row.recipient, message_id=row.message_id)
+    except transport.Interrupted:
+        db.session.rollback()
+        release([row])
     except transport.Refused as refusal:
         _set_aside(row, str(refusal))
     except InvalidToken:
@@ -183,8 +204,25 @@ def deliver(row: OutboxMessage) -> None:
         db.session.rollback()
         _try_later(row, f"{type(error).__name__}: {error}")
     else:
-        _update(row, delivered_at=clock.now(), sealed=None, last_error=None)
-        log.info("mail delivered", extra={"mail": row.message, "message_id": row.message_id})
+        if _update(row, delivered_at=clock.now(), sealed=None, last_error=None, lease=None):
+            log.info("mail delivered", extra={"mail": row.message, "message_id": row.message_id})
+
+
+def release(rows: Sequence[OutboxMessage]) -> None:
+    """Give claimed messages back: they are due at once, and this attempt does not count. Commits.
+
+    For deliverers that must stop. What another has claimed meanwhile stays
+    with that one.
+    """
+    giving_back = (
+        update(OutboxMessage)
+        .where(OutboxMessage.id.in_([row.id for row in rows]), WAITING)
+        .where(OutboxMessage.lease.in_([row.lease for row in rows]))
+        .values(due_at=clock.now(), attempts=OutboxMessage.attempts - 1, lease=None)
+        .execution_options(synchronize_session=False)
+    )
+    db.session.execute(giving_back)
+    db.session.commit()
 
 
 def prune(limit: int) -> int:
@@ -226,8 +264,14 @@ def find(number: int) -> OutboxMessage | None:
 
 
 def retry(row: OutboxMessage) -> None:
-    """Make a message due now, from the first attempt. Commits."""
-    _update(row, due_at=clock.now(), attempts=0, set_aside_at=None)
+    """Make a message due now, from the first attempt. Commits.
+
+    A deliverer that has it at this moment loses its lease.
+    """
+    again = update(OutboxMessage).where(OutboxMessage.id == row.id)
+    again = again.values(due_at=clock.now(), attempts=0, set_aside_at=None, lease=None)
+    db.session.execute(again.execution_options(synchronize_session=False))
+    db.session.commit()
 
 
 def drop(row: OutboxMessage) -> None:
@@ -240,14 +284,20 @@ def _resolve(row: OutboxMessage) -> bool:
     """Turn a request for a mail into the mail; ``False`` if there is none to send."""
     resolved = _resolvers[row.message](row)
     if resolved is None:
-        _update(row, delivered_at=clock.now(), sealed=None)
+        _update(row, delivered_at=clock.now(), sealed=None, lease=None)
         return False
     wording, context = resolved
     # Kept before it is sent: a repeat must carry the same link.
-    _update(
+    return _update(
         row, message=wording.__name__, sealed=_seal(context), user_id=row.user_id, locale=row.locale
     )
-    return True
+
+
+def _still_holds(row: OutboxMessage) -> bool:
+    """Whether there is time for a delivery. A lease that is nearly over is taken out anew."""
+    if row.due_at - clock.now() >= LONGEST_DELIVERY:
+        return True
+    return _update(row, due_at=clock.now() + LEASE)
 
 
 def _render(row: OutboxMessage) -> Content:
@@ -263,14 +313,14 @@ def _try_later(row: OutboxMessage, reason: str) -> None:
     wait = min(FIRST_RETRY * 2 ** (row.attempts - 1), LONGEST_RETRY)
     # Jitter, so that what failed together does not come back together.
     due_at = clock.now() + wait * random.uniform(0.5, 1.5)  # noqa: S311
-    _update(row, due_at=due_at, last_error=_on_one_line(reason))
-    log.warning("mail not delivered, will try again", extra=_about(row, reason))
+    if _update(row, due_at=due_at, last_error=_on_one_line(reason), lease=None):
+        log.warning("mail not delivered, will try again", extra=_about(row, reason))
 
 
 def _set_aside(row: OutboxMessage, reason: str) -> None:
     """Try no more; ``flask outbox list`` shows it."""
-    _update(row, set_aside_at=clock.now(), last_error=_on_one_line(reason))
-    log.error("mail set aside", extra=_about(row, reason))
+    if _update(row, set_aside_at=clock.now(), last_error=_on_one_line(reason), lease=None):
+        log.error("mail set aside", extra=_about(row, reason))
 
 
 def _on_one_line(reason: str) -> str:
@@ -284,17 +334,28 @@ def _about(row: OutboxMessage, reason: str) -> dict[str, Any]:
     return {"message_id": row.message_id, "attempts": row.attempts, "reason": kind}
 
 
-def _update(row: OutboxMessage, **values: Any) -> None:
-    """Write to the row, and commit."""
-    for name, value in values.items():
-        setattr(row, name, value)
-    db.session.execute(
+def _update(row: OutboxMessage, **values: Any) -> bool:
+    """Write to the row, and commit. Returns False, and rolls back, where the lease was lost.
+
+    Another deliverer has the message then, or has delivered it, or somebody
+    deleted it.
+    """
+    written = db.session.scalar(
         update(OutboxMessage)
-        .where(OutboxMessage.id == row.id)
+        .where(OutboxMessage.id == row.id, WAITING)
+        .where(OutboxMessage.lease.is_not_distinct_from(row.lease))
         .values(**values)
+        .returning(OutboxMessage.id)
         .execution_options(synchronize_session=False)
     )
+    if written is None:
+        db.session.rollback()
+        log.warning("mail claimed by another deliverer", extra={"message_id": row.message_id})
+        return False
     db.session.commit()
+    for name, value in values.items():
+        setattr(row, name, value)
+    return True
 
 
 def _seal(context: dict[str, Any]) -> str:

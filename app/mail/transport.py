@@ -1,101 +1,212 @@
 """How a message leaves the house: SMTP, a folder of files, or the console. MAIL_URL says which."""
 
+import hmac
 import smtplib
+import socket
 import ssl
 import sys
-from collections.abc import Iterator
+import threading
+from base64 import b64decode, b64encode
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from email.message import EmailMessage
-from email.utils import formatdate
-from pathlib import Path
-from urllib.parse import parse_qs, unquote, urlsplit
+from contextvars import ContextVar
 
-from flask import render_template
-
+from app.mail import composing
+from app.mail.composing import Letter
 from app.mail.messages import Content
 from config import settings
+from config_mail import mail_folder, mail_server
 
 # A server that says nothing for so long is taken for away.
 TIMEOUT_SECONDS = 15
+# But for its answer to the message: it may look for viruses first. Who hangs up before that answer
+# and tries again delivers twice (RFC 5321 §4.5.3.2.6 and §6.1).
+FINAL_TIMEOUT_SECONDS = 600
+# More questions than any way of logging in asks.
+MOST_CHALLENGES = 5
 
 
 class Refused(Exception):
     """The mail server will not take this message, now or later."""
 
 
+class Interrupted(Exception):
+    """The delivery was called off before anything was delivered."""
+
+
+class Line:
+    """One delivery, which another thread can call off until the message is handed over."""
+
+    def __init__(self) -> None:
+        self._deciding = threading.Lock()
+        self._is_final = False
+        self._is_cut = False
+        self._server: smtplib.SMTP | None = None
+
+    def begin(self, server: smtplib.SMTP) -> None:
+        """From now on ``hang_up`` ends the waiting for this server."""
+        with self._deciding:
+            self._server = server
+        self.check()
+
+    def hand_over(self) -> None:
+        """From now on it is too late to call it off. Raises ``Interrupted`` if it was already."""
+        with self._deciding:
+            if self._is_cut:
+                raise Interrupted
+            self._is_final = True
+
+    def check(self) -> None:
+        """Raises ``Interrupted`` if it was called off."""
+        if self._is_cut:
+            raise Interrupted
+
+    def cut(self) -> bool:
+        """Call it off. Returns False if the message is being handed over, or was."""
+        with self._deciding:
+            self._is_cut = not self._is_final
+            return self._is_cut
+
+    def hang_up(self) -> None:
+        """Let the thread that waits for the server wait no longer."""
+        with self._deciding:
+            connection = self._server.sock if self._server else None
+        if connection is not None:
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+
+
+# The delivery of this thread.
+line: ContextVar[Line] = ContextVar("line")
+
+
 def send(content: Content, *, to: str, message_id: str) -> None:
     """Deliver one message. Raises ``Refused``, or anything else where it is worth another try."""
-    message = EmailMessage()
-    message["Message-ID"] = message_id
-    message["From"] = settings.mail_from
-    message["To"] = to
-    message["Subject"] = content.subject
-    message["Date"] = formatdate()
-    # RFC 3834: no out-of-office answers, please.
-    message["Auto-Submitted"] = "auto-generated"
-    message.set_content(render_template("mail.txt", content=content))
-    message.add_alternative(render_template("mail.html", content=content), subtype="html")
-
-    url = urlsplit(settings.mail_url)
-    match url.scheme:
+    try:
+        letter = composing.compose(content, to=to, message_id=message_id)
+    except composing.NotAMailbox:
+        raise Refused("the recipient is not one address to which mail can go") from None
+    mine = line.get(None) or Line()
+    match settings.mail_url.partition("://")[0].lower():
         case "console":
-            text = message.get_body(("plain",))
+            mine.hand_over()
             print(  # noqa: T201 — this is what the console is for
-                f"\n── mail to {to}: {content.subject}\n{text.get_content() if text else ''}",
-                file=sys.stderr,
-                flush=True,
+                f"\n── mail to {to}: {letter.subject}\n{letter.text}", file=sys.stderr, flush=True
             )
         case "file":
-            folder = Path(unquote(url.path))
-            folder.mkdir(parents=True, exist_ok=True)
-            # The same message again takes the place of the first.
-            name = message_id.strip("<>").partition("@")[0]
-            unfinished = folder / f"{name}.part"
-            unfinished.write_bytes(message.as_bytes())
-            unfinished.replace(folder / f"{name}.eml")
+            mine.hand_over()
+            _keep(letter, message_id)
         case _:
-            _send_by_smtp(message)
+            with _smtp(mine) as server:
+                _hand_over(server, letter, mine)
 
 
-def _send_by_smtp(message: EmailMessage) -> None:
-    try:
-        with _smtp() as server:
-            server.send_message(message)
-    # What a server says before it knows the recipient is about itself or us, not this message.
-    except smtplib.SMTPRecipientsRefused as error:
-        ((code, reason),) = error.recipients.values()
-        _raise_if_final(code, reason)
-        raise
-    except smtplib.SMTPDataError as error:
-        _raise_if_final(error.smtp_code, error.smtp_error)
-        raise
+def _keep(letter: Letter, message_id: str) -> None:
+    folder = mail_folder(settings.mail_url)
+    folder.mkdir(parents=True, exist_ok=True)
+    # The same message again takes the place of the first.
+    name = message_id.strip("<>").partition("@")[0]
+    unfinished = folder / f"{name}.part"
+    unfinished.write_bytes(letter.as_bytes.replace(b"\r\n", b"\n"))
+    unfinished.replace(folder / f"{name}.eml")
 
 
-def _raise_if_final(code: int, reason: bytes | str) -> None:
-    """RFC 5321 §4.2.1: a 5yz answer will be the same the next time."""
-    if 500 <= code < 600:
-        said = reason.decode(errors="replace") if isinstance(reason, bytes) else reason
-        raise Refused(f"{code} {said}")
+class _Server(smtplib.SMTP):
+    """Python's, but for what it says in ASCII alone: a name and password in UTF-8 (RFC 4616)."""
+
+    def auth(
+        self,
+        mechanism: str,
+        authobject: Callable[..., str | None],
+        *,
+        initial_response_ok: bool = True,
+    ) -> tuple[int, bytes]:
+        first = authobject() if initial_response_ok else None
+        arguments = [mechanism.upper(), *([] if first is None else [_base64(first)])]
+        self._auth_challenge_count = 0 if first is None else 1
+        code, answer = self.docmd("AUTH", " ".join(arguments))
+        while code == 334 and self._auth_challenge_count < MOST_CHALLENGES:
+            self._auth_challenge_count += 1
+            code, answer = self.docmd(_base64(authobject(b64decode(answer)) or ""))
+        if code in (235, 503):
+            return code, answer
+        raise smtplib.SMTPAuthenticationError(code, answer)
+
+    def auth_cram_md5(self, challenge: bytes | None = None) -> str | None:  # type: ignore[override]
+        if challenge is None:
+            return None
+        proof = hmac.new(self.password.encode(), challenge, "md5")
+        return f"{self.user} {proof.hexdigest()}"
+
+
+class _ServerByTls(_Server, smtplib.SMTP_SSL):
+    """The same, with TLS from the first byte."""
+
+
+def _base64(text: str) -> str:
+    return b64encode(text.encode()).decode()
 
 
 @contextmanager
-def _smtp() -> Iterator[smtplib.SMTP]:
-    url = urlsplit(settings.mail_url)
-    tls = parse_qs(url.query).get("tls", [""])[0]
-    host, port = url.hostname or "localhost", url.port or 25
+def _smtp(mine: Line) -> Iterator[smtplib.SMTP]:
+    address = mail_server(settings.mail_url)
     server = (
-        smtplib.SMTP_SSL(host, port, timeout=TIMEOUT_SECONDS, context=ssl.create_default_context())
-        if tls == "tls"
-        else smtplib.SMTP(host, port, timeout=TIMEOUT_SECONDS)
+        _ServerByTls(timeout=TIMEOUT_SECONDS, context=ssl.create_default_context())
+        if address.tls == "tls"
+        else _Server(timeout=TIMEOUT_SECONDS)
     )
+    # STARTTLS compares it with the certificate; the constructor, given a host, would connect.
+    server._host = address.host  # type: ignore[attr-defined]
     try:
-        if tls == "starttls":
+        mine.begin(server)
+        code, greeting = server.connect(address.host, address.port)
+        mine.check()
+        if code != 220:
+            raise smtplib.SMTPConnectError(code, greeting)
+        if address.tls == "starttls":
             server.starttls(context=ssl.create_default_context())
-        if url.username:
-            server.login(unquote(url.username), unquote(url.password or ""))
+        if address.user:
+            server.login(address.user, address.password)
         yield server
     finally:
         # A server that is too busy to say goodbye has taken the message all the same.
         with suppress(smtplib.SMTPException, OSError):
             server.quit()
         server.close()
+
+
+def _hand_over(server: smtplib.SMTP, letter: Letter, mine: Line) -> None:
+    """The envelope has the addresses byte for byte: Python's own methods would parse them."""
+    server.ehlo_or_helo_if_needed()
+    code, said = server.docmd("MAIL", f"FROM:<{letter.sender.address}>")
+    if code != 250:
+        # What a server says before it knows the recipient is about itself or us.
+        raise smtplib.SMTPSenderRefused(code, said, letter.sender.address)
+    code, said = server.docmd("RCPT", f"TO:<{letter.to}>")
+    if code not in (250, 251):
+        _raise_if_final(code, said)
+        raise smtplib.SMTPRecipientsRefused({letter.to: (code, said)})
+    code, said = server.docmd("DATA")
+    if code != 354:
+        _raise_if_final(code, said)
+        raise smtplib.SMTPDataError(code, said)
+    mine.hand_over()
+    # A dot at the beginning of a line is doubled (RFC 5321 §4.5.2).
+    server.send(letter.as_bytes.replace(b"\r\n.", b"\r\n..") + b".\r\n")
+    _wait_for(server, FINAL_TIMEOUT_SECONDS)
+    code, said = server.getreply()
+    _wait_for(server, TIMEOUT_SECONDS)
+    if code != 250:
+        _raise_if_final(code, said)
+        raise smtplib.SMTPDataError(code, said)
+
+
+def _wait_for(server: smtplib.SMTP, seconds: float) -> None:
+    if server.sock is not None:
+        server.sock.settimeout(seconds)
+
+
+def _raise_if_final(code: int, said: bytes) -> None:
+    """RFC 5321 §4.2.1: a 5yz answer will be the same the next time."""
+    if 500 <= code < 600:
+        raise Refused(f"{code} {said.decode(errors='replace')}")

@@ -1,6 +1,7 @@
 """A mail on its way."""
 
 from datetime import datetime
+from uuid import UUID
 
 from sqlalchemy import ForeignKey, Index, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
@@ -16,7 +17,8 @@ class OutboxMessage(Base):
     ``message`` names the function in ``app/mail/messages.py`` that words it;
     ``sealed`` is what it is given, encrypted since links are in it, and gone
     once the mail is. ``due_at`` moves on with every attempt, first to the end
-    of the lease of whoever claims it.
+    of the lease of the deliverer that claims it. ``lease`` names that claim:
+    what comes of an attempt is written only while it stands here.
     """
 
     __tablename__ = "outbox_messages"
@@ -33,6 +35,7 @@ class OutboxMessage(Base):
     created_at: Mapped[datetime] = mapped_column(UTCDateTime)
     due_at: Mapped[datetime] = mapped_column(UTCDateTime)
     attempts: Mapped[int] = mapped_column(default=0, server_default="0")
+    lease: Mapped[UUID | None]
     delivered_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
     set_aside_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
     last_error: Mapped[str | None] = mapped_column(String(500))
@@ -54,3 +57,5 @@ Index(
     sqlite_where=WAITING,
 )
 Index("ix_outbox_messages_created_at", OutboxMessage.created_at)
+# How many mails of a kind one recipient got lately is asked before the next one is queued.
+Index("ix_outbox_messages_recipient_created_at", OutboxMessage.recipient, OutboxMessage.created_at)

@@ -81,6 +81,10 @@ def _username_pattern() -> regex.Pattern[str]:
 _USERNAME = _username_pattern()
 
 
+# An encoded word, or a host on either side of the sign by which it is a route.
+_ENCODED_OR_ROUTE = regex.compile(r"=\?|.%[a-z0-9]|[a-z0-9]!.")
+
+
 class InvalidEmail(ValueError):
     """The text is no address that could be written to."""
 
@@ -146,6 +150,22 @@ def canonical_email(text: str) -> str:
         raise InvalidEmail from None
     email = f"{parsed.local_part}@{parsed.ascii_domain}".lower()
     if len(email) > MAX_EMAIL_LENGTH:
+        raise InvalidEmail
+    return email
+
+
+def canonical_new_email(text: str) -> str:
+    """The same for an address that an account is to get. Raises ``InvalidEmail``.
+
+    Some spellings are addresses by the letter of RFC 5322, and programs on the
+    way read another mailbox out of them: each would be one more account for
+    that one. ``=?utf-8?q?ada?=`` is an encoded word (RFC 2047) for ``ada``.
+    ``ada%example.org@relay`` and ``example.org!ada@relay`` are routes, which
+    Postfix follows unless told otherwise. Old accounts that have one may go on
+    with it.
+    """
+    email = canonical_email(text)
+    if _ENCODED_OR_ROUTE.search(email.rpartition("@")[0]):
         raise InvalidEmail
     return email
 

@@ -25,7 +25,7 @@ from app.models.audit_event import ALARMING, Event
 from config import Settings
 from tests.audit_log.log import write_and_seal
 from tests.conftest import ENVIRONMENT
-from tests.factories import API, PASSWORD, bearer, log_in, make_user, problem, refresh
+from tests.factories import API, PASSWORD, bearer, confirm, log_in, make_user, problem, refresh
 from tests.mailbox import Mailbox
 from tests.serving import ROOT
 
@@ -348,6 +348,7 @@ def moving_to_another_address(house: House) -> dict[str, Any]:
 
 @tells(Event.EMAIL_CHANGE_UNDONE)
 def moving_back(house: House) -> dict[str, Any]:
+    confirm(house.app, house.ada)
     house.call("POST", "/auth/email/change", house.log_in(), new_email="new@example.com")
     token = house.mailbox.token("undo-email-change")
     house.begin()
@@ -404,6 +405,7 @@ def setting_a_new_password(house: House) -> dict[str, Any]:
 
 @tells(Event.ACCOUNT_REPUDIATED)
 def saying_it_was_not_me(house: House) -> dict[str, Any]:
+    confirm(house.app, house.ada)
     body = {"current_password": PASSWORD, "new_password": NEW_PASSWORD}
     house.call("POST", "/auth/password/change", house.log_in(), **body)
     token = house.mailbox.token("not-me")
@@ -433,6 +435,7 @@ def coming_back(house: House) -> dict[str, Any]:
 
 @tells(Event.DELETION_CALLED_OFF)
 def not_having_left(house: House) -> dict[str, Any]:
+    confirm(house.app, house.ada)
     house.call("DELETE", "/users/me", house.log_in(), password=PASSWORD)
     token = house.mailbox.token("not-me")
     house.begin()

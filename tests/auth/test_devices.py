@@ -33,6 +33,7 @@ SESSION_KEYS = {
     "id",
     "ip",
     "user_agent",
+    "device",
     "created_at",
     "last_seen_at",
     "expires_at",

@@ -21,9 +21,16 @@ from app.models import OneTimeToken, Session, User
 from app.models.one_time_token import Purpose
 from app.security import one_time_tokens, passwords
 from app.users import closing
+from tests import factories
 from tests.auth.test_races import at_once, count, elsewhere, live_sessions, once_after, outcomes
 from tests.factories import API, PASSWORD, bearer, log_in, me, problem
 from tests.mailbox import Mailbox
+
+
+@pytest.fixture
+def ada(app: Flask, ada: User) -> User:
+    """Ada has confirmed her address: notices go to nobody else."""
+    return factories.confirm(app, ada)
 
 
 def issue(app: Flask, user: User, purpose: Purpose, email: str | None = None) -> str:

@@ -12,8 +12,24 @@ from werkzeug.test import TestResponse
 from app import clock
 from app.extensions import db
 from app.models import User
-from tests.factories import API, PASSWORD, bearer, log_in, make_user, me, problem, refresh
+from tests.factories import (
+    API,
+    PASSWORD,
+    bearer,
+    confirm,
+    log_in,
+    make_user,
+    me,
+    problem,
+    refresh,
+)
 from tests.mailbox import Mail, Mailbox
+
+
+@pytest.fixture
+def ada(app: Flask, ada: User) -> User:
+    """Ada has confirmed her address: notices go to nobody else."""
+    return confirm(app, ada)
 
 
 def log_in_from(
@@ -57,11 +73,15 @@ def test_the_first_login_of_all_is_no_news(
 
 
 @pytest.mark.parametrize(
-    ("ip", "user_agent"),
-    [("198.51.100.7", "Lynx/2.9"), ("192.0.2.1", "Mosaic/1.0"), ("198.51.100.7", "Mosaic/1.0")],
+    ("ip", "user_agent", "device"),
+    [
+        ("198.51.100.7", "Lynx/2.9", "Lynx"),
+        ("192.0.2.1", "curl/8.5.0", "curl"),
+        ("198.51.100.7", "Mosaic/1.0", "unknown"),
+    ],
 )
 def test_a_login_from_an_address_or_agent_never_seen_together_is_told(
-    client: FlaskClient, ada: User, mailbox: Mailbox, ip: str, user_agent: str
+    client: FlaskClient, ada: User, mailbox: Mailbox, ip: str, user_agent: str, device: str
 ) -> None:
     log_in_from(client)
 
@@ -71,7 +91,7 @@ def test_a_login_from_an_address_or_agent_never_seen_together_is_told(
         (notice,) = mailbox.deliver()
     assert (notice.to, notice.page) == ("ada@example.com", "not-me")
     assert "new device" in notice.subject
-    for circumstance in ("2126-11-22 08:00 UTC", ip, user_agent):
+    for circumstance in ("2126-11-22 08:00 UTC", ip, f"Device: {device}."):
         assert circumstance in notice.text
 
 
@@ -112,7 +132,10 @@ def test_another_users_device_is_new_to_ada(
 def test_a_login_to_an_old_account_without_any_known_session_is_told(
     app: Flask, client: FlaskClient, mailbox: Mailbox, age: timedelta, notices: int
 ) -> None:
-    make_user(app, username="ada", email="ada@example.com", created_at=clock.now() - age)
+    created_at = clock.now() - age
+    make_user(
+        app, username="ada", email="ada@example.com", email_verified=True, created_at=created_at
+    )
 
     log_in_from(client)
 
@@ -207,7 +230,7 @@ def test_a_deletion_is_told_with_its_day(client: FlaskClient, ada: User, mailbox
 def test_a_notice_is_in_the_language_of_the_user(
     app: Flask, client: FlaskClient, mailbox: Mailbox
 ) -> None:
-    make_user(app, username="ada", email="ada@example.com", locale="zh")
+    make_user(app, username="ada", email="ada@example.com", locale="zh", email_verified=True)
     log_in_from(client)
 
     log_in_from(client, "198.51.100.7")

@@ -15,10 +15,26 @@ from werkzeug.test import TestResponse
 from app import clock
 from app.extensions import db
 from app.models import Session, User
-from tests.factories import API, PASSWORD, bearer, log_in, me, problem, refresh, refused_fields
+from tests.factories import (
+    API,
+    PASSWORD,
+    bearer,
+    confirm,
+    log_in,
+    me,
+    problem,
+    refresh,
+    refused_fields,
+)
 from tests.mailbox import Mailbox
 
 NEW_PASSWORD = "a new password for a new day"
+
+
+@pytest.fixture
+def ada(app: Flask, ada: User) -> User:
+    """Ada has confirmed her address: notices go to nobody else."""
+    return confirm(app, ada)
 
 
 def change(
@@ -330,5 +346,5 @@ def test_a_notice_says_what_when_and_from_where(
         (notice,) = mailbox.deliver()
     assert (notice.to, notice.page) == ("ada@example.com", "not-me")
     assert "password of your account was changed" in notice.text
-    for circumstance in ("2026-11-22 08:00 UTC", "198.51.100.7", "Lynx/2.9"):
+    for circumstance in ("2026-11-22 08:00 UTC", "198.51.100.7", "Device: Lynx."):
         assert circumstance in notice.text

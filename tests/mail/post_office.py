@@ -35,6 +35,8 @@ class PostOffice:
     answers_to_data: dict[str, str] = field(default_factory=dict)
     hanging: set[str] = field(default_factory=set)
     dying: Counter[str] = field(default_factory=Counter)
+    seconds_before_answer: dict[str, float] = field(default_factory=dict)
+    login: tuple[str, str] = LOGIN
     answer_to_quit: str | None = "221 Bye"
     secured: list[bool] = field(default_factory=list)
     logins: list[str] = field(default_factory=list)
@@ -67,6 +69,7 @@ class PostOffice:
         self.envelopes.append(envelope)
         self.received.append((recipient, Letter.parse(content)))
         self.secured.append(session.ssl is not None)
+        await asyncio.sleep(self.seconds_before_answer.get(recipient, 0))
         if self.dying[recipient] > 0:
             # It has the mail, and is gone before it says so.
             self.dying[recipient] -= 1
@@ -88,7 +91,7 @@ class PostOffice:
         assert isinstance(data, LoginPassword)
         given = (data.login.decode(), data.password.decode())
         self.logins.append(given[0])
-        return AuthResult(success=given == LOGIN, handled=False)
+        return AuthResult(success=given == self.login, handled=False)
 
 
 class _Controller(Controller):

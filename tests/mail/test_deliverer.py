@@ -121,10 +121,10 @@ def holders(house: House) -> list[int]:
 
 
 @contextmanager
-def deliverer_process(house: House) -> Iterator[subprocess.Popen[str]]:
+def deliverer_process(house: House, *arguments: str) -> Iterator[subprocess.Popen[str]]:
     """``flask outbox run``, killed at the end if it is still there."""
     process = subprocess.Popen(
-        [BIN / "flask", "--app", ROOT / "wsgi.py", "outbox", "run"],
+        [BIN / "flask", "--app", ROOT / "wsgi.py", "outbox", "run", *arguments],
         cwd=ROOT,
         env=house.environment,
         stdout=subprocess.PIPE,
@@ -307,6 +307,62 @@ def test_a_mail_whose_deliverer_was_killed_is_delivered_after_the_lease(house: H
     assert claimed.state == "waiting"
     assert letter.headers["Message-ID"] == claimed.message_id
     assert letter.token == "a-token"
+
+
+@on_both
+@pytest.mark.parametrize("arguments", [(), ("--once",)], ids=["run", "run --once"])
+def test_a_deliverer_that_is_stopped_gives_its_mails_back_at_once(
+    house: House, arguments: tuple[str, ...]
+) -> None:
+    office = PostOffice(hanging={f"ada+{number}@example.com" for number in range(6)})
+    with open_office(office):
+        house.variables["MAIL_URL"] = f"smtp://127.0.0.1:{office.port}"
+        for number in range(6):
+            queue(house.app, messages.verify_email, to=f"ada+{number}@example.com", token="a-token")
+        with deliverer_process(house, *arguments) as process:
+            until(lambda: sum(row.attempts for row in rows(house.app)) == 4)
+
+            process.send_signal(signal.SIGTERM)
+            process.communicate(timeout=8)
+        given_back = rows(house.app)
+        office.hanging.clear()
+
+        with deliverer_process(house):
+            until(lambda: set(house.states()) == {"delivered"}, patience=15)
+
+    assert {(row.attempts, row.lease, row.last_error) for row in given_back} == {(0, None, None)}
+    assert {row.attempts for row in rows(house.app)} == {1}
+    assert len(office.letters) == 6
+
+
+def test_a_server_that_is_stopped_gives_its_mails_back_at_once(house: House) -> None:
+    office = PostOffice(hanging={"ada@example.com"})
+    with open_office(office):
+        house.variables["MAIL_URL"] = f"smtp://127.0.0.1:{office.port}"
+        queue(house.app, messages.verify_email, token="a-token")
+        with serving(house.folder / "log", **house.variables, WEB_CONCURRENCY="2"):
+            until(lambda: rows(house.app)[0].attempts == 1)
+
+    (row,) = rows(house.app)
+    assert (row.state, row.attempts, row.lease) == ("waiting", 0, None)
+    assert "Traceback" not in (house.folder / "log").read_text()
+
+
+def test_a_deliverer_that_is_stopped_waits_for_the_answer_to_what_it_handed_over(
+    house: House,
+) -> None:
+    office = PostOffice(seconds_before_answer={"ada@example.com": 3})
+    with open_office(office):
+        house.variables["MAIL_URL"] = f"smtp://127.0.0.1:{office.port}"
+        queue(house.app, messages.verify_email, token="a-token")
+        with deliverer_process(house) as process:
+            until(lambda: office.letters)
+
+            process.send_signal(signal.SIGTERM)
+            process.communicate(timeout=PATIENCE)
+
+    assert house.states() == ["delivered"]
+    assert len(office.letters) == 1
 
 
 def test_a_database_that_is_away_for_a_while_stops_no_deliverer(house: House) -> None:

@@ -1,19 +1,24 @@
 """Delivery to a real SMTP server."""
 
+import re
 import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from email import message_from_bytes
+from email.header import decode_header, make_header
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from urllib.parse import quote
 
 import pytest
+from aiosmtpd.smtp import Envelope
 from flask import Flask
 from flask.testing import FlaskClient
 
-from app.mail import deliverer, messages, transport
+import config_mail
+from app.mail import deliverer, messages, outbox, transport
 from app.models import User
 from tests.factories import API, PASSWORD, make_user
 from tests.mail.letters import deliver, make_due, only_row, queue, rows
@@ -522,3 +527,186 @@ def until(holds: Callable[[], object], patience: float = 20) -> None:
     while not holds():
         assert time.monotonic() < deadline, "it did not happen in time"
         time.sleep(0.02)
+
+
+# The sender
+
+
+@pytest.mark.parametrize(
+    ("mail_from", "name", "address"),
+    [
+        ("Acme, Inc. <no-reply@example.com>", "Acme, Inc.", "no-reply@example.com"),
+        ('"Acme, Inc." <no-reply@example.com>', "Acme, Inc.", "no-reply@example.com"),
+        ('Acme "Best" \\ Co: <no-reply@example.com>', 'Acme "Best" \\ Co:', "no-reply@example.com"),
+        ("账户, 中心 <no-reply@example.com>", "账户, 中心", "no-reply@example.com"),
+        (
+            "Größe; (Team) <no-reply@bücher.example>",
+            "Größe; (Team)",
+            "no-reply@xn--bcher-kva.example",
+        ),
+        ("no-reply@example.com", "", "no-reply@example.com"),
+        ("<no-reply@example.com>", "", "no-reply@example.com"),
+        ("x" * 300 + " <no-reply@example.com>", "x" * 300, "no-reply@example.com"),
+        ("账户 " * 60 + "<no-reply@example.com>", ("账户 " * 60).strip(), "no-reply@example.com"),
+    ],
+)
+def test_the_sender_arrives_as_the_operator_wrote_it(
+    app: Flask, office: PostOffice, set_settings: Change, mail_from: str, name: str, address: str
+) -> None:
+    assert config_mail.mail_from(mail_from) == mail_from
+    set_settings(mail_from=mail_from)
+    queue(app, messages.verify_email, token="a-token")
+
+    deliver(app)
+
+    (envelope,) = office.envelopes
+    header = message_from_bytes(raw(envelope))["From"]
+    written, _, rest = header.rpartition(" <")
+    # Python's parser of addresses puts spaces between encoded words; RFC 2047 §6.2 does not.
+    read = str(make_header(decode_header(written))).strip()
+    assert re.sub(r"\\(.)", r"\1", read.strip('"') if read.startswith('"') else read) == name
+    assert (rest.rstrip(">") or header) == address
+    assert envelope.mail_from == address
+    assert max(map(len, raw(envelope).splitlines())) <= 998
+
+
+@pytest.mark.parametrize("length", [61, 62, 100, 200, 253])
+def test_a_long_domain_of_the_sender_lets_people_register_and_get_their_mail(
+    app: Flask, client: FlaskClient, office: PostOffice, set_settings: Change, length: int
+) -> None:
+    domain = ("d" * 40 + ".") * 7 + "example.com"
+    domain = domain[len(domain) - length :].lstrip(".").rjust(length, "x")
+    set_settings(mail_from=f"Example <{'l' * 64}@{domain}>")
+    account = {"email": "bob@example.com", "username": "bob", "password": PASSWORD}
+
+    response = client.post(f"{API}/auth/register", json=account)
+    deliver(app)
+
+    assert config_mail.mail_from(f"a@{domain}")
+    assert response.status_code == 201
+    (letter,), (envelope,) = office.letters, office.envelopes
+    assert envelope.mail_from == f"{'l' * 64}@{domain}"
+    assert len(letter.headers["Message-ID"]) <= 100
+    assert letter.headers["Message-ID"] == only_row(app).message_id
+
+
+def test_a_mail_is_seven_bits_wide_whatever_is_in_it(
+    app: Flask, office: PostOffice, ada: User, set_settings: Change
+) -> None:
+    ada.locale = "zh"
+    set_settings(
+        mail_from="账户 <no-reply@bücher.example>", public_url="https://example.com/" + "x" * 900
+    )
+    queue(app, messages.verify_email, to=ada.email, user=ada, token="a-token")
+
+    deliver(app)
+
+    (envelope,) = office.envelopes
+    assert raw(envelope).isascii()
+    assert b"8bit" not in raw(envelope).lower()
+    assert max(map(len, raw(envelope).splitlines())) <= 998
+    assert office.letters[0].link.endswith("#token=a-token")
+
+
+def test_a_line_that_begins_with_a_dot_arrives_whole(app: Flask, office: PostOffice) -> None:
+    queue(app, messages.deletion_asked, **NOTICE, due="\n.\n..\n.end")
+
+    deliver(app)
+
+    assert "\n.\n..\n.end" in office.letters[0].text.replace("\r\n", "\n")
+
+
+NOTICE = {"token": "a-token", "when": "now", "ip": "::1", "device": ""}
+
+
+def raw(envelope: Envelope) -> bytes:
+    assert isinstance(envelope.content, bytes)
+    return envelope.content
+
+
+# Logging in
+
+
+@pytest.mark.parametrize("login", [("mäiler", "pässwörd, 密码"), ("mailer", "12/3#?@:% 4")])
+@pytest.mark.parametrize("refused", [[], ["PLAIN"]])
+def test_a_login_may_hold_any_characters(
+    app: Flask,
+    trusted: Certificate,
+    set_settings: Change,
+    login: tuple[str, str],
+    refused: list[str],
+) -> None:
+    office = PostOffice(login=login)
+    with open_office(
+        office,
+        tls_context=trusted.context(),
+        authenticator=office.log_in,
+        auth_required=True,
+        auth_exclude_mechanism=refused,
+    ):
+        user, password = (quote(part, safe="") for part in login)
+        set_settings(mail_url=f"smtp://{user}:{password}@localhost:{office.port}?tls=starttls")
+        queue(app)
+
+        deliver(app)
+
+    assert office.logins == [login[0]]
+    assert only_row(app).state == "delivered"
+
+
+def test_a_password_that_was_not_escaped_means_what_it_says(
+    app: Flask, trusted: Certificate, set_settings: Change
+) -> None:
+    office = PostOffice(login=("u", "12/3"))
+    with open_office(
+        office, tls_context=trusted.context(), authenticator=office.log_in, auth_required=True
+    ):
+        set_settings(mail_url=f"smtp://u:12/3@localhost:{office.port}?tls=starttls")
+        queue(app)
+
+        deliver(app)
+
+    assert only_row(app).state == "delivered"
+
+
+def test_a_wrong_login_is_no_fault_of_the_mail(
+    app: Flask, trusted: Certificate, set_settings: Change
+) -> None:
+    office = PostOffice()
+    with open_office(
+        office, tls_context=trusted.context(), authenticator=office.log_in, auth_required=True
+    ):
+        set_settings(mail_url=f"smtp://u:wrong@localhost:{office.port}?tls=starttls")
+        queue(app)
+
+        deliver(app)
+
+    assert only_row(app).state == "waiting"
+    assert office.letters == []
+
+
+# A slow answer
+
+
+def test_a_server_that_thinks_long_about_a_message_gets_it_once(
+    app: Flask, office: PostOffice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transport, "TIMEOUT_SECONDS", 0.3)
+    office.seconds_before_answer["ada@example.com"] = 1.5
+    queue(app)
+
+    deliver(app)
+
+    row = only_row(app)
+    assert (row.state, row.attempts, row.last_error) == ("delivered", 1, None)
+    assert len(office.letters) == 1
+
+
+def test_the_answer_to_a_message_may_take_ten_minutes_and_the_lease_is_longer() -> None:
+    # Connecting, the greeting, EHLO twice, STARTTLS and its handshake, AUTH with two questions,
+    # MAIL, RCPT, DATA, the message itself, and QUIT.
+    others = 14 * transport.TIMEOUT_SECONDS
+
+    assert transport.FINAL_TIMEOUT_SECONDS >= 600
+    longest = timedelta(seconds=others + transport.FINAL_TIMEOUT_SECONDS)
+    assert longest < outbox.LONGEST_DELIVERY < outbox.LEASE

@@ -1,0 +1,294 @@
+"""Security notices: to whom they go, how many of them, and nothing in them by strangers."""
+
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from threading import Barrier
+from typing import Any
+
+import pytest
+import time_machine
+from flask import Flask
+from flask.testing import FlaskClient
+from sqlalchemy import select
+
+from app import clock
+from app.auth import notices, sessions
+from app.extensions import db
+from app.mail import messages
+from app.mail.messages import Content
+from app.models import OneTimeToken, OutboxMessage, User
+from app.models.one_time_token import Purpose
+from app.security.client_address import Client
+from tests.factories import API, PASSWORD, bearer, confirm, log_in, make_user
+from tests.mailbox import Mailbox
+
+HOSTILE = "Your account is locked. Go to https://evil.example/{} or call 0800 123456."
+
+
+def log_in_with(client: FlaskClient, user_agent: str, username: str = "ada") -> None:
+    response = client.post(
+        f"{API}/auth/login",
+        json={"username": username, "password": PASSWORD},
+        headers={"User-Agent": user_agent},
+    )
+    assert response.status_code == 200, response.text
+
+
+@pytest.fixture
+def ada(app: Flask, ada: User) -> User:
+    """Ada has confirmed her address."""
+    return confirm(app, ada)
+
+
+@pytest.fixture
+def notify(app: Flask) -> Callable[..., None]:
+    """Queue a notice to a user."""
+
+    def queue(message: Callable[..., Content], user: User) -> None:
+        more = {"due": "2026-12-06"} if message is messages.deletion_asked else {}
+        more |= {"new_email": "x@example.com"} if message is messages.email_change_asked else {}
+        with app.app_context():
+            notices.notify(message, db.session.get_one(User, user.id), **more)
+            db.session.commit()
+
+    return queue
+
+
+def queued(app: Flask) -> Counter[str]:
+    """How many mails of each kind wait."""
+    with app.app_context():
+        return Counter(db.session.scalars(select(OutboxMessage.message)))
+
+
+# How many
+
+
+def test_many_new_devices_are_three_notices_and_one_that_sums_up(
+    client: FlaskClient, ada: User, mailbox: Mailbox
+) -> None:
+    log_in_with(client, "the first")
+
+    for number in range(39):
+        log_in_with(client, HOSTILE.format(number))
+
+    mails = mailbox.deliver()
+    assert Counter(mail.subject for mail in mails) == {
+        "A new device logged in to your account": 3,
+        "Many new devices log in to your account": 1,
+    }
+    assert {(mail.to, mail.page) for mail in mails} == {(ada.email, "not-me")}
+    for words in ("evil", "0800", "locked"):
+        assert not any(words in mail.text + mail.subject for mail in mails)
+
+
+def test_the_link_of_the_mail_that_sums_up_works(
+    client: FlaskClient, ada: User, mailbox: Mailbox
+) -> None:
+    for number in range(6):
+        log_in_with(client, f"agent {number}")
+    token = mailbox.deliver()[-1].token
+
+    response = client.post(f"{API}/auth/not-me", json={"token": token})
+
+    assert response.status_code == 204
+
+
+@pytest.mark.parametrize(
+    "message", notices.SUMMARIES, ids=[message.__name__ for message in notices.SUMMARIES]
+)
+def test_each_kind_of_notice_is_limited_by_itself(
+    app: Flask, ada: User, notify: Callable[..., None], message: Callable[..., Content]
+) -> None:
+    for _ in range(10):
+        notify(message, ada)
+    other = next(kind for kind in notices.SUMMARIES if kind is not message)
+
+    notify(other, ada)
+
+    summary = notices.SUMMARIES[message]
+    assert queued(app) == {message.__name__: 3, summary.__name__: 1, other.__name__: 1}
+
+
+def test_every_notice_has_one_that_sums_up() -> None:
+    with_not_me = {
+        function
+        for name, function in vars(messages).items()
+        if callable(function) and "device" in getattr(function, "__annotations__", {})
+        if not name.startswith("_")
+    }
+
+    assert with_not_me == {*notices.SUMMARIES, *notices.SUMMARIES.values()}
+
+
+def test_one_person_takes_no_notice_from_another(
+    app: Flask, ada: User, bob: User, notify: Callable[..., None]
+) -> None:
+    for _ in range(10):
+        notify(messages.new_device, ada)
+
+    notify(messages.new_device, confirm(app, bob))
+
+    assert queued(app)["new_device"] == 4
+
+
+def test_in_no_hour_are_there_more_than_three(
+    app: Flask, ada: User, notify: Callable[..., None]
+) -> None:
+    begin = clock.now()
+    for minutes in range(0, 180, 10):
+        with time_machine.travel(begin + timedelta(minutes=minutes)):
+            notify(messages.password_changed, ada)
+
+    with app.app_context():
+        instants = db.session.scalars(
+            select(OutboxMessage.created_at)
+            .where(OutboxMessage.message == "password_changed")
+            .order_by(OutboxMessage.created_at)
+        ).all()
+    assert len(instants) == 9
+    assert all(
+        later - earlier >= timedelta(minutes=59)
+        for earlier, later in zip(instants, instants[3:], strict=False)
+    )
+
+
+def test_a_suppressed_notice_leaves_no_token(
+    app: Flask, ada: User, notify: Callable[..., None]
+) -> None:
+    for _ in range(10):
+        notify(messages.new_device, ada)
+
+    with app.app_context():
+        assert len(db.session.scalars(select(OneTimeToken.id)).all()) == 4
+
+
+def test_devices_that_log_in_at_once_are_counted_one_after_the_other(app: Flask, ada: User) -> None:
+    threads = 8
+    with app.app_context():
+        sessions.start(db.session.get_one(User, ada.id), Client("192.0.2.1", "the first"))
+    together = Barrier(threads)
+
+    def start(number: int) -> None:
+        with app.app_context():
+            user = db.session.get_one(User, ada.id)
+            db.session.rollback()
+            together.wait()
+            sessions.start(user, Client("192.0.2.1", f"agent {number}"))
+
+    with ThreadPoolExecutor(threads) as pool:
+        list(pool.map(start, range(threads)))
+
+    assert queued(app) == {"new_device": 3, "many_new_devices": 1}
+
+
+# To whom
+
+
+def test_an_address_that_nobody_confirmed_gets_no_notice(
+    app: Flask, client: FlaskClient, bob: User, mailbox: Mailbox
+) -> None:
+    pair = log_in(client, bob)
+    log_in_with(client, "another", "bob")
+    change = {"current_password": PASSWORD, "new_password": "another good password"}
+    client.post(f"{API}/auth/password/change", json=change, headers=bearer(pair["access_token"]))
+
+    assert mailbox.deliver() == []
+
+
+def test_a_change_of_an_address_that_nobody_confirmed_tells_the_new_one_alone(
+    app: Flask, client: FlaskClient, bob: User, mailbox: Mailbox
+) -> None:
+    pair = log_in(client, bob)
+
+    client.post(
+        f"{API}/auth/email/change",
+        json={"new_email": "robert@example.com"},
+        headers=bearer(pair["access_token"]),
+    )
+
+    assert [mail.to for mail in mailbox.deliver()] == ["robert@example.com"]
+    with app.app_context():
+        purposes = set(db.session.scalars(select(OneTimeToken.purpose)))
+    assert purposes == {Purpose.EMAIL_CHANGE.value}
+
+
+def test_an_account_with_an_address_that_nobody_confirmed_mails_five_new_ones_and_no_more(
+    client: FlaskClient, bob: User, mailbox: Mailbox
+) -> None:
+    pair = log_in(client, bob)
+
+    for number in range(8):
+        client.post(
+            f"{API}/auth/email/change",
+            json={"new_email": f"robert+{number}@example.com"},
+            headers=bearer(pair["access_token"]),
+        )
+
+    assert len(mailbox.deliver()) == 5
+
+
+@pytest.mark.parametrize(
+    ("path", "page"),
+    [("/auth/password/forgot", "reset-password"), ("/auth/email/resend", "verify-email")],
+)
+def test_a_link_that_was_asked_for_goes_to_an_address_that_nobody_confirmed(
+    client: FlaskClient, bob: User, mailbox: Mailbox, path: str, page: str
+) -> None:
+    client.post(f"{API}{path}", json={"email": bob.email})
+
+    assert [mail.page for mail in mailbox.deliver()] == [page]
+
+
+def test_a_notice_goes_to_an_address_that_this_change_confirms(
+    client: FlaskClient, bob: User, mailbox: Mailbox
+) -> None:
+    client.post(f"{API}/auth/password/forgot", json={"email": bob.email})
+    reset: dict[str, Any] = {
+        "token": mailbox.token("reset-password"),
+        "new_password": "another good password",
+    }
+
+    client.post(f"{API}/auth/password/reset", json=reset)
+
+    assert [mail.subject for mail in mailbox.deliver()] == ["Your password was changed"]
+
+
+# Nothing by strangers
+
+
+@pytest.mark.parametrize(
+    ("user_agent", "device"),
+    [
+        (
+            "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0",
+            "Firefox on Linux",
+        ),
+        (HOSTILE, "unknown"),
+        ("Firefox/1 www.evil.example", "Firefox"),
+        ("", "unknown"),
+    ],
+)
+def test_a_notice_calls_the_device_by_a_name_of_ours(
+    client: FlaskClient, ada: User, mailbox: Mailbox, user_agent: str, device: str
+) -> None:
+    log_in(client, ada)
+
+    log_in_with(client, user_agent)
+
+    (notice,) = mailbox.deliver()
+    assert f"Device: {device}." in notice.text
+    assert "evil" not in notice.text
+
+
+def test_a_notice_is_for_the_address_of_its_own_user_only(
+    app: Flask, client: FlaskClient, mailbox: Mailbox
+) -> None:
+    make_user(app, username="grace", email="grace@example.com", email_verified=True)
+    make_user(app, username="mallory", email="mallory@example.com")
+    for username in ("grace", "mallory"):
+        log_in_with(client, "the first", username)
+        log_in_with(client, "the second", username)
+
+    assert [mail.to for mail in mailbox.deliver()] == ["grace@example.com"]
