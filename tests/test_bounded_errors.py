@@ -197,3 +197,10 @@ def test_an_error_that_does_not_fit_is_counted() -> None:
 
     assert len(refusal.members["errors"]) == 4
     assert refusal.members["errors_left_out"] == 26
+
+
+def test_a_long_key_is_named_by_its_first_100_characters(client: FlaskClient) -> None:
+    response = post_json(client, "auth/login", unstorable("k" * 2000, 1))
+
+    (error,) = response.json["errors"]
+    assert error["pointer"] == f"#/{'k' * 100}/0"

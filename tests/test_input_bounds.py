@@ -4,6 +4,7 @@ import json
 import time
 import unicodedata
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -282,3 +283,24 @@ def test_a_cursor_beyond_its_bound_is_simply_no_cursor(client: FlaskClient, grac
     response = client.get(f"{API}/users?cursor={'a' * 4000}", headers=bearer(token))
 
     assert refused_fields(response) == {"cursor": "invalid_cursor"}
+
+
+# Where no schema stands before
+
+
+@pytest.mark.parametrize("normal", [identifiers.canonical_username, passwords.flaw])
+def test_nothing_beyond_its_bound_is_ever_normalised(app: Flask, normal: Any) -> None:
+    began = time.process_time()
+    with app.app_context(), suppress(identifiers.InvalidUsername):
+        normal(HOSTILE["marks in falling class"])
+
+    assert time.process_time() - began < MOST_SECONDS
+
+
+def test_a_login_name_beyond_its_bound_is_not_normalised_either() -> None:
+    began = time.process_time()
+
+    known_as = identifiers.read(username=HOSTILE["marks in falling class"])
+
+    assert time.process_time() - began < MOST_SECONDS
+    assert len(known_as.value) == identifiers.MOST_OF_NOTHING
