@@ -5,7 +5,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import fields
+from dataclasses import fields, replace
 from datetime import timedelta
 from ipaddress import ip_network
 from pathlib import Path
@@ -16,7 +16,9 @@ import pytest
 from limits import parse_many
 
 import config
+from app import create_app
 from config import Settings, SettingsRefused
+from config_mail import mail_server
 from tests.serving import ROOT, environment_for
 
 GOOD_SECRET = "Zr8vQ2mK5xW1pL9tB4nH7cJ3dF6gS0aYeUiOq"
@@ -211,6 +213,8 @@ GOOD: list[tuple[str, str, str, Any]] = [
     ),
     ("MAIL_FROM", "no-reply@example.com", "mail_from", "no-reply@example.com"),
     ("MAIL_FROM", "账户 <no-reply@example.com>", "mail_from", "账户 <no-reply@example.com>"),
+    ("MAIL_FROM", "Acme, Inc. <a@example.com>", "mail_from", "Acme, Inc. <a@example.com>"),
+    ("MAIL_FROM", "a@bücher.example", "mail_from", "a@bücher.example"),
     ("PUBLIC_URL", "https://example.com/accounts", "public_url", "https://example.com/accounts"),
     ("PUBLIC_URL", "https://example.com/", "public_url", "https://example.com"),
     (
@@ -388,12 +392,33 @@ BAD: list[tuple[str, str, str]] = [
     ("MAIL_URL", "smtp://mail.example.com:99999", "smtp://user:password@host:587"),
     ("MAIL_URL", "smtp://[::1", "smtp://user:password@host:587"),
     ("MAIL_URL", "smtp://mail.example.com?tls=maybe", "tls=starttls and tls=tls"),
+    ("MAIL_URL", "smtp://u:12/3", "smtp://user:password@host:587"),
+    ("MAIL_URL", "smtp://u:p@mail..example.com", "smtp://user:password@host:587"),
+    ("MAIL_URL", "smtp://u:p@" + "m" * 64 + ".example.com", "smtp://user:password@host:587"),
+    ("MAIL_URL", "smtp://u:p@mail.example.com:0", "between 1 and 65535"),
+    ("MAIL_URL", "smtp://u:%E9t%E9@mail.example.com", "not UTF-8"),
+    ("MAIL_URL", "smtp://u:p%00@mail.example.com", "control character"),
+    ("MAIL_URL", "smtp://:p@mail.example.com", "without a user"),
+    ("MAIL_URL", "file:///folder#1", "file:///folder"),
+    ("MAIL_URL", "file:///fol%00der", "file:///folder"),
+    ("MAIL_URL", "console:", "console://"),
     ("MAIL_URL", "file://folder", "file:///folder"),
     ("MAIL_URL", "file:", "file:///folder"),
     ("MAIL_FROM", "no address", "no-reply@example.com"),
     ("MAIL_FROM", "Example <no-reply@example.com", "Example <no-reply@example.com>"),
     ("MAIL_FROM", "no-reply@example.com>", "Example <no-reply@example.com>"),
     ("MAIL_FROM", "a@example.com\r\nBcc: b@example.com", "no-reply@example.com"),
+    ("MAIL_FROM", "A\nBcc: b <a@example.com>", "control characters"),
+    ("MAIL_FROM", "a@example.com, b@example.com", "no-reply@example.com"),
+    ("MAIL_FROM", "a@example.com, B <b@example.com>", "no-reply@example.com"),
+    ("MAIL_FROM", "=?utf-8?q?A?= <a@example.com>", "encoded words"),
+    ("MAIL_FROM", "=?utf-8?q?a?=@example.com", "no-reply@example.com"),
+    ("MAIL_FROM", "ä@example.com", "no-reply@example.com"),
+    ("MAIL_FROM", "a..b@example.com", "no-reply@example.com"),
+    ("MAIL_FROM", "a@" + "d" * 64 + ".com", "no-reply@example.com"),
+    ("MAIL_FROM", "a@" + "d." * 126 + "com", "no-reply@example.com"),
+    ("MAIL_FROM", "a@exa_mple.com", "no-reply@example.com"),
+    ("MAIL_FROM", '"a b"@example.com', "no-reply@example.com"),
     ("PUBLIC_URL", "accounts.example.com", "https://accounts.example.com"),
     ("PUBLIC_URL", "ftp://example.com", "https://accounts.example.com"),
     ("PUBLIC_URL", "https://example.com?from=here", "https://accounts.example.com"),
@@ -913,3 +938,29 @@ def test_reading_the_file_leaves_the_process_alone(checkout: Path) -> None:
     Settings.from_environment(instance=checkout / "instance")
 
     assert "PORT" not in os.environ
+
+
+@pytest.mark.parametrize(
+    ("url", "user", "password"),
+    [
+        ("smtp://u:12/3@h", "u", "12/3"),
+        ("smtp://u:a@b#c?d@h", "u", "a@b#c?d"),
+        ("smtp://u:a%40b%25@h", "u", "a@b%"),
+        ("smtp://u:pässwörd 密码@h", "u", "pässwörd 密码"),
+        ("smtp://u@h", "u", ""),
+        ("smtp://h", "", ""),
+    ],
+)
+def test_everything_before_the_last_at_is_the_login_of_the_mail_server(
+    read: Read, url: str, user: str, password: str
+) -> None:
+    server = mail_server(read(MAIL_URL=url).mail_url)
+
+    assert (server.host, server.user, server.password) == ("h", user, password)
+
+
+def test_a_sender_with_whom_no_mail_can_be_written_stops_the_start(read: Read) -> None:
+    settings = replace(read(), mail_from="=?utf-8?q?nobody?=")
+
+    with pytest.raises(SettingsRefused, match="MAIL_FROM"):
+        create_app(settings)

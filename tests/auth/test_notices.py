@@ -1,5 +1,6 @@
 """Security notices: to whom they go, how many of them, and nothing in them by strangers."""
 
+import time
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -181,6 +182,28 @@ def test_devices_that_log_in_at_once_are_counted_one_after_the_other(app: Flask,
         list(pool.map(start, range(threads)))
 
     assert queued(app) == {"new_device": 3, "many_new_devices": 1}
+
+
+def test_notices_that_no_lock_on_the_user_puts_in_a_row_are_counted_one_after_the_other(
+    app: Flask, ada: User
+) -> None:
+    threads = 6
+    together = Barrier(threads)
+
+    def notify_slowly(_number: int) -> None:
+        with app.app_context():
+            user = db.session.get_one(User, ada.id)
+            db.session.rollback()
+            together.wait()
+            notices.notify(messages.refresh_token_reused, user)
+            db.session.flush()
+            time.sleep(0.1)
+            db.session.commit()
+
+    with ThreadPoolExecutor(threads) as pool:
+        list(pool.map(notify_slowly, range(threads)))
+
+    assert queued(app) == {"refresh_token_reused": 3, "many_refresh_tokens_reused": 1}
 
 
 # To whom
