@@ -5,7 +5,7 @@ from uuid import UUID, uuid4
 
 from sqlalchemy import Integer, bindparam, case, exists, func, select, update
 
-from app import audit, clock
+from app import audit, clock, database
 from app.auth.notices import notify
 from app.auth.sessions import IDLE_LIMIT, NOW, end_where, is_live
 from app.database import from_row
@@ -239,6 +239,8 @@ def _retry_late(claims: RefreshClaims, *, unused: UUID) -> Session | None:
 
 def _end_for_reuse(claims: RefreshClaims, session: Session) -> None:
     """End the session of a token that was copied. Commits: this must outlive the refusal."""
+    # What the thief is doing at this moment holds the user, and is waited for.
+    database.hold(User, User.id == session.user_id)
     if end_where(Session.id == session.id, Session.generation == claims.generation):
         kind = "after_window" if session.previous_jti == claims.jti else "older"
         _record(Event.REFRESH_TOKEN_REUSED, session.user_id, session.id, kind=kind)

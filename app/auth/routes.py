@@ -202,7 +202,7 @@ def read_sessions() -> dict[str, Any]:
 @bp.returns(204)
 def end_session(session_id: UUID) -> None:
     """Sign one of your devices out."""
-    sessions.end_one_of(current_user(), session_id)
+    sessions.end_one_of(current_session(), session_id)
 
 
 @bp.post("/reauthenticate")

@@ -156,13 +156,30 @@ def hold(session: Session) -> User:
     """
     unchanged = User.hashed_password == session.user.hashed_password
     user = database.hold(User, User.id == session.user_id, User.is_active, unchanged)
-    # A statement of its own: it sees what was committed while the lock was waited for.
-    is_same = and_(Session.id == session.id, Session.generation == session.generation)
-    still_live = exists().where(is_same, is_live(clock.now())).select()
-    if user is None or not db.session.scalar(still_live):
+    if user is None:
         db.session.rollback()
         raise SessionEnded
+    refuse_if_over(session)
     return user
+
+
+def refuse_if_over(session: Session) -> None:
+    """Stop a write whose session was ended or renewed since the request began.
+
+    Call it when the session's user is locked. Whoever rescues or stops an
+    account writes to the user first and ends the sessions next, so a write
+    that waited for the lock sees here what they did. It is a statement of its
+    own, because a condition in the statement that waits would still see
+    the sessions of before. Rolls back, and raises ``SessionEnded``.
+    """
+    if not db.session.scalar(exists().where(_is_same(session), is_live(clock.now())).select()):
+        db.session.rollback()
+        raise SessionEnded
+
+
+def _is_same(session: Session) -> ColumnElement[bool]:
+    """The session, unless a change of the password renewed it."""
+    return and_(Session.id == session.id, Session.generation == session.generation)
 
 
 def goes_on(session: Session) -> bool:
@@ -197,8 +214,13 @@ def end(session_id: UUID, generation: int) -> None:
     db.session.commit()
 
 
-def end_one_of(user: User, session_id: UUID) -> None:
-    """Sign one of the user's devices out. Commits. Raises ``NotFound`` if it is no such one."""
+def end_one_of(session: Session, session_id: UUID) -> None:
+    """Sign out one of the devices of the session's user. Commits.
+
+    Raises ``NotFound`` if the user has no such device, or ``SessionEnded``.
+    """
+    # What the device is doing at this moment holds the user, and is waited for.
+    user = hold(session)
     mine = and_(Session.user_id == user.id, is_live(clock.now()))
     if not end_where(Session.id == session_id, mine):
         db.session.rollback()
@@ -272,20 +294,17 @@ def log_out(session: Session, scope: Scope) -> None:
     """End this session, or the user's others, or all of them. Commits.
 
     All of them means that the owner trusts no device any more: a change of
-    address that waits is stopped, too. Raises ``SessionEnded`` where a
-    change of the password was faster, after which the token that was sent ends
-    nothing.
+    address that waits is stopped, too. Raises ``SessionEnded`` where this
+    session was ended or a change of the password renewed it meanwhile: then the
+    token that was sent ends no other session.
     """
-    is_same = and_(Session.id == session.id, Session.generation == session.generation)
     if scope is Scope.LOCAL:
-        ended = len(end_where(is_same))
+        ended = len(end_where(_is_same(session)))
     else:
         # Whoever ends several sessions of a user takes the user first: two that each held a
         # session of the other's would deadlock.
         database.hold(User, User.id == session.user_id)
-        if not db.session.scalar(exists().where(is_same).select()):
-            db.session.rollback()
-            raise SessionEnded
+        refuse_if_over(session)
         if scope is Scope.GLOBAL:
             one_time_tokens.revoke(session.user_id, Purpose.EMAIL_CHANGE)
         ended = end_others(session) if scope is Scope.OTHERS else end_all(session.user_id)

@@ -16,6 +16,7 @@ from app.errors import (
 )
 from app.models import AuditEvent, User
 from app.security.access import (
+    current_session,
     current_user,
     freshly_permitted,
     permitted,
@@ -67,7 +68,7 @@ def invite_user(account: dict[str, Any]) -> tuple[User, int, dict[str, str]]:
     """
     if account["is_superuser"] and current_user().is_superuser:
         refuse_unless_fresh()
-    user = administration.invite(**account, actor=current_user())
+    user = administration.invite(**account, actor=current_session())
     return user, 201, {"Location": url_for("users.read_user_get", user_id=user.id)}
 
 
@@ -81,7 +82,7 @@ def edit_user(changes: dict[str, Any], user_id: int) -> User:
 
     Deactivating signs it out everywhere at once.
     """
-    return administration.edit(user_id, changes, actor=current_user())
+    return administration.edit(user_id, changes, actor=current_session())
 
 
 @bp.delete("/<digits:user_id>")
@@ -90,7 +91,7 @@ def edit_user(changes: dict[str, Any], user_id: int) -> User:
 @bp.returns(204)
 def delete_user(user_id: int) -> None:
     """Erase an account, at once and for good."""
-    administration.delete(user_id, actor=current_user())
+    administration.delete(user_id, actor=current_session())
 
 
 @bp.get("/<digits:user_id>/sessions")
@@ -108,7 +109,7 @@ def read_sessions_of_user(user_id: int) -> dict[str, Any]:
 @bp.returns(204)
 def end_sessions_of_user(user_id: int) -> None:
     """Sign somebody out everywhere."""
-    administration.end_sessions(user_id, actor=current_user())
+    administration.end_sessions(user_id, actor=current_session())
 
 
 @bp.post("/<digits:user_id>/password-reset")
@@ -117,7 +118,7 @@ def end_sessions_of_user(user_id: int) -> None:
 @bp.returns(202, NothingSchema)
 def send_password_reset(user_id: int) -> dict[str, Any]:
     """Mail somebody a link to set a new password; nobody sets another's."""
-    administration.send_reset(user_id, actor=current_user())
+    administration.send_reset(user_id, actor=current_session())
     return {}
 
 

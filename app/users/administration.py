@@ -1,6 +1,6 @@
 """What operators and administrators do with accounts.
 
-``actor`` is who does it, and ``None`` for an operator in the shell.
+``actor`` is the session of who does it, and ``None`` for an operator in the shell.
 """
 
 from collections.abc import Callable
@@ -14,7 +14,7 @@ from app.auth import password_reset, registration, sessions
 from app.errors import NotEnoughPermissions, NotFound
 from app.extensions import db
 from app.mail import messages, outbox
-from app.models import User
+from app.models import Session, User
 from app.models.audit_event import Event
 from app.models.one_time_token import Purpose
 from app.security import identifiers, one_time_tokens
@@ -54,7 +54,7 @@ def invite(
     username: str,
     full_name: str | None = None,
     is_superuser: bool = False,
-    actor: User,
+    actor: Session,
 ) -> User:
     """Make an account whose owner gets a mail to choose the password. Commits.
 
@@ -71,7 +71,7 @@ def invite(
         username_key=username_key(username),
         full_name=full_name,
         is_superuser=is_superuser,
-        locale=actor.locale,
+        locale=actor.user.locale,
     )
     registration.add(user)
     _mail_invitation(user)
@@ -81,7 +81,7 @@ def invite(
     return user
 
 
-def edit(user_id: int, changes: dict[str, Any], *, actor: User | None) -> User:
+def edit(user_id: int, changes: dict[str, Any], *, actor: Session | None) -> User:
     """Set the given fields of an account. Commits.
 
     Deactivating signs it out everywhere at once and ends the links that were
@@ -124,7 +124,7 @@ def set_active(email: str, is_active: bool) -> User:
     return edit(by_email(email).id, {"is_active": is_active}, actor=None)
 
 
-def delete(user_id: int, *, actor: User | None) -> None:
+def delete(user_id: int, *, actor: Session | None) -> None:
     """Erase an account at once. Commits.
 
     Raises ``NotFound``, ``NotEnoughPermissions``, or ``LastSuperuser``.
@@ -134,7 +134,7 @@ def delete(user_id: int, *, actor: User | None) -> None:
     closing.erase(held.user, actor=actor)
 
 
-def end_sessions(user_id: int, *, actor: User | None) -> None:
+def end_sessions(user_id: int, *, actor: Session | None) -> None:
     """Sign an account out everywhere, and end the links that were mailed. Commits.
 
     Raises ``NotFound`` or ``NotEnoughPermissions``.
@@ -161,7 +161,7 @@ def end_links_of_everybody(limit: int, *, issued_by: datetime) -> int:
     return people
 
 
-def send_reset(user_id: int, *, actor: User | None) -> None:
+def send_reset(user_id: int, *, actor: Session | None) -> None:
     """Mail a link to set a new password, or the invitation to who never had one. Commits.
 
     Somebody who said "this wasn't me" has no password either, but a confirmed
@@ -214,7 +214,7 @@ def _mail_invitation(user: User) -> None:
 
 
 def _record_edit(
-    user: User, changed: dict[str, Any], actor: User | None, *, sessions_ended: int
+    user: User, changed: dict[str, Any], actor: Session | None, *, sessions_ended: int
 ) -> None:
     """Flags with what they were, and of what people say about themselves the names alone."""
     for name, (taken, given) in FLAGS.items():
@@ -225,8 +225,8 @@ def _record_edit(
                 details["sessions_ended"] = sessions_ended
             _record(event, user, actor, **details)
     if fields := changed.keys() - FLAGS.keys():
-        profile.record(user, fields, actor_id=actor.id if actor else None)
+        profile.record(user, fields, actor_id=actor.user_id if actor else None)
 
 
-def _record(event: Event, user: User, actor: User | None, **details: Any) -> None:
-    audit.record(event, subject_id=user.id, actor_id=actor.id if actor else None, **details)
+def _record(event: Event, user: User, actor: Session | None, **details: Any) -> None:
+    audit.record(event, subject_id=user.id, actor_id=actor.user_id if actor else None, **details)

@@ -4,10 +4,11 @@ from dataclasses import dataclass
 
 from sqlalchemy import or_
 
+from app.auth import sessions
 from app.database import hold_in_order
 from app.errors import LastSuperuser, NotEnoughPermissions, NotFound, SessionEnded
 from app.extensions import db
-from app.models import User
+from app.models import Session, User
 from app.security.permissions import EVERYTHING, Permission, Rights, rights_of
 
 
@@ -25,32 +26,34 @@ class Held:
             raise LastSuperuser
 
 
-def hold(user_id: int, permission: Permission, *, actor: User | None) -> Held:
+def hold(user_id: int, permission: Permission, *, actor: Session | None) -> Held:
     """Take a user to change them, if the actor may. The caller commits.
 
-    ``actor`` is ``None`` for an operator in the shell, who may do everything.
-    What the actor may do is read under the same locks as the user: of two who
-    take each other's rights away at once, one comes too late. Raises
-    ``NotFound``, or ``NotEnoughPermissions`` also where the user may do
-    something that the actor may not.
+    ``actor`` is the session of who changes them, and ``None`` for an operator
+    in the shell, who may do everything. What the actor may do, and whether the
+    session still lives, is read under the same locks as the user: of two who
+    take each other's rights away at once, one comes too late, and so does what
+    waited while its session was ended. Raises ``SessionEnded``, ``NotFound``, or
+    ``NotEnoughPermissions`` also where the user may do something that the
+    actor may not.
     """
-    people = _hold_people(user_id, *([actor.id] if actor else []))
+    people = _hold_people(user_id, *([actor.user_id] if actor else []))
     rights = _rights_of(actor, people, permission)
     user = people.get(user_id)
     if user is None:
         raise NotFound
-    is_oneself = actor is not None and user.id == actor.id
+    is_oneself = actor is not None and user.id == actor.user_id
     if not is_oneself and not rights.cover(rights_of(user, db.session())):
         raise NotEnoughPermissions
     return Held(user, rights, is_last_superuser=_is_last_superuser(user, people))
 
 
-def hold_actor(permission: Permission, *, actor: User | None) -> Rights:
+def hold_actor(permission: Permission, *, actor: Session | None) -> Rights:
     """What the actor may do, for a change that is about nobody else. The caller commits.
 
-    Raises ``NotEnoughPermissions``.
+    Raises ``SessionEnded`` or ``NotEnoughPermissions``.
     """
-    return _rights_of(actor, _hold_people(*([actor.id] if actor else [])), permission)
+    return _rights_of(actor, _hold_people(*([actor.user_id] if actor else [])), permission)
 
 
 def refuse_to_lose(user_id: int) -> None:
@@ -66,12 +69,13 @@ def _hold_people(*ids: int) -> dict[int, User]:
     return {user.id: user for user in held}
 
 
-def _rights_of(actor: User | None, people: dict[int, User], permission: Permission) -> Rights:
+def _rights_of(actor: Session | None, people: dict[int, User], permission: Permission) -> Rights:
     if actor is None:
         return EVERYTHING
-    still_there = people.get(actor.id)
+    still_there = people.get(actor.user_id)
     if still_there is None or not still_there.is_active:
         raise SessionEnded
+    sessions.refuse_if_over(actor)
     rights = rights_of(still_there, db.session())
     if not rights.include(permission):
         raise NotEnoughPermissions

@@ -89,7 +89,7 @@ def erase_due(limit: int) -> int:
     return _erase(User.deletion_due_at <= clock.now(), limit, reason="closed")
 
 
-def erase(user: User, *, actor: User | None) -> None:
+def erase(user: User, *, actor: Session | None) -> None:
     """Erase somebody at once, as the actor wants it. Commits."""
     _erase(User.id == user.id, 1, reason="deleted", actor=actor)
 
@@ -104,7 +104,7 @@ def erase_unverified(limit: int) -> int:
 
 
 def _erase(
-    which: ColumnElement[bool], limit: int, *, reason: str, actor: User | None = None
+    which: ColumnElement[bool], limit: int, *, reason: str, actor: Session | None = None
 ) -> int:
     # Who logs in at this moment keeps the account, or comes too late: the condition is asked
     # again under the lock that deleting takes.
@@ -133,7 +133,7 @@ def _erase(
     for row in erased:
         if reason == "deleted":
             audit.record(
-                Event.USER_DELETED, subject_id=row.id, actor_id=actor.id if actor else None
+                Event.USER_DELETED, subject_id=row.id, actor_id=actor.user_id if actor else None
             )
         audit.record(Event.USER_ERASED, subject_id=row.id, reason=reason, under=from_nowhere)
     db.session.commit()

@@ -6,20 +6,23 @@ from typing import Any
 from sqlalchemy import update
 
 from app import audit, clock
+from app.auth import sessions
 from app.auth.taken import unless_taken
 from app.errors import SessionEnded
 from app.extensions import db
-from app.models import User
+from app.models import Session, User
 from app.models.audit_event import Event
 from app.security.identifiers import username_key
 
 
-def edit(user: User, changes: dict[str, Any]) -> User:
-    """Set the given fields, and commit. Fields that are not given are left to other requests.
+def edit(session: Session, changes: dict[str, Any]) -> User:
+    """Set the given fields of the session's user, and commit.
 
-    Where nothing changes, nothing is written and nothing is put on record.
-    Raises ``UsernameTaken``, or ``SessionEnded`` for a user who is gone by now.
+    Fields that are not given are left to other requests. Where nothing
+    changes, nothing is written and nothing is put on record. Raises
+    ``UsernameTaken``, or ``SessionEnded`` where the session or the user is gone by now.
     """
+    user = session.user
     changed = difference(user, changes)
     if not changed:
         return user
@@ -27,6 +30,8 @@ def edit(user: User, changes: dict[str, Any]) -> User:
     if edited is None:
         db.session.rollback()
         raise SessionEnded
+    # The write may have waited for somebody who ended the session.
+    sessions.refuse_if_over(session)
     record(edited, changed, actor_id=user.id)
     db.session.commit()
     return edited

@@ -12,6 +12,7 @@ from app.models import Role
 from app.security import permissions
 from app.security.access import (
     current_rights,
+    current_session,
     current_user,
     freshly_permitted,
     permitted,
@@ -57,7 +58,7 @@ def list_permissions() -> dict[str, Any]:
 @bp.returns(201, RoleSchema, headers={"Location": {"schema": {"type": "string"}}})
 def create_role(role: dict[str, Any]) -> tuple[Role, int, dict[str, str]]:
     """Make a role, of permissions that you have."""
-    made = roles.create(**role, actor=current_user())
+    made = roles.create(**role, actor=current_session())
     return made, 201, {"Location": url_for("roles.read_role_get", role_id=made.id)}
 
 
@@ -77,7 +78,7 @@ def read_role(role_id: int) -> Role:
 @bp.returns(200, RoleSchema)
 def edit_role(changes: dict[str, Any], role_id: int) -> Role:
     """Edit a role that allows nothing that you may not. It counts from the next request on."""
-    return roles.edit(role_id, changes, actor=current_user())
+    return roles.edit(role_id, changes, actor=current_session())
 
 
 @bp.delete("/roles/<digits:role_id>")
@@ -86,7 +87,7 @@ def edit_role(changes: dict[str, Any], role_id: int) -> Role:
 @bp.returns(204)
 def delete_role(role_id: int) -> None:
     """Delete a role; whoever has it has it no more."""
-    roles.remove(role_id, actor=current_user())
+    roles.remove(role_id, actor=current_session())
 
 
 @bp.get("/users/<digits:user_id>/roles")
@@ -105,4 +106,4 @@ def read_roles_of_user(user_id: int) -> dict[str, Sequence[Role]]:
 @bp.returns(200, RoleListSchema)
 def assign_roles(body: dict[str, Any], user_id: int) -> dict[str, Sequence[Role]]:
     """Give somebody exactly these roles, of which you have every permission."""
-    return {"items": roles.assign(user_id, body["roles"], actor=current_user())}
+    return {"items": roles.assign(user_id, body["roles"], actor=current_session())}

@@ -10,7 +10,7 @@ from app import audit, cursors, database
 from app.cursors import Key, Order, Page
 from app.errors import Message, NotEnoughPermissions, NotFound, RoleNameTaken, ValidationFailed
 from app.extensions import db
-from app.models import Role, RolePermission, User, UserRole
+from app.models import Role, RolePermission, Session, User, UserRole
 from app.models.audit_event import Event
 from app.security.permissions import ROLES_READ, ROLES_WRITE, Rights
 from app.users import authority
@@ -70,7 +70,7 @@ def create(
     name: str,
     description: str | None = None,
     permissions: Iterable[str] = (),
-    actor: User | None,
+    actor: Session | None,
 ) -> Role:
     """Make a role. Commits. Raises ``RoleNameTaken`` or ``NotEnoughPermissions``."""
     permissions = sorted(set(permissions))
@@ -84,7 +84,7 @@ def create(
     return role
 
 
-def edit(role_id: int, changes: dict[str, Any], *, actor: User | None) -> Role:
+def edit(role_id: int, changes: dict[str, Any], *, actor: Session | None) -> Role:
     """Set the given of ``name``, ``description`` and ``permissions``. Commits.
 
     It counts for everybody who has the role, from the next request on. Raises
@@ -97,14 +97,14 @@ def edit(role_id: int, changes: dict[str, Any], *, actor: User | None) -> Role:
 
 
 def change_permissions(
-    role_id: int, *, add: Iterable[str] = (), take: Iterable[str] = (), actor: User | None
+    role_id: int, *, add: Iterable[str] = (), take: Iterable[str] = (), actor: Session | None
 ) -> Role:
     """Let a role allow more, or less. Commits. Raises as ``edit`` does."""
     rights, role = _hold(role_id, actor)
     return _write(role, {}, {*role.permissions, *add} - {*take}, rights, actor)
 
 
-def remove(role_id: int, *, actor: User | None) -> None:
+def remove(role_id: int, *, actor: Session | None) -> None:
     """Delete a role; whoever had it has it no more. Commits.
 
     Raises ``NotFound`` or ``NotEnoughPermissions``.
@@ -115,7 +115,7 @@ def remove(role_id: int, *, actor: User | None) -> None:
     db.session.commit()
 
 
-def assign(user_id: int, role_ids: Sequence[int], *, actor: User | None) -> Sequence[Role]:
+def assign(user_id: int, role_ids: Sequence[int], *, actor: Session | None) -> Sequence[Role]:
     """Give a user exactly these roles. Commits.
 
     Raises ``NotFound``, ``ValidationFailed`` for a role that does not exist,
@@ -132,7 +132,7 @@ def assign(user_id: int, role_ids: Sequence[int], *, actor: User | None) -> Sequ
 
 
 def change_roles(
-    user_id: int, *, add: Iterable[Role] = (), take: Iterable[Role] = (), actor: User | None
+    user_id: int, *, add: Iterable[Role] = (), take: Iterable[Role] = (), actor: Session | None
 ) -> Sequence[Role]:
     """Give a user these roles beside the others, or take them. Commits. Raises as ``assign``."""
     held = authority.hold(user_id, ROLES_WRITE, actor=actor)
@@ -145,7 +145,7 @@ def number_of_holders(role: Role) -> int:
     return db.session.scalar(holders) or 0
 
 
-def _hold(role_id: int, actor: User | None) -> tuple[Rights, Role]:
+def _hold(role_id: int, actor: Session | None) -> tuple[Rights, Role]:
     """A role to be changed by who may do all that it allows. The caller commits."""
     rights = authority.hold_actor(ROLES_WRITE, actor=actor)
     role = database.hold(Role, Role.id == role_id)
@@ -168,7 +168,7 @@ def _write(
     words: dict[str, Any],
     permissions: Iterable[str],
     rights: Rights,
-    actor: User | None,
+    actor: Session | None,
 ) -> Role:
     before, after = role.permissions, sorted(set(permissions))
     _refuse_beyond(rights, after)
@@ -191,7 +191,7 @@ def _write(
     return role
 
 
-def _give(held: Held, roles: Sequence[Role], actor: User | None) -> Sequence[Role]:
+def _give(held: Held, roles: Sequence[Role], actor: Session | None) -> Sequence[Role]:
     before = {role.id: role for role in held_by(held.user.id)}
     after = {role.id: role for role in roles}
     given, taken = after.keys() - before.keys(), before.keys() - after.keys()
@@ -238,6 +238,6 @@ def _names(roles: Iterable[Role]) -> list[str]:
 
 
 def _record(
-    event: Event, actor: User | None, *, subject_id: int | None = None, **details: Any
+    event: Event, actor: Session | None, *, subject_id: int | None = None, **details: Any
 ) -> None:
-    audit.record(event, subject_id=subject_id, actor_id=actor.id if actor else None, **details)
+    audit.record(event, subject_id=subject_id, actor_id=actor.user_id if actor else None, **details)

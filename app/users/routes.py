@@ -56,7 +56,7 @@ def edit_me(changes: dict[str, Any]) -> User:
 
     What is left out stays; null clears what may be empty. PUT and PATCH do the same.
     """
-    return profile.edit(current_user(), changes)
+    return profile.edit(current_session(), changes)
 
 
 @bp.delete("/me")

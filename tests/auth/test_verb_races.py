@@ -1,15 +1,17 @@
-"""What reads an account, hashes and writes, against what rescues or stops it meanwhile
+"""What reads an account and writes, against what rescues or stops it meanwhile
 
-Two hashes take half a second, and a thief who is signed in chooses the moment. Each verb is let in
-first, and then the owner or an administrator acts before the verb has written.
+Two hashes take half a second, a lock may be waited for, and a thief who is signed in chooses the
+moment. Each verb is let in first, and then the owner or an administrator acts before the verb has
+written.
 """
 
 import re
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from threading import Thread
 from typing import Any
+from uuid import UUID
 
 import bcrypt
 import pytest
@@ -18,15 +20,16 @@ from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from app.auth import email_change
+from app.auth import email_change, sessions
 from app.extensions import db
-from app.models import OneTimeToken, User
+from app.models import OneTimeToken, OutboxMessage, Role, Session, User, UserRole
 from app.models.one_time_token import Purpose
 from app.security import passwords
-from app.users import administration
+from app.users import administration, authority, profile
 from tests.auth.test_mail_races import issue, logs_in, posting, resetting
 from tests.auth.test_races import count, elsewhere, live_sessions
-from tests.factories import API, PASSWORD, bearer, log_in, make_user, problem
+from tests.auth.test_sessions import claims_of
+from tests.factories import API, PASSWORD, bearer, log_in, make_role, make_user, problem
 
 pytestmark = pytest.mark.postgresql
 
@@ -41,11 +44,13 @@ NO_LINK = {(400, "invalid_link")}
 
 @dataclass
 class Scene:
-    """Ada, and a pair of tokens of hers that somebody uses."""
+    """Ada, and a pair of tokens of hers that somebody uses. Bob, and a role that nobody has."""
 
     app: Flask
     ada: User
     pair: dict[str, Any]
+    bob: User
+    role: Role
 
     def call(self, method: str, path: str, **body: Any) -> TestResponse:
         headers = bearer(self.pair["access_token"])
@@ -53,6 +58,14 @@ class Scene:
 
     def link(self, purpose: Purpose) -> str:
         return issue(self.app, self.ada, purpose)
+
+    def other_session(self) -> UUID:
+        """Of a device of ada's that is not the one with the pair."""
+        log_in(self.app.test_client(), self.ada)
+        with self.app.app_context():
+            newest = sqlalchemy.select(Session.id).order_by(Session.created_at.desc()).limit(1)
+            found: UUID = db.session.scalars(newest).one()
+        return found
 
 
 @dataclass(frozen=True)
@@ -62,6 +75,7 @@ class Verb:
     prepare: Callable[[Scene], Callable[[], TestResponse]]
     last_step: tuple[Any, str]
     refusals: set[tuple[int, str]]
+    is_of_superusers: bool = False
 
 
 def logging_in(scene: Scene) -> Callable[[], TestResponse]:
@@ -75,6 +89,23 @@ def changing(scene: Scene) -> Callable[[], TestResponse]:
 
 def resetting_by(purpose: Purpose) -> Callable[[Scene], Callable[[], TestResponse]]:
     return lambda scene: resetting(scene.app, scene.link(purpose), BY_THE_VERB)
+
+
+def own(method: str, path: str, last_step: tuple[Any, str], **body: Any) -> Verb:
+    """A call that hashes nothing, so that the step is all that it does."""
+
+    def prepare(scene: Scene) -> Callable[[], TestResponse]:
+        places = {"bob": scene.bob.id, "role": scene.role.id}
+        if "{other}" in path:
+            places["other"] = scene.other_session()
+        sent = body | ({"roles": [scene.role.id]} if "roles" in body else {})
+        return lambda: scene.call(method, path.format(**places), **sent)
+
+    return Verb(prepare, last_step, SESSION_ENDED)
+
+
+def by_superuser(method: str, path: str, step: str = "hold", **body: Any) -> Verb:
+    return replace(own(method, path, (authority, step), **body), is_of_superusers=True)
 
 
 VERBS = {
@@ -96,6 +127,24 @@ VERBS = {
         (passwords, "verify"),
         SESSION_ENDED,
     ),
+    "editing oneself": own("PATCH", "/users/me", (profile, "edit"), username="renamed"),
+    "signing out the other devices": own(
+        "POST", "/auth/logout?scope=others", (sessions, "log_out")
+    ),
+    "signing out everywhere": own("POST", "/auth/logout?scope=global", (sessions, "log_out")),
+    "signing out one device": own("DELETE", "/auth/sessions/{other}", (sessions, "end_one_of")),
+    "promoting": by_superuser("PATCH", "/users/{bob}", is_superuser=True),
+    "editing another": by_superuser("PATCH", "/users/{bob}", username="renamed"),
+    "deleting another": by_superuser("DELETE", "/users/{bob}"),
+    "signing another out": by_superuser("DELETE", "/users/{bob}/sessions"),
+    "sending a reset": by_superuser("POST", "/users/{bob}/password-reset"),
+    "giving a role": by_superuser("PUT", "/users/{bob}/roles", roles=["{role}"]),
+    "inviting": by_superuser(
+        "POST", "/users", "hold_actor", email="new@example.com", username="renamed"
+    ),
+    "making a role": by_superuser("POST", "/roles", "hold_actor", name="renamed"),
+    "editing a role": by_superuser("PATCH", "/roles/{role}", "hold_actor", name="renamed"),
+    "deleting a role": by_superuser("DELETE", "/roles/{role}", "hold_actor"),
     "a reset": Verb(resetting_by(Purpose.PASSWORD_RESET), (passwords, "hash"), NO_LINK),
     "an invitation": Verb(resetting_by(Purpose.INVITATION), (passwords, "hash"), NO_LINK),
 }
@@ -146,13 +195,18 @@ RESCUES: dict[str, Callable[[Scene], Callable[[], TestResponse | None]]] = {
 @pytest.fixture
 def scene(app: Flask, client: FlaskClient, verb: str) -> Scene:
     is_old = verb == "a login that stores a hash of today"
-    ada = make_user(app, username="ada", email="ada@example.com")
+    superuser = VERBS[verb].is_of_superusers
+    ada = make_user(app, username="ada", email="ada@example.com", superuser=superuser)
+    if superuser:
+        # Or nobody could take ada away.
+        make_user(app, username="grace", email="grace@example.com", superuser=True)
+    bob = make_user(app, username="bob", email="bob@example.com")
     pair = log_in(client, ada)
     if is_old:
         with app.app_context():
             db.session.execute(sqlalchemy.update(User).values(hashed_password=OLD_HASH))
             db.session.commit()
-    return Scene(app, ada, pair)
+    return Scene(app, ada, pair, bob, make_role(app, "support"))
 
 
 @pytest.mark.parametrize("rescue", RESCUES)
@@ -165,15 +219,16 @@ def test_what_was_let_in_before_a_rescue_and_writes_after_it_is_refused(
     step = getattr(module, name)
     here, saved = threading.current_thread(), []
 
-    def rescued(*arguments: Any) -> Any:
+    def rescued(*arguments: Any, **named: Any) -> Any:
         if threading.current_thread() is not here or saved:
-            return step(*arguments)
-        # A change of address hashes nothing, so its step is all of the writing.
-        result = None if module is email_change else step(*arguments)
+            return step(*arguments, **named)
+        # What hashes nothing has its whole writing in the step.
+        is_after = module is passwords
+        result = step(*arguments, **named) if is_after else None
         in_thread = Thread(target=lambda: saved.append(save()))
         in_thread.start()
         in_thread.join()
-        return step(*arguments) if module is email_change else result
+        return result if is_after else step(*arguments, **named)
 
     monkeypatch.setattr(module, name, rescued)
 
@@ -220,6 +275,7 @@ def assert_rescued(
     assert not logs_in(client, BY_THE_VERB)
     assert count(app, OneTimeToken, OneTimeToken.purpose == Purpose.EMAIL_CHANGE.value) == 0
     assert count(app, User, User.deletion_due_at.is_not(None)) == 0
+    assert_nothing_written(app)
     if rescue in ("not-me", "undo"):
         # The link that went to the owner is still good.
         is_link = OneTimeToken.purpose == Purpose.ACCOUNT_RECOVERY.value
@@ -228,8 +284,19 @@ def assert_rescued(
         assert logs_in(client, BY_THE_RESCUE)
 
 
-@pytest.mark.parametrize("by", ["its own logout", "a global logout", "an administrator"])
-@pytest.mark.parametrize("verb", ["a change of the password", "the password once more"])
+def assert_nothing_written(app: Flask) -> None:
+    """Of what the verbs write about others, or about ada's name."""
+    assert count(app, User, User.username == "renamed") == 0
+    assert count(app, User, User.username == "bob", User.is_superuser.is_(False)) == 1
+    assert count(app, Role, Role.name == "support") == count(app, Role) == 1
+    assert count(app, UserRole) == 0
+    assert count(app, OutboxMessage, OutboxMessage.recipient == "bob@example.com") == 0
+
+
+@pytest.mark.parametrize(
+    "by", ["its own logout", "a global logout", "another device", "an administrator"]
+)
+@pytest.mark.parametrize("verb", [verb for verb in VERBS if VERBS[verb].refusals == SESSION_ENDED])
 def test_what_was_let_in_by_a_session_that_is_ended_meanwhile_is_refused(
     app: Flask, client: FlaskClient, scene: Scene, verb: str, by: str, monkeypatch: Any
 ) -> None:
@@ -238,21 +305,37 @@ def test_what_was_let_in_by_a_session_that_is_ended_meanwhile_is_refused(
     endings: dict[str, Callable[[], object]] = {
         "its own logout": posting(app, "/auth/logout", {}, scene.pair),
         "a global logout": posting(app, "/auth/logout?scope=global", {}, other),
+        "another device": ending(app, scene, other),
         "an administrator": lambda: administration.end_sessions(scene.ada.id, actor=None),
     }
+    act = VERBS[verb].prepare(scene)
     module, name = VERBS[verb].last_step
     step = getattr(module, name)
+    here, begun = threading.current_thread(), []
 
-    def ended(*arguments: Any) -> Any:
-        result = step(*arguments)
+    def ended(*arguments: Any, **named: Any) -> Any:
+        if threading.current_thread() is not here or begun:
+            return step(*arguments, **named)
+        begun.append(True)
+        is_after = module is passwords
+        result = step(*arguments, **named) if is_after else None
         elsewhere(app, endings[by]).join()
-        return result
+        return result if is_after else step(*arguments, **named)
 
     monkeypatch.setattr(module, name, ended)
 
-    answer = VERBS[verb].prepare(scene)()
+    answer = act()
 
     assert problem(answer) == (401, "session_ended")
     monkeypatch.undo()
     assert not logs_in(client, BY_THE_VERB)
     assert logs_in(client, PASSWORD)
+    assert_nothing_written(app)
+
+
+def ending(app: Flask, scene: Scene, by: dict[str, Any]) -> Callable[[], TestResponse]:
+    """The owner, on another device, ends the session of the pair."""
+    session_id = claims_of(scene.pair["access_token"])["sid"]
+    return lambda: app.test_client().delete(
+        f"{API}/auth/sessions/{session_id}", headers=bearer(by["access_token"])
+    )

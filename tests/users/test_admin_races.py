@@ -13,7 +13,7 @@ from sqlalchemy import func, select
 from werkzeug.test import TestResponse
 
 from app.extensions import db
-from app.models import Role, User
+from app.models import Role, Session, User
 from app.security import permissions
 from app.users import administration, roles
 from tests.auth.test_races import at_once, elsewhere, outcomes
@@ -329,11 +329,16 @@ def test_administrators_who_change_many_at_once_wait_and_do_not_deadlock(
     app: Flask, people: Callable[..., User]
 ) -> None:
     superusers = [people(superuser=True) for _ in range(4)]
+    for superuser in superusers:
+        signed_in(app, superuser)
 
     def change_all(users: list[User]) -> None:
         with app.app_context():
+            mine = select(Session).where(Session.user_id == users[0].id)
+            actor = db.session.scalars(mine).one()
+            db.session.expunge(actor)
             for user in users:
-                administration.edit(user.id, {"bio": f"by {users[0].id}"}, actor=users[0])
+                administration.edit(user.id, {"bio": f"by {users[0].id}"}, actor=actor)
 
     turns = [superusers[number:] + superusers[:number] for number in range(4)]
 
