@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from werkzeug.test import TestResponse
 
+from app import strict_json
 from app.models import User
 from tests.factories import API, PASSWORD, problem, refused_fields
 
@@ -259,3 +260,15 @@ def test_whatever_is_answered_is_json_itself(client: FlaskClient, value: Any) ->
 
     assert response.status_code in (400, 401, 422)
     assert json.loads(response.data.decode("utf-8"), parse_constant=pytest.fail)
+
+
+def test_a_body_of_many_small_elements_is_not_walked_element_by_element(
+    client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    walked: list[Any] = []
+    monkeypatch.setattr(strict_json, "_unstorable", lambda value: walked.append(value) or [])
+
+    response = client.post(f"{API}/auth/refresh", json={"refresh_token": ["é"] * 10_000})
+
+    assert problem(response)[0] == 422
+    assert walked == []
