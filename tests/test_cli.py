@@ -673,8 +673,9 @@ def test_what_operators_do_is_recorded(run: Run, app: Flask, ada: User, grace: U
         ("demote", "ada@example.com"),
         ("deactivate", "ada@example.com"),
         ("activate", "ada@example.com"),
-        ("end-sessions", "ada@example.com", "--yes"),
         ("reset-password", "ada@example.com"),
+        # It ends the link.
+        ("end-sessions", "ada@example.com", "--yes"),
         ("delete", "ada@example.com", "--yes"),
     ):
         assert run("users", *command).exit_code == 0
@@ -683,7 +684,7 @@ def test_what_operators_do_is_recorded(run: Run, app: Flask, ada: User, grace: U
         events = db.session.scalars(db.select(AuditEvent).order_by(AuditEvent.id)).all()
     assert [event.event for event in events][:7] == [
         *("user_promoted", "user_demoted", "user_deactivated", "user_activated"),
-        *("sessions_ended", "password_reset_asked", "user_deleted"),
+        *("password_reset_asked", "sessions_ended", "user_deleted"),
     ]
     assert all((event.actor_id, event.details["via"]) == (None, "cli") for event in events[:7])
     assert all(event.subject_id == ada.id for event in events[:7])

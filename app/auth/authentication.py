@@ -46,7 +46,8 @@ def authenticate(password: str, *, email: str | None = None, username: str | Non
     if not user.is_active:
         record_failure(user, "inactive")
         raise InactiveUser
-    if settings.require_verified_email and not user.email_verified:
+    # Who lost the address to its former owner has nothing to confirm before setting another.
+    if settings.require_verified_email and not (user.email_verified or user.lost_address):
         record_failure(user, "email_not_verified")
         raise EmailNotVerified
     if verdict.is_outdated and not _upgrade_hash(user, password):

@@ -14,12 +14,11 @@ from app.mail import messages, outbox
 from app.models import AuditEvent, OutboxMessage, Session, User
 from app.models.audit_event import Event
 from app.models.one_time_token import OneTimeToken, Purpose
+from app.models.user import NO_DOMAIN
 from app.security import one_time_tokens
 
 # Changes that one account may ask for within the cap's period.
 MOST_ASKED = 5
-# Where the address of an account ends that has lost it. No mail can be sent there (RFC 6761).
-NO_DOMAIN = "no-address.invalid"
 
 
 def ask(session: Session, new_email: str) -> None:
@@ -159,8 +158,9 @@ def _take_back(undo: OneTimeToken) -> None:
 
     The link's account had confirmed the address, and still had it when the
     link was made. So whoever else has it got it later. Such an account keeps
-    everything but the address, and stays without one until it is given
-    another; logging in with the username still works.
+    everything but the address. It can log in with the username, also where
+    only confirmed addresses may, because it has to set another address. It is
+    not erased as unconfirmed.
     """
     its_account, has_address = User.id == undo.user_id, User.email == undo.email
     # In one order, or two who take back from each other would each wait for the other.

@@ -1,15 +1,13 @@
 """A new password for who knows the old one."""
 
-from sqlalchemy import update
-
 from app import audit, clock
 from app.auth import rotation, sessions
 from app.auth.authentication import check_password
 from app.auth.notices import notify
-from app.errors import Message, SessionEnded, ValidationFailed, WrongPassword
+from app.errors import Message, ValidationFailed
 from app.extensions import db
 from app.mail import messages
-from app.models import Session, User
+from app.models import Session
 from app.models.audit_event import Event
 from app.security import one_time_tokens, passwords, tokens
 from app.security.tokens import TokenPair
@@ -22,31 +20,21 @@ def change(session: Session, current_password: str, new_password: str) -> TokenP
 
     The session goes on with the pair of tokens that is returned. Every token
     from before is dead, because a copy of this session's own may be in other
-    hands, and every other session ends. Raises ``WrongPassword``, also for
-    all but the first of several changes at once, ``ValidationFailed``, or
-    ``SessionEnded`` where the session was ended while the passwords were hashed.
+    hands, and every other session ends. Raises ``WrongPassword``,
+    ``ValidationFailed``, or ``SessionEnded`` where the session was ended, or
+    the password was changed, while the passwords were hashed.
     """
-    user = session.user
-    check_password(user, current_password)
+    check_password(session.user, current_password)
     if passwords.are_same(current_password, new_password):
         raise ValidationFailed([UNCHANGED.at(["new_password"])])
-    passwords.refuse_like_identity(new_password, user, field="new_password")
+    passwords.refuse_like_identity(new_password, session.user, field="new_password")
     hashed_password = passwords.hash(new_password)
 
     # Hashing took a while. Whoever rescues or stops an account writes to the user first and ends
-    # its sessions next, so under the lock of this statement the session tells what they did.
-    replacement = (
-        update(User)
-        .where(User.id == user.id, User.is_active, User.hashed_password == user.hashed_password)
-        .values(hashed_password=hashed_password, updated_at=clock.now())
-        .returning(User.id)
-        .execution_options(synchronize_session=False)
-    )
-    if db.session.scalar(replacement) is None:
-        db.session.rollback()
-        if sessions.goes_on(session):
-            raise WrongPassword
-        raise SessionEnded
+    # its sessions next, so under this lock the session tells what they did. That the stored hash
+    # is another one now tells nothing: a login may have stored one of today's kind.
+    user = sessions.hold(session)
+    user.hashed_password, user.updated_at = hashed_password, clock.now()
     renewed = rotation.renew(session)
     one_time_tokens.revoke_all(user)
     ended = sessions.end_others(session)

@@ -151,11 +151,12 @@ def hold(session: Session) -> User:
     """Take a lock on the session's user, until the caller commits, and read them anew.
 
     For what must not happen behind the back of a reset, a "not me" or a
-    deactivation at the same moment: those write to the user first. Raises
-    ``SessionEnded`` where one of them was faster.
+    deactivation at the same moment: those write to the user first. The
+    session tells of every change of the password, because each one ends it or
+    renews it. The stored hash does not: a login on another device replaces it
+    by one of today's kind while the password stays. Raises ``SessionEnded``.
     """
-    unchanged = User.hashed_password == session.user.hashed_password
-    user = database.hold(User, User.id == session.user_id, User.is_active, unchanged)
+    user = database.hold(User, User.id == session.user_id, User.is_active)
     if user is None:
         db.session.rollback()
         raise SessionEnded
@@ -182,11 +183,11 @@ def _is_same(session: Session) -> ColumnElement[bool]:
     return and_(Session.id == session.id, Session.generation == session.generation)
 
 
-def goes_on(session: Session) -> bool:
-    """Whether the session lives and its user may log in, as the database has it now."""
-    may_log_in = exists().where(User.id == Session.user_id, User.is_active)
-    goes_on = exists().where(Session.id == session.id, is_live(clock.now()), may_log_in).select()
-    return bool(db.session.scalar(goes_on))
+def _lives(session_id: UUID) -> bool:
+    """Whether the session lives, whichever of its tokens are good."""
+    return bool(
+        db.session.scalar(exists().where(Session.id == session_id, is_live(clock.now())).select())
+    )
 
 
 def living(user: User) -> Sequence[Session]:
@@ -204,11 +205,10 @@ def end(session_id: UUID, generation: int) -> None:
     Raises ``InvalidRefreshToken`` for a token from before a change of the
     password, whose session goes on: such a token ends nothing.
     """
-    this = Session.id == session_id
-    ended = end_where(this, Session.generation == generation)
+    ended = end_where(Session.id == session_id, Session.generation == generation)
     for user_id in ended:
         _record_logout(user_id, session_id, Scope.LOCAL, sessions_ended=1)
-    if not ended and db.session.scalar(exists().where(this, is_live(clock.now())).select()):
+    if not ended and _lives(session_id):
         db.session.rollback()
         raise InvalidRefreshToken
     db.session.commit()
@@ -294,12 +294,16 @@ def log_out(session: Session, scope: Scope) -> None:
     """End this session, or the user's others, or all of them. Commits.
 
     All of them means that the owner trusts no device any more: a change of
-    address that waits is stopped, too. Raises ``SessionEnded`` where this
-    session was ended or a change of the password renewed it meanwhile: then the
-    token that was sent ends no other session.
+    address that waits is stopped, too. Raises ``SessionEnded`` where a change
+    of the password renewed this session meanwhile, as the token that was sent
+    ends nothing then. The same goes for the other scopes where this session was
+    ended meanwhile.
     """
     if scope is Scope.LOCAL:
         ended = len(end_where(_is_same(session)))
+        if not ended and _lives(session.id):
+            db.session.rollback()
+            raise SessionEnded
     else:
         # Whoever ends several sessions of a user takes the user first: two that each held a
         # session of the other's would deadlock.

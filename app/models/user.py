@@ -11,6 +11,10 @@ from app.models.types import BigId, UTCDateTime
 # The languages in which a person is written to.
 LOCALES = ("en", "zh")
 
+# The domain of the address of an account that has none any more: another account has taken the
+# address back. No mail can be sent there (RFC 6761), and nobody can register with it.
+NO_DOMAIN = "no-address.invalid"
+
 # Indexes for the lists of administrators that only PostgreSQL has: by bytes whatever the
 # database's own order, and for searching inside texts. SQLite scans.
 ONLY_IN_POSTGRESQL = (
@@ -44,6 +48,11 @@ class User(Base):
     updated_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
     # Set while the account waits to be erased; logging in before that clears it.
     deletion_due_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+
+    @property
+    def lost_address(self) -> bool:
+        """Whether another account has taken the address back."""
+        return self.email.endswith(f"@{NO_DOMAIN}")
 
 
 Index(

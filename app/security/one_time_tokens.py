@@ -105,11 +105,15 @@ def redeem(token: OneTimeToken) -> None:
         raise InvalidLink
 
 
-def revoke_all(user: User) -> None:
-    """Kill what is outstanding, the notices' links excepted. The caller commits."""
-    db.session.execute(
-        delete(OneTimeToken).where(OneTimeToken.user_id == user.id).where(~_IS_LASTING)
-    )
+def revoke_all(user: User) -> int:
+    """Kill what is outstanding, the notices' links excepted. The caller commits.
+
+    Returns how many links that were still good.
+    """
+    now = clock.now()
+    kill = delete(OneTimeToken).where(OneTimeToken.user_id == user.id).where(~_IS_LASTING)
+    killed = db.session.execute(kill.returning(OneTimeToken.used_at, OneTimeToken.expires_at))
+    return sum(used_at is None and expires_at > now for used_at, expires_at in killed.all())
 
 
 def revoke(user_id: int, purpose: Purpose) -> None:

@@ -101,7 +101,7 @@ def edit(user_id: int, changes: dict[str, Any], *, actor: Session | None) -> Use
     edited = profile.write(user.id, changed)
     if edited is None:
         raise NotFound
-    ended = 0 if edited.is_active else _shut_out(edited)
+    _, ended = (0, 0) if edited.is_active else _shut_out(edited)
     _record_edit(edited, changed, actor, sessions_ended=ended)
     db.session.commit()
     return edited
@@ -137,11 +137,13 @@ def delete(user_id: int, *, actor: Session | None) -> None:
 def end_sessions(user_id: int, *, actor: Session | None) -> None:
     """Sign an account out everywhere, and end the links that were mailed. Commits.
 
-    Raises ``NotFound`` or ``NotEnoughPermissions``.
+    Where there is neither a session nor a link, nothing is put on record. Raises
+    ``NotFound`` or ``NotEnoughPermissions``.
     """
     user = authority.hold(user_id, SESSIONS_REVOKE, actor=actor).user
-    ended = _shut_out(user)
-    _record(Event.SESSIONS_ENDED, user, actor, sessions_ended=ended)
+    links, ended = _shut_out(user)
+    if links or ended:
+        _record(Event.SESSIONS_ENDED, user, actor, sessions_ended=ended)
     db.session.commit()
 
 
@@ -190,15 +192,14 @@ def by_email(email: str) -> User:
     return user
 
 
-def _shut_out(user: User) -> int:
+def _shut_out(user: User) -> tuple[int, int]:
     """Sign all devices out, and end the links that open the account. The caller commits.
 
     Else somebody who reads the mailbox, or waits to confirm a change of
     address, would be back. The links stay good by which the owner takes the
-    account back. Returns how many devices that were.
+    account back. Returns how many links and how many devices that were.
     """
-    one_time_tokens.revoke_all(user)
-    return sessions.end_all(user.id)
+    return one_time_tokens.revoke_all(user), sessions.end_all(user.id)
 
 
 def _existing(user_id: int) -> User:

@@ -15,6 +15,7 @@ from app.extensions import db
 from app.mail import messages
 from app.models import AuditEvent, OneTimeToken, OutboxMessage, Session, User
 from app.models.audit_event import Event
+from app.models.user import NO_DOMAIN
 from app.security import one_time_tokens
 from app.users import authority, roles
 from config import settings
@@ -95,11 +96,19 @@ def erase(user: User, *, actor: Session | None) -> None:
 
 
 def erase_unverified(limit: int) -> int:
-    """Erase up to ``limit`` accounts whose address nobody confirmed in time. Commits."""
+    """Erase up to ``limit`` accounts whose address nobody confirmed in time. Commits.
+
+    An account that lost its address to the former owner is kept: it may have
+    been confirmed before.
+    """
     if not settings.unverified_account_lifetime:
         return 0
     oldest = clock.now() - settings.unverified_account_lifetime
-    unverified = and_(User.email_verified.is_(False), User.is_superuser.is_(False))
+    unverified = and_(
+        User.email_verified.is_(False),
+        User.is_superuser.is_(False),
+        User.email.not_like(f"%@{NO_DOMAIN}"),
+    )
     return _erase(and_(unverified, User.created_at < oldest), limit, reason="unconfirmed")
 
 

@@ -22,6 +22,7 @@ from app.extensions import db
 from app.models import OneTimeToken, User
 from app.models.one_time_token import Purpose
 from app.security import one_time_tokens, passwords
+from app.users import closing
 from tests.factories import API, PASSWORD, bearer, log_in, make_user, me, problem
 from tests.mailbox import Mailbox
 
@@ -321,6 +322,32 @@ def test_an_account_that_lost_the_address_can_ask_for_another(
     confirmed = client.post(f"{API}/auth/email/change/confirm", json={"token": mail.token})
     assert (mail.to, confirmed.status_code) == ("another@example.com", 204)
     assert holder_of(app, "another@example.com") == squatter.id
+
+
+@pytest.mark.parametrize("is_confirmed", [True, False])
+def test_an_account_that_lost_the_address_logs_in_and_stays(
+    app: Flask,
+    client: FlaskClient,
+    mailbox: Mailbox,
+    thief: Thief,
+    set_settings: Callable[..., None],
+    is_confirmed: bool,
+) -> None:
+    """Also where an address must be confirmed, and where the unconfirmed are erased."""
+    set_settings(require_verified_email=True, unverified_account_lifetime=timedelta(days=3))
+    thief.move()
+    squatter = make_user(app, username="squatter", email=OLD, email_verified=is_confirmed)
+    never = make_user(app, username="never", email="never@example.com")
+    cancel(client, mailbox.token("undo-email-change", to=OLD))
+
+    with time_machine.travel(clock.now() + timedelta(days=4)), app.app_context():
+        erased = closing.erase_unverified(100)
+        left = set(db.session.scalars(select(User.id)))
+
+    assert erased == 1
+    assert squatter.id in left
+    assert never.id not in left
+    assert log_in(client, squatter)
 
 
 def test_an_undo_kills_the_later_links_that_lead_others_to_its_address(

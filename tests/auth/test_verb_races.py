@@ -29,7 +29,7 @@ from app.users import administration, authority, profile
 from tests.auth.test_mail_races import issue, logs_in, posting, resetting
 from tests.auth.test_races import count, elsewhere, live_sessions
 from tests.auth.test_sessions import claims_of
-from tests.factories import API, PASSWORD, bearer, log_in, make_role, make_user, problem
+from tests.factories import API, PASSWORD, bearer, log_in, make_role, make_user, me, problem
 
 pytestmark = pytest.mark.postgresql
 
@@ -193,6 +193,12 @@ RESCUES: dict[str, Callable[[Scene], Callable[[], TestResponse | None]]] = {
 
 
 @pytest.fixture
+def verb() -> str:
+    """For tests that are not about one of the verbs."""
+    return "a change of the password"
+
+
+@pytest.fixture
 def scene(app: Flask, client: FlaskClient, verb: str) -> Scene:
     is_old = verb == "a login that stores a hash of today"
     superuser = VERBS[verb].is_of_superusers
@@ -203,9 +209,7 @@ def scene(app: Flask, client: FlaskClient, verb: str) -> Scene:
     bob = make_user(app, username="bob", email="bob@example.com")
     pair = log_in(client, ada)
     if is_old:
-        with app.app_context():
-            db.session.execute(sqlalchemy.update(User).values(hashed_password=OLD_HASH))
-            db.session.commit()
+        store_old_hash(app)
     return Scene(app, ada, pair, bob, make_role(app, "support"))
 
 
@@ -331,6 +335,80 @@ def test_what_was_let_in_by_a_session_that_is_ended_meanwhile_is_refused(
     assert not logs_in(client, BY_THE_VERB)
     assert logs_in(client, PASSWORD)
     assert_nothing_written(app)
+
+
+@pytest.mark.parametrize(
+    "verb",
+    [
+        "a change of the password",
+        "the password once more",
+        "a change of address",
+        "closing the account",
+    ],
+)
+def test_a_login_that_stores_a_hash_of_today_meanwhile_disturbs_nothing(
+    app: Flask, client: FlaskClient, scene: Scene, verb: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The password is the same, and so is the session."""
+    store_old_hash(app)
+    act = VERBS[verb].prepare(scene)
+    module, name = VERBS[verb].last_step
+    step = getattr(module, name)
+    here, begun = threading.current_thread(), []
+
+    def upgraded(*arguments: Any, **named: Any) -> Any:
+        if threading.current_thread() is not here or begun:
+            return step(*arguments, **named)
+        begun.append(True)
+        result = step(*arguments, **named) if module is passwords else None
+        elsewhere(app, lambda: log_in(app.test_client(), scene.ada)).join()
+        return result if module is passwords else step(*arguments, **named)
+
+    monkeypatch.setattr(module, name, upgraded)
+
+    answer = act()
+
+    assert answer.status_code in (200, 202), answer.text
+    assert count(app, User, User.id == scene.ada.id, User.hashed_password == OLD_HASH) == 0
+    assert logs_in(client, BY_THE_VERB) is (verb == "a change of the password")
+
+
+def test_a_logout_that_a_change_of_the_password_overtakes_says_that_it_ended_nothing(
+    app: Flask, client: FlaskClient, scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    renewed: list[dict[str, Any]] = []
+    leave = sessions.log_out
+
+    def overtaken(*arguments: Any) -> None:
+        elsewhere(app, lambda: renewed.append(changing(scene)().json)).join()
+        leave(*arguments)
+
+    monkeypatch.setattr(sessions, "log_out", overtaken)
+
+    answer = scene.call("POST", "/auth/logout")
+
+    assert problem(answer) == (401, "session_ended")
+    assert me(client, renewed[0]["access_token"]).status_code == 200
+
+
+def test_a_logout_of_a_session_that_was_ended_meanwhile_is_no_error(
+    app: Flask, scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    leave = sessions.log_out
+
+    def overtaken(*arguments: Any) -> None:
+        elsewhere(app, lambda: administration.end_sessions(scene.ada.id, actor=None)).join()
+        leave(*arguments)
+
+    monkeypatch.setattr(sessions, "log_out", overtaken)
+
+    assert scene.call("POST", "/auth/logout").status_code == 204
+
+
+def store_old_hash(app: Flask) -> None:
+    with app.app_context():
+        db.session.execute(sqlalchemy.update(User).values(hashed_password=OLD_HASH))
+        db.session.commit()
 
 
 def ending(app: Flask, scene: Scene, by: dict[str, Any]) -> Callable[[], TestResponse]:

@@ -1,16 +1,21 @@
 """A call or a command that changes nothing writes nothing, and nothing is put on record"""
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
 import sqlalchemy
+import time_machine
 from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
+from app import clock
 from app.extensions import db
 from app.models import Role, User
+from app.models.one_time_token import Purpose
+from app.security import one_time_tokens
 from tests.factories import API, bearer, give_role, log_in, make_role, make_user
 
 PROFILE = {
@@ -146,3 +151,46 @@ def test_deactivating_twice_is_on_record_once(app: Flask, ada: User) -> None:
 
     assert result.exit_code == 0
     assert everything(app) == before
+
+
+@pytest.fixture(params=["the call", "the command"])
+def ends_sessions(request: Any, app: Flask, opens: Open, ada: User) -> Callable[[], None]:
+    """Sign ada out everywhere, as an administrator or as an operator."""
+
+    def end() -> None:
+        if request.param == "the call":
+            assert opens("DELETE", f"/users/{ada.id}/sessions", {}).status_code == 204
+        else:
+            command = ("users", "end-sessions", ada.email, "--yes")
+            assert app.test_cli_runner().invoke(args=command).exit_code == 0
+
+    return end
+
+
+def test_signing_out_twice_is_on_record_once(app: Flask, ends_sessions: Callable[[], None]) -> None:
+    ends_sessions()
+    before = everything(app)
+
+    ends_sessions()
+
+    assert [row[2] for row in before["audit_events"]].count("sessions_ended") == 1
+    assert everything(app) == before
+
+
+@pytest.mark.parametrize(("age", "recorded"), [(0, 1), (25, 0)], ids=["good", "expired"])
+def test_a_link_that_ends_without_a_session_is_on_record(
+    app: Flask, ends_sessions: Callable[[], None], ada: User, age: int, recorded: int
+) -> None:
+    ends_sessions()
+    issue(app, ada, Purpose.EMAIL_VERIFICATION, hours_ago=age)
+
+    ends_sessions()
+
+    names = [row[2] for row in everything(app)["audit_events"]]
+    assert names.count("sessions_ended") == 1 + recorded
+
+
+def issue(app: Flask, user: User, purpose: Purpose, *, hours_ago: int) -> None:
+    with time_machine.travel(clock.now() - timedelta(hours=hours_ago)), app.app_context():
+        one_time_tokens.issue(user.id, purpose, email=user.email)
+        db.session.commit()
