@@ -226,7 +226,7 @@ def test_the_extension_that_extending_md_shows_works(
     bash(f"set -e\n{migrate}", cwd=copy_of_the_code, **settings)
     walk = steps(page)
 
-    with serving(tmp_path / "log", **settings) as server:
+    with serving(tmp_path / "log", folder=copy_of_the_code, **settings) as server:
         log_in_first = [step.command for step in steps("README.md")[:3]]
         printed = paste([*log_in_first, *(step.command for step in walk)], server)
 

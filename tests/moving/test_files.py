@@ -134,8 +134,10 @@ def test_an_array_reads_the_same_in_whatever_pieces(
         '[{"a": 1}, oops]',
         '{"users": 7}',
         '{"people": []}',
-        '[{"a": 1, "a": 2}]',
         "[" + "[" * 100000,
+        # Two quotes that are not closed would take what is between them for one row.
+        '[{"a": "x},\n{"a": "y"},\n{"a": "z},\n{"a": 1}]',
+        '[{"a": 1}' + " " * 2**21 + "oops]",
     ],
 )
 def test_what_is_no_array_is_refused(content: str) -> None:
@@ -143,9 +145,59 @@ def test_what_is_no_array_is_refused(content: str) -> None:
         rows(content, "json")
 
 
-def test_json_that_is_no_utf_8_is_refused() -> None:
-    with pytest.raises(UnfitFile, match="UTF-8"):
-        rows(b'[{"a": "\xff"}]', "json")
+UNFIT = {
+    "has a key twice": b'{"bio": "x", "bio": "y"}',
+    "has a key twice further down": b'{"a": [[{"b": {"x": 1, "x": "]"}}]]}',
+    "has a number with too many digits": b'{"a": [' + b"7" * 5000 + b"]}",
+    "has a number that is too large": b'{"a": -1e400}',
+    "is nested too deeply": b'{"a": ' + b"[" * 65 + b"]" * 65 + b"}",
+    "is nested beyond Python's stack": b'{"a": "]", "b": '
+    + b'[{"x": ' * 9999
+    + b"1"
+    + b"}]" * 9999
+    + b"}",
+    "is longer than a mebibyte": b'{"a": "\\"' + b"x]" * 2**20 + b'", "b": [{}]}',
+    "is little longer than a mebibyte": b'{"a": "' + b"x" * 2**20 + b'"}',
+    "has escapes where it is cut": b'{"a": "' + b'\\"]' * 2**20 + b'"}',
+    "is a number longer than a mebibyte": b"7" * 2**21,
+    "has a byte that is not UTF-8": b'{"a": "caf\xe9"}',
+    "has a tab in a string": b'{"a": "x\ty, [", "b": 1}',
+    "has an escape that there is not": b'{"a": "\\x41, [", "b": 1}',
+    "is a word": b"true",
+    "is a text": b'"{}"',
+    "is an array": b"[[], {}]",
+}
+
+
+@pytest.mark.parametrize("chunk", [7, 2**16])
+@pytest.mark.parametrize(
+    "form", ["%s\n%s\n%s\n", "[%s, %s, %s]", '{"a": 1.5, "users": [%s,%s,%s]}']
+)
+@pytest.mark.parametrize("unfit", UNFIT.values(), ids=UNFIT.keys())
+def test_one_row_that_is_unfit_is_told_and_the_next_one_follows(
+    unfit: bytes, form: str, chunk: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if len(unfit) > 2**15 and chunk == 7:
+        pytest.skip("takes long, and the long chunk is shorter than that row as well")
+    monkeypatch.setattr(files, "CHUNK_BYTES", chunk)
+    content = form.encode() % (b'{"a": 1}', unfit, b'{"a": 3}')
+
+    read = rows(content, "jsonl" if form.startswith("%s") else "json")
+
+    is_not_utf_8 = b"\xe9" in unfit
+    assert read == [{"a": 1}, "not_utf8" if is_not_utf_8 else "malformed", {"a": 3}]
+
+
+@pytest.mark.parametrize("unfit", UNFIT.values(), ids=UNFIT.keys())
+def test_what_stands_beside_the_users_may_be_anything(unfit: bytes) -> None:
+    content = b'{"a": %s, "users": [{"a": 1}], "b": %s}' % (unfit, unfit)
+
+    assert rows(content, "json") == [{"a": 1}]
+
+
+def test_a_lone_surrogate_is_a_text_that_a_field_refuses() -> None:
+    for form, content in (("jsonl", '{"a": "\\ud800"}'), ("json", '[{"a": "\\ud800"}]')):
+        assert rows(content, form) == [{"a": "\ud800"}]
 
 
 # CSV

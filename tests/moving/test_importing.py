@@ -499,6 +499,36 @@ def test_the_counts_add_up_to_the_rows_of_the_file(
     assert "refused: 2" in result.stdout
 
 
+@pytest.mark.parametrize(
+    ("name", "around"),
+    [("a.jsonl", "%s\n%s\n%s"), ("a.json", "[%s,%s,%s]"), ("a.json", '{"users": [%s, %s, %s]}')],
+)
+@pytest.mark.parametrize(
+    ("unfit", "reason"),
+    [
+        ('{"bio": "x", "bio": "y"}', "malformed"),
+        ('{"email": "x@example.com", "id": ' + "7" * 5000 + "}", "malformed"),
+        ('{"email": "x@example.com", "bio": ' + "[" * 5000 + "]" * 5000 + "}", "malformed"),
+        ('{"email": "x@example.com", "bio": "\\ud800"}', "invalid"),
+        ('{"email": "x@example.com", "\\ud800": 1}', "invalid"),
+    ],
+    ids=lambda value: ascii(value)[:40],
+)
+def test_one_bad_element_stops_nothing_and_every_row_is_told(
+    run: Run, tmp_path: Path, name: str, around: str, unfit: str, reason: str
+) -> None:
+    file, told = tmp_path / name, tmp_path / "report.jsonl"
+    file.write_text(around % (json.dumps(ADA), unfit, json.dumps(BOB)))
+
+    result = run("users", "import", file, "--report", told)
+
+    lines = [json.loads(line) for line in told.read_text().splitlines()]
+    assert [(line["line"], line["outcome"], line["reason"]) for line in lines] == [
+        *((1, "created", None), (2, "refused", reason), (3, "created", None))
+    ]
+    assert result.stdout.splitlines()[0] == "created: 2"
+
+
 @pytest.mark.parametrize("id_", ["\ud800", "é", 1, {"$oid": "5f"}, ["x"]])
 def test_one_row_with_an_odd_id_does_not_end_the_import(
     app: Flask, write: Write, report: Report, id_: Any
