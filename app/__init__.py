@@ -38,6 +38,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     Raises ``SettingsRefused`` (exit status 1) when the environment is not fit
     to start with.
     """
+    cli.end_in_one_sentence()
     settings = settings or Settings.from_environment()
     logs.configure(settings)
 

@@ -48,6 +48,11 @@ def become(case: dict[str, Any], output: int, errors: int) -> None:
             os.dup2(os.open("/dev/full", os.O_WRONLY), 1)
         case _:
             os.dup2(output, 1)
+    if case["stdout"] != "closed":
+        # The stream of the first process may have a position to seek, and a pipe has none.
+        sys.stdout = open(  # noqa: SIM115 — until the process ends
+            1, "w", encoding=sys.stdout.encoding, errors=sys.stdout.errors, closefd=False
+        )
     signal.alarm(SECONDS)
     sys.argv = ["flask", "--app", str(ROOT / "wsgi.py"), *case["args"]]
 

@@ -1,5 +1,7 @@
 """The commands for operators: ``flask users …``, ``flask keys …`` and the others."""
 
+from typing import cast
+
 import click
 from flask import Flask
 
@@ -11,11 +13,19 @@ users.users.add_command(importing.import_users)
 users.users.add_command(moving.export_users)
 
 
-def init_app(app: Flask) -> None:
+def end_in_one_sentence() -> None:
+    """Let the running command, if there is one, end in one sentence when it fails.
+
+    It is called before anything can fail. `flask db` and Flask's own commands
+    belong to others, and end so as well.
+    """
     context = click.get_current_context(silent=True)
     if context is not None:
-        # `flask db` and Flask's own commands belong to others, and end in one sentence as well.
         context.find_root().with_resource(in_one_sentence())
+
+
+def init_app(app: Flask) -> None:
+    _write_openapi_in_utf_8(app)
     app.cli.add_command(users.users)
     app.cli.add_command(roles.roles)
     app.cli.add_command(keys.keys)
@@ -24,3 +34,11 @@ def init_app(app: Flask) -> None:
     app.cli.add_command(prune.prune)
     app.cli.add_command(moving.db_copy)
     app.cli.add_command(doctor.doctor)
+
+
+def _write_openapi_in_utf_8(app: Flask) -> None:
+    """JSON is UTF-8, and flask-smorest's `flask openapi write` takes the locale's encoding."""
+    group = cast(click.Group, app.cli.commands["openapi"])
+    for parameter in group.commands["write"].params:
+        if isinstance(parameter.type, click.File):
+            parameter.type.encoding = "utf-8"

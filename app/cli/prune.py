@@ -64,7 +64,9 @@ def prune(batch: int, every: timedelta | None) -> None:
             if every is None:
                 raise database_refusal(error) from None
             db.session.rollback()
-            click.echo(f"The database does not do it, next time then: {error.orig}", err=True)
+            click.echo(
+                f"The database refused, and the next round tries again: {error.orig}", err=True
+            )
         if every is None:
             return
         time.sleep(every.total_seconds())

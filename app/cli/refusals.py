@@ -1,11 +1,14 @@
 """How a command ends when it cannot go on: with one sentence and an exit status.
 
-Whatever a command is given, an operator must not have to read a traceback to
-learn that the database is away or that a file is not in UTF-8. Errors of the
-program itself are not caught: those need one.
+An operator must not have to read a traceback to learn that the database is
+away or that an argument is not in UTF-8. Only errors from outside become a
+sentence: those of the database, of files and streams, and of what was typed.
+Errors of the program itself keep their traceback, because they need one.
+With LOG_LEVEL=DEBUG the log has the traceback of the others as well.
 """
 
 import errno
+import logging
 import os
 import sys
 from collections.abc import Iterator
@@ -15,7 +18,8 @@ from typing import Any
 
 import click
 from flask.cli import AppGroup
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 
 class OperatorCommand(click.Command):
@@ -39,32 +43,41 @@ class OperatorGroup(AppGroup):
 
 @contextmanager
 def in_one_sentence() -> Iterator[None]:
-    """Turn what the world outside does wrong into a sentence."""
+    """Turn errors from outside into a sentence."""
     _make_streams_forgiving()
     try:
-        yield
-    except DBAPIError as error:
+        try:
+            yield
+        finally:
+            # What is still in the buffer would fail at the exit, where Python shows a traceback.
+            _flush_stdout()
+    except (DBAPIError, PoolTimeout) as error:
         raise database_refusal(error) from None
-    except SQLAlchemyError as error:
-        raise click.ClickException(f"The database does not do it: {_first_line(error)}.") from None
-    except UnicodeError:
-        raise click.ClickException(
-            "Something that was given is not text in UTF-8: an argument, a file or standard input."
-        ) from None
-    except OverflowError:
-        raise click.ClickException("A number or a time is out of range.") from None
+    except UnicodeEncodeError as error:
+        # Commands of Flask and Flask-Migrate do not look at what is typed before they use it.
+        if not any(not _is_text(argument) for argument in sys.argv):
+            raise
+        _keep_traceback(error)
+        raise click.ClickException("An argument is not text in UTF-8.") from None
     except OSError as error:
         # click ends a command whose reader went away, without a word.
         if error.errno == errno.EPIPE:
             raise
+        _keep_traceback(error)
         raise click.ClickException(_os_refusal(error)) from None
 
 
-def database_refusal(error: DBAPIError) -> click.ClickException:
+def database_refusal(error: DBAPIError | PoolTimeout) -> click.ClickException:
+    _keep_traceback(error)
+    reason = error.orig if isinstance(error, DBAPIError) else error
     return click.ClickException(
-        f"The database does not do it: {_first_line(error.orig)}. "
+        f"The database refused: {_first_line(reason)}. "
         "Is DATABASE_URL right, and was `flask db upgrade` run?"
     )
+
+
+def _keep_traceback(error: Exception) -> None:
+    logging.getLogger(__name__).debug("The command failed", exc_info=error)
 
 
 def _first_line(error: object) -> str:
@@ -81,6 +94,17 @@ def _os_refusal(error: OSError) -> str:
     return f"{reason}."
 
 
+def _flush_stdout() -> None:
+    try:
+        sys.stdout.flush()
+    except ValueError:
+        # It is closed.
+        pass
+    except OSError:
+        _give_stdout_up()
+        raise
+
+
 def _make_streams_forgiving() -> None:
     """Let output show what the terminal cannot, and let streams that are closed be empty."""
     sys.stdin = sys.stdin or Path(os.devnull).open(encoding="utf-8")  # noqa: SIM115 — for good
@@ -90,6 +114,9 @@ def _make_streams_forgiving() -> None:
             setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115
         elif hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
+    if hasattr(sys.stdin, "reconfigure"):
+        # What a prompt reads is checked as an argument is, which has such characters too.
+        sys.stdin.reconfigure(errors="surrogateescape")
 
 
 def _give_stdout_up() -> None:

@@ -260,7 +260,7 @@ def backlog() -> Backlog:
 
 
 def find(number: int) -> OutboxMessage | None:
-    return db.session.get(OutboxMessage, min(number, MAX_ID))
+    return db.session.get(OutboxMessage, max(0, min(number, MAX_ID)))
 
 
 def retry(row: OutboxMessage) -> None:

@@ -220,7 +220,7 @@ def test_a_target_that_is_away_is_said_in_one_line(app: Flask) -> None:
 
     result = app.test_cli_runner().invoke(args=["db-copy", "--to", url])
 
-    assert "The database does not do it" in refusal(result)
+    assert "The database refused" in refusal(result)
 
 
 # Where the password of the target stands
