@@ -228,14 +228,14 @@ class Settings:
         if settings.database_replica_url and settings.uses_sqlite:
             read.refuse(
                 "DATABASE_REPLICA_URL",
-                "names a replica, and DATABASE_URL means SQLite, which has none. Write a "
-                "DATABASE_URL like postgresql://user:password@host/name, or leave the replica out.",
+                "is set, but DATABASE_URL means SQLite, which has no replicas. Write a "
+                "DATABASE_URL like postgresql://user:password@host/name, or remove this variable.",
             )
         if settings.trusted_proxies and settings.trusted_proxy_count:
             read.refuse(
                 "TRUSTED_PROXY_COUNT",
-                "is set beside TRUSTED_PROXIES. Write TRUSTED_PROXIES alone where the addresses "
-                "of the proxies are known, and else TRUSTED_PROXY_COUNT alone.",
+                "is set beside TRUSTED_PROXIES. Set only TRUSTED_PROXIES if you know the addresses "
+                "of the proxies, and only TRUSTED_PROXY_COUNT if you do not.",
             )
         if settings.algorithm != "HS256":
             _want_signing_key(read)
@@ -262,17 +262,17 @@ def _refuse_unfit_for_production(
     if not read.has("SECRET_KEY"):
         read.refuse(
             "SECRET_KEY",
-            "is not set, and production signs with no secret made up on the way. Write one made "
+            "is not set, and in production the server does not make one itself. Write one made "
             'by `python3 -c "import secrets; print(secrets.token_urlsafe(48))"`.',
         )
     elif _is_repetition(settings.secret_key):
-        read.refuse("SECRET_KEY", "is one piece repeated. Write a random one instead.")
+        read.refuse("SECRET_KEY", "repeats a shorter text. Write a random one instead.")
     if settings.uses_sqlite and not allow_sqlite and not read.refused("DATABASE_URL"):
         read.refuse(
             "DATABASE_URL",
-            "means SQLite here, which production is not run on by accident. Write "
-            "postgresql://user:password@host/name, or ALLOW_SQLITE=true if one machine and "
-            "one writer at a time will do.",
+            "means SQLite here, which production does not use unless you allow it. Write "
+            "postgresql://user:password@host/name, or set ALLOW_SQLITE=true if one machine and "
+            "one writer at a time are enough.",
         )
     if not read.has("PUBLIC_URL"):
         read.refuse(
@@ -283,21 +283,21 @@ def _refuse_unfit_for_production(
     if not read.has("MAIL_FROM"):
         read.refuse(
             "MAIL_FROM",
-            "is not set, and mail from no-reply@localhost is rejected everywhere. Write one like "
+            "is not set, and mail servers reject mail from no-reply@localhost. Write one like "
             "Example <no-reply@example.com>.",
         )
 
 
 def _want_signing_key(read: "_Reader") -> None:
     for name, meaning in (
-        ("SIGNING_KEYS_DIR", "the folder with the keys, <key id>.pem each"),
+        ("SIGNING_KEYS_DIR", "the folder with the keys, each in a file <key id>.pem"),
         ("SIGNING_KEY_ID", "the id of the key that signs"),
     ):
         if not read.has(name):
             read.refuse(
                 name,
-                f"is not set, and ALGORITHM asks for a key. Write {meaning}; "
-                "`ALGORITHM=HS256 flask keys generate --help` tells how to make one.",
+                f"is not set, but ALGORITHM needs a key. Write {meaning}. "
+                "`ALGORITHM=HS256 flask keys generate --help` explains how to make one.",
             )
 
 
@@ -316,7 +316,7 @@ class _Reader:
         except Wrong as wrong:
             self.refuse(name, str(wrong))
         except UnicodeEncodeError:
-            self.refuse(name, "holds bytes that are no text. Write it in UTF-8.")
+            self.refuse(name, "has bytes that are not UTF-8. Write it in UTF-8.")
         return parse(default)
 
     def has(self, name: str) -> bool:
@@ -346,10 +346,12 @@ def boolean(text: str) -> bool:
 def integer(low: int, high: int, also: tuple[int, ...] = ()) -> Callable[[str], int]:
     def parse(text: str) -> int:
         if not re.fullmatch(r"[0-9]{1,9}", text):
-            raise Wrong(f"is {text!r}, which is no whole number. Write one from {low} to {high}.")
+            raise Wrong(
+                f"is {text!r}, which is not a whole number. Write one from {low} to {high}."
+            )
         number = int(text)
         if not low <= number <= high and number not in also:
-            raise Wrong(f"is {number}, out of bounds. Write a number from {low} to {high}.")
+            raise Wrong(f"is {number}, which is out of range. Write a number from {low} to {high}.")
         return number
 
     return parse
@@ -360,15 +362,15 @@ def span(unit: str, *, zero_allowed: bool = False) -> Callable[[str], timedelta]
 
     def parse(text: str) -> timedelta:
         if not re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?", text):
-            raise Wrong(f"is {text!r}, which is no number of {unit}. Write one like 15 or 0.5.")
+            raise Wrong(f"is {text!r}, which is not a number of {unit}. Write one like 15 or 0.5.")
         try:
             length = timedelta(**{unit: float(text)})
         except OverflowError:
             length = timedelta.max
         if not length and not zero_allowed:
-            raise Wrong(f"is {text}, and nothing can last no time. Write a number of {unit}.")
+            raise Wrong(f"must be greater than 0. Write a number of {unit}.")
         if length > timedelta(days=3650):
-            raise Wrong(f"is {text} {unit}, more than ten years. Write a smaller number.")
+            raise Wrong(f"is {text} {unit}, which is more than ten years. Write a smaller number.")
         return length
 
     return parse
@@ -377,7 +379,7 @@ def span(unit: str, *, zero_allowed: bool = False) -> Callable[[str], timedelta]
 def one_of(*values: str) -> Callable[[str], str]:
     def parse(text: str) -> str:
         if text not in values:
-            raise Wrong(f"is {text!r}, which is none of {', '.join(values)}. Write one of them.")
+            raise Wrong(f"is {text!r}, which is not one of {', '.join(values)}. Write one of them.")
         return text
 
     return parse
@@ -394,7 +396,7 @@ def public_url(text: str) -> str:
     pattern = r"https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?(/[A-Za-z0-9._~/-]*)?"
     if not re.fullmatch(pattern, text) or not _has_port(text):
         raise Wrong(
-            f"is {text!r}, which is no http or https URL without query. "
+            f"is {text!r}, which is not an http or https URL without a query. "
             "Write one like https://accounts.example.com."
         )
     return text.rstrip("/")
@@ -410,13 +412,15 @@ def _has_port(url: str) -> bool:
 
 def folder(text: str) -> Path | None:
     if text and not Path(text).is_dir():
-        raise Wrong(f"is {text!r}, which is no folder. Write the path of one that exists.")
+        raise Wrong(f"is {text!r}, which is not a folder. Write the path of one that exists.")
     return Path(text) if text else None
 
 
 def key_id(text: str) -> str:
     if text and not KEY_ID.fullmatch(text):
-        raise Wrong(f"is {text!r}, which is no key id. Write letters, digits, _ and -, 64 at most.")
+        raise Wrong(
+            f"is {text!r}, which is not a key id. Write letters, digits, _ and -, 64 at most."
+        )
     return text
 
 
@@ -441,10 +445,10 @@ def rate_limits(text: str) -> list[RateLimitItem]:
     try:
         found = parse_many(text)
     except ValueError:
-        raise Wrong(f"is {text!r}, which is no rate limit. {example}") from None
+        raise Wrong(f"is {text!r}, which is not a rate limit. {example}") from None
     if not all(1 <= limit.amount <= 10**9 for limit in found):
         raise Wrong(
-            f"is {text!r}, and a number in it is none that could be kept to. {example} "
+            f"is {text!r}, which has a number that is 0 or too large. {example} "
             "RATELIMIT_ENABLED=false turns all limits off."
         )
     return found
@@ -462,7 +466,7 @@ def secret_key(text: str) -> str:
 def metrics_token(text: str) -> str:
     if text and not re.fullmatch(r"[A-Za-z0-9._~+/=-]{16,}", text):
         raise Wrong(
-            "is no token to send as Bearer, or shorter than 16 characters. Write one made by "
+            "cannot be sent as a Bearer token, or is shorter than 16 characters. Write one made by "
             '`python3 -c "import secrets; print(secrets.token_urlsafe(32))"`.'
         )
     return text
@@ -475,9 +479,11 @@ def peppers(text: str) -> dict[str, str]:
         if not colon or not re.fullmatch(r"[A-Za-z0-9_]{1,16}", key_id):
             raise Wrong("has an entry without an id. Write id:secret,id:secret, newest first.")
         if key_id in found:
-            raise Wrong(f"has the id {key_id!r} twice. Give each secret an id of its own.")
+            raise Wrong(f"has the id {key_id!r} twice. Give each secret its own id.")
         if len(secret.encode()) < 32:
-            raise Wrong(f"has a secret of under 32 bytes under {key_id!r}. Write a longer one.")
+            raise Wrong(
+                f"has a secret shorter than 32 bytes with the id {key_id!r}. Write a longer one."
+            )
         found[key_id] = secret
     return found
 
@@ -490,7 +496,7 @@ def firebase_signer_key(text: str) -> str:
     # The hash that it encrypts to must be long enough to be told from another's.
     if text and not 16 <= length <= 64:
         raise Wrong(
-            "is no key of Firebase. Write its base64_signer_key as the console shows it, "
+            "is not a signer key of Firebase. Write the base64_signer_key as the console shows it, "
             "in base64 with the = signs at the end."
         )
     return text
@@ -512,7 +518,7 @@ def _kept_secret(instance: Path) -> str:
             _keep_new_secret(kept)
         return secret_key(kept.read_text().strip() or "empty")
     except (OSError, Wrong) as error:
-        reason = f"SECRET_KEY is not set, and the one kept in {kept} is no good: {error}"
+        reason = f"SECRET_KEY is not set, and the one kept in {kept} cannot be used: {error}"
         raise SettingsRefused(reason) from None
 
 

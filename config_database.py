@@ -4,22 +4,23 @@ A sentence never repeats the value, nor a part of it that may be the password's.
 """
 
 import re
+import unicodedata
+from urllib.parse import parse_qsl, unquote
 
 from psycopg.pq import Conninfo, ConnStatus, PGconn
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
+import config_servers
 from config_hosts import Wrong
+from config_servers import ESCAPES, EXAMPLE, HOST, HOSTS, PLACES, Server
 
-EXAMPLE = "Write postgresql://user:password@host:5432/name or sqlite:////absolute/path.db."
-ESCAPES = "In a user name or password, write @ as %40, : as %3A, / as %2F, ? as %3F and % as %25."
+LIBPQ = "https://www.postgresql.org/docs/current/libpq-connect.html lists the values."
 
 POSTGRESQL = ("postgresql", "postgres", "postgresql+psycopg")
 
 # With it, the server takes none of our statements.
 NOT_OURS = ("replication",)
-# These may be several.
-HOSTS = ("host", "port", "hostaddr")
 NUMBERS = (
     "connect_timeout",
     "keepalives",
@@ -28,57 +29,82 @@ NUMBERS = (
     "keepalives_count",
     "tcp_user_timeout",
 )
-HOST = re.compile(r"[A-Za-z0-9._-]+|[0-9A-Fa-f:.]+(%[A-Za-z0-9]+)?")
+GSS_MODES = ("disable", "prefer", "require")
+
 # Where no server listens, libpq ends after it has read its options and before it asks the network.
 NOWHERE = "/nowhere"
 
 
 def database_url(text: str) -> URL:
+    _refuse_unreadable(text)
+    servers, one = config_servers.before_the_path(text)
     try:
-        url = make_url(text)
+        url = make_url(one)
     except (ArgumentError, ValueError):
         raise Wrong(f"cannot be read as a URL. {EXAMPLE} {ESCAPES}") from None
     if url.drivername in POSTGRESQL:
         # A question mark in a password begins the options where the password has an @ before it.
         if "@" in text.partition("?")[2]:
             raise Wrong(f"has an @ after a question mark. {ESCAPES}")
-        return _postgresql(_with_all_in_its_place(url))
+        _refuse_unknown_options(one)
+        return _postgresql(_with_all_in_its_place(url), servers)
     if url.drivername == "sqlite":
         return _sqlite(url)
-    raise Wrong(f"begins with {url.drivername!r}, which is not spoken here. {EXAMPLE}")
+    raise Wrong(f"begins with {url.drivername!r}, which is not supported. {EXAMPLE}")
 
 
 def replica_url(text: str) -> URL | None:
     url = database_url(text) if text else None
     if url is not None and url.get_backend_name() != "postgresql":
         raise Wrong(
-            "is not PostgreSQL, and nothing else has replicas here. "
+            "is not PostgreSQL, and only PostgreSQL has replicas. "
             "Write postgresql://user:password@host:5432/name."
         )
     return url
 
 
+def _refuse_unreadable(text: str) -> None:
+    try:
+        plain = unquote(text, errors="strict")
+    except UnicodeDecodeError:
+        raise Wrong(
+            f"has a %xx escape that is not UTF-8. Write a percent sign as %25. {EXAMPLE}"
+        ) from None
+    if any(unicodedata.category(character) == "Cc" for character in plain):
+        raise Wrong(f"has a control character, perhaps as a %xx escape. Remove it. {EXAMPLE}")
+
+
 def _sqlite(url: URL) -> URL:
     if url.host or url.username or url.port:
-        raise Wrong(f"names a host, and SQLite has none: its path follows three slashes. {EXAMPLE}")
+        raise Wrong(
+            "names a host, but SQLite is a file. Its path follows three slashes. " + EXAMPLE
+        )
     if not url.database or url.database == ":memory:" or url.database.startswith("file:"):
         raise Wrong(
-            "keeps SQLite in memory, where each connection would see a database of its "
-            f"own. {EXAMPLE}"
+            f"keeps SQLite in memory, where each connection would have its own database. {EXAMPLE}"
         )
     if url.query:
         raise Wrong(f"has options after the question mark, and SQLite takes none here. {EXAMPLE}")
     return url
 
 
-def _postgresql(url: URL) -> URL:
-    _refuse_torn(url)
+def _postgresql(url: URL, servers: list[Server]) -> URL:
+    if "@" in (url.database or "") or (url.host and not HOST.fullmatch(url.host)):
+        # A password with an @ in it ends there, and the rest of it is taken for the host. It would
+        # then stand in each message about a host that cannot be found.
+        raise config_servers.wrong_host()
     if not url.database:
         raise Wrong(f"names no database. {EXAMPLE}")
-    if url.port is not None and not 1 <= url.port <= 65535:
-        raise Wrong(f"has a port that is none. {EXAMPLE}")
+    if url.port is not None:
+        config_servers.refuse_port(str(url.port))
+    url = config_servers.in_the_query(url, servers)
     _refuse_options(url)
-    return url.set(drivername="postgresql+psycopg")
+    url = url.set(drivername="postgresql+psycopg")
+    try:
+        url.get_dialect()().create_connect_args(url)
+    except (ArgumentError, ValueError):
+        raise Wrong(f"has servers that cannot be read. {PLACES}") from None
+    return url
 
 
 def _with_all_in_its_place(url: URL) -> URL:
@@ -91,56 +117,68 @@ def _with_all_in_its_place(url: URL) -> URL:
     return url
 
 
-def _refuse_torn(url: URL) -> None:
-    """A password with an @ in it ends there, and the rest of it is taken for the host.
-
-    It would then stand in each message about a host that cannot be found.
-    """
-    if (url.host and not HOST.fullmatch(url.host)) or "@" in (url.database or ""):
+def _refuse_unknown_options(text: str) -> None:
+    known = {option.keyword.decode() for option in Conninfo.get_defaults()} - set(NOT_OURS)
+    # SQLAlchemy drops options without a value.
+    given = parse_qsl(text.partition("?")[2], keep_blank_values=True)
+    unknown = sorted({name for name, _ in given} - known)
+    if unknown:
         raise Wrong(
-            "has a host or a name of a database that cannot be one: a character of the password "
-            f"may end it early. {ESCAPES}"
+            f"has the option {unknown[0]!r}, which PostgreSQL's client library does not know. "
+            "Remove it, or use one of the library's options, like ?sslmode=verify-full."
         )
 
 
 def _refuse_options(url: URL) -> None:
-    known = {option.keyword.decode() for option in Conninfo.get_defaults()} - set(NOT_OURS)
-    unknown = sorted(set(url.query) - known)
-    if unknown:
-        raise Wrong(
-            f"has the option {unknown[0]!r}, which PostgreSQL's client library does not know. "
-            "Remove it, or write one of its own, like ?sslmode=verify-full."
-        )
     for name, value in url.query.items():
-        if not isinstance(value, str) and name not in HOSTS:
+        if not isinstance(value, str):
             raise Wrong(f"has the option {name!r} twice. Write it once.")
-        if name in NUMBERS and not re.fullmatch(r"-?[0-9]{1,9}", str(value)):
-            raise Wrong(f"has the option {name!r} with what is no number. Write a whole number.")
+        if name in NUMBERS and not re.fullmatch(r"-?[0-9]{1,9}", value):
+            raise Wrong(
+                f"has the option {name!r} with a value that is not a number. Write a whole number."
+            )
     encoding = str(url.query.get("client_encoding", "utf8"))
     if re.sub(r"[^a-z0-9]", "", encoding.lower()) not in ("utf8", "unicode"):
         raise Wrong("has a client_encoding other than utf8, which cannot hold every name.")
+    if url.query.get("gssencmode", "prefer") not in GSS_MODES:
+        raise Wrong(f"has the option 'gssencmode' with a value other than {', '.join(GSS_MODES)}.")
     _refuse_values(url)
 
 
 def _refuse_values(url: URL) -> None:
     """Let libpq read the values; it asks no network for a host that is a folder."""
     tried = {
-        name: value
-        for name, value in url.query.items()
-        if isinstance(value, str) and name not in HOSTS
+        name: str(value) for name, value in url.query.items() if name not in (*HOSTS, "gssencmode")
     }
+    reason = _reason_against(tried)
+    if reason is None:
+        return
+    if of_the_environment := _reason_against({}):
+        variables = {each.keyword.decode(): each.envvar for each in Conninfo.get_defaults()}
+        found = (variables[name] for name in variables if name in of_the_environment)
+        variable = (next(found, None) or b"a variable named PG...").decode()
+        raise Wrong(
+            f"cannot be used: the environment has {variable} with a value that PostgreSQL's client "
+            f"library does not take. {LIBPQ}"
+        )
+    wrong = next((name for name in tried if name in reason), None)
+    named = f"the option {wrong!r}" if wrong else "an option"
+    raise Wrong(f"has {named} with a value that PostgreSQL's client library does not take. {LIBPQ}")
+
+
+def _reason_against(options: dict[str, str]) -> str | None:
+    """Why libpq does not take these options; ``None`` if it does.
+
+    GSSAPI is left out, also where PGGSSENCMODE asks for it: it does not work
+    over a socket. So is PGHOSTADDR, which would lead to the network.
+    """
+    tried = {"host": NOWHERE, "hostaddr": "", "gssencmode": "disable"} | options
     conninfo = " ".join(f"{name}='{_quoted(value)}'" for name, value in tried.items())
-    connection = PGconn.connect_start(f"host={NOWHERE} {conninfo}".encode())
+    connection = PGconn.connect_start(conninfo.encode())
     reason = connection.get_error_message().partition("\n")[0]
     is_read = connection.status != ConnStatus.BAD or NOWHERE in reason
     connection.finish()
-    if not is_read:
-        wrong = next((name for name in tried if name in reason), None)
-        named = f"the option {wrong!r}" if wrong else "an option"
-        raise Wrong(
-            f"has {named} with a value that PostgreSQL's client library does not take. "
-            "https://www.postgresql.org/docs/current/libpq-connect.html has the values."
-        )
+    return None if is_read else reason
 
 
 def _quoted(value: str) -> str:

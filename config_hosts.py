@@ -95,7 +95,7 @@ def host(text: str) -> str:
     if ":" in name and not name.startswith("[") and name.count(":") > 1:
         name = f"[{name}]"
     found = host_of(name)
-    # A port that nobody writes, as it is what a client means who names none.
+    # The usual ports are accepted, because a client that names no port means them.
     if found is None or found[1] not in (None, *HTTP_PORTS.values()):
         raise Wrong(f"holds {text!r}, which is not a host name. {example}")
     return dot + found[0]
@@ -134,13 +134,13 @@ def network(text: str) -> Network:
         found = ip_network(re.sub(r"%[^/]+", "", text))
     except ValueError:
         raise Wrong(
-            f"holds {text!r}, which is not an address and not a range of them. {example}"
+            f"holds {text!r}, which is not an address or a range of addresses. {example}"
         ) from None
     if isinstance(found, IPv6Network) and found.subnet_of(MAPPED):
         # Addresses are compared as IPv4 where they are IPv4.
         found = IPv4Network((int(found.network_address) & 0xFFFFFFFF, found.prefixlen - 96))
     if not found.prefixlen:
-        raise Wrong(f"holds {text!r}, which would let anybody claim any address. {example}")
+        raise Wrong(f"holds {text!r}, with which anybody could claim any address. {example}")
     return found
 
 

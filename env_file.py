@@ -62,7 +62,7 @@ def _parsed(content: bytes) -> dict[str, str]:
         name, value = assignment
         if name in found:
             raise Unreadable(
-                f"line {number}: {name} is set in line {lines[name]} already. Remove one of them."
+                f"line {number}: {name} is already set in line {lines[name]}. Remove one."
             )
         found[name], lines[name] = value, number
     return found
@@ -84,10 +84,10 @@ def _assignment(encoded: bytes) -> tuple[str, str] | None:
     name, equals, value = written.partition("=")
     name = name.rstrip(" \t")
     if not equals:
-        raise Unreadable("it has no =. Write NAME=value, or # in front of a comment.")
+        raise Unreadable("it has no =. Write NAME=value, or # before a comment.")
     if not NAME.fullmatch(name):
         raise Unreadable(
-            "what stands before the = is not a name. Write letters, digits and _, like PORT=8000."
+            "the text before the = is not a name. Write letters, digits and _, like PORT=8000."
         )
     return name, _value(value)
 
@@ -104,7 +104,7 @@ def _value(written: str) -> str:
         raise Unreadable(f"the quote {quote} is not closed. Close it in the same line.")
     if not re.fullmatch(r"[ \t]*|[ \t]+#.*", rest):
         raise Unreadable(
-            f"something follows the closing quote {quote}. Remove it, or put the value into the "
+            f"there is text after the closing quote {quote}. Remove it, or put the value into the "
             "other kind of quotes."
         )
     return inside

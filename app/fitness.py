@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 def flaws_of_the_replica(engine: Engine) -> list[str]:
     """As of the database itself, in words about the replica. Raises what SQLAlchemy raises."""
     with engine.connect() as connection:
-        found = migration_state.flaws(connection)
+        found = migration_state.read(connection).flaws
     return [
         f"The replica: {flaw.replace('DATABASE_URL', 'DATABASE_REPLICA_URL')}" for flaw in found
     ]
@@ -43,7 +43,7 @@ def _reasons(name: str | None, engine: Engine) -> list[str]:
             if isinstance(driver, postgresql.Connection):
                 # Otherwise a server that is frozen would hold up the start for good.
                 driver.answer_timeout = postgresql.ANSWER_TIMEOUT_SECONDS
-            return migration_state.flaws(connection)
+            return migration_state.read(connection).flaws
     except SQLAlchemyError as error:
         reason = str(getattr(error, "orig", error)).partition("\n")[0]
         if engine.dialect.name == "sqlite":

@@ -1,9 +1,11 @@
 """Whether the database is one that this code can serve: ours, in UTF-8, and migrated."""
 
 from functools import cache
+from typing import NamedTuple
+from weakref import WeakKeyDictionary
 
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, String, column, false, inspect, select, table, update
+from sqlalchemy import Connection, Dialect, String, column, false, inspect, select, table, update
 
 from app.extensions import Base, migrate
 
@@ -15,27 +17,48 @@ OURS = {
 ANOTHER_DATABASE = "Name a database of our own in DATABASE_URL: an empty one will do."
 
 
-def is_current(connection: Connection) -> bool:
-    """Whether the database is ours, and at our head or ahead of it.
+class State(NamedTuple):
+    """What was found out about a database."""
+
+    encoding_flaw: str | None
+    foreign_flaw: str | None
+    # Whether it is ours, and at our head or ahead of it.
+    is_current: bool
+
+    @property
+    def flaws(self) -> list[str]:
+        """What no upgrade mends, each with what to do."""
+        return [flaw for flaw in (self.encoding_flaw, self.foreign_flaw) if flaw]
+
+
+# By engine, the revisions at which its database was found to be ours and in UTF-8. Neither changes
+# while the revisions stay, so readyz, which is asked every few seconds, need not ask again.
+_good_at: WeakKeyDictionary[Dialect, list[str]] = WeakKeyDictionary()
+
+
+def read(connection: Connection) -> State:
+    """Look at the database. Everything is asked once, and what is known to be good is not."""
+    found = applied(connection)
+    if found and _good_at.get(connection.dialect) == found:
+        return State(None, None, _is_current(found))
+    encoding = _encoding_flaw(connection)
+    foreign = _foreign_flaw(connection, found)
+    if found and not encoding and not foreign:
+        _good_at[connection.dialect] = found
+    return State(encoding, foreign, _is_current(found) and not foreign)
+
+
+def _is_current(found: list[str]) -> bool:
+    """Whether these revisions are our head or ahead of it.
 
     A revision that this code does not know was made by newer code, in a
     rolling upgrade: migrations only ever add, so this code still runs on it.
     """
-    found = applied(connection)
     heads, known = _revisions()
-    return (
-        bool(found)
-        and all(revision in heads or revision not in known for revision in found)
-        and _is_ours(connection)
-    )
+    return bool(found) and all(revision in heads or revision not in known for revision in found)
 
 
-def flaws(connection: Connection) -> list[str]:
-    """What no upgrade mends, each with what to do."""
-    return [flaw for flaw in (encoding_flaw(connection), foreign_flaw(connection)) if flaw]
-
-
-def encoding_flaw(connection: Connection) -> str | None:
+def _encoding_flaw(connection: Connection) -> str | None:
     """PostgreSQL in LATIN1 cannot store most names, and in SQL_ASCII it stores what nobody reads.
 
     SQLite speaks UTF-8 to us, however it keeps its files.
@@ -52,9 +75,8 @@ def encoding_flaw(connection: Connection) -> str | None:
     )
 
 
-def foreign_flaw(connection: Connection) -> str | None:
+def _foreign_flaw(connection: Connection, found: list[str]) -> str | None:
     """Tables of another application, or ours without their record."""
-    found, tables = applied(connection), set(inspect(connection).get_table_names())
     if found:
         if _is_ours(connection):
             return None
@@ -62,7 +84,7 @@ def foreign_flaw(connection: Connection) -> str | None:
             f"The database belongs to another application: alembic_version has the revision "
             f"{', '.join(found)}, and the table users is missing or not ours. {ANOTHER_DATABASE}"
         )
-    taken = sorted(tables & set(Base.metadata.tables))
+    taken = sorted(set(inspect(connection).get_table_names()) & set(Base.metadata.tables))
     if not taken:
         return None
     if "users" in taken and _is_ours(connection):

@@ -104,23 +104,20 @@ def readiness() -> dict[str, str]:
 def _database_readiness() -> dict[str, str]:
     try:
         with db.engine.connect() as connection:
-            flaws = migration_state.flaws(connection)
-            is_readable = migration_state.encoding_flaw(connection) is None
-            is_migrated = migration_state.is_current(connection)
-            if is_migrated:
+            state = migration_state.read(connection)
+            if state.is_current:
                 migration_state.refuse_unless_writable(connection)
+        of_the_replica = []
         if "replica" in db.engines:
             of_the_replica = fitness.flaws_of_the_replica(replica())
-            is_readable = is_readable and not of_the_replica
-            flaws += of_the_replica
     except SQLAlchemyError as error:
         log.warning("the database does not answer, or takes no writes", exc_info=error)
         return {"database": "away", "migrations": "away"}
-    for flaw in flaws:
+    for flaw in state.flaws + of_the_replica:
         log.error("the database cannot be served", extra={"reason": flaw})
     return {
-        "database": "ok" if is_readable else "away",
-        "migrations": "ok" if is_migrated else "away",
+        "database": "away" if state.encoding_flaw or of_the_replica else "ok",
+        "migrations": "ok" if state.is_current else "away",
     }
 
 

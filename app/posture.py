@@ -23,6 +23,7 @@ from app.models import OutboxMessage, User
 from app.security import sightings
 from config import INSTANCE, ROOT, Settings
 from config_mail import mail_server
+from config_servers import database_hosts
 
 # NIST SP 800-63B-4 §3.1.1.2, where the password is the only factor; OWASP's cost of bcrypt with
 # today's hardware in mind; §2.1.3 for how long a session may last.
@@ -389,7 +390,7 @@ def database_answers(_settings: Settings) -> str | None:
 )
 def database_is_fit(_settings: Settings) -> str | None:
     with db.engine.connect() as connection:
-        flaws = migration_state.flaws(connection)
+        flaws = migration_state.read(connection).flaws
     if "replica" in db.engines:
         try:
             flaws += fitness.flaws_of_the_replica(db.engines["replica"])
@@ -427,8 +428,8 @@ def database_is_verified(settings: Settings) -> str | None:
 def database_is_encrypted(settings: Settings) -> str | None:
     mode = settings.database_url.query.get("sslmode", "prefer")
     if _is_remote(settings) and mode not in ("require", "verify-ca", "verify-full"):
-        host = settings.database_url.host
-        return f"Nothing makes the connection to {host} use TLS (sslmode is {mode})."
+        hosts = " and ".join(database_hosts(settings.database_url))
+        return f"Nothing makes the connection to {hosts} use TLS (sslmode is {mode})."
     return None
 
 
@@ -476,7 +477,7 @@ def clocks_agree(settings: Settings) -> str | None:
 @checks(Weight.DANGEROUS, "Run flask db upgrade.", stops=True)
 def migrations_are_applied(_settings: Settings) -> str | None:
     with db.engine.connect() as connection:
-        if not migration_state.is_current(connection):
+        if not migration_state.read(connection).is_current:
             return "A migration is missing, so /readyz answers 503."
     return None
 
@@ -591,10 +592,10 @@ def no_mail_was_set_aside(_settings: Settings) -> str | None:
 @checks(Weight.WEAK, "See TRUSTED_PROXIES in docs/deploying.md.")
 def nothing_odd_was_seen(_settings: Settings) -> str | None:
     told = [
-        f"{sightings.Kind(seen.kind).meaning} ({seen.detail}, {seen.seen_at:%Y-%m-%d})"
+        f"{sightings.Kind(seen.kind).meaning} (Last: {seen.detail}, {seen.seen_at:%Y-%m-%d}.)"
         for seen in sightings.what_was_seen()
     ]
-    return f"{'; '.join(told)}." if told else None
+    return " ".join(told) or None
 
 
 @checks(Weight.WEAK, "Name the proxy in TRUSTED_PROXIES.")
@@ -604,10 +605,8 @@ def logins_come_from_several_addresses(_settings: Settings) -> str | None:
 
 
 def _is_remote(settings: Settings) -> bool:
-    url = settings.database_url
-    named = url.query.get("host", url.query.get("hostaddr", ""))
-    host = url.host or (named if isinstance(named, str) else ",".join(named)) or "localhost"
-    return not settings.uses_sqlite and host not in HERE and not host.startswith("/")
+    hosts = database_hosts(settings.database_url)
+    return any(host not in HERE and not host.startswith("/") for host in hosts)
 
 
 def _scalar(statement: str) -> Any:

@@ -55,7 +55,7 @@ def refuse_a_pooler(connection: Connection) -> None:
 
 def refuse_a_database_that_is_not_ours(connection: Connection) -> None:
     """Before anything is changed in it."""
-    flaws = migration_state.flaws(connection)
+    flaws = migration_state.read(connection).flaws
     if flaws:
         sys.exit("\n".join(f"Cannot upgrade: {flaw}" for flaw in flaws))
     if unknown := migration_state.unknown_revisions(connection):
@@ -71,16 +71,20 @@ def refuse_a_database_that_is_not_ours(connection: Connection) -> None:
 def our_turn(connection: Connection) -> Iterator[None]:
     """Let hosts that start at once upgrade one after the other; the last find nothing to do.
 
-    The lock goes with the connection. It is asked for again and again: one
-    statement that waits would keep a snapshot, which CREATE INDEX
-    CONCURRENTLY in the other's migration waits for in turn.
+    The lock ends with the connection to the server, which is closed here in
+    every case: the pool must not keep it with the lock and our
+    ``lock_timeout``. The lock is asked for again and again: one statement
+    that waits would keep a snapshot, which CREATE INDEX CONCURRENTLY in the
+    other's migration waits for in turn.
     """
-    while not connection.scalar(text(f"SELECT pg_try_advisory_lock({MIGRATION_LOCK})")):
-        connection.rollback()
-        sleep(0.5)
-    connection.commit()
-    yield
-    connection.execute(text(f"SELECT pg_advisory_unlock({MIGRATION_LOCK})"))
+    try:
+        while not connection.scalar(text(f"SELECT pg_try_advisory_lock({MIGRATION_LOCK})")):
+            connection.rollback()
+            sleep(0.5)
+        connection.commit()
+        yield
+    finally:
+        connection.invalidate()
 
 
 def clear_up_after_an_interruption(connection: Connection) -> None:

@@ -14,6 +14,8 @@ from typing import Any
 
 import pytest
 from limits import parse_many
+from psycopg.conninfo import make_conninfo
+from psycopg.pq import Conninfo
 
 import config
 from app import create_app
@@ -322,9 +324,40 @@ BAD: list[tuple[str, str, str]] = [
     ("DATABASE_URL", "postgresql://db/a?sslmode=on", "'sslmode' with a value"),
     ("DATABASE_URL", "postgresql://db/a?target_session_attrs=rw", "'target_session_attrs' with"),
     ("DATABASE_URL", "postgresql://db/a?sslmode=require&sslmode=disable", "'sslmode' twice"),
-    ("DATABASE_URL", "postgresql://db/a?connect_timeout=soon", "'connect_timeout' with what is no"),
+    (
+        "DATABASE_URL",
+        "postgresql://db/a?connect_timeout=soon",
+        "'connect_timeout' with a value that is not a number",
+    ),
     ("DATABASE_URL", "postgresql://db/a?client_encoding=latin1", "client_encoding other than utf8"),
     ("DATABASE_REPLICA_URL", "postgresql://db/a?schema=public", "'schema'"),
+    ("DATABASE_URL", "postgresql://db/a?schema=", "'schema'"),
+    ("DATABASE_URL", "postgresql://db/a?port=abc", "a number from 1 to 65535"),
+    ("DATABASE_URL", "postgresql://db/a?port=0", "a number from 1 to 65535"),
+    ("DATABASE_URL", "postgresql://db/a?port=65536", "a number from 1 to 65535"),
+    ("DATABASE_URL", "postgresql:///a?host=h1:x&host=h2:2", "a number from 1 to 65535"),
+    ("DATABASE_URL", "postgresql://h1:1,h2:x/a", "a number from 1 to 65535"),
+    ("DATABASE_URL", "postgresql:///a?host=h1&host=h2&host=h3&port=1&port=2", "one port for each"),
+    ("DATABASE_URL", "postgresql:///a?host=h1,h2,h3&port=1,2", "one port for each"),
+    ("DATABASE_URL", "postgresql:///a?host=h1:1&host=h2:2&port=3", "in the option 'port' too"),
+    ("DATABASE_URL", "postgresql://h1:1,h2/a?port=3", "in the option 'port' too"),
+    ("DATABASE_URL", "postgresql://db/a?port=1,2", "?host=h1&host=h2"),
+    ("DATABASE_URL", "postgresql://h1,,h2/a", "?host=h1&host=h2"),
+    ("DATABASE_URL", "postgresql:///a?host=h%201", "?host=/var/run/postgresql"),
+    ("DATABASE_URL", "postgresql://db/a?hostaddr=nonsense", "not an IP address"),
+    ("DATABASE_URL", "postgresql://db/a?hostaddr=10.0.0.300", "not an IP address"),
+    ("DATABASE_URL", "postgresql://h1,h2/a?hostaddr=10.0.0.7", "one address in 'hostaddr'"),
+    ("DATABASE_URL", "postgresql://db/a?hostaddr=10.0.0.7,10.0.0.8", "one address in 'hostaddr'"),
+    ("DATABASE_URL", "postgresql://db/a?gssencmode=on", "'gssencmode'"),
+    ("DATABASE_URL", "postgresql://ada:hun%00@db/a", "control character"),
+    ("DATABASE_URL", "postgresql://a%0Ada@db/a", "control character"),
+    ("DATABASE_URL", "postgresql://db/a%1B", "control character"),
+    ("DATABASE_URL", "postgresql:///a?host=%7F", "control character"),
+    ("DATABASE_URL", "postgresql://db/a?application_name=%C2%85", "control character"),
+    ("DATABASE_URL", "sqlite:////var/a%00.db", "control character"),
+    ("DATABASE_URL", "postgresql://ada:hun%FF@db/a", "not UTF-8"),
+    ("ACCESS_TOKEN_EXPIRE_MINUTES", "0.000", "must be greater than 0"),
+    ("RATELIMIT_LOGIN", "0 per hour", "0 or too large"),
     ("DATABASE_URL", "sqlite:///:memory:", "sqlite:////absolute/path.db"),
     ("SECRET_KEY", "short", "token_urlsafe"),
     ("SECRET_KEY", "abc" * 30, "token_urlsafe"),
@@ -370,7 +403,7 @@ BAD: list[tuple[str, str, str]] = [
     ("PASSWORD_REJECT_COMMON", "1", "true or false"),
     ("PASSWORD_PEPPERS", GOOD_SECRET, "id:secret,id:secret"),
     ("PASSWORD_PEPPERS", f"no spaces:{GOOD_SECRET}", "id:secret,id:secret"),
-    ("PASSWORD_PEPPERS", f"a:{GOOD_SECRET},a:{GOOD_SECRET}", "id of its own"),
+    ("PASSWORD_PEPPERS", f"a:{GOOD_SECRET},a:{GOOD_SECRET}", "its own id"),
     ("PASSWORD_PEPPERS", "a:short", "longer"),
     ("FIREBASE_SIGNER_KEY", "not base64!", "base64_signer_key"),
     ("FIREBASE_SIGNER_KEY", "c2hvcnQ=", "base64_signer_key"),
@@ -449,9 +482,9 @@ BAD: list[tuple[str, str, str]] = [
     ("TRUSTED_PROXIES", "10.0.0.7/8", "10.0.0.7,192.168.4.0/24"),
     ("TRUSTED_PROXIES", "10.0.0.0/33", "10.0.0.7,192.168.4.0/24"),
     ("TRUSTED_PROXIES", "*", "10.0.0.7,192.168.4.0/24"),
-    ("TRUSTED_PROXIES", "0.0.0.0/0", "anybody claim any address"),
-    ("TRUSTED_PROXIES", "10.0.0.7,::/0", "anybody claim any address"),
-    ("TRUSTED_PROXIES", "::ffff:0.0.0.0/96", "anybody claim any address"),
+    ("TRUSTED_PROXIES", "0.0.0.0/0", "anybody could claim any address"),
+    ("TRUSTED_PROXIES", "10.0.0.7,::/0", "anybody could claim any address"),
+    ("TRUSTED_PROXIES", "::ffff:0.0.0.0/96", "anybody could claim any address"),
     ("TRUSTED_PROXIES", "[::1]", "or unix for the peer on a UNIX socket"),
     ("TRUSTED_PROXIES", "unix:/run/app.sock", "or unix for the peer on a UNIX socket"),
     ("TRUSTED_PROXY_COUNT", "-1", "from 0 to 16"),
@@ -619,6 +652,59 @@ def test_what_the_client_library_takes_is_taken(
     assert password not in str(found)
 
 
+@pytest.mark.parametrize(
+    ("url", "hosts", "ports"),
+    [
+        ("postgresql://ada:p@h1,h2/a?target_session_attrs=read-write", "h1,h2", ","),
+        ("postgresql://ada:p,w@h1:1,h2:2/a", "h1,h2", "1,2"),
+        ("postgresql://h1:1,h2/a", "h1,h2", "1,"),
+        ("postgresql://h1,h2/a?port=5433", "h1,h2", "5433,5433"),
+        ("postgresql://ada:p@[::1]:1,[::2]:2/a", "::1,::2", "1,2"),
+        ("postgresql:///a?host=h1:1&host=h2:2", "h1,h2", "1,2"),
+        ("postgresql:///a?host=h1&host=h2&port=1&port=2", "h1,h2", "1,2"),
+        ("postgresql:///a?host=h1,h2&port=1,2", "h1,h2", "1,2"),
+        ("postgresql://h0:7/a?host=h1&host=h2", "h1,h2", "7,7"),
+        ("postgresql:///a?host=::1&host=::2", "::1,::2", ","),
+        ("postgresql://ada@%2Fvar%2Frun%2Fpostgresql/a", "/var/run/postgresql", None),
+        ("postgresql://%2fvar%2Frun:5433/a", "/var/run", "5433"),
+        ("postgresql:///a?host=/var/run&port=5433", "/var/run", "5433"),
+    ],
+)
+def test_servers_reach_the_client_library_in_its_own_form(
+    read: Read, url: str, hosts: str, ports: str | None
+) -> None:
+    found = read(DATABASE_URL=url).database_url
+    again = read(DATABASE_URL=found.render_as_string(hide_password=False)).database_url
+
+    _, arguments = found.get_dialect()().create_connect_args(found)
+    assert (arguments["host"], arguments.get("port")) == (hosts, ports)
+    assert Conninfo.parse(make_conninfo(**arguments).encode())
+    assert again == found
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [("PGGSSENCMODE", "require"), ("PGHOSTADDR", "192.0.2.1"), ("PGTARGETSESSIONATTRS", "primary")],
+)
+@pytest.mark.parametrize("option", ["", "?gssencmode=require", "?sslmode=require"])
+def test_what_libpq_reads_from_the_environment_refuses_no_url(
+    read: Read, monkeypatch: pytest.MonkeyPatch, variable: str, value: str, option: str
+) -> None:
+    monkeypatch.setenv(variable, value)
+
+    assert read(DATABASE_URL=f"postgresql://db/accounts{option}").database_url.host == "db"
+
+
+def test_a_bad_value_that_libpq_reads_from_the_environment_is_named(
+    refusals: Refusals, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PGSSLMODE", "nonsense")
+
+    [reason] = refusals(DATABASE_URL="postgresql://db/accounts")
+
+    assert "the environment has PGSSLMODE with a value" in reason
+
+
 def test_a_replica_is_read_like_the_database(read: Read) -> None:
     settings = read(
         DATABASE_URL="postgresql://ada:hunter2@db/accounts",
@@ -631,7 +717,7 @@ def test_a_replica_is_read_like_the_database(read: Read) -> None:
 def test_proxies_are_known_by_address_or_by_number(refusals: Refusals, read: Read) -> None:
     [reason] = refusals(TRUSTED_PROXIES="unix", TRUSTED_PROXY_COUNT="1")
 
-    assert reason.startswith("TRUSTED_PROXY_COUNT is set beside TRUSTED_PROXIES. Write ")
+    assert reason.startswith("TRUSTED_PROXY_COUNT is set beside TRUSTED_PROXIES. Set only ")
     assert read(TRUSTED_PROXIES="unix", TRUSTED_PROXY_COUNT="0").trusted_proxies == ["unix"]
 
 

@@ -139,7 +139,7 @@ def test_utf_16_and_utf_32_are_refused_in_line_1(path: Path, encoding: str) -> N
 def test_a_name_that_is_there_twice_is_refused_with_both_lines(path: Path, again: str) -> None:
     sentence = flaw(path, f"A=b\nC=d\n{again}\n")
 
-    assert sentence == f"{path}, line 3: A is set in line 1 already. Remove one of them."
+    assert sentence == f"{path}, line 3: A is already set in line 1. Remove one."
 
 
 def test_no_sentence_repeats_a_value(path: Path) -> None:

@@ -55,6 +55,30 @@ def migrate(app: Flask) -> None:
         flask_migrate.upgrade()
 
 
+@pytest.fixture
+def executed(unmigrated: Flask) -> Iterator[list[str]]:
+    """The statements that go to the database of ``unmigrated``."""
+    found: list[str] = []
+
+    def note(
+        _connection: object, _cursor: object, statement: str, values: object, *_: object
+    ) -> None:
+        found.append(f"{statement} {values}")
+
+    with unmigrated.app_context():
+        engine = db.engine
+    sqlalchemy.event.listen(engine, "before_cursor_execute", note)
+    yield found
+    sqlalchemy.event.remove(engine, "before_cursor_execute", note)
+
+
+def asked(client: FlaskClient, statements: list[str]) -> list[str]:
+    """The statements of one call of readyz, without those that open a connection."""
+    statements.clear()
+    assert client.get("/readyz").status_code == 200
+    return [statement for statement in statements if "set_config" not in statement]
+
+
 def assert_not_ready(response: TestResponse, checks: dict[str, str]) -> None:
     assert problem(response) == (503, "unavailable")
     assert response.json["checks"] == checks
@@ -110,6 +134,46 @@ def test_a_database_ahead_of_the_code_is_ready(unmigrated: Flask) -> None:
     response = unmigrated.test_client().get("/readyz")
 
     assert response.status_code == 200
+
+
+def test_readiness_asks_again_only_for_what_can_change(
+    unmigrated: Flask, executed: list[str]
+) -> None:
+    migrate(unmigrated)
+    client = unmigrated.test_client()
+    first, counted = asked(client, executed), asked(client, executed)
+
+    set_revision(unmigrated, "f" * 12)
+    ahead = asked(client, executed)
+
+    assert len(first) > len(counted)
+    assert not any("server_encoding" in each or "sessions" in each for each in counted)
+    assert sum("FROM alembic_version" in each for each in counted) == 1
+    assert [each for each in counted if "users" in each] == [counted[-1]]
+    assert counted[-1].startswith("UPDATE users")
+    assert len(counted) <= 3
+    assert len(ahead) == len(first)
+
+
+def test_no_statement_of_readiness_is_made_twice(unmigrated: Flask, executed: list[str]) -> None:
+    migrate(unmigrated)
+
+    first = asked(unmigrated.test_client(), executed)
+
+    assert sorted(set(first)) == sorted(first)
+
+
+def test_a_database_that_was_replaced_by_another_is_not_ready(unmigrated: Flask) -> None:
+    migrate(unmigrated)
+    client = unmigrated.test_client()
+    before = client.get("/readyz").status_code
+    with unmigrated.app_context(), db.engine.begin() as connection:
+        connection.execute(sqlalchemy.text("DROP TABLE alembic_version"))
+
+    response = client.get("/readyz")
+
+    assert before == 200
+    assert_not_ready(response, {"database": "ok", "migrations": "away"})
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE"])

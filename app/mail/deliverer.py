@@ -13,8 +13,13 @@ from app.models import OutboxMessage
 NAME = "outbox"
 IDLE_SECONDS = 1.0
 BUSY_SECONDS = 0.05
-# A mail server that is slow with one recipient keeps one of these waiting, not the others.
+# So many deliveries at once: where a mail server is slow with one recipient, the others go on.
 THREADS = 4
+# A server may take ten minutes for its last answer. A delivery that has waited this long no longer
+# counts as one of them, or four such mails would stop all others, links to reset a password too.
+SLOW_SECONDS = 30.0
+# So many deliveries at once with the slow ones: each is a thread and a connection to the server.
+MOST_AT_ONCE = 20
 # At the end, a message that was handed over already is waited for: without the server's answer it
 # would be sent again. Shorter than gunicorn's graceful_timeout.
 LAST_ANSWER_SECONDS = 20
@@ -36,7 +41,7 @@ def run(app: Flask, stop: threading.Event, *, until_empty: bool = False) -> int:
     try:
         while not stop.is_set():
             under_way = {delivery for delivery in under_way if delivery.is_alive()}
-            begun = {_Delivery(app, row) for row in _claim(app, THREADS - len(under_way))}
+            begun = {_Delivery(app, row) for row in _claim(app, _free(under_way))}
             under_way |= begun
             tried += len(begun)
             for delivery in begun:
@@ -56,6 +61,11 @@ class _Delivery(threading.Thread):
     def __init__(self, app: Flask, row: OutboxMessage) -> None:
         super().__init__(name=f"{NAME}-{row.id}", daemon=True)
         self.app, self.row, self.line = app, row, transport.Line()
+        self.began = monotonic()
+
+    @property
+    def is_slow(self) -> bool:
+        return monotonic() - self.began >= SLOW_SECONDS
 
     def run(self) -> None:
         transport.line.set(self.line)
@@ -64,6 +74,12 @@ class _Delivery(threading.Thread):
     def wait(self, seconds: float) -> None:
         if self.is_alive():
             self.join(max(0.0, seconds))
+
+
+def _free(under_way: set[_Delivery]) -> int:
+    """How many more deliveries may begin."""
+    quick = sum(not delivery.is_slow for delivery in under_way)
+    return min(THREADS - quick, MOST_AT_ONCE - len(under_way))
 
 
 def _claim(app: Flask, free: int) -> Sequence[OutboxMessage]:

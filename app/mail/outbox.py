@@ -137,20 +137,6 @@ def context_of(request: OutboxMessage) -> dict[str, Any]:
     return _unseal(request.sealed or "")
 
 
-def deliver_due(limit: int = 20) -> int:
-    """Deliver what is due, and say how many were tried. Commits, several times.
-
-    They are claimed one by one: a lease that runs while others are delivered
-    could be over before its turn comes.
-    """
-    for tried in range(limit):
-        claimed = claim(1)
-        if not claimed:
-            return tried
-        deliver(claimed[0])
-    return limit
-
-
 def claim(limit: int) -> Sequence[OutboxMessage]:
     """Take up to ``limit`` messages that are due, for as long as the lease. Commits."""
     now = clock.now()

@@ -79,8 +79,8 @@ def init_app(app: Flask, settings: Settings) -> None:
 class _AddressReader:
     """Replaces a trusted proxy's address by the one it speaks for, in ``REMOTE_ADDR``.
 
-    Anybody can send the headers that claim another address. From anybody else
-    they are only noted.
+    Anybody can send the headers that claim another address. Those of an
+    untrusted peer are ignored, and noted as a warning for the operator.
     """
 
     def __init__(self, app: Flask, trusted: Trusted, count: int) -> None:
@@ -93,13 +93,13 @@ class _AddressReader:
         peer = _peer(environ)
         client = peer
         is_trusted = bool(self.count) or _is_trusted(peer, self.trusted)
+        forwarded = environ.get("HTTP_X_FORWARDED_FOR", "")
         if is_trusted:
-            forwarded = environ.get("HTTP_X_FORWARDED_FOR", "")
             client = client_behind(peer, forwarded, self.trusted, self.count)
         environ["REMOTE_ADDR"] = str(client or "")
 
         answer = self.behind(environ, start_response)
-        if client is not peer:
+        if is_trusted and _names_a_peer(forwarded):
             return answer
         return self._noted(environ, answer, peer, is_trusted)
 
@@ -137,9 +137,7 @@ def client_behind(
     address ends the walk.
     """
     client = peer
-    # Empty parts of a list say nothing (RFC 9110 §5.6.1.2).
-    parts = [part for part in map(str.strip, forwarded.rsplit(",", MOST_HOPS)) if part]
-    for number, part in enumerate(reversed(parts), 1):
+    for number, part in enumerate(_parts(forwarded), 1):
         hop = _hop(part)
         if hop is None and part != UNIX_HOP:
             break
@@ -147,6 +145,21 @@ def client_behind(
         if number == count or not (count or _is_trusted(hop, trusted)):
             break
     return client
+
+
+def _names_a_peer(forwarded: str) -> bool:
+    """Whether the last entry of the list, which our own proxy wrote, can be read.
+
+    It may be the proxy's own address, for example in a health check.
+    """
+    last = next(iter(_parts(forwarded)), "")
+    return last == UNIX_HOP or _hop(last) is not None
+
+
+def _parts(forwarded: str) -> list[str]:
+    """The entries, the last one first. Empty ones mean nothing (RFC 9110 §5.6.1.2)."""
+    parts = [part for part in map(str.strip, forwarded.rsplit(",", MOST_HOPS)) if part]
+    return parts[::-1]
 
 
 def _peer(environ: dict[str, Any]) -> Address | None:

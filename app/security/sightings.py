@@ -37,19 +37,19 @@ class Kind(StrEnum):
         match self:
             case Kind.UNTRUSTED_FORWARDING:
                 return (
-                    "a peer that TRUSTED_PROXIES does not name says for whom it speaks: if it is "
-                    "your proxy, name it (unix, if it comes through a UNIX socket), else somebody "
-                    "is making addresses up in vain"
+                    "A peer that is not in TRUSTED_PROXIES sends forwarding headers, which are "
+                    "ignored. If it is your proxy, add its address (or `unix`)."
                 )
             case Kind.UNREAD_FORWARDING:
                 return (
-                    "a proxy of TRUSTED_PROXIES names no address in X-Forwarded-For, the only "
-                    "such header that is read: its clients share the rate limits of one"
+                    "A proxy in TRUSTED_PROXIES sends no readable address in X-Forwarded-For, the "
+                    "only forwarding header that is read. All clients behind it share one rate "
+                    "limit. Configure the proxy to send X-Forwarded-For."
                 )
             case Kind.ONE_ADDRESS:
                 return (
-                    "all recent logins come from one address, so that everybody shares the rate "
-                    "limits of one: if it is your proxy, name it in TRUSTED_PROXIES"
+                    "All recent logins come from one address, so all clients share one rate "
+                    "limit. If it is your proxy, add its address (or `unix`) to TRUSTED_PROXIES."
                 )
 
 

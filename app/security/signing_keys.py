@@ -193,7 +193,7 @@ def _read(path: Path) -> Key:
     named = FILE_NAME.fullmatch(path.name)
     if named is None:
         raise UnfitKey(
-            f"holds {path.name}, whose name is no key id. Call it <letters, digits, _ or ->.pem."
+            f"holds {path.name}, whose name is not a key id. Call it <letters, digits, _ or ->.pem."
         )
     try:
         if named["until"] is None:
@@ -203,7 +203,9 @@ def _read(path: Path) -> Key:
             private, public = None, serialization.load_pem_public_key(path.read_bytes())
         until = datetime.fromtimestamp(int(named["until"]), UTC) if named["until"] else None
     except (ValueError, TypeError, OverflowError) as error:
-        raise UnfitKey(f"holds {path.name}, which is no key without a password: {error}") from None
+        raise UnfitKey(
+            f"holds {path.name}, which is not a key without a password: {error}"
+        ) from None
     return Key(named["id"], _algorithm_of(public, path), private, public, until, path)
 
 

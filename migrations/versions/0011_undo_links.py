@@ -11,17 +11,11 @@ depends_on = None
 NAME = "ix_one_time_tokens_undo_email"
 IS_UNDO = "purpose = 'email_undo'"
 
-INTERRUPTED = """
-SELECT true FROM pg_index JOIN pg_class ON pg_class.oid = pg_index.indexrelid
- WHERE NOT pg_index.indisvalid AND pg_class.relname = :name
-   AND pg_index.indrelid = 'one_time_tokens'::regclass
-"""
-
 
 def upgrade() -> None:
-    # Built while mails go out, outside a transaction: where it is interrupted, it can be run again.
+    # Built while mails go out, outside a transaction. If that is interrupted, the next upgrade
+    # drops the unfinished index first (app/upgrading.py).
     with op.get_context().autocommit_block():
-        _remove_what_was_interrupted()
         op.create_index(
             NAME,
             "one_time_tokens",
@@ -31,14 +25,6 @@ def upgrade() -> None:
             postgresql_concurrently=True,
             if_not_exists=True,
         )
-
-
-def _remove_what_was_interrupted() -> None:
-    """IF NOT EXISTS would keep an index that was not finished."""
-    if op.get_context().dialect.name != "postgresql" or op.get_context().as_sql:
-        return
-    if op.get_bind().scalar(sa.text(INTERRUPTED), {"name": NAME}):
-        op.execute(f"DROP INDEX CONCURRENTLY {NAME}")
 
 
 def downgrade() -> None:

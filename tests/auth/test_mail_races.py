@@ -16,7 +16,6 @@ from werkzeug.test import TestResponse
 from app import clock
 from app.auth import email_change
 from app.extensions import db
-from app.mail import outbox
 from app.models import OneTimeToken, Session, User
 from app.models.one_time_token import Purpose
 from app.security import one_time_tokens, passwords
@@ -24,7 +23,7 @@ from app.users import closing
 from tests import factories
 from tests.auth.test_races import at_once, count, elsewhere, live_sessions, once_after, outcomes
 from tests.factories import API, PASSWORD, bearer, log_in, me, problem
-from tests.mailbox import Mailbox
+from tests.mailbox import Mailbox, deliver_due
 
 
 @pytest.fixture
@@ -229,7 +228,7 @@ def test_of_twenty_requests_at_once_two_mails_come_from_four_deliverers(
 
     def deliver() -> None:
         with app.app_context():
-            while outbox.deliver_due(limit=3):
+            while deliver_due(limit=3):
                 pass
 
     at_once(*[deliver] * 4)

@@ -17,6 +17,7 @@ from app.mail import messages, outbox, transport
 from app.models import OneTimeToken, OutboxMessage, User
 from tests.factories import API
 from tests.mail.letters import deliver, only_row, queue, rows
+from tests.mailbox import deliver_due
 
 At = Callable[[datetime], None]
 
@@ -140,7 +141,7 @@ def test_many_slow_mails_and_a_second_deliverer_are_each_sent_once(
 
     def deliver_one(app: Flask) -> None:
         with app.app_context():
-            outbox.deliver_due(1)
+            deliver_due(1)
 
     monkeypatch.setattr(transport, "send", send_slowly)
     while deliver(app):

@@ -17,6 +17,7 @@ from app.mail.messages import Content
 from app.models import OutboxMessage, User
 from tests.factories import API, PASSWORD
 from tests.mail.letters import Letter, deliver, make_due, only_row, queue, rows
+from tests.mailbox import deliver_due
 
 Letters = Callable[[], list[Letter]]
 
@@ -106,7 +107,7 @@ def test_the_oldest_is_delivered_first(app: Flask, post: Post) -> None:
 
     for _ in range(3):
         with app.app_context():
-            outbox.deliver_due(limit=1)
+            deliver_due(limit=1)
 
     assert [to for to, *_ in post.tried] == [
         "ada@example.com",

@@ -14,12 +14,12 @@ from flask.testing import FlaskClient
 from sqlalchemy import delete, func, insert, select
 
 from app.extensions import db
-from app.mail import outbox
 from app.models import OutboxMessage, User
 from app.moving import importing
 from app.moving.checkpoints import Checkpoint
 from app.security import identifiers
 from tests.factories import API, PASSWORD, log_in, problem
+from tests.mailbox import deliver_due
 from tests.moving.conftest import Run, Write, everybody, outcomes
 from tests.security.test_foreign_hashes import werkzeug
 
@@ -143,7 +143,7 @@ def test_nobody_is_written_to(app: Flask, write: Write, report: Report) -> None:
     report(write(ADA, BOB | {"email_verified": True}))
 
     with app.app_context():
-        while outbox.deliver_due():
+        while deliver_due():
             pass
         assert db.session.scalar(select(func.count()).select_from(OutboxMessage)) == 0
 

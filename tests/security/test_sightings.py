@@ -118,6 +118,32 @@ def test_nor_are_those_of_a_trusted_proxy(make_app: Callable[..., Flask]) -> Non
     assert seen(app) == []
 
 
+@pytest.mark.parametrize("peer", ["127.0.0.1", "10.0.0.9", ""])
+@pytest.mark.parametrize("forwarded", ["{peer}", "{peer}:4711", "garbage, {peer}", "unix:"])
+def test_nor_is_a_proxy_that_asks_for_itself(
+    make_app: Callable[..., Flask], peer: str, forwarded: str
+) -> None:
+    app = make_app(TRUSTED_PROXIES="127.0.0.1,10.0.0.9,unix")
+
+    knock(
+        app.test_client(),
+        peer=peer,
+        **{
+            "X-Forwarded-For": forwarded.format(peer=peer or "unix:").replace("unix::4711", "unix:")
+        },
+    )
+
+    assert seen(app) == []
+
+
+def test_an_empty_list_of_a_trusted_proxy_is_told_of(make_app: Callable[..., Flask]) -> None:
+    app = make_app(TRUSTED_PROXIES="10.0.0.9")
+
+    knock(app.test_client(), **{"X-Forwarded-For": " , ", "X-Real-IP": "203.0.113.9"})
+
+    assert seen(app) == [("unread_forwarding", "X-Forwarded-For, X-Real-IP from 10.0.0.9")]
+
+
 def test_the_newest_is_kept_and_told_again_after_an_hour(app: Flask, client: FlaskClient) -> None:
     with time_machine.travel("2026-11-22T08:00:00Z", tick=False) as traveller:
         knock(client, peer="10.0.0.1")
