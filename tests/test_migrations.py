@@ -5,7 +5,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -472,6 +472,7 @@ def end_what_runs(url: str, statement: str) -> None:
         ("0001", "ix_sessions_max_expires_at"),
         ("0002", "ix_users_deletion_due_at"),
         ("0006", "ix_audit_events_actor_id_id"),
+        ("0010", "ix_one_time_tokens_undo_email"),
     ],
 )
 def test_an_upgrade_killed_while_it_builds_an_index_can_be_run_again(
@@ -556,6 +557,35 @@ def test_an_upgrade_that_is_kept_waiting_gives_up_and_says_by_whom(
         assert f"process {pid} of postgres" in str(given_up.value)
         flask_migrate.upgrade()
         assert differences() == []
+
+
+@needs_postgres
+@pytest.mark.parametrize("interruption", [KeyboardInterrupt, OSError, None])
+def test_no_connection_keeps_the_lock_or_the_limits_of_an_upgrade(
+    new_postgres: str, interruption: type[BaseException] | None
+) -> None:
+    held = sqlalchemy.text(
+        "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND database ="
+        " (SELECT oid FROM pg_database WHERE datname = current_database())"
+    )
+    with application(new_postgres):
+        with (
+            suppress(KeyboardInterrupt, OSError),
+            db.engine.connect() as connection,
+            app_upgrading.our_turn(connection),
+        ):
+            app_upgrading.run_patiently(connection, lambda: None)
+            # An error of the database leaves the transaction spoilt, too.
+            with suppress(sqlalchemy.exc.DBAPIError):
+                connection.exec_driver_sql("SELECT 1 / 0")
+            if interruption is not None:
+                raise interruption
+
+        with db.engine.connect() as next_one:
+            locks = next_one.scalar(held)
+            limit = next_one.exec_driver_sql("SHOW lock_timeout").scalar()
+
+    assert (locks, limit) == (0, "0")
 
 
 @needs_postgres

@@ -5,6 +5,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from email import message_from_bytes
 from email.header import decode_header, make_header
@@ -362,6 +363,59 @@ def test_a_recipient_on_whom_the_server_hangs_delays_nobody(
     stop.set()
     thread.join()
     assert (bob.attempts, bob.last_error) == (1, None)
+
+
+def test_mails_whose_answer_takes_long_do_not_stop_the_others(
+    app: Flask, office: PostOffice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(deliverer, "SLOW_SECONDS", 0.3)
+    for number in range(2 * deliverer.THREADS):
+        office.seconds_before_answer[f"ada+{number}@example.com"] = 5
+        queue(app, to=f"ada+{number}@example.com")
+    queue(app, messages.password_reset, to="grace@example.com", token="a-token")
+
+    with delivering(app):
+        until(lambda: rows(app)[-1].state == "delivered")
+        others = [row.state for row in rows(app)[:-1]]
+        until(lambda: {row.state for row in rows(app)} == {"delivered"})
+
+    assert others == ["waiting"] * 2 * deliverer.THREADS
+    assert {row.attempts for row in rows(app)} == {1}
+
+
+@pytest.mark.parametrize(("slow_seconds", "most"), [(0.0, 6), (3600.0, deliverer.THREADS)])
+def test_deliveries_at_once_are_limited_however_slow_they_are(
+    app: Flask,
+    office: PostOffice,
+    monkeypatch: pytest.MonkeyPatch,
+    slow_seconds: float,
+    most: int,
+) -> None:
+    monkeypatch.setattr(deliverer, "SLOW_SECONDS", slow_seconds)
+    monkeypatch.setattr(deliverer, "MOST_AT_ONCE", 6)
+    for number in range(8):
+        office.hanging.add(f"ada+{number}@example.com")
+        queue(app, to=f"ada+{number}@example.com")
+
+    with delivering(app):
+        until(lambda: sum(row.attempts for row in rows(app)) == most)
+        time.sleep(0.5)
+        tried = sum(row.attempts for row in rows(app))
+
+    assert tried == most
+
+
+@contextmanager
+def delivering(app: Flask) -> Iterator[None]:
+    """A deliverer, which is stopped in the end."""
+    stop = threading.Event()
+    thread = threading.Thread(target=deliverer.run, args=(app, stop))
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
 
 
 def test_a_server_that_dies_before_it_confirms_gets_the_same_mail_again(
