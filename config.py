@@ -145,6 +145,7 @@ class Settings:
         production = app_env == "production"
         cores = os.cpu_count() or 1
         workers = read("WEB_CONCURRENCY", str(cores), integer(1, 1024))
+        port = read("PORT", "8000", integer(1, 65535))
         settings = cls(
             app_env=app_env,
             database_url=read("DATABASE_URL", f"sqlite:///{instance / 'app.db'}", database_url),
@@ -183,7 +184,7 @@ class Settings:
                 "HASH_CONCURRENCY", str(max(1, cores // workers)), integer(1, 1024)
             ),
             hash_queue_limit=read("HASH_QUEUE_LIMIT", "32", integer(0, 1024)),
-            public_url=read("PUBLIC_URL", "http://localhost:8000", public_url),
+            public_url=read("PUBLIC_URL", f"http://localhost:{port}", public_url),
             require_verified_email=read("REQUIRE_VERIFIED_EMAIL", "false", boolean),
             hide_account_existence=read("HIDE_ACCOUNT_EXISTENCE", "false", boolean),
             reset_token_lifetime=read("RESET_TOKEN_EXPIRE_MINUTES", "30", span("minutes")),
@@ -219,7 +220,7 @@ class Settings:
                 "LOG_FORMAT", "json" if production else "console", one_of("json", "console")
             ),
             metrics_token=read("METRICS_TOKEN", "", metrics_token),
-            port=read("PORT", "8000", integer(1, 65535)),
+            port=port,
             web_concurrency=workers,
             web_threads=read("WEB_THREADS", "32", integer(1, 1024)),
         )

@@ -1,10 +1,13 @@
 """Whether a request names this service and a path as they are written here."""
 
+import logging
 import re
+from datetime import datetime, timedelta
 from typing import Any
 
 from flask import Flask, request
 
+from app import clock
 from app.errors import BadRequest, NotFound
 from config import Settings, is_among
 
@@ -16,6 +19,13 @@ FOR_ANY_HOST = {"/healthz", "/readyz", "/metrics"}
 NEEDLESSLY_ENCODED = re.compile(
     "%(?:2[DEF]|3[0-9]|4[1-9A-F]|5[0-9ACF]|6[1-9A-F]|7[0-9AE])", re.IGNORECASE
 )
+
+# The log names a host that was refused, at most so often from each process and so long: the
+# client chooses it.
+TOLD_ONCE_IN = timedelta(minutes=1)
+MAX_TOLD_LENGTH = 100
+
+log = logging.getLogger(__name__)
 
 
 def init_app(app: Flask, settings: Settings) -> None:
@@ -29,7 +39,17 @@ def init_app(app: Flask, settings: Settings) -> None:
         if settings.trusted_hosts and rule not in FOR_ANY_HOST:
             host = request.headers.get("Host", "")
             if not is_among(host, settings.trusted_hosts):
+                _tell(app, host)
                 raise BadRequest
+
+
+def _tell(app: Flask, host: str) -> None:
+    """Whoever mistyped TRUSTED_HOSTS would see nothing but 400 otherwise."""
+    now = clock.now()
+    told: datetime | None = app.extensions.get("refused_host_told_at")
+    if told is None or now >= told + TOLD_ONCE_IN:
+        app.extensions["refused_host_told_at"] = now
+        log.warning("host %r is not in TRUSTED_HOSTS", host[:MAX_TOLD_LENGTH])
 
 
 def is_spelt_otherwise(environ: dict[str, Any]) -> bool:

@@ -18,6 +18,10 @@ CHANGED_RESULT = ("0A000", "cached plan must not change result type")
 PASSING_CLASSES = ("08", "40", "53", "57", "58")
 PASSING = ("25006", "25P03", "25P04", "55006", "55P03", "XX001", "XX002")
 
+# A table or a column that is not there.
+MISSING = ("42P01", "42703")
+MISSING_IN_SQLITE = ("no such table", "no such column")
+
 # After which the connection is of no more use. Read-only (25006) is among them: after a failover
 # it leads to a server that has become a standby, and may stay so after the database is back.
 # Statements that were cancelled or met a lock leave their connection as good as it was.
@@ -26,7 +30,7 @@ SPOILING_CLASSES = ("08", "57P")
 
 # https://www.sqlite.org/rescode.html. A file that was read-only when it was opened stays so for
 # that connection.
-READONLY, IOERR, CORRUPT, CANTOPEN, NOTADB = 8, 10, 11, 14, 26
+ERROR, READONLY, IOERR, CORRUPT, CANTOPEN, NOTADB = 1, 8, 10, 11, 14, 26
 BUSY, LOCKED, NOMEM, INTERRUPT, FULL, PROTOCOL = 5, 6, 7, 9, 13, 15
 SQLITE_SPOILING = (READONLY, IOERR, CORRUPT, CANTOPEN, NOTADB)
 SQLITE_PASSING = (*SQLITE_SPOILING, BUSY, LOCKED, NOMEM, INTERRUPT, FULL, PROTOCOL)
@@ -64,6 +68,13 @@ def is_stale_plan(error: BaseException | None) -> bool:
 def is_read_only(error: BaseException | None) -> bool:
     """Whether a write was refused, and nothing of it done, because the database only reads."""
     return _state(error) == "25006" or _sqlite_code(error) == READONLY
+
+
+def lacks_schema(error: BaseException | None) -> bool:
+    """Whether a table or a column is missing. SQLite tells it in words alone."""
+    if _sqlite_code(error) == ERROR:
+        return str(error).startswith(MISSING_IN_SQLITE) or " has no column named " in str(error)
+    return _state(error) in MISSING
 
 
 def is_locked(error: BaseException | None) -> bool:

@@ -17,13 +17,14 @@ from urllib.parse import quote
 
 from flask import Flask, Response, current_app, request
 from flask_babel import gettext
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from werkzeug.exceptions import HTTPException, SecurityError
 from werkzeug.http import HTTP_STATUS_CODES
 from werkzeug.sansio.response import Response as BaseResponse
 
-from app import database_errors
+from app import database_errors, migration_state
+from app.extensions import db
 from app.request_id import request_id
 
 log = logging.getLogger(__name__)
@@ -464,6 +465,9 @@ def _kept_headers(response: Any) -> dict[str, str]:
 
 
 def _answer_database_away(error: Exception) -> BaseResponse:
+    if isinstance(error, DBAPIError) and _is_for_want_of_an_upgrade(error):
+        log.error(migration_state.NOT_MIGRATED)
+        return as_response(Unavailable())
     log.error("the database is away", exc_info=error)
     return as_response(Unavailable())
 
@@ -471,7 +475,20 @@ def _answer_database_away(error: Exception) -> BaseResponse:
 def _answer_database_error(error: DBAPIError) -> BaseResponse:
     if error.connection_invalidated or database_errors.is_passing(error.orig):
         return _answer_database_away(error)
+    if _is_for_want_of_an_upgrade(error):
+        return _answer_database_away(error)
     return _answer_bug(error)
+
+
+def _is_for_want_of_an_upgrade(error: DBAPIError) -> bool:
+    """Whether a table or a column is missing because nobody has run the migrations."""
+    if not database_errors.lacks_schema(error.orig):
+        return False
+    try:
+        with db.engine.connect() as connection:
+            return not migration_state.read(connection).is_current
+    except SQLAlchemyError:
+        return False
 
 
 def _answer_bug(error: Exception) -> BaseResponse:

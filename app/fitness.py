@@ -1,16 +1,21 @@
 """Whether the databases can be served at all: asked at the start, by readyz and by the doctor."""
 
 import logging
+import threading
 
 from flask import Flask
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from app import migration_state, postgresql
+from app import migration_state, one_a_machine, postgresql
 from app.extensions import db
+from app.one_a_machine import Work
 from config import SettingsRefused
 
 log = logging.getLogger(__name__)
+
+# How often background work that waits for the migrations looks whether they were run.
+LOOK_SECONDS = 1.0
 
 
 def flaws_of_the_replica(engine: Engine) -> list[str]:
@@ -26,12 +31,36 @@ def refuse_unfit(app: Flask) -> None:
     """Stop the start where nothing could ever be served. Raises ``SettingsRefused``.
 
     A server that is away may come back, and migrations may still be run: then
-    readyz says so, and the start goes on.
+    readyz says so, and the start goes on. The log says what to run.
     """
     with app.app_context():
         reasons = [reason for name in db.engines for reason in _reasons(name, db.engines[name])]
     if reasons:
         raise SettingsRefused(*reasons)
+
+
+def once_migrated(name: str, work: Work) -> Work:
+    """The same work, which waits until the migrations were run. It says so once."""
+
+    def waiting(app: Flask, stop: threading.Event) -> None:
+        is_told = False
+        while not stop.is_set():
+            is_current = one_a_machine.attempt(app, name, _is_current)
+            if is_current:
+                work(app, stop)
+                return
+            # None: it could not be asked, which is logged already.
+            if is_current is False and not is_told:
+                log.error(migration_state.NOT_MIGRATED)
+                is_told = True
+            stop.wait(LOOK_SECONDS)
+
+    return waiting
+
+
+def _is_current() -> bool:
+    with db.engine.connect() as connection:
+        return migration_state.read(connection).is_current
 
 
 def _reasons(name: str | None, engine: Engine) -> list[str]:
@@ -43,7 +72,10 @@ def _reasons(name: str | None, engine: Engine) -> list[str]:
             if isinstance(driver, postgresql.Connection):
                 # Otherwise a server that is frozen would hold up the start for good.
                 driver.answer_timeout = postgresql.ANSWER_TIMEOUT_SECONDS
-            return migration_state.read(connection).flaws
+            state = migration_state.read(connection)
+            if not state.flaws and not state.is_current:
+                log.error(migration_state.NOT_MIGRATED)
+            return state.flaws
     except SQLAlchemyError as error:
         reason = str(getattr(error, "orig", error)).partition("\n")[0]
         if engine.dialect.name == "sqlite":

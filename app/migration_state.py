@@ -14,6 +14,7 @@ OURS = {
     "users": {"username_key", "hashed_password", "is_superuser"},
     "sessions": {"user_id", "refresh_jti", "max_expires_at"},
 }
+NOT_MIGRATED = "the database lacks tables or columns that this version needs: run flask db upgrade"
 ANOTHER_DATABASE = "Name a database of our own in DATABASE_URL: an empty one will do."
 
 

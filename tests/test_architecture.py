@@ -29,7 +29,7 @@ STOREYS = (
         "app.database_errors",
     ),
     ("app.worker", "app.one_a_machine"),
-    ("app.postgresql", "app.sqlite"),
+    ("app.postgresql", "app.sqlite", "app.migration_state"),
     (
         "app.errors",
         "app.database",
@@ -39,7 +39,6 @@ STOREYS = (
         "app.response_headers",
         "app.cors",
         "app.limit_storage",
-        "app.migration_state",
     ),
     ("app.strict_json", "app.cursors", "app.addressing"),
     ("app.models",),
@@ -68,7 +67,13 @@ LEAVES = {
     "app.worker": {"app.client_socket"},
     "app.one_a_machine": {"app.extensions", "app.metrics"},
     "app.database_errors": set(),
-    "app.errors": {"app.request_id", "app.database_errors"},
+    "app.migration_state": {"app.extensions"},
+    "app.errors": {
+        "app.request_id",
+        "app.database_errors",
+        "app.migration_state",
+        "app.extensions",
+    },
     "app.strict_json": {"app.errors"},
 }
 

@@ -49,6 +49,14 @@ def forge(event_id: int) -> None:
 # flask audit list
 
 
+def test_list_refuses_an_event_that_does_not_exist_and_names_similar_ones(run: Run) -> None:
+    similar, strange = run("list", "--event", "login_fail"), run("list", "--event", "foo")
+
+    assert (similar.exit_code, strange.exit_code) == (2, 2)
+    assert "There is no event 'login_fail'. Similar ones: login_failed" in similar.output
+    assert "There is no event 'foo'. All: login_succeeded, " in strange.output
+
+
 def test_list_shows_the_newest_first(run: Run) -> None:
     write(1, subject_id=17, event="login_failed", actor_id=None, details={"reason": "inactive"})
     write(1, subject_id=18, event="logged_out", personal=None)
@@ -168,6 +176,34 @@ def test_verify_speaks_json_too(run: Run) -> None:
     assert result.exit_code == 1
     broken = json.loads(result.output)["broken"]
     assert (broken["kind"], broken["position"], broken["event_id"]) == ("edited", 2, ids[1])
+
+
+@pytest.mark.parametrize(
+    ("head", "sentence"),
+    [
+        ("abc", "A head is 64 hexadecimal digits; this has 3."),
+        ("f" * 65, "A head is 64 hexadecimal digits; this has 65."),
+        ("", "A head is 64 hexadecimal digits; this has 0."),
+        ("g" * 64, "A head is 64 hexadecimal digits; 'g' is not one."),
+        (" " + "f" * 63, "A head is 64 hexadecimal digits; ' ' is not one."),
+    ],
+)
+def test_verify_raises_no_alarm_about_what_cannot_be_a_head(
+    run: Run, head: str, sentence: str
+) -> None:
+    write_and_seal(1)
+
+    result = run("verify", "--head", head)
+
+    assert result.exit_code == 2
+    assert sentence in result.output
+    assert "NOT what was written" not in result.output
+
+
+def test_verify_takes_a_head_in_capitals(run: Run) -> None:
+    write_and_seal(1)
+
+    assert run("verify", "--head", seals()[-1].hash.upper()).exit_code == 0
 
 
 def test_verify_takes_heads_that_were_kept(run: Run) -> None:

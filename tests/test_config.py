@@ -120,6 +120,17 @@ def test_a_setting_that_nobody_wrote_has_its_default(
     assert getattr(read(), setting) == default
 
 
+def test_links_lead_to_the_port_that_the_server_listens_at(read: Read) -> None:
+    assert read(PORT="8231").public_url == "http://localhost:8231"
+
+
+def test_a_port_that_is_refused_is_refused_once(read: Read) -> None:
+    with pytest.raises(SettingsRefused) as refused:
+        read(PORT="eighty")
+
+    assert [reason.split()[0] for reason in refused.value.reasons] == ["PORT"]
+
+
 def test_every_setting_is_known_to_these_tests() -> None:
     assert {field.name for field in fields(Settings)} == {*DEFAULTS, "database_url", "secret_key"}
 
@@ -564,8 +575,8 @@ def test_a_refusal_is_an_exit_with_status_1_and_its_sentences(read: Read) -> Non
     # Python prints a code that is text, and exits with 1.
     lines = str(refused.value.code).splitlines()
     assert [line.split()[:3] for line in lines] == [
-        ["Cannot", "start:", "LOG_LEVEL"],
         ["Cannot", "start:", "PORT"],
+        ["Cannot", "start:", "LOG_LEVEL"],
     ]
 
 

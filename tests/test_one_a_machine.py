@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import flask_migrate
 import pytest
 from flask import Flask
 
@@ -14,7 +15,6 @@ from app import create_app, metrics, one_a_machine
 from app.audit_log import sealer, sealing
 from app.extensions import db
 from app.mail import deliverer, outbox, transport
-from app.models import OutboxMessage
 from config import Settings
 from tests.conftest import ENVIRONMENT
 from tests.mail.letters import queue, rows
@@ -265,7 +265,7 @@ def test_both_checkouts_deliver_their_own_mail(
     apps = [checkout(name, "sqlite:///app.db") for name in ("one", "other")]
     for app in apps:
         with app.app_context():
-            OutboxMessage.metadata.create_all(db.engine)
+            flask_migrate.upgrade()
         queue(app)
 
     stopping += [deliverer.start(app) for app in apps]

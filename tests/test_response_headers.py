@@ -5,6 +5,7 @@ from typing import Any
 from urllib.parse import unquote
 
 import pytest
+import time_machine
 from flask import Blueprint, Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
@@ -463,6 +464,19 @@ def test_an_untrusted_host_is_a_bad_request(
 
     assert problem(response) == (400, "bad_request")
     assert security_headers_of(response) == SECURITY_HEADERS
+
+
+def test_the_log_names_an_untrusted_host_once_a_minute_and_cut(
+    make_app: Callable[..., Flask], caplog: pytest.LogCaptureFixture
+) -> None:
+    client = make_app(TRUSTED_HOSTS="api.example.com").test_client()
+    with time_machine.travel("2026-11-22T08:00:00Z", tick=False) as now:
+        for seconds in (0, 59, 2):
+            now.shift(seconds)
+            client.get("/docs", headers={"Host": "h" * 200})
+
+    told = [each.getMessage() for each in caplog.records if each.name == "app.addressing"]
+    assert told == [f"host '{'h' * 100}' is not in TRUSTED_HOSTS"] * 2
 
 
 @pytest.mark.parametrize(

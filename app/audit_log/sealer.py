@@ -5,7 +5,7 @@ from itertools import count
 
 from flask import Flask
 
-from app import one_a_machine
+from app import fitness, one_a_machine
 from app.audit_log import sealing
 
 NAME = "sealer"
@@ -16,7 +16,7 @@ LOOKS = 60
 
 def start(app: Flask) -> one_a_machine.Stop:
     """Seal in the background until the returned event is set, or wait to take over."""
-    return one_a_machine.start(app, NAME, run)
+    return one_a_machine.start(app, NAME, fitness.once_migrated(NAME, run))
 
 
 def run(app: Flask, stop: threading.Event) -> None:

@@ -2,10 +2,12 @@
 
 import json
 import os
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import MINYEAR, UTC, datetime, timedelta
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -20,6 +22,7 @@ from app.database import snapshot
 from app.extensions import db
 from app.fields import FIRST_INSTANT, LAST_INSTANT
 from app.models import AuditEvent
+from app.models.audit_event import Event
 from app.models.types import MAX_ID
 
 REPORT_EVERY = 100_000
@@ -65,10 +68,38 @@ class Place(click.ParamType["int | datetime"]):
         return Instant().convert(value, param, ctx)
 
 
+class Head(click.ParamType[str]):
+    """A hash of the chain. A mistyped one must not look like a log that was rewritten."""
+
+    name = "hash"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        text = str(value).lower()
+        if strange := re.search(r"[^0-9a-f]", text):
+            self.fail(f"A head is 64 hexadecimal digits; {strange[0]!r} is not one.")
+        if len(text) != 64:
+            self.fail(f"A head is 64 hexadecimal digits; this has {len(text)}.")
+        return text
+
+
+class EventName(click.ParamType[str]):
+    """A word of the log's vocabulary."""
+
+    name = "event"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        names = [event.value for event in Event]
+        if value not in names:
+            near = get_close_matches(str(value).lower(), names)
+            others = f"Similar ones: {', '.join(near)}" if near else f"All: {', '.join(names)}"
+            self.fail(f"There is no event {str(value)[:50]!r}. {others}.")
+        return str(value)
+
+
 @audit.command("list")
 @click.option("--subject", type=click.IntRange(1, MAX_ID), help="The id of whom it happened to.")
 @click.option("--actor", type=click.IntRange(1, MAX_ID), help="The id of who did it.")
-@click.option("--event", help="Its name, like login_failed.")
+@click.option("--event", type=EventName(), help="Its name, like login_failed.")
 @click.option("--since", type=Instant(), help="A time like 2026-11-22 or 2026-11-22T08:00:00Z.")
 @click.option(
     "--limit",
@@ -122,6 +153,7 @@ def seal() -> None:
 @click.option(
     "--head",
     "heads",
+    type=Head(),
     multiple=True,
     help="A hash that was kept elsewhere; the chain must have gone through it. May be repeated.",
 )

@@ -6,7 +6,7 @@ from time import monotonic
 
 from flask import Flask
 
-from app import one_a_machine
+from app import fitness, one_a_machine
 from app.mail import outbox, transport
 from app.models import OutboxMessage
 
@@ -27,7 +27,7 @@ LAST_ANSWER_SECONDS = 20
 
 def start(app: Flask) -> one_a_machine.Stop:
     """Deliver in the background until the returned event is set, or wait to take over."""
-    return one_a_machine.start(app, NAME, run)
+    return one_a_machine.start(app, NAME, fitness.once_migrated(NAME, run))
 
 
 def run(app: Flask, stop: threading.Event, *, until_empty: bool = False) -> int:

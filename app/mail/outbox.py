@@ -183,12 +183,12 @@ def deliver(row: OutboxMessage) -> None:
         db.session.rollback()
         release([row])
     except transport.Refused as refusal:
-        _set_aside(row, str(refusal))
+        _set_aside(row, str(refusal), transport.reason_for_the_log(refusal))
     except InvalidToken:
         _set_aside(row, "cannot be opened: SECRET_KEY is not the one it was sealed with")
     except Exception as error:
         db.session.rollback()
-        _try_later(row, f"{type(error).__name__}: {error}")
+        _try_later(row, f"{type(error).__name__}: {error}", transport.reason_for_the_log(error))
     else:
         if _update(row, delivered_at=clock.now(), sealed=None, last_error=None, lease=None):
             log.info("mail delivered", extra={"mail": row.message, "message_id": row.message_id})
@@ -292,21 +292,21 @@ def _render(row: OutboxMessage) -> Content:
         return wording(**_unseal(row.sealed or ""))
 
 
-def _try_later(row: OutboxMessage, reason: str) -> None:
+def _try_later(row: OutboxMessage, reason: str, logged: str) -> None:
     if row.attempts >= MAX_ATTEMPTS:
-        _set_aside(row, reason)
+        _set_aside(row, reason, logged)
         return
     wait = min(FIRST_RETRY * 2 ** (row.attempts - 1), LONGEST_RETRY)
     # Jitter, so that what failed together does not come back together.
     due_at = clock.now() + wait * random.uniform(0.5, 1.5)  # noqa: S311
     if _update(row, due_at=due_at, last_error=_on_one_line(reason), lease=None):
-        log.warning("mail not delivered, will try again", extra=_about(row, reason))
+        log.warning("mail not delivered, will try again", extra=_about(row, logged))
 
 
-def _set_aside(row: OutboxMessage, reason: str) -> None:
+def _set_aside(row: OutboxMessage, reason: str, logged: str = "") -> None:
     """Try no more; ``flask outbox list`` shows it."""
     if _update(row, set_aside_at=clock.now(), last_error=_on_one_line(reason), lease=None):
-        log.error("mail set aside", extra=_about(row, reason))
+        log.error("mail set aside", extra=_about(row, logged or reason))
 
 
 def _on_one_line(reason: str) -> str:
@@ -315,9 +315,7 @@ def _on_one_line(reason: str) -> str:
 
 
 def _about(row: OutboxMessage, reason: str) -> dict[str, Any]:
-    # The rest of the reason is the mail server's and names the address; it stays in the row.
-    kind = reason.split(maxsplit=1)[0].rstrip(":")
-    return {"message_id": row.message_id, "attempts": row.attempts, "reason": kind}
+    return {"message_id": row.message_id, "attempts": row.attempts, "reason": reason}
 
 
 def _update(row: OutboxMessage, **values: Any) -> bool:

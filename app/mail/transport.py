@@ -1,6 +1,7 @@
 """How a message leaves the house: SMTP, a folder of files, or the console. MAIL_URL says which."""
 
 import hmac
+import re
 import smtplib
 import socket
 import ssl
@@ -99,6 +100,41 @@ def send(content: Content, *, to: str, message_id: str) -> None:
         case _:
             with _smtp(mine) as server:
                 _hand_over(server, letter, mine)
+
+
+def reason_for_the_log(error: Exception) -> str:
+    """Why a mail was not delivered, without what a server said: that names the address.
+
+    What the server said stays in the row, for ``flask outbox list``.
+    """
+    if isinstance(error, Refused):
+        code = re.match(r"[0-9]{3}(?![0-9])", str(error))
+        # Without a code the words are our own.
+        return f"the mail server refuses it with {code[0]}" if code else str(error)
+    name = type(error).__name__
+    if isinstance(error, smtplib.SMTPRecipientsRefused):
+        codes = sorted({str(code) for code, _ in error.recipients.values()})
+        return f"{name} {', '.join(codes)}{_destination()}"
+    if isinstance(error, smtplib.SMTPResponseException):
+        return f"{name} {error.smtp_code}{_destination()}"
+    if isinstance(error, smtplib.SMTPException):
+        return f"{name}{_destination()}"
+    if isinstance(error, OSError) and error.errno is not None:
+        return f"{name}: {error.strerror}{_destination()}"
+    return name
+
+
+def _destination() -> str:
+    """Where MAIL_URL leads, without the user and the password."""
+    match settings.mail_url.partition("://")[0].lower():
+        case "smtp":
+            server = mail_server(settings.mail_url)
+            host = f"[{server.host}]" if ":" in server.host else server.host
+            return f" ({host}:{server.port})"
+        case "file":
+            return f" ({mail_folder(settings.mail_url)})"
+        case _:
+            return ""
 
 
 def _keep(letter: Letter, message_id: str) -> None:

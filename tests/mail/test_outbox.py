@@ -265,7 +265,10 @@ def test_a_refusal_is_kept_whatever_characters_are_in_it(app: Flask, post: Post)
 @pytest.mark.parametrize(
     ("failure", "kind"),
     [
-        (transport.Refused("550 <ada@example.com>: no such user"), "550"),
+        (
+            transport.Refused("550 <ada@example.com>: no such user"),
+            "the mail server refuses it with 550",
+        ),
         (ConnectionError("(451, 'ada@example.com is greylisted')"), "ConnectionError"),
     ],
 )
@@ -355,7 +358,10 @@ def test_what_is_in_a_mail_is_gone_once_it_is_delivered(app: Flask, letters: Let
 
 
 def test_a_mail_sealed_with_another_secret_is_set_aside(
-    app: Flask, post: Post, set_settings: Callable[..., None]
+    app: Flask,
+    post: Post,
+    set_settings: Callable[..., None],
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     queue(app)
     set_settings(secret_key="another secret: 9876543210 zyxwvutsrqponm")
@@ -365,6 +371,10 @@ def test_a_mail_sealed_with_another_secret_is_set_aside(
     row = only_row(app)
     assert row.state == "set aside"
     assert "SECRET_KEY" in (row.last_error or "")
+    (record,) = (record for record in caplog.records if record.name == "app.mail.outbox")
+    assert vars(record)["reason"] == (
+        "cannot be opened: SECRET_KEY is not the one it was sealed with"
+    )
     assert post.tried == []
 
 

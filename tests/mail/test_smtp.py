@@ -541,6 +541,36 @@ def test_the_console_shows_the_link(
     assert "http://localhost:8000/account/verify-email#token=a-token" in shown.err
 
 
+def test_the_log_says_where_a_connection_was_refused_and_not_by_which_password(
+    app: Flask, set_settings: Change, caplog: pytest.LogCaptureFixture
+) -> None:
+    with open_office(office := PostOffice()):
+        pass
+    set_settings(mail_url=f"smtp://post:hunter2@127.0.0.1:{office.port}")
+    queue(app)
+
+    deliver(app)
+
+    (record,) = (record for record in caplog.records if record.name == "app.mail.outbox")
+    assert vars(record)["reason"] == (
+        f"ConnectionRefusedError: Connection refused (127.0.0.1:{office.port})"
+    )
+    assert "hunter2" not in str(vars(record))
+
+
+def test_the_log_has_the_code_of_a_mail_server_and_not_its_words(
+    app: Flask, office: PostOffice, caplog: pytest.LogCaptureFixture
+) -> None:
+    office.refusals["ada@example.com"] = "451 ada@example.com is greylisted"
+    queue(app, to="ada@example.com")
+
+    deliver(app)
+
+    (record,) = (record for record in caplog.records if record.name == "app.mail.outbox")
+    assert vars(record)["reason"] == f"SMTPRecipientsRefused 451 (127.0.0.1:{office.port})"
+    assert "greylisted" not in str(vars(record))
+
+
 def test_a_folder_that_cannot_be_written_loses_no_mail(
     app: Flask, set_settings: Change, tmp_path: Path
 ) -> None:
