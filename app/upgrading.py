@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from time import sleep
 from typing import Any
 
+import click
 from sqlalchemy import Connection, event, inspect, text
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
@@ -42,12 +43,20 @@ OLDEST = text(
 log = logging.getLogger("alembic.runtime.migration")
 
 
+def cannot() -> str:
+    """How a refusal begins: it names the command, which need not be an upgrade."""
+    command = click.get_current_context(silent=True)
+    if command is None or command.info_name == "upgrade":
+        return "Cannot upgrade"
+    return f"Cannot run flask db {command.info_name}"
+
+
 def refuse_a_pooler(connection: Connection) -> None:
     """Behind PgBouncer the lock below may be taken in one session and given back in another."""
     driver: Any = connection.connection.driver_connection
     if is_behind_a_pooler(driver):
         sys.exit(
-            "Cannot upgrade through a connection pooler: DATABASE_URL leads to one, and only one "
+            f"{cannot()} through a connection pooler: DATABASE_URL leads to one, and only one "
             "migration at a time may run, which a pooler cannot keep. Name PostgreSQL itself for "
             "this command: DATABASE_URL=postgresql://user:password@host:5432/name flask db …"
         )
@@ -57,10 +66,10 @@ def refuse_a_database_that_is_not_ours(connection: Connection) -> None:
     """Before anything is changed in it."""
     flaws = migration_state.read(connection).flaws
     if flaws:
-        sys.exit("\n".join(f"Cannot upgrade: {flaw}" for flaw in flaws))
+        sys.exit("\n".join(f"{cannot()}: {flaw}" for flaw in flaws))
     if unknown := migration_state.unknown_revisions(connection):
         sys.exit(
-            f"Cannot upgrade: the database has the revision {', '.join(unknown)}, which this "
+            f"{cannot()}: the database has the revision {', '.join(unknown)}, which this "
             "checkout does not know. Run flask db upgrade from the newest checkout; where another "
             "application shares alembic_version, give each a database of its own."
         )
@@ -205,9 +214,8 @@ def _gave_up(connection: Connection) -> str:
         else ""
     )
     return (
-        f"Cannot upgrade: other transactions held a table for {seconds} seconds.{named} Nothing "
-        "is half done. Let it end, or end it with pg_terminate_backend, and run flask db upgrade "
-        "again."
+        f"{cannot()}: other transactions held a table for {seconds} seconds.{named} Nothing "
+        "is half done. Let it end, or end it with pg_terminate_backend, and run the command again."
     )
 
 
@@ -217,9 +225,9 @@ def run_whole_or_not_at_all(connection: Connection) -> None:
 
 
 def sentence_about(error: BaseException) -> str:
-    """What stopped the upgrade: the first error, and not what failed in its wake."""
+    """What stopped the command: the first error, and not what failed in its wake."""
     first: BaseException | None = error
     while isinstance(first, SQLAlchemyError) and not isinstance(first, DBAPIError):
         first = first.__context__
     reason = str(getattr(first or error, "orig", first or error)).strip().partition("\n")[0]
-    return f"Cannot upgrade: the database does not answer, or refused: {reason}"
+    return f"{cannot()}: the database does not answer, or refused: {reason}"

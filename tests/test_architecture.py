@@ -154,6 +154,9 @@ HOMES = {
     "alembic": {"app.migration_state"},
     "click": {
         "app.cli",
+        # A refusal names the command.
+        "app.upgrading",
+        "app.cli.migrating",
         "app.cli.importing",
         "app.cli.refusals",
         "app.cli.terminal",

@@ -5,7 +5,7 @@ from typing import cast
 import click
 from flask import Flask
 
-from app.cli import audit, doctor, importing, keys, moving, outbox, prune, roles, users
+from app.cli import audit, doctor, importing, keys, migrating, moving, outbox, prune, roles, users
 from app.cli.refusals import in_one_sentence
 
 # Accounts move by commands that have files of their own.
@@ -34,6 +34,8 @@ def init_app(app: Flask) -> None:
     app.cli.add_command(prune.prune)
     app.cli.add_command(moving.db_copy)
     app.cli.add_command(doctor.doctor)
+    # Instead of the group that Flask-Migrate has added.
+    app.cli.add_command(migrating.migrations)
 
 
 def _write_openapi_in_utf_8(app: Flask) -> None:
