@@ -47,9 +47,9 @@ FIXED_KEY = b"user system: password before bcrypt"
 # The salt's 22nd character carries two bits; bcrypt raises where it carries more.
 BCRYPT_HASH = re.compile(r"\$2[aby]\$(?P<cost>[0-9]{2})\$[./A-Za-z0-9]{21}[.Oeu][./A-Za-z0-9]{31}")
 STORED = re.compile(rf"{SCHEME}\$(?P<pepper>[A-Za-z0-9_]+|{NO_PEPPER})\$(?P<bcrypt>.+)")
-# The least that bcrypt knows. A hash of a cost beyond the most is taken for corrupt: it would
-# hold a core for half a minute.
-MIN_COST, MAX_COST = 4, 17
+# The least that bcrypt knows, and the most that BCRYPT_ROUNDS may ask for. A hash of a higher cost
+# counts as corrupt: each step doubles the time, and a cost of 15 takes two to three seconds.
+MIN_COST, MAX_COST = 4, 15
 
 # What people put around a name to make a password of it.
 AFFIXES = "0123456789!?.,-_*#$@ "
