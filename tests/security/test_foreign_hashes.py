@@ -460,10 +460,10 @@ DEAREST = [
     "scrypt:2:1024:64$salt$" + "0" * 128,
     "scrypt:2:400000:1$salt$" + "0" * 128,
     "scrypt:262144:7:1$salt$" + "0" * 128,
-    "scrypt:16384:4:64$salt$" + "0" * 128,
+    "scrypt:8192:4:64$salt$" + "0" * 128,
     GOOD_ARGON2.replace("m=65536,t=3,p=4", "m=128,t=64,p=16"),
-    GOOD_ARGON2.replace("m=65536,t=3,p=4", "m=4096,t=1024,p=1"),
-    GOOD_ARGON2.replace("m=65536,t=3,p=4", "m=262144,t=16,p=16"),
+    GOOD_ARGON2.replace("m=65536,t=3,p=4", "m=2048,t=1024,p=1"),
+    GOOD_ARGON2.replace("m=65536,t=3,p=4", "m=262144,t=8,p=16"),
 ]
 
 
