@@ -444,10 +444,15 @@ def rate_limits(text: str) -> list[RateLimitItem]:
     """As the library ``limits`` writes them."""
     example = "Write like 60 per minute; 600 per hour."
     try:
-        found = parse_many(text)
+        # The library also reads "5 per minute:; 6 per hour".
+        found = parse_many(text.replace(":", "?"))
     except ValueError:
         raise Wrong(f"is {text!r}, which is not a rate limit. {example}") from None
-    if not all(1 <= limit.amount <= 10**9 for limit in found):
+    # The library takes a multiple of 0, as in "5 per 0 minutes", for 1.
+    multiples = re.findall(r"(?:/|per)\s*([0-9]+)", text, re.IGNORECASE)
+    if not all(1 <= limit.amount <= 10**9 for limit in found) or not all(
+        1 <= int(multiple) <= 10**6 for multiple in multiples
+    ):
         raise Wrong(
             f"is {text!r}, which has a number that is 0 or too large. {example} "
             "RATELIMIT_ENABLED=false turns all limits off."

@@ -15,6 +15,9 @@ Network = IPv4Network | IPv6Network
 UNIX = "unix"
 
 HTTP_PORTS = {"http": 80, "https": 443}
+# The shortest prefix of a network of proxies, by the version of IP.
+BROADEST = {4: 8, 6: 16}
+UNIQUE_LOCAL = IPv6Network("fc00::/7")
 MAPPED = IPv6Network("::ffff:0:0/96")
 
 AUTHORITY = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::([0-9]{0,5}))?")
@@ -139,8 +142,14 @@ def network(text: str) -> Network:
     if isinstance(found, IPv6Network) and found.subnet_of(MAPPED):
         # Addresses are compared as IPv4 where they are IPv4.
         found = IPv4Network((int(found.network_address) & 0xFFFFFFFF, found.prefixlen - 96))
-    if not found.prefixlen:
-        raise Wrong(f"holds {text!r}, with which anybody could claim any address. {example}")
+    # Not only /0: two halves are everything as well. In fc00::/7 are private addresses alone.
+    is_private = isinstance(found, IPv6Network) and found.subnet_of(UNIQUE_LOCAL)
+    if found.prefixlen < BROADEST[found.version] and not is_private:
+        raise Wrong(
+            f"holds {text!r}, which is so broad that almost anybody could claim any "
+            "address. Write no range broader than /8 (IPv4) or /16 (IPv6, except those in "
+            f"fc00::/7). {example}"
+        )
     return found
 
 
