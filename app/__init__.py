@@ -20,7 +20,7 @@ from app import (
 from app.auth.routes import bp as auth
 from app.blueprint import NoCookies, StrictRequest
 from app.extensions import api, db, jwt, ma, migrate
-from app.mail import composing
+from app.mail import composing, transport
 from app.security import access, client_address, hashing_pool, signing_keys, tokens
 from app.strict_json import StrictJSONProvider
 from app.users.admin_routes import bp as administration
@@ -89,4 +89,5 @@ def create_app(settings: Settings | None = None) -> Flask:
     request_headers.init_app(app)
     cli.init_app(app)
     composing.check(app)
+    transport.check(app)
     return app

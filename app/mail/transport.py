@@ -11,11 +11,14 @@ from base64 import b64decode, b64encode
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
+from tempfile import NamedTemporaryFile
+
+from flask import Flask
 
 from app.mail import composing
 from app.mail.composing import Letter
 from app.mail.messages import Content
-from config import settings
+from config import SettingsRefused, settings
 from config_mail import mail_folder, mail_server
 
 # A server that says nothing for so long is taken for away.
@@ -135,6 +138,28 @@ def _destination() -> str:
             return f" ({mail_folder(settings.mail_url)})"
         case _:
             return ""
+
+
+def check(app: Flask) -> None:
+    """Write into the folder of MAIL_URL, so that one in which no mail can be kept stops the start.
+
+    Raises ``SettingsRefused``.
+    """
+    with app.app_context():
+        if not settings.mail_url.lower().startswith("file://"):
+            return
+        folder = mail_folder(settings.mail_url)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with NamedTemporaryFile(dir=folder, prefix=".start-") as file:
+            file.write(b"A mail can be written here.")
+            file.flush()
+    except OSError as error:
+        raise SettingsRefused(
+            f"MAIL_URL names the folder {folder}, in which no mail can be written "
+            f"({error.strerror}). Write file:// and the absolute path of a folder that this "
+            "process may make or write into."
+        ) from None
 
 
 def _keep(letter: Letter, message_id: str) -> None:

@@ -21,6 +21,7 @@ from flask.testing import FlaskClient
 import config_mail
 from app.mail import deliverer, messages, outbox, transport
 from app.models import User
+from config import SettingsRefused
 from tests.factories import API, PASSWORD, make_user
 from tests.mail.letters import deliver, make_due, only_row, queue, rows
 from tests.mail.post_office import (
@@ -581,6 +582,22 @@ def test_a_folder_that_cannot_be_written_loses_no_mail(
     deliver(app)
 
     assert only_row(app).state == "waiting"
+
+
+@pytest.mark.parametrize("folder", ["/etc/passwd", "/proc/1", "/dev/null/mail", "/" + "a" * 300])
+def test_a_folder_in_which_no_mail_can_be_written_stops_the_start(
+    make_app: Callable[..., Flask], folder: str
+) -> None:
+    with pytest.raises(SettingsRefused, match="MAIL_URL names the folder"):
+        make_app(MAIL_URL=f"file://{folder}")
+
+
+def test_the_folder_of_the_mails_is_made_at_the_start_and_stays_empty(
+    make_app: Callable[..., Flask], tmp_path: Path
+) -> None:
+    make_app(MAIL_URL=f"file://{tmp_path / 'new' / 'letters'}")
+
+    assert list((tmp_path / "new" / "letters").iterdir()) == []
 
 
 class grumpy_server:  # noqa: N801 — reads as what it is
