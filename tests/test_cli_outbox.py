@@ -234,5 +234,5 @@ def test_run_once_delivers_what_is_due_and_ends(
 ) -> None:
     result = run("run", "--once")
 
-    assert (result.exit_code, result.output) == (0, "Tried 1 mails.\n")
+    assert (result.exit_code, result.output) == (0, "Tried 1 mail.\n")
     assert len(letters()) == 1

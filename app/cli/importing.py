@@ -118,6 +118,11 @@ def import_users(
     form = form or files.format_of(file)
     if form is None:
         raise click.UsageError("The extension does not tell the format. Say --format.")
+    if report == STDIN:
+        raise click.UsageError(
+            "The report needs a file of its own: standard output has the summary. "
+            "Write --report report.jsonl."
+        )
     _refuse_to_overwrite(report, file, password_hashes)
     particulars = Particulars(
         is_csv=form == "csv",
@@ -151,7 +156,8 @@ def import_users(
             _opened(file) as opened,
             reports.report_to(report, checkpoint.report_bytes) as tell,
         ):
-            rows = islice(_rows(opened, form, _size(file), unreadable), checkpoint.rows, None)
+            found = _rows(opened, form, _size(file), unreadable)
+            rows = islice(_with_an_email(found, form), checkpoint.rows, None)
             for outcomes in importing.take_in(rows, translate, rules, dry_run=dry_run):
                 _count(outcomes, checkpoint, dry_run=dry_run)
                 checkpoint.report_bytes = tell(outcomes)
@@ -160,6 +166,8 @@ def import_users(
         raise click.ClickException(f"Cannot write {report}: {reason}.") from None
     checkpoint.forget()
     _summarize(checkpoint.counts, dry_run=dry_run)
+    if checkpoint.counts["refused"] and report is None:
+        click.echo("`--report FILE` tells which rows, and why.", err=True)
     if unreadable:
         raise click.ClickException(f"{unreadable[0]} What stands there was not imported.")
 
@@ -205,6 +213,21 @@ def _rows(opened: BinaryIO, form: str, size: int, unreadable: list[str]) -> Iter
             unreadable.append(str(reason))
             line, end = (row.line + 1, row.end) if row else (1, 0)
             yield files.Row(line, end, files.UnfitRow("unreadable", str(reason)))
+
+
+def _with_an_email(rows: Iterator[files.Row], form: str) -> Iterator[files.Row]:
+    """The same rows. A CSV file in which no row can have an address is not the one that was meant.
+
+    Each of its rows would be refused, and the import would look like one that worked.
+    """
+    is_looked_at = form != "csv"
+    for row in rows:
+        if not is_looked_at and isinstance(row.content, dict):
+            is_looked_at = True
+            if "email" not in row.content:
+                names = ", ".join(list(row.content)[:50])[:500]
+                raise click.ClickException(f"There is no column email; there are: {names}.")
+        yield row
 
 
 @contextmanager

@@ -31,7 +31,7 @@ def run_outbox(once: bool) -> None:
     app = current_app._get_current_object()  # type: ignore[attr-defined]
     tried = deliverer.run(app, stop, until_empty=once)
     if once:
-        click.echo(f"Tried {tried} mails.")
+        click.echo(f"Tried {tried} {'mail' if tried == 1 else 'mails'}.")
 
 
 @outbox.command("list")

@@ -15,6 +15,9 @@ from app.moving.rows import MAX_ROW_BYTES, TOO_LONG, Lines, Row, UnfitFile, Unfi
 # Comma, and what spreadsheets write in countries where the comma is in numbers.
 DELIMITERS = (",", ";", "\t", "|")
 
+# The library says "unexpected end of data", which nobody who looks at the end understands.
+UNCLOSED = "has a quote that is opened and not closed"
+
 # The library refuses a cell of more than 128 KiB; our bound is that of the row. There is no other
 # way to say so than for the whole process.
 csv.field_size_limit(MAX_ROW_BYTES)
@@ -87,7 +90,8 @@ def _next(
     except StopIteration:
         return None
     except csv.Error as error:
-        cells = UnfitRow("malformed", f"is no CSV: {error}")
+        what = UNCLOSED if str(error) == "unexpected end of data" else f"is not CSV: {error}"
+        cells = UnfitRow("malformed", what)
     except UnfitRow as reason:
         cells = reason
     if isinstance(cells, list) and cells and columns is not None and len(cells) != columns:

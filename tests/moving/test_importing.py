@@ -758,3 +758,46 @@ def test_a_wrong_password_is_wrong_for_an_imported_account_too(
     )
 
     assert problem(response) == (401, "invalid_credentials")
+
+
+def test_a_csv_file_without_a_column_email_stops_the_import(
+    app: Flask, run: Run, write: Write
+) -> None:
+    file = write("name,mail", "ada,ada@example.com", name="accounts.csv")
+
+    result = run("users", "import", file, fails=True)
+
+    assert result.exit_code == 1
+    assert "There is no column email; there are: name, mail." in result.output
+    assert everybody(app) == []
+
+
+def test_refused_rows_without_a_report_say_how_to_get_one(
+    run: Run, write: Write, tmp_path: Path
+) -> None:
+    file = write({"email": "ada@example.com"}, {"email": "no address"})
+    hint = "`--report FILE` tells which rows, and why."
+
+    without = run("users", "import", file, "--dry-run")
+    with_one = run("users", "import", file, "--dry-run", "--report", tmp_path / "report.jsonl")
+
+    assert hint in without.output
+    assert hint not in with_one.output
+
+
+def test_the_report_is_not_a_file_called_dash(run: Run, write: Write) -> None:
+    file = write({"email": "ada@example.com"})
+
+    result = run("users", "import", file, "--report", "-", fails=True)
+
+    assert result.exit_code == 2
+    assert "The report needs a file of its own" in result.output
+    assert not Path("-").exists()
+
+
+def test_a_quote_that_is_not_closed_is_told_in_plain_words(write: Write, report: Report) -> None:
+    file = write("email,username", 'ada@example.com,"ada', name="accounts.csv")
+
+    (told,) = report(file)
+
+    assert told["detail"] == "has a quote that is opened and not closed"
