@@ -759,3 +759,20 @@ def test_the_flask_command_makes_an_account_and_refuses_it_the_second_time(
     assert again.returncode == 1
     assert again.stdout == ""
     assert again.stderr == "Error: Email already registered.\n"
+
+
+@pytest.mark.parametrize("verb", ["delete", "end-sessions"])
+def test_the_question_names_the_account_and_a_no_names_the_way_round_it(
+    app: Flask, ada: User, verb: str
+) -> None:
+    result = app.test_cli_runner().invoke(args=["users", verb, "ada@example.com"], input="n\n")
+
+    assert result.exit_code == 1
+    assert "ada@example.com" in result.output.partition("?")[0]
+    assert "Nothing was done. --yes answers the question." in result.output
+
+
+def test_a_username_in_place_of_an_address_is_told_apart(app: Flask, ada: User) -> None:
+    result = app.test_cli_runner().invoke(args=["users", "show", "ada"])
+
+    assert "Nobody has the address ada. Give the email address." in result.output

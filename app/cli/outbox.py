@@ -7,7 +7,7 @@ import click
 from flask import current_app
 
 from app.cli.refusals import OperatorGroup
-from app.cli.terminal import as_json, in_json, table
+from app.cli.terminal import as_json, confirm, in_json, table, without_asking
 from app.mail import deliverer
 from app.mail import outbox as mail_outbox
 from app.models import OutboxMessage
@@ -81,12 +81,12 @@ def retry_mail(number: int) -> None:
 
 @outbox.command("drop")
 @click.argument("number", type=int)
-@click.confirmation_option(
-    "--yes", prompt="The mail will not be delivered. Drop it?", help="Do not ask."
-)
-def drop_mail(number: int) -> None:
+@without_asking
+def drop_mail(number: int, yes: bool) -> None:
     """Delete a mail."""
-    mail_outbox.drop(_mail(number))
+    row = _mail(number)
+    confirm(f"Mail {number} will not be delivered. Drop it?", yes)
+    mail_outbox.drop(row)
     click.echo(f"Mail {number} is gone.")
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import click
 
 from app.cli.refusals import OperatorGroup
-from app.cli.terminal import as_json, in_json, loaded, or_explain, table
+from app.cli.terminal import as_json, confirm, in_json, loaded, or_explain, table, without_asking
 from app.cli.users import nobody_has
 from app.models import Role, User
 from app.security import permissions
@@ -107,12 +107,11 @@ def revoke(name: str, permission: tuple[str, ...], as_json: bool) -> None:
 
 @roles.command()
 @click.argument("name")
-@click.confirmation_option(
-    "--yes", prompt="Whoever has the role loses it. Delete it?", help="Do not ask."
-)
-def delete(name: str) -> None:
+@without_asking
+def delete(name: str, yes: bool) -> None:
     """Delete a role."""
     role = _found(name)
+    confirm(f"Whoever has the role {name} loses it. Delete it?", yes)
     or_explain(lambda: app_roles.remove(role.id, actor=None))
     click.echo(f"The role {name} is deleted.")
 

@@ -45,6 +45,19 @@ def loaded(schema: Schema, given: dict[str, Any]) -> dict[str, Any]:
     return checked
 
 
+without_asking = click.option("--yes", is_flag=True, help="Do not ask.")
+
+
+def confirm(question: str, yes: bool) -> None:
+    """Ask, unless ``--yes`` was said. Whatever is not a yes ends the command with status 1."""
+    if yes:
+        return
+    try:
+        click.confirm(question, abort=True)
+    except click.Abort:
+        raise click.ClickException("Nothing was done. --yes answers the question.") from None
+
+
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")
 
 

@@ -12,12 +12,14 @@ from app.auth.schemas import RegisterSchema, UserSchema
 from app.cli.refusals import OperatorGroup
 from app.cli.terminal import (
     as_json,
+    confirm,
     counting,
     in_json,
     json_list,
     loaded,
     or_explain,
     table,
+    without_asking,
     yes_or_no,
 )
 from app.extensions import db
@@ -146,12 +148,11 @@ def deactivate(email: str, as_json: bool) -> None:
 
 @users.command()
 @click.argument("email")
-@click.confirmation_option(
-    "--yes", prompt="The account will be erased for good. Delete it?", help="Do not ask."
-)
-def delete(email: str) -> None:
+@without_asking
+def delete(email: str, yes: bool) -> None:
     """Erase an account at once, with its sessions and mails. It does not come back."""
     user = _found(email)
+    confirm(f"{user.email} will be erased for good. Delete the account?", yes)
     or_explain(lambda: administration.delete(user.id, actor=None))
     click.echo(f"{user.email} is deleted.")
 
@@ -193,8 +194,8 @@ def list_sessions(email: str, as_json: bool) -> None:
 @users.command("end-sessions")
 @click.argument("email", required=False)
 @click.option("--everybody", is_flag=True, help="Sign all people out, after a break-in perhaps.")
-@click.confirmation_option("--yes", prompt="Sign out everywhere?", help="Do not ask.")
-def end_sessions(email: str | None, everybody: bool) -> None:
+@without_asking
+def end_sessions(email: str | None, everybody: bool, yes: bool) -> None:
     """Sign an account out everywhere, or with --everybody all accounts.
 
     Links that were mailed end, too, except those that undo something.
@@ -207,9 +208,11 @@ def end_sessions(email: str | None, everybody: bool) -> None:
         raise click.UsageError("Say whose sessions: an EMAIL, or --everybody.")
     if email is not None:
         user = _found(email)
+        confirm(f"Sign {user.email} out everywhere?", yes)
         or_explain(lambda: administration.end_sessions(user.id, actor=None))
         click.echo(f"{user.email} is signed out everywhere.")
         return
+    confirm("Sign everybody out everywhere?", yes)
     _end_sessions_of_everybody()
 
 
@@ -239,7 +242,8 @@ def _end_sessions_of_everybody() -> None:
 
 
 def nobody_has(email: str) -> str:
-    return f"Nobody has the address {email}."
+    hint = "" if "@" in email else " Give the email address."
+    return f"Nobody has the address {email}.{hint}"
 
 
 def _found(email: str) -> User:
