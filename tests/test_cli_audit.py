@@ -200,6 +200,14 @@ def test_verify_raises_no_alarm_about_what_cannot_be_a_head(
     assert "NOT what was written" not in result.output
 
 
+@pytest.mark.parametrize("option", ["--subject", "--actor"])
+def test_list_says_where_the_id_of_a_user_is_found(run: Run, option: str) -> None:
+    result = run("list", option, "bob")
+
+    assert result.exit_code == 2
+    assert "'bob' is not the id of a user. `flask users show EMAIL` tells the id." in result.output
+
+
 def test_verify_takes_a_head_in_capitals(run: Run) -> None:
     write_and_seal(1)
 

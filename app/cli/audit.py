@@ -82,6 +82,21 @@ class Head(click.ParamType[str]):
         return text
 
 
+class UserId(click.IntRange):
+    """The id of a user, which is what the log names people by."""
+
+    name = "id"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        if not re.fullmatch(r"-?[0-9]+", str(value)):
+            self.fail(
+                f"{str(value)[:50]!r} is not the id of a user. "
+                "`flask users show EMAIL` tells the id."
+            )
+        number: int = super().convert(value, param, ctx)
+        return number
+
+
 class EventName(click.ParamType[str]):
     """A word of the log's vocabulary."""
 
@@ -97,8 +112,8 @@ class EventName(click.ParamType[str]):
 
 
 @audit.command("list")
-@click.option("--subject", type=click.IntRange(1, MAX_ID), help="The id of whom it happened to.")
-@click.option("--actor", type=click.IntRange(1, MAX_ID), help="The id of who did it.")
+@click.option("--subject", type=UserId(1, MAX_ID), help="The id of whom it happened to.")
+@click.option("--actor", type=UserId(1, MAX_ID), help="The id of who did it.")
 @click.option("--event", type=EventName(), help="Its name, like login_failed.")
 @click.option("--since", type=Instant(), help="A time like 2026-11-22 or 2026-11-22T08:00:00Z.")
 @click.option(
