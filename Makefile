@@ -48,8 +48,8 @@ test: $(VENV)/.installed-dev ## Run the whole suite, on SQLite and on PostgreSQL
 	@$(BIN)/pytest
 
 # What changes most from one Python to the next: sockets and threads, tokens, logs.
-ON_NEWEST := tests/test_serving.py tests/test_worker.py tests/test_logs.py \
-	tests/security/test_tokens.py tests/auth/test_authentication.py
+ON_NEWEST := tests/serving/test_serving.py tests/serving/test_worker.py tests/observability/test_logs.py \
+	tests/security/test_tokens.py tests/auth/login/test_authentication.py
 
 test-newest: $(VENV)/.installed-dev ## Run serving, tokens, logs and login on the newest Python that is here (or PYTHON_NEWEST)
 	@newest="$(or $(PYTHON_NEWEST),$(shell .ci/newest-python))"; \
@@ -63,7 +63,7 @@ test-newest: $(VENV)/.installed-dev ## Run serving, tokens, logs and login on th
 
 fuzz: $(VENV)/.installed-dev ## Drive sessions and the audit log through long random histories, on both databases; it takes a while
 	@HYPOTHESIS_PROFILE=long $(BIN)/pytest -n 2 --dist load --timeout 0 \
-		tests/auth/test_session_machine.py tests/audit_log/test_machine.py
+		tests/auth/sessions/test_machine.py tests/audit/test_machine.py
 
 timing: $(VENV)/.installed-dev ## Measure whether the time of an answer tells who has an account; it takes ten minutes
 	@$(BIN)/python -m benchmarks.timing
@@ -73,8 +73,8 @@ check: $(VENV)/.installed-dev ## Lint, format, types, migrations match models, O
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/pytest -q -n 0 \
-		tests/test_migrations.py::test_models_and_migrations_agree \
-		tests/test_migrations.py::test_there_is_one_head \
+		tests/database/test_migrations.py::test_models_and_migrations_agree \
+		tests/database/test_migrations.py::test_there_is_one_head \
 		tests/test_openapi.py::test_it_is_valid_openapi_3_1
 
 format: $(VENV)/.installed-dev ## Format the code, and mend what the linter can
@@ -87,10 +87,10 @@ lock: $(VENV)/.installed-dev ## Pin the newest allowed versions, with hashes, in
 			--no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock' \
 			$$name.in -o $$name.txt || exit 1; done
 
-common-passwords: $(VENV)/.installed-dev ## Write app/security/common_passwords.txt anew from zxcvbn's list
+common-passwords: $(VENV)/.installed-dev ## Write app/security/passwords/common_passwords.txt anew from zxcvbn's list
 	@$(BIN)/python -c "from zxcvbn.frequency_lists import FREQUENCY_LISTS as lists; \
 		print(*(word for word in lists['passwords'] if len(word) >= 8), sep='\n')" \
-		> app/security/common_passwords.txt
+		> app/security/passwords/common_passwords.txt
 
 clean: ## Remove the virtual environment and caches; instance/ with the database stays
 	@rm -rf $(VENV) $(VENV)-newest .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -32,13 +32,13 @@ def _make_metrics_folder() -> None:
 if "prometheus_client" not in sys.modules:
     _make_metrics_folder()
 
-from app.reloading import serving  # noqa: E402
+from app.serving.reloading import serving  # noqa: E402
 
 settings = serving.read()
 bind = serving.listen_at(settings)
 
 # gunicorn's gthread, but that slow clients cannot take all threads, nor stopping lose a request.
-worker_class = "app.worker.Worker"
+worker_class = "app.serving.worker.Worker"
 # The system would send files by itself, and wait for the slowest.
 sendfile = False
 workers = settings.web_concurrency
@@ -51,7 +51,7 @@ keepalive = 75  # Longer than the idle limit of the usual proxies, so that they 
 preload_app = True
 
 # Browsers and chains of proxies send 20 to 45 headers, and a cookie header may have 8 KiB. All of
-# them together may have 64 KiB (MAX_HEAD_BYTES in app/worker.py).
+# them together may have 64 KiB (MAX_HEAD_BYTES in app/serving/worker.py).
 limit_request_line = 4094
 limit_request_fields = 64
 limit_request_field_size = 8190
@@ -68,12 +68,13 @@ secure_scheme_headers: dict[str, str] = {}
 # Its control socket would lie in somebody's home directory; signals do here.
 control_socket_disable = True
 
-logger_class = "app.access_log.AccessLogger"
+logger_class = "app.serving.access_log.AccessLogger"
 
 
 def when_ready(server: Any) -> None:
     """Once, before the workers begin."""
-    from app import fitness, limits
+    from app.access import limits
+    from app.database import fitness
     from wsgi import app
 
     fitness.refuse_unfit(app)
@@ -86,11 +87,10 @@ def when_ready(server: Any) -> None:
 
 def post_worker_init(worker: Any) -> None:
     """One of the workers delivers mail and one seals the audit log; commands do not."""
-    from app.audit_log import sealer
-    from app.mail import deliverer
+    from app.serving import background
     from wsgi import app
 
-    worker.beside_requests = [deliverer.start(app), sealer.start(app)]
+    worker.beside_requests = background.start_all(app)
 
 
 def worker_exit(_server: Any, worker: Any) -> None:
@@ -104,6 +104,6 @@ def worker_exit(_server: Any, worker: Any) -> None:
 
 def child_exit(_server: Any, worker: Any) -> None:
     """What a worker was doing when it ended is not being done any more."""
-    from app import metrics
+    from app.observability import metrics
 
     metrics.forget_process(worker.pid)

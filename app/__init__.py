@@ -2,29 +2,34 @@
 
 from flask import Flask
 
-from app import (
-    account_pages,
+from app import cli
+from app.access import flask_jwt, guards, limits
+from app.access.flask_jwt import jwt
+from app.administration.role_routes import bp as roles
+from app.administration.routes import bp as administration
+from app.auth.oauth.routes import key_set
+from app.auth.routes import bp as auth
+from app.database import engines
+from app.doctor import sightings
+from app.extensions import db, ma, migrate
+from app.http import (
     addressing,
-    api_docs,
-    cli,
+    client,
     cors,
-    database,
-    errors,
     languages,
-    limits,
-    logs,
-    ops,
+    problems,
     request_headers,
     response_headers,
 )
-from app.auth.routes import bp as auth
-from app.blueprint import NoCookies, StrictRequest
-from app.extensions import api, db, jwt, ma, migrate
-from app.mail import composing, transport
-from app.security import access, client_address, hashing_pool, signing_keys, tokens
-from app.strict_json import StrictJSONProvider
-from app.users.admin_routes import bp as administration
-from app.users.role_routes import bp as roles
+from app.http.blueprint import api
+from app.http.strict_json import StrictJSONProvider
+from app.http.strict_request import NoCookies, StrictRequest
+from app.mail import composing, delivery, transport
+from app.observability import logs, measuring
+from app.observability.routes import bp as operations
+from app.pages import account, api_docs
+from app.security import signing_keys
+from app.security.passwords import pool
 from app.users.routes import bp as users
 from config import INSTANCE, ROOT, Settings
 
@@ -51,9 +56,9 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.config.update(
         SETTINGS=settings,
         SECRET_KEY=settings.secret_key,
-        **database.configuration(settings),
+        **engines.configuration(settings),
         MAX_CONTENT_LENGTH=MAX_BODY_BYTES,
-        **tokens.configuration(settings),
+        **flask_jwt.configuration(settings),
     )
     app.request_class = StrictRequest
     app.session_interface = NoCookies()
@@ -61,18 +66,20 @@ def create_app(settings: Settings | None = None) -> Flask:
     # A path that is written otherwise is another path: no answer is a redirect.
     app.url_map.merge_slashes = False
 
-    client_address.init_app(app, settings)
-    database.init_app(app)
-    ops.init_app(app)
+    client.init_app(app, settings)
+    engines.init_app(app)
+    measuring.init_app(app)
     addressing.init_app(app, settings)
     migrate.init_app(app, db, directory=str(ROOT / "migrations"), render_as_batch=True)
     ma.init_app(app)
     jwt.init_app(app)
     signing_keys.init_app(app, settings)
-    hashing_pool.init_app(app, settings)
+    pool.init_app(app, settings)
     limits.init_app(app, settings)
-    access.init_app(app)
-    errors.init_app(app)
+    delivery.init_app(app)
+    sightings.init_app(app)
+    guards.init_app(app)
+    problems.init_app(app)
     languages.init_app(app)
     response_headers.init_app(app, settings)
     cors.init_app(app, settings)
@@ -82,8 +89,9 @@ def create_app(settings: Settings | None = None) -> Flask:
     api.register_blueprint(users, url_prefix=API_PREFIX + "/users")
     api.register_blueprint(administration, url_prefix=API_PREFIX + "/users")
     api.register_blueprint(roles, url_prefix=API_PREFIX)
-    api.register_blueprint(ops.bp)
-    app.register_blueprint(account_pages.bp)
+    api.register_blueprint(operations)
+    api.register_blueprint(key_set)
+    app.register_blueprint(account.bp)
 
     # Last, since it comes before everything else that looks at a request.
     request_headers.init_app(app)

@@ -8,33 +8,13 @@ internal leaves but the ``request_id``.
 """
 
 import json
-import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from itertools import islice
 from math import ceil
 from typing import Any, TypeVar
 from urllib.parse import quote
 
-from flask import Flask, Response, current_app, request
 from flask_babel import gettext
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
-from werkzeug.exceptions import HTTPException, SecurityError
-from werkzeug.http import HTTP_STATUS_CODES
-from werkzeug.sansio.response import Response as BaseResponse
-
-from app import database_errors, migration_state
-from app.extensions import db
-from app.request_id import request_id
-
-log = logging.getLogger(__name__)
-
-PROBLEM_JSON = "application/problem+json"
-JSON = "application/json"
-
-# Strict OAuth clients refuse to read errors of these calls as anything else (RFC 6749 §5.2, RFC
-# 7009 §2.2.1). The members stay those of a problem document.
-OAUTH_PATHS = ("/api/v1/auth/token", "/api/v1/auth/revoke")
 
 # An answer of errors is never much larger than the request that caused it, and never larger than
 # 16 KiB: so many errors, so many characters of each key in a pointer, so many of a whole pointer
@@ -47,9 +27,6 @@ MAX_DETAIL_LENGTH = 500
 MAX_ERRORS_BYTES = 12 * 1024
 
 T = TypeVar("T")
-
-# Python's and Werkzeug's words for these are older than RFC 9110.
-TITLES = HTTP_STATUS_CODES | {413: "Content Too Large", 422: "Unprocessable Content"}
 
 
 class Message(str):
@@ -134,15 +111,6 @@ class AppError(Exception):
         return {}
 
 
-class OAuthError(AppError):
-    """An error as OAuth 2 words it (RFC 6749 §5.2), inside the problem document."""
-
-    status = 400
-
-    def __init__(self) -> None:
-        super().__init__(error=self.code, error_description=gettext(self.detail))
-
-
 # 400: cannot be understood, or cannot be done as asked
 
 
@@ -164,23 +132,6 @@ class EmailTaken(AppError):
 class UsernameTaken(AppError):
     status, code = 400, "username_taken"
     detail = "Username already taken"
-
-
-class RoleNameTaken(AppError):
-    status, code = 400, "role_name_taken"
-    detail = "There is a role of this name already."
-
-
-class InvalidGrant(OAuthError):
-    code, detail = "invalid_grant", "The credentials or the refresh token are not accepted."
-
-
-class InvalidRequest(OAuthError):
-    code, detail = "invalid_request", "A field is missing, repeated or not acceptable."
-
-
-class UnsupportedGrantType(OAuthError):
-    code, detail = "unsupported_grant_type", "Only password and refresh_token are supported."
 
 
 class InactiveUser(AppError):
@@ -272,11 +223,6 @@ class NotFound(AppError):
 # 409: not in this state of affairs
 
 
-class LastSuperuser(AppError):
-    status, code = 409, "last_superuser"
-    detail = "This is the last active superuser. Make another one first."
-
-
 # What is wrong with the request's form
 
 
@@ -362,135 +308,3 @@ class Unavailable(AppError):
     @property
     def headers(self) -> dict[str, str]:
         return {"Retry-After": "2"}
-
-
-FOR_STATUS: dict[int, type[AppError]] = {
-    error.status: error
-    for error in (
-        BadRequest,
-        NotAuthenticated,
-        NotEnoughPermissions,
-        NotFound,
-        MethodNotAllowed,
-        BodyTooLarge,
-        UnsupportedMediaType,
-        ValidationFailed,
-        RateLimited,
-        InternalError,
-        Unavailable,
-    )
-}
-
-
-def as_response(error: AppError) -> BaseResponse:
-    """The error as problem+json."""
-    return _problem(
-        error.status,
-        error.code,
-        gettext(error.detail),
-        members=error.members,
-        headers=error.headers,
-    )
-
-
-def init_app(app: Flask) -> None:
-    """Answer every error of this application in the one shape."""
-    app.register_error_handler(AppError, as_response)
-    app.register_error_handler(HTTPException, _answer_http_exception)
-    for away in (OperationalError, InterfaceError, PoolTimeout):
-        app.register_error_handler(away, _answer_database_away)
-    app.register_error_handler(DBAPIError, _answer_database_error)
-    app.register_error_handler(Exception, _answer_bug)
-
-
-def _problem(
-    status: int,
-    code: str,
-    detail: str,
-    *,
-    members: Mapping[str, Any] | None = None,
-    headers: Mapping[str, str] | None = None,
-) -> BaseResponse:
-    body = {
-        "type": "about:blank",
-        "title": TITLES[status],
-        "status": status,
-        # Another blueprint may quote the request in a sentence of its own.
-        "detail": detail[:MAX_DETAIL_LENGTH],
-        "code": code,
-        **(members or {}),
-        "request_id": request_id(),
-    }
-    response = current_app.json.response(body)
-    response.status_code = status
-    response.mimetype = JSON if _is_for_oauth_clients(request.path) else PROBLEM_JSON
-    response.headers.update(headers or {})
-    return response
-
-
-def _is_for_oauth_clients(path: str) -> bool:
-    """Whether the path is that of an OAuth 2 call, perhaps with a slash too many."""
-    return path.rstrip("/") in OAUTH_PATHS
-
-
-def _answer_http_exception(error: HTTPException) -> BaseResponse:
-    """What Flask, Werkzeug or another blueprint's ``abort`` says in its own way."""
-    if isinstance(error, SecurityError):
-        # A host that is not ours; Werkzeug would repeat its name.
-        return as_response(BadRequest())
-    response = error.get_response()
-    if error.code is None or error.code < 400:
-        return Response(status=response.status_code, headers=_kept_headers(response))
-    # A sentence is passed on if somebody wrote it for this case.
-    own_words = error.description if error.description != type(error).description else None
-    kept = _kept_headers(response)
-    known = FOR_STATUS.get(error.code)
-    if known is None:
-        title = TITLES.get(error.code, "Error")
-        code = title.lower().replace(" ", "_")
-        return _problem(error.code, code, own_words or title, headers=kept)
-    ours = known()
-    return _problem(
-        ours.status,
-        ours.code,
-        own_words or gettext(ours.detail),
-        members=ours.members,
-        headers=ours.headers | kept,
-    )
-
-
-def _kept_headers(response: Any) -> dict[str, str]:
-    kept = ("Allow", "Location", "Retry-After", "WWW-Authenticate")
-    return {name: response.headers[name] for name in kept if name in response.headers}
-
-
-def _answer_database_away(error: Exception) -> BaseResponse:
-    if isinstance(error, DBAPIError) and _is_for_want_of_an_upgrade(error):
-        log.error(migration_state.NOT_MIGRATED)
-        return as_response(Unavailable())
-    log.error("the database is away", exc_info=error)
-    return as_response(Unavailable())
-
-
-def _answer_database_error(error: DBAPIError) -> BaseResponse:
-    if error.connection_invalidated or database_errors.is_passing(error.orig):
-        return _answer_database_away(error)
-    if _is_for_want_of_an_upgrade(error):
-        return _answer_database_away(error)
-    return _answer_bug(error)
-
-
-def _is_for_want_of_an_upgrade(error: DBAPIError) -> bool:
-    """Whether a table or a column is missing because nobody has run the migrations."""
-    if not database_errors.lacks_schema(error.orig):
-        return False
-    try:
-        with db.engine.connect() as connection:
-            return not migration_state.read(connection).is_current
-    except SQLAlchemyError:
-        return False
-
-
-def _answer_bug(error: Exception) -> BaseResponse:
-    log.error("unforeseen exception", exc_info=error)
-    return as_response(InternalError())

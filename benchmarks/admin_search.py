@@ -19,8 +19,8 @@ import flask_migrate
 from sqlalchemy import event, text
 
 from app import create_app
+from app.administration import directory
 from app.extensions import db
-from app.users import directory
 from config import Settings
 from tests.conftest import ENVIRONMENT, new_postgres_database
 

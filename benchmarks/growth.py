@@ -30,14 +30,15 @@ from sqlalchemy import text
 from werkzeug.test import EnvironBuilder
 
 from app import create_app
-from app.auth import authentication
+from app.auth.login import authentication
 from app.extensions import db
 from app.models import Session
-from app.security import identifiers, passwords, tokens
+from app.security import identifiers, tokens
+from app.security.passwords import hashing
 from config import Settings
 from tests.conftest import SECRET_KEY, new_postgres_database
 from tests.factories import API, PASSWORD
-from tests.serving import environment_for, flask
+from tests.servers import environment_for, flask
 
 # One session for every second user, and one audit event for each: enough to see how they grow.
 FILL = (
@@ -188,7 +189,7 @@ def _place(size: int) -> Iterator[Place]:
         flask("db", "upgrade", environment=environment_for(**variables))
         app = create_app(Settings.from_environment(variables))
         with app.app_context():
-            values = {"size": size, "hash": passwords.hash(PASSWORD)}
+            values = {"size": size, "hash": hashing.hash(PASSWORD)}
             for statement in FILL:
                 db.session.execute(text(statement), values if ":size" in statement else {})
             db.session.commit()

@@ -27,7 +27,7 @@ from pathlib import Path
 from benchmarks import servers
 from tests.conftest import new_postgres_database
 from tests.factories import API
-from tests.serving import Server
+from tests.servers import Server
 
 JSON = "application/json"
 PACE = 50

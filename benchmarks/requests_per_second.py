@@ -23,7 +23,7 @@ from pathlib import Path
 from benchmarks import servers
 from tests.conftest import new_postgres_database
 from tests.factories import API
-from tests.serving import ROOT, Server
+from tests.servers import ROOT, Server
 
 
 @dataclass

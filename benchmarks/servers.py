@@ -14,7 +14,7 @@ import bcrypt
 import requests
 
 from tests.conftest import SECRET_KEY
-from tests.serving import BIN, ROOT, Server, environment_for, flask, free_port, serving
+from tests.servers import BIN, ROOT, Server, environment_for, flask, free_port, serving
 
 PASSWORD = "password123"
 

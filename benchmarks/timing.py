@@ -28,7 +28,7 @@ import psycopg
 import requests
 
 from tests.conftest import SECRET_KEY, new_postgres_database
-from tests.serving import environment_for, flask, serving
+from tests.servers import environment_for, flask, serving
 
 PASSWORD = "correct horse battery staple"
 PRODUCTION_ROUNDS = "12"

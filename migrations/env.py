@@ -7,9 +7,9 @@ from flask import current_app
 from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
-from app import upgrading
-from app.models.types import UTCDateTime
-from app.models.user import ONLY_IN_POSTGRESQL
+from app.database import upgrading
+from app.database.postgresql import ONLY_IN_POSTGRESQL
+from app.database.types import UTCDateTime
 
 migrate = current_app.extensions["migrate"]
 db = migrate.db

@@ -3,7 +3,7 @@
 import shutil
 from pathlib import Path
 
-from tests.serving import ROOT
+from tests.servers import ROOT
 
 FILES = ("config*.py", "env_file.py", "wsgi.py", "gunicorn.conf.py", "Makefile", "requirements.txt")
 

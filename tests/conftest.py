@@ -23,7 +23,8 @@ from flask.globals import _cv_app
 from flask.testing import FlaskClient
 from sqlalchemy.engine import make_url
 
-from app import create_app, prepared
+from app import create_app
+from app.database import prepared
 from app.extensions import db
 from app.models import LoginThrottle, OutboxMessage, Role, Sighting, User
 from config import Settings
@@ -82,6 +83,8 @@ def pytest_configure(config: pytest.Config) -> None:
 # Files that wait for servers more than they work, or work long at few tests. They begin first, or
 # the others wait for them at the end.
 SLOW = (
+    "test_kinds.py",
+    "test_databases.py",
     "test_cluster.py",
     "test_deliverer.py",
     "test_worker.py",
@@ -90,7 +93,6 @@ SLOW = (
     "test_serving.py",
     "test_readme.py",
     "test_throttle_cluster.py",
-    "test_session_machine.py",
     "test_smtp.py",
     "test_machine.py",
     "test_local_topology.py",

@@ -11,8 +11,8 @@ from werkzeug.test import TestResponse
 
 from app.extensions import db
 from app.models import Role, RolePermission, User, UserRole
-from app.security import passwords
 from app.security.identifiers import username_key
+from app.security.passwords import hashing
 
 API = "/api/v1"
 OAUTH_PATHS = (f"{API}/auth/token", f"{API}/auth/revoke")
@@ -86,7 +86,7 @@ def permit(app: Flask, user: User, *permissions: str) -> None:
 
 @cache
 def _hash_of_password() -> str:
-    return passwords.hash(PASSWORD)
+    return hashing.hash(PASSWORD)
 
 
 def bearer(token: str) -> dict[str, str]:

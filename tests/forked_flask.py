@@ -16,7 +16,7 @@ from typing import Any
 import flask.cli
 
 import app as _imported  # noqa: F401 — so that no fork has to
-from tests.serving import ROOT
+from tests.servers import ROOT
 
 SECONDS = 60
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import pytest
 from flask import Flask
 
-from app.mail import outbox, transport
+from app.mail import delivery, transport
 from app.mail.messages import Content
 
 
@@ -15,10 +15,10 @@ def deliver_due(limit: int = 20) -> int:
     The application itself delivers in threads of their own (``app/mail/deliverer.py``).
     """
     for tried in range(limit):
-        claimed = outbox.claim(1)
+        claimed = delivery.claim(1)
         if not claimed:
             return tried
-        outbox.deliver(claimed[0])
+        delivery.deliver(claimed[0])
     return limit
 
 

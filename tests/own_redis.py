@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.serving import free_port
+from tests.servers import free_port
 
 PROGRAM = shutil.which("redis-server")
 

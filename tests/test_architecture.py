@@ -1,7 +1,7 @@
 """What may import what, and where things have their one home.
 
 The syntax trees of ``app/`` are read; nothing is imported. A new module
-needs a place in ``STOREYS``, and one glance at the rule that refuses it.
+needs a folder in ``FOLDERS``, and one glance at the rule that refuses it.
 """
 
 import ast
@@ -14,87 +14,43 @@ from pathlib import Path
 
 import pytest
 
-from tests.serving import ROOT
+from tests.servers import ROOT
 
-# From the ground up. A module imports from lower storeys alone; a package is one storey, whose
-# modules may import each other.
-STOREYS = (
-    (
-        "app.clock",
-        "app.metrics",
-        "app.request_id",
-        "app.extensions",
-        "app.access_log",
-        "app.client_socket",
-        "app.database_errors",
-    ),
-    ("app.worker", "app.one_a_machine"),
-    ("app.postgresql", "app.sqlite", "app.migration_state"),
-    (
-        "app.errors",
-        "app.database",
-        "app.prepared",
-        "app.logs",
-        "app.request_headers",
-        "app.response_headers",
-        "app.cors",
-        "app.limit_storage",
-    ),
-    ("app.strict_json", "app.cursors", "app.addressing"),
-    ("app.models",),
-    ("app.blueprint", "app.languages", "app.upgrading", "app.fitness"),
-    ("app.security",),
-    ("app.fields",),
-    ("app.audit", "app.mail"),
-    ("app.audit_log",),
-    ("app.limits",),
+# From the ground up. A folder imports only folders above it in this list; those in one line do
+# not know each other. Within a folder, modules may import each other.
+FOLDERS = (
+    ("app.errors", "app.clock", "app.extensions"),
+    ("app.database",),
+    ("app.models", "app.http"),
+    ("app.observability",),
+    ("app.security", "app.audit"),
+    ("app.access", "app.mail"),
     ("app.auth",),
     ("app.users",),
-    ("app.moving", "app.posture"),
-    ("app.ops", "app.cli", "app.api_docs", "app.account_pages", "app.reloading"),
+    ("app.administration",),
+    ("app.moving", "app.doctor"),
+    ("app.pages", "app.cli", "app.serving"),
     ("app",),
 )
-STOREY = {name: height for height, names in enumerate(STOREYS) for name in names}
+FLOOR = {name: height for height, names in enumerate(FOLDERS) for name in names}
+# Nothing imports these but the factory and the commands.
+DOORS = {"app.moving", "app.doctor", "app.pages", "app.cli", "app.serving"}
+# A story of app.auth imports only stories before it.
+STORIES = ("sessions", "login", "password", "oauth", "email", "registration")
 
-# The only imports, from ``app``, of the modules on which everything else stands.
-LEAVES = {
-    "app.clock": set(),
-    "app.metrics": set(),
-    "app.request_id": set(),
-    "app.extensions": set(),
-    "app.access_log": set(),
-    "app.client_socket": set(),
-    "app.worker": {"app.client_socket"},
-    "app.one_a_machine": {"app.extensions", "app.metrics"},
-    "app.database_errors": set(),
-    "app.migration_state": {"app.extensions"},
-    "app.errors": {
-        "app.request_id",
-        "app.database_errors",
-        "app.migration_state",
-        "app.extensions",
-    },
-    "app.strict_json": {"app.errors"},
-}
-
-# Where a request may be seen, and a blueprint made.
-EDGE = {
-    "app.blueprint",
-    "app.security.access",
-    "app.security.client_address",
-    "app.limits",
-    "app.security.caller",
-    "app.errors",
-    "app.ops",
-    "app.api_docs",
-    "app.account_pages",
-    "app.languages",
-    "app.response_headers",
-    "app.addressing",
-    "app.cors",
-    "app.request_id",
-    "app.access_log",
-}
+# Where a request may be seen, and a blueprint made. A name that ends with a dot means a folder.
+EDGE = (
+    "app.http.",
+    "app.pages.",
+    "app.observability.measuring",
+    "app.observability.routes",
+    "app.access.bearer",
+    "app.access.flask_jwt",
+    "app.access.guards",
+    "app.access.limits",
+    "app.access.live_session",
+    "app.serving.access_log",
+)
 OF_THE_REQUEST = {
     "flask.request",
     "flask.session",
@@ -104,7 +60,7 @@ OF_THE_REQUEST = {
     "flask.abort",
     "flask.Blueprint",
     "flask_smorest.Blueprint",
-    "app.blueprint.Blueprint",
+    "app.http.blueprint.Blueprint",
     "flask_jwt_extended.jwt_required",
     "flask_jwt_extended.verify_jwt_in_request",
     "flask_jwt_extended.get_jwt",
@@ -116,46 +72,47 @@ OF_THE_REQUEST = {
 
 # What is used in one module alone, by the name under which it is imported.
 HOMES = {
-    "bcrypt": {"app.security.passwords"},
-    "cryptography.hazmat": {"app.security.signing_keys", "app.security.foreign_hashes"},
-    "cryptography.fernet": {"app.mail.outbox"},
+    "bcrypt": {"app.security.passwords.hashing"},
+    "cryptography.hazmat": {"app.security.signing_keys", "app.security.passwords.foreign_hashes"},
+    "cryptography.fernet": {"app.mail.delivery", "app.mail.outbox"},
     "cryptography": {
         "app.security.signing_keys",
-        "app.security.foreign_hashes",
+        "app.security.passwords.foreign_hashes",
+        "app.mail.delivery",
         "app.mail.outbox",
     },
     "hmac": {
-        "app.security.passwords",
-        "app.security.foreign_hashes",
+        "app.security.passwords.hashing",
+        "app.security.passwords.foreign_hashes",
         "app.security.pseudonyms",
         "app.mail.transport",
     },
-    "argon2": {"app.security.foreign_hashes"},
+    "argon2": {"app.security.passwords.foreign_hashes"},
     "email_validator": {"app.security.identifiers"},
     "regex": {"app.security.identifiers"},
-    "itsdangerous": {"app.cursors"},
+    "itsdangerous": {"app.database.pages"},
     "smtplib": {"app.mail.transport"},
     "ssl": {"app.mail.transport"},
     "email.message": {"app.mail.composing"},
-    "fcntl": {"app.one_a_machine"},
-    "flask_babel.Babel": {"app.languages"},
-    "flask_babel.force_locale": {"app.mail.outbox"},
-    "structlog": {"app.logs"},
-    "prometheus_client": {"app.metrics"},
-    "flask_limiter": {"app.limits"},
-    "limits": {"app.limits", "app.limit_storage"},
-    "redis": {"app.limit_storage"},
-    "ipaddress": {"app.security.client_address"},
-    "flask_swagger_ui": {"app.api_docs"},
-    "gunicorn": {"app.access_log", "app.client_socket", "app.worker"},
-    "webargs": {"app.blueprint"},
-    "sqlite3": {"app.sqlite"},
-    "psycopg": {"app.postgresql"},
-    "alembic": {"app.migration_state"},
+    "fcntl": {"app.serving.background"},
+    "flask_babel.Babel": {"app.http.languages"},
+    "flask_babel.force_locale": {"app.mail.delivery"},
+    "structlog": {"app.observability.logs"},
+    "prometheus_client": {"app.observability.metrics"},
+    "flask_limiter": {"app.access.limits"},
+    "limits": {"app.access.limits", "app.access.limit_storage"},
+    "redis": {"app.access.limit_storage"},
+    "ipaddress": {"app.http.client"},
+    "flask_swagger_ui": {"app.pages.api_docs"},
+    "gunicorn": {"app.serving.access_log", "app.serving.client_socket", "app.serving.worker"},
+    "webargs": {"app.http.parsing"},
+    "sqlite3": {"app.database.sqlite"},
+    "psycopg": {"app.database.postgresql"},
+    "alembic": {"app.database.migration_state"},
     "click": {
         "app.cli",
         # A refusal names the command.
-        "app.upgrading",
+        "app.database.upgrading",
         "app.cli.migrating",
         "app.cli.importing",
         "app.cli.refusals",
@@ -164,7 +121,8 @@ HOMES = {
         "app.cli.keys",
         "app.cli.prune",
         "app.cli.outbox",
-        "app.cli.moving",
+        "app.cli.exporting",
+        "app.cli.db_copy",
         "app.cli.doctor",
         "app.cli.roles",
         "app.cli.audit",
@@ -183,21 +141,21 @@ HOMES = {
 # that no request is about.
 COMMITTING = {
     "app.mail.outbox.request",
-    "app.mail.outbox.claim",
-    "app.mail.outbox.release",
-    "app.mail.outbox.retry",
-    "app.mail.outbox.drop",
-    "app.mail.outbox._update",
-    "app.audit_log.sealing.seal",
-    "app.audit_log.retention.prune",
-    "app.database.delete_batch",
-    "app.postgresql.Connection",
-    "app.sqlite.Connection",
-    "app.upgrading.our_turn",
-    "app.upgrading._finish",
-    "app.upgrading.run_patiently",
-    "app.prepared.Compiled",
-    "app.security.sightings.record",
+    "app.mail.delivery.claim",
+    "app.mail.delivery.release",
+    "app.mail.delivery.retry",
+    "app.mail.delivery.drop",
+    "app.mail.delivery._update",
+    "app.audit.sealing.seal",
+    "app.audit.retention.prune",
+    "app.database.rows.delete_batch",
+    "app.database.postgresql.Connection",
+    "app.database.sqlite.Connection",
+    "app.database.upgrading.our_turn",
+    "app.database.upgrading._finish",
+    "app.database.upgrading.run_patiently",
+    "app.database.prepared.Compiled",
+    "app.doctor.sightings.record",
     "app.moving.importing.take_in",
 }
 
@@ -223,8 +181,8 @@ class Module:
         return ast.parse(self.path.read_text(encoding="utf-8"), str(self.path))
 
     @property
-    def storey(self) -> str:
-        """The package under ``app`` that it belongs to, or itself."""
+    def folder(self) -> str:
+        """The folder under ``app`` that it belongs to, or itself."""
         return ".".join(self.name.split(".")[:2])
 
     @property
@@ -286,24 +244,24 @@ def _modules() -> dict[str, Module]:
 
 
 MODULES = _modules()
-# A feature is a folder with routes, from the storey of app.auth up; a new one falls under the
-# same rules. What lies lower cannot become one by a file of that name.
+# A feature is a folder with routes, from the floor of app.auth up; a new one falls under the same
+# rules. A folder that lies lower does not become a feature by a file of that name.
 FEATURE_FOLDERS = {
-    module.storey
+    module.folder
     for module in MODULES.values()
     if module.last_name.endswith("routes")
-    and module.storey != module.name
-    and STOREY.get(module.storey, -1) >= STOREY["app.auth"]
+    and module.folder != module.name
+    and FLOOR.get(module.folder, -1) >= FLOOR["app.auth"]
 }
-FEATURES = [module for module in MODULES.values() if module.storey in FEATURE_FOLDERS]
+FEATURES = [module for module in MODULES.values() if module.folder in FEATURE_FOLDERS]
 ROUTES = [module for module in FEATURES if module.last_name.endswith("routes")]
-SCHEMAS = [module for module in FEATURES if module.last_name == "schemas"]
+SCHEMAS = [module for module in FEATURES if module.last_name.endswith(("schemas", "fields"))]
 CAPABILITIES = [
     module
     for module in FEATURES
     if module not in ROUTES and module not in SCHEMAS and module.path.name != "__init__.py"
 ]
-MODELS = [module for module in MODULES.values() if module.storey == "app.models"]
+MODELS = [module for module in MODULES.values() if module.folder == "app.models"]
 
 
 def module_of(name: str) -> str | None:
@@ -318,29 +276,56 @@ def module_of(name: str) -> str | None:
 def test_there_is_something_to_hold_to_the_rules() -> None:
     assert len(MODULES) > 20
     assert {module.name for module in ROUTES} >= {"app.auth.routes", "app.users.routes"}
-    assert "app.auth.sessions" in {module.name for module in CAPABILITIES}
-    assert "app.models" in MODULES["app.auth.sessions"].imports
+    assert "app.auth.sessions.sessions" in {module.name for module in CAPABILITIES}
+    assert "app.models" in MODULES["app.auth.sessions.sessions"].imports
 
 
-def test_every_module_has_its_storey() -> None:
-    assert {module.storey for module in MODULES.values()} == set(STOREY)
+def test_every_module_has_its_folder() -> None:
+    assert {module.folder for module in MODULES.values()} == set(FLOOR)
 
 
-def test_nothing_imports_from_a_higher_storey_or_from_a_neighbour() -> None:
-    upward = [
+def test_a_folder_imports_only_folders_above_it() -> None:
+    wrong = [
         f"{module.name} → {imported}"
         for module in MODULES.values()
         for imported in module.imports - {"config"}
-        if MODULES[imported].storey != module.storey
-        and STOREY[MODULES[imported].storey] >= STOREY[module.storey]
+        if MODULES[imported].folder != module.folder
+        and FLOOR[MODULES[imported].folder] >= FLOOR[module.folder]
     ]
 
-    assert upward == []
+    assert wrong == []
 
 
-@pytest.mark.parametrize("name", LEAVES)
-def test_a_leaf_imports_nothing_of_ours_but_what_is_said_here(name: str) -> None:
-    assert MODULES[name].imports == LEAVES[name]
+def test_nothing_imports_a_door_but_the_factory_and_the_commands() -> None:
+    wrong = [
+        f"{module.name} → {imported}"
+        for module in MODULES.values()
+        for imported in module.imports - {"config"}
+        if MODULES[imported].folder in DOORS
+        and module.folder not in (MODULES[imported].folder, "app.cli", "app")
+    ]
+
+    assert wrong == []
+
+
+def test_a_story_imports_only_stories_before_it() -> None:
+    wrong = [
+        f"{module.name} → {imported}"
+        for module in MODULES.values()
+        for imported in module.imports
+        if module.folder == "app.auth"
+        and module.name != "app.auth.routes"
+        and _story(imported) > _story(module.name)
+    ]
+
+    assert wrong == []
+
+
+def _story(name: str) -> int:
+    """The place of a module of ``app.auth`` among the stories; -1 where it is in none."""
+    parts = name.split(".")
+    is_story = parts[:2] == ["app", "auth"] and len(parts) > 2 and parts[2] in STORIES
+    return STORIES.index(parts[2]) if is_story else -1
 
 
 def test_config_imports_nothing_of_the_application() -> None:
@@ -353,7 +338,7 @@ def test_auth_never_imports_users() -> None:
     back = [
         module.name
         for module in FEATURES
-        if module.storey == "app.auth"
+        if module.folder == "app.auth"
         and any(imported.startswith("app.users") for imported in module.imports)
     ]
 
@@ -385,7 +370,11 @@ def test_imports_stand_at_the_top_of_a_module() -> None:
 
 @pytest.mark.parametrize("module", CAPABILITIES, ids=lambda module: module.name)
 def test_a_capability_knows_neither_routes_nor_schemas(module: Module) -> None:
-    edge = {other.name for other in ROUTES + SCHEMAS} | {"app.blueprint", "app.fields"}
+    edge = {other.name for other in ROUTES + SCHEMAS} | {
+        "app.http.blueprint",
+        "app.http.fields",
+        "app.auth.fields",
+    }
 
     assert module.imports & edge == set()
     assert {name for name in module.imported if name.split(".")[0] == "marshmallow"} == set()
@@ -404,11 +393,13 @@ def test_a_route_leaves_the_database_to_its_verb(module: Module) -> None:
 
 
 def test_the_request_and_blueprints_are_met_at_the_edge_alone() -> None:
-    allowed = EDGE | {module.name for module in ROUTES}
+    routes = {module.name for module in ROUTES}
     strays = {
         module.name: met
         for module in MODULES.values()
-        if module.name not in allowed and (met := OF_THE_REQUEST & module.dotted)
+        if module.name not in routes
+        and not f"{module.name}.".startswith(EDGE)
+        and (met := OF_THE_REQUEST & module.dotted)
     }
 
     assert strays == {}
@@ -433,7 +424,9 @@ def test_commits_belong_to_the_verbs_of_the_features() -> None:
 
 @pytest.mark.parametrize("module", MODELS, ids=lambda module: module.name)
 def test_a_model_knows_no_settings_no_tokens_and_no_commit(module: Module) -> None:
-    assert module.imports <= {"app.clock", "app.extensions", *(model.name for model in MODELS)}
+    below = {"app.clock", "app.database.types", "app.extensions"}
+
+    assert module.imports <= below | {model.name for model in MODELS}
     assert {name for name in module.imported if name.split(".")[0].startswith("flask")} == set()
     assert "app.extensions.db" not in module.imported
 

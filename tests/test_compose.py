@@ -16,7 +16,7 @@ import yaml
 from sqlalchemy.engine import make_url
 
 from config import Settings
-from tests.serving import BIN, ROOT, environment_for
+from tests.servers import BIN, ROOT, environment_for
 from tests.test_docs import read_page, settings_that_are_read
 from tests.test_readme import blocks
 

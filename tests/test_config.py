@@ -21,7 +21,7 @@ import config
 from app import create_app
 from config import Settings, SettingsRefused
 from config_mail import mail_server
-from tests.serving import ROOT, environment_for
+from tests.servers import ROOT, environment_for
 
 GOOD_SECRET = "Zr8vQ2mK5xW1pL9tB4nH7cJ3dF6gS0aYeUiOq"
 SIGNER_KEY = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="

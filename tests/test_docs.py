@@ -15,12 +15,12 @@ from typing import Any, get_type_hints
 import pytest
 from flask import Flask
 
-from app import account_pages, create_app, errors
-from app.blueprint import ANYWHERE, BODY_ERRORS
-from app.extensions import api
+from app import create_app, errors
+from app.http.blueprint import ANYWHERE, BODY_ERRORS, api
 from app.mail import messages
+from app.pages import account
 from config import Settings
-from tests.serving import ROOT
+from tests.servers import ROOT
 
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
 TOKEN_ERRORS = (
@@ -185,7 +185,7 @@ def refusals(operation: dict[str, Any]) -> Iterator[str]:
 
 def every_error(base: type[errors.AppError] = errors.AppError) -> Iterator[type[errors.AppError]]:
     for error in base.__subclasses__():
-        if error.__module__ == "app.errors":
+        if error.__module__.startswith("app."):
             if hasattr(error, "code"):
                 yield error
             yield from every_error(error)
@@ -239,7 +239,7 @@ def test_every_page_behind_a_link_is_in_mail_md_with_a_call_that_exists() -> Non
         for page in in_backticks(row[0])
     }
 
-    assert sorted(documented) == sorted(account_pages.PAGES)
+    assert sorted(documented) == sorted(account.PAGES)
     for call in documented.values():
         assert f"POST /api/v1/auth/{call}" in documented_calls()
 
@@ -283,20 +283,17 @@ def test_files_that_are_mentioned_exist(page: Path) -> None:
     assert not missing
 
 
-def test_readmes_map_shows_every_file_of_app_and_no_other() -> None:
-    shown = read_page("README.md").split("```\napp/\n", 1)[1].split("```", 1)[0]
-    paths, folder = [], ""
-    for indent, name in re.findall(r"^( +)(\S+)", shown, re.MULTILINE):
-        if len(indent) == 2:
-            folder = name if name.endswith("/") else ""
-        paths.append(f"{folder}{name}" if len(indent) == 4 else name)
+def test_architecture_md_shows_every_folder_of_app_and_no_other() -> None:
+    shown = {
+        name for row in rows("docs/architecture.md", "folder") for name in in_backticks(row[0])
+    }
 
-    existing = [
-        path.relative_to(ROOT / "app").as_posix() + "/" * path.is_dir()
-        for path in (ROOT / "app").rglob("*")
-        if "__pycache__" not in path.parts
-    ]
-    assert sorted(paths) == sorted(existing)
+    existing = {
+        path.relative_to(ROOT).as_posix() + "/" * path.is_dir()
+        for path in (ROOT / "app").iterdir()
+        if path.suffix == ".py" or path.is_dir()
+    }
+    assert shown == existing - {"app/__pycache__/", "app/translations/"}
 
 
 def test_the_changelog_has_an_entry_for_this_version() -> None:

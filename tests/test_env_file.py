@@ -8,7 +8,7 @@ import pytest
 
 import env_file
 from tests.checkouts import new_checkout
-from tests.serving import BIN, environment_for, free_port
+from tests.servers import BIN, environment_for, free_port
 
 
 @pytest.fixture

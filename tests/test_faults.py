@@ -29,9 +29,9 @@ from app.models import User
 from config import Settings
 from tests.conftest import ENVIRONMENT
 from tests.factories import API, bearer, log_in, make_user, me, problem
-from tests.serving import Server, free_port, serving
-from tests.test_ops import Gate, within_5_seconds
-from tests.test_serving import eventually, needs_postgres, new_database, workers
+from tests.observability.test_routes import Gate, within_5_seconds
+from tests.servers import Server, free_port, serving
+from tests.serving.test_serving import eventually, needs_postgres, new_database, workers
 
 # Work that goes on meanwhile
 

@@ -18,8 +18,8 @@ from schemathesis.engine import from_schema
 from schemathesis.engine.events import EngineEvent, FatalError, NonFatalError, ScenarioFinished
 from schemathesis.transport.wsgi import WSGITransport
 
+from app.access import permissions
 from app.models import User
-from app.security import permissions
 from tests.factories import API, PASSWORD, bearer, me
 
 LETTERS = string.ascii_lowercase

@@ -16,14 +16,15 @@ import pytest
 import requests
 from requests.adapters import HTTPAdapter
 
-from app import create_app, postgresql
+from app import create_app
+from app.database import postgresql
 from app.extensions import db
 from config import Settings
 from deploy import local_topology
 from deploy.local_topology import PROXY_ADDRESS, CannotStart, Server, Topology
-from tests import serving
+from tests import servers as serving
 from tests.factories import API, PASSWORD, bearer
-from tests.serving import BIN, ROOT, environment_for, free_port
+from tests.servers import BIN, ROOT, environment_for, free_port
 from tests.test_docs import settings_that_are_read
 from tests.test_readme import masked, paste, steps
 
@@ -64,6 +65,11 @@ class Person:
     def log_in(self, url: str, **options: Any) -> dict[str, str]:
         credentials = {"username": self.name, "password": PASSWORD}
         answer = post(url, "auth/login", json=credentials, **options)
+        for _ in range(3):
+            # On a busy machine a server may ask for another try, as to any client.
+            if answer.status_code == 503:
+                time.sleep(float(answer.headers.get("Retry-After", 1)))
+                answer = post(url, "auth/login", json=credentials, **options)
         answer.raise_for_status()
         pair: dict[str, str] = answer.json()
         return pair

@@ -11,11 +11,11 @@ from typing import Any, NamedTuple
 import pytest
 from flask import Flask
 
+from app.access import permissions
 from app.models import User
-from app.security import permissions
 from tests.conftest import HAS_POSTGRES, SECRET_KEY, new_postgres_database
 from tests.factories import bearer, log_in, me
-from tests.serving import BIN, ROOT, Server, environment_for, flask, serving
+from tests.servers import BIN, ROOT, Server, environment_for, flask, serving
 
 LOCALHOST = "http://localhost:8000"
 REGISTER = (
@@ -218,7 +218,7 @@ def test_the_extension_that_extending_md_shows_works(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     page = "docs/extending.md"
-    monkeypatch.setattr("tests.serving.ROOT", copy_of_the_code)
+    monkeypatch.setattr("tests.servers.ROOT", copy_of_the_code)
     write_the_files(page, copy_of_the_code)
     edit_the_factory(page, copy_of_the_code)
     flask("db", "upgrade", environment=environment_for(**settings))

@@ -11,10 +11,10 @@ from flask import Flask
 from sqlalchemy import text
 
 from app import clock, create_app
-from app.audit_log import sealing
+from app.audit import sealing
 from app.extensions import db
 from config import Settings
-from tests.audit_log.log import what_is_wrong, write
+from tests.audit.log import what_is_wrong, write
 from tests.conftest import ENVIRONMENT, HAS_POSTGRES, new_postgres_database
 from tests.test_readme import blocks
 

@@ -1,1 +1,1 @@
-"""Who are you? Registration, login, sessions."""
+"""Registration, login, sessions, passwords and addresses."""

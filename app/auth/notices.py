@@ -11,14 +11,15 @@ from datetime import timedelta
 
 from sqlalchemy import select
 
-from app import clock, database
+from app import clock
+from app.database import engines
 from app.extensions import db
+from app.http.client import current_client
 from app.mail import messages, outbox
 from app.mail.messages import Content
 from app.models import User
-from app.models.one_time_token import Purpose
 from app.security import devices, one_time_tokens
-from app.security.client_address import current_client
+from app.security.one_time_tokens import Purpose
 
 Notice = Callable[..., Content]
 
@@ -82,7 +83,7 @@ def _due(message: Notice, user: User) -> Notice | None:
         return None
     summary = SUMMARIES[message]
     # Several of them at once are counted one after the other.
-    database.take_turn(f"notice {message.__name__} {user.email}")
+    engines.take_turn(f"notice {message.__name__} {user.email}")
     if outbox.queued_lately(user.email, message, within=PERIOD) < MOST:
         return message
     if outbox.queued_lately(user.email, summary, within=PERIOD) < 1:

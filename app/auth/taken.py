@@ -11,15 +11,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, select
+from sqlalchemy import ColumnElement, and_, exists, select
 from sqlalchemy.exc import IntegrityError
 
-from app import clock, database
+from app import clock
+from app.database import rows
 from app.errors import EmailTaken, UsernameTaken
 from app.extensions import db
 from app.mail import messages, outbox
 from app.models import OneTimeToken, OutboxMessage, User
 from app.models.one_time_token import IS_UNDO
+from config import settings
 
 
 @contextmanager
@@ -75,8 +77,34 @@ def tell_former_owner(request: OutboxMessage, user_id: int) -> tuple[Any, dict[s
     It goes to the mailbox that was asked for and not to the account's address
     of now, which may be that of a thief.
     """
-    owner = database.hold(User, User.id == user_id)
+    owner = rows.hold(User, User.id == user_id)
     if owner is None or outbox.is_mailed_enough(request.recipient, messages.address_in_use):
         return None
     request.user_id, request.locale = owner.id, owner.locale
     return messages.address_in_use, {}
+
+
+def add(user: User) -> None:
+    """Write the row of a new account. The caller commits.
+
+    Raises ``EmailTaken`` or ``UsernameTaken``.
+    """
+    try:
+        with unless_taken():
+            db.session.add(user)
+            db.session.flush()
+        refuse_if_left(user.email, user_id=user.id)
+    except (EmailTaken, UsernameTaken):
+        # Where both are taken the databases disagree on which they name first.
+        raise _what_is_taken(user) from None
+
+
+def _what_is_taken(user: User) -> EmailTaken | UsernameTaken:
+    """Where existence is hidden the name comes first: it then says nothing of the address."""
+    name_taken = exists().where(User.username_key == user.username_key).select()
+    address_taken = exists().where(User.email == user.email).select()
+    # Asked in both cases, as it is of a new account: the time must not tell.
+    is_left = former_owner(user.email) is not None
+    if settings.hide_account_existence:
+        return UsernameTaken() if db.session.scalar(name_taken) else EmailTaken()
+    return EmailTaken() if is_left or db.session.scalar(address_taken) else UsernameTaken()

@@ -5,12 +5,24 @@ from typing import cast
 import click
 from flask import Flask
 
-from app.cli import audit, doctor, importing, keys, migrating, moving, outbox, prune, roles, users
+from app.cli import (
+    audit,
+    db_copy,
+    doctor,
+    exporting,
+    importing,
+    keys,
+    migrating,
+    outbox,
+    prune,
+    roles,
+    users,
+)
 from app.cli.refusals import in_one_sentence
 
 # Accounts move by commands that have files of their own.
 users.users.add_command(importing.import_users)
-users.users.add_command(moving.export_users)
+users.users.add_command(exporting.export_users)
 
 
 def end_in_one_sentence() -> None:
@@ -32,7 +44,7 @@ def init_app(app: Flask) -> None:
     app.cli.add_command(outbox.outbox)
     app.cli.add_command(audit.audit)
     app.cli.add_command(prune.prune)
-    app.cli.add_command(moving.db_copy)
+    app.cli.add_command(db_copy.db_copy)
     app.cli.add_command(doctor.doctor)
     # Instead of the group that Flask-Migrate has added.
     app.cli.add_command(migrating.migrations)

@@ -14,16 +14,16 @@ from typing import Any, TextIO
 import click
 
 from app import clock
-from app.audit_log import chain, reading, sealing, verification
-from app.audit_log.verification import Verdict
+from app.audit import chain, reading, sealing, verification
+from app.audit.verification import Verdict
+from app.audit.vocabulary import Event
 from app.cli.refusals import OperatorGroup
 from app.cli.terminal import as_json, in_json, table
-from app.database import snapshot
+from app.database.engines import snapshot
+from app.database.types import MAX_ID
 from app.extensions import db
-from app.fields import FIRST_INSTANT, LAST_INSTANT
+from app.http.parameters import FIRST_INSTANT, LAST_INSTANT
 from app.models import AuditEvent
-from app.models.audit_event import Event
-from app.models.types import MAX_ID
 
 REPORT_EVERY = 100_000
 

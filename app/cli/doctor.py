@@ -3,10 +3,10 @@
 import click
 from flask.cli import with_appcontext
 
-from app import posture
 from app.cli.refusals import OperatorCommand
 from app.cli.terminal import as_json, in_json
-from app.posture import Finding, Weight
+from app.doctor import findings
+from app.doctor.checks import Finding, Weight
 from config import settings
 
 
@@ -19,7 +19,7 @@ def doctor(as_json: bool) -> None:
     The exit status is 1 where something is dangerous. Run it where and as the
     server runs: with its environment, and under its account.
     """
-    found = list(posture.findings(settings))
+    found = list(findings.findings(settings))
     if as_json:
         click.echo(in_json([vars(finding) for finding in found], indent=2))
     else:

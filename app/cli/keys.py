@@ -10,7 +10,8 @@ from app import clock
 from app.cli.refusals import OperatorGroup
 from app.cli.terminal import as_json, table
 from app.security import signing_keys
-from config import KEY_ID, settings
+from config import settings
+from config_values import KEY_ID
 
 keys = OperatorGroup("keys", help="Make, list and retire the keys that sign tokens.")
 

@@ -8,8 +8,7 @@ from flask import current_app
 
 from app.cli.refusals import OperatorGroup
 from app.cli.terminal import as_json, confirm, in_json, table, without_asking
-from app.mail import deliverer
-from app.mail import outbox as mail_outbox
+from app.mail import deliverer, delivery
 from app.models import OutboxMessage
 
 outbox = OperatorGroup("outbox", help="Deliver mail, and look after what could not be delivered.")
@@ -48,7 +47,7 @@ def list_outbox(everything: bool, as_json: bool) -> None:
             "attempts": row.attempts,
             "error": row.last_error,
         }
-        for row in mail_outbox.list_all(everything)
+        for row in delivery.list_all(everything)
     ]
     if as_json:
         click.echo(in_json(rows, indent=2))
@@ -75,7 +74,7 @@ def show_mail(number: int) -> None:
 @click.argument("number", type=int)
 def retry_mail(number: int) -> None:
     """Try a mail again, now, from the first attempt."""
-    mail_outbox.retry(_mail(number))
+    delivery.retry(_mail(number))
     click.echo(f"Mail {number} is due.")
 
 
@@ -86,12 +85,12 @@ def drop_mail(number: int, yes: bool) -> None:
     """Delete a mail."""
     row = _mail(number)
     confirm(f"Mail {number} will not be delivered. Drop it?", yes)
-    mail_outbox.drop(row)
+    delivery.drop(row)
     click.echo(f"Mail {number} is gone.")
 
 
 def _mail(number: int) -> OutboxMessage:
-    row = mail_outbox.find(number)
+    row = delivery.find(number)
     if row is None:
         raise click.ClickException(f"There is no mail {number}.")
     return row

@@ -8,12 +8,13 @@ import click
 from flask.cli import with_appcontext
 from sqlalchemy.exc import DBAPIError
 
-from app.audit_log import retention, sealing
-from app.auth import sessions, throttle
+from app.audit import retention, sealing
+from app.auth.login import throttle
+from app.auth.sessions import sessions
 from app.cli.refusals import OperatorCommand, database_refusal
 from app.cli.terminal import Duration
 from app.extensions import db
-from app.mail import outbox as mail_outbox
+from app.mail import delivery
 from app.security import one_time_tokens
 from app.users import closing
 
@@ -21,7 +22,7 @@ from app.users import closing
 PRUNED: dict[str, Callable[[int], int]] = {
     "sessions": sessions.prune,
     "one-time tokens": one_time_tokens.prune,
-    "mails": mail_outbox.prune,
+    "mails": delivery.prune,
     "failed logins": throttle.prune,
     "closed accounts": closing.erase_due,
     "unconfirmed accounts": closing.erase_unverified,

@@ -5,14 +5,14 @@ from collections.abc import Sequence
 
 import click
 
+from app.access import permissions
+from app.administration import accounts
+from app.administration import roles as app_roles
+from app.administration.role_schemas import NewRoleSchema, RoleSchema
 from app.cli.refusals import OperatorGroup
 from app.cli.terminal import as_json, confirm, in_json, loaded, or_explain, table, without_asking
 from app.cli.users import nobody_has
 from app.models import Role, User
-from app.security import permissions
-from app.users import administration
-from app.users import roles as app_roles
-from app.users.schemas import NewRoleSchema, RoleSchema
 
 roles = OperatorGroup("roles", help="Make roles, and give them to people.")
 
@@ -141,7 +141,7 @@ def _found(name: str) -> Role:
 
 
 def _account(email: str) -> User:
-    return or_explain(lambda: administration.by_email(email), nobody_has(email))
+    return or_explain(lambda: accounts.by_email(email), nobody_has(email))
 
 
 def _refuse_unknown(names: Sequence[str]) -> None:

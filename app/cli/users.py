@@ -7,8 +7,13 @@ from collections.abc import Iterable, Sequence
 import click
 
 from app import clock
-from app.auth import registration, sessions
-from app.auth.schemas import RegisterSchema, UserSchema
+from app.access import permissions
+from app.administration import accounts, directory
+from app.auth.fields import Username
+from app.auth.registration import registration
+from app.auth.registration.schemas import RegisterSchema
+from app.auth.schemas import UserSchema
+from app.auth.sessions import sessions
 from app.cli.refusals import OperatorGroup
 from app.cli.terminal import (
     as_json,
@@ -23,10 +28,8 @@ from app.cli.terminal import (
     yes_or_no,
 )
 from app.extensions import db
-from app.fields import Username
 from app.models import User
 from app.security import tokens
-from app.users import administration, directory, roles
 
 # How long `end-sessions --everybody` waits for rows that other transactions hold.
 WAIT_FOR_HELD_SECONDS = 60.0
@@ -100,7 +103,7 @@ def search(text: str, as_json: bool) -> None:
 def show(email: str, as_json: bool) -> None:
     """Show what is known of an account, and its roles."""
     user = _found(email)
-    names = [role.name for role in roles.held_by(user.id)]
+    names = [role.name for role in permissions.held_by(user.id)]
     shown = UserSchema().dump(user) | {"roles": names}
     if as_json:
         click.echo(in_json(shown))
@@ -115,7 +118,7 @@ def show(email: str, as_json: bool) -> None:
 @as_json
 def promote(email: str, as_json: bool) -> None:
     """Make the account a superuser."""
-    user = or_explain(lambda: administration.set_superuser(email, True), nobody_has(email))
+    user = or_explain(lambda: accounts.set_superuser(email, True), nobody_has(email))
     _report(user, f"{user.email} is a superuser.", as_json)
 
 
@@ -124,7 +127,7 @@ def promote(email: str, as_json: bool) -> None:
 @as_json
 def demote(email: str, as_json: bool) -> None:
     """Take the superuser's rights away, from the next request on."""
-    user = or_explain(lambda: administration.set_superuser(email, False), nobody_has(email))
+    user = or_explain(lambda: accounts.set_superuser(email, False), nobody_has(email))
     _report(user, f"{user.email} is no superuser.", as_json)
 
 
@@ -133,7 +136,7 @@ def demote(email: str, as_json: bool) -> None:
 @as_json
 def activate(email: str, as_json: bool) -> None:
     """Let the account log in again. Sessions that were ended stay ended."""
-    user = or_explain(lambda: administration.set_active(email, True), nobody_has(email))
+    user = or_explain(lambda: accounts.set_active(email, True), nobody_has(email))
     _report(user, f"{user.email} is active.", as_json)
 
 
@@ -142,7 +145,7 @@ def activate(email: str, as_json: bool) -> None:
 @as_json
 def deactivate(email: str, as_json: bool) -> None:
     """Sign the account out everywhere, at once, and let it log in no more."""
-    user = or_explain(lambda: administration.set_active(email, False), nobody_has(email))
+    user = or_explain(lambda: accounts.set_active(email, False), nobody_has(email))
     _report(user, f"{user.email} is deactivated, and signed out everywhere.", as_json)
 
 
@@ -153,7 +156,7 @@ def delete(email: str, yes: bool) -> None:
     """Erase an account at once, with its sessions and mails. It does not come back."""
     user = _found(email)
     confirm(f"{user.email} will be erased for good. Delete the account?", yes)
-    or_explain(lambda: administration.delete(user.id, actor=None))
+    or_explain(lambda: accounts.delete(user.id, actor=None))
     click.echo(f"{user.email} is deleted.")
 
 
@@ -162,7 +165,7 @@ def delete(email: str, yes: bool) -> None:
 def reset_password(email: str) -> None:
     """Mail a link to set a new password. The old one works until it is used."""
     user = _found(email)
-    or_explain(lambda: administration.send_reset(user.id, actor=None))
+    or_explain(lambda: accounts.send_reset(user.id, actor=None))
     click.echo(f"A link is on its way to {user.email}.")
 
 
@@ -209,7 +212,7 @@ def end_sessions(email: str | None, everybody: bool, yes: bool) -> None:
     if email is not None:
         user = _found(email)
         confirm(f"Sign {user.email} out everywhere?", yes)
-        or_explain(lambda: administration.end_sessions(user.id, actor=None))
+        or_explain(lambda: accounts.end_sessions(user.id, actor=None))
         click.echo(f"{user.email} is signed out everywhere.")
         return
     confirm("Sign everybody out everywhere?", yes)
@@ -222,7 +225,7 @@ def _end_sessions_of_everybody() -> None:
     now = clock.now() + tokens.CLOCK_SKEW
     total, give_up = 0, time.monotonic() + WAIT_FOR_HELD_SECONDS
     while True:
-        while ended := administration.end_sessions_of_everybody(1000, begun_by=now):
+        while ended := accounts.end_sessions_of_everybody(1000, begun_by=now):
             total += ended
             click.echo(f"… {total} sessions so far", err=True)
         left = sessions.number_living(begun_by=now)
@@ -232,7 +235,7 @@ def _end_sessions_of_everybody() -> None:
         click.echo(f"… waiting for {left} sessions that others hold", err=True)
         time.sleep(RETRY_SECONDS)
     # After the sessions: a device that is signed out can ask for no further link.
-    while administration.end_links_of_everybody(1000, issued_by=now):
+    while accounts.end_links_of_everybody(1000, issued_by=now):
         pass
     click.echo(f"Ended {total} sessions.")
     if left:
@@ -247,7 +250,7 @@ def nobody_has(email: str) -> str:
 
 
 def _found(email: str) -> User:
-    return or_explain(lambda: administration.by_email(email), nobody_has(email))
+    return or_explain(lambda: accounts.by_email(email), nobody_has(email))
 
 
 def _print_all(batches: Iterable[Sequence[User]], as_json: bool) -> None:

@@ -1,1 +1,1 @@
-"""Mail: queued with the change that it tells of, delivered outside the request."""
+"""Queues mails with the change that they tell of, and delivers them outside the request."""

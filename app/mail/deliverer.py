@@ -6,9 +6,10 @@ from time import monotonic
 
 from flask import Flask
 
-from app import fitness, one_a_machine
-from app.mail import outbox, transport
+from app.mail import delivery as mail_delivery
+from app.mail import transport
 from app.models import OutboxMessage
+from app.observability import attempts
 
 NAME = "outbox"
 IDLE_SECONDS = 1.0
@@ -23,11 +24,6 @@ MOST_AT_ONCE = 20
 # At the end, a message that was handed over already is waited for: without the server's answer it
 # would be sent again. Shorter than gunicorn's graceful_timeout.
 LAST_ANSWER_SECONDS = 20
-
-
-def start(app: Flask) -> one_a_machine.Stop:
-    """Deliver in the background until the returned event is set, or wait to take over."""
-    return one_a_machine.start(app, NAME, fitness.once_migrated(NAME, run))
 
 
 def run(app: Flask, stop: threading.Event, *, until_empty: bool = False) -> int:
@@ -69,7 +65,7 @@ class _Delivery(threading.Thread):
 
     def run(self) -> None:
         transport.line.set(self.line)
-        one_a_machine.attempt(self.app, NAME, outbox.deliver, self.row)
+        attempts.attempt(self.app, NAME, mail_delivery.deliver, self.row)
 
     def wait(self, seconds: float) -> None:
         if self.is_alive():
@@ -83,7 +79,7 @@ def _free(under_way: set[_Delivery]) -> int:
 
 
 def _claim(app: Flask, free: int) -> Sequence[OutboxMessage]:
-    return one_a_machine.attempt(app, NAME, outbox.claim, free) or [] if free else []
+    return attempts.attempt(app, NAME, mail_delivery.claim, free) or [] if free else []
 
 
 def _put_down(app: Flask, deliveries: set[_Delivery]) -> None:
@@ -102,4 +98,4 @@ def _put_down(app: Flask, deliveries: set[_Delivery]) -> None:
 def _release(app: Flask, deliveries: set[_Delivery]) -> None:
     if deliveries:
         rows = [delivery.row for delivery in deliveries]
-        one_a_machine.attempt(app, NAME, outbox.release, rows)
+        attempts.attempt(app, NAME, mail_delivery.release, rows)

@@ -10,55 +10,42 @@ import base64
 import hashlib
 import json
 import logging
-import random
-from collections.abc import Callable, Sequence
-from datetime import datetime, timedelta
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
 from uuid import uuid4
 
-from cryptography.fernet import Fernet, InvalidToken
-from flask_babel import force_locale
-from sqlalchemy import delete, func, select, update
+from cryptography.fernet import Fernet
+from sqlalchemy import func, select
 
-from app import clock, database
-from app.database import delete_batch
+from app import clock
+from app.database import rows as database_rows
 from app.extensions import db
-from app.mail import composing, messages, transport
+from app.http.languages import LOCALES
+from app.mail import composing, messages
 from app.mail.messages import Content
 from app.models import User
-from app.models.outbox_message import WAITING, OutboxMessage
-from app.models.types import MAX_ID
-from app.models.user import LOCALES
+from app.models.outbox_message import OutboxMessage
 from app.security import identifiers
 from config import settings
 
 log = logging.getLogger(__name__)
 
-# One delivery takes less: every answer of the server's has a limit, the last one of ten minutes.
-LONGEST_DELIVERY = timedelta(minutes=15)
-# A deliverer that claimed a message and died has lost it by then to another.
-LEASE = timedelta(minutes=20)
-# The first try, and the waits between the others: half a minute, doubling, an hour at most.
-MAX_ATTEMPTS = 10
-FIRST_RETRY = timedelta(seconds=30)
-LONGEST_RETRY = timedelta(hours=1)
 # Mails of one kind that anybody may ask for to one address: so many in so long a time.
 CAP, CAP_PERIOD = 2, timedelta(minutes=15)
-# How long delivered mails are remembered, without what was in them.
-KEPT = timedelta(days=7)
 
 # A request for a mail that is decided on outside the request, so that the answer's time says
 # nothing: the function finds out who is meant, and prepares the message or drops it.
 Wording = Callable[..., Content]
 Resolver = Callable[[OutboxMessage], tuple[Wording, dict[str, Any]] | None]
-_resolvers: dict[str, Resolver] = {}
+resolvers: dict[str, Resolver] = {}
 
 
 def resolver(function: Resolver) -> Resolver:
     """Register a function that decides on requests queued for it. It must not commit."""
     if hasattr(messages, function.__name__):
         raise ValueError(f"{function.__name__} is the name of a message already.")
-    _resolvers[function.__name__] = function
+    resolvers[function.__name__] = function
     return function
 
 
@@ -78,7 +65,7 @@ def queue(
             recipient=to,
             message=message.__name__,
             locale=user.locale if user else LOCALES[0],
-            sealed=_seal(context),
+            sealed=seal(context),
             created_at=now,
             due_at=now,
         )
@@ -106,7 +93,7 @@ def addressee(request: OutboxMessage, *kinds: Wording) -> User | None:
     For resolvers. Takes a lock on the user, so that requests at once are
     counted one after the other.
     """
-    user = database.hold(User, User.email == request.recipient)
+    user = database_rows.hold(User, User.email == request.recipient)
     if user is None:
         return None
     if is_mailed_enough(request.recipient, *kinds):
@@ -134,219 +121,14 @@ def queued_lately(recipient: str, *kinds: Wording | Resolver, within: timedelta)
 
 def context_of(request: OutboxMessage) -> dict[str, Any]:
     """What was queued with a request, for resolvers."""
-    return _unseal(request.sealed or "")
+    return unseal(request.sealed or "")
 
 
-def claim(limit: int) -> Sequence[OutboxMessage]:
-    """Take up to ``limit`` messages that are due, for as long as the lease. Commits."""
-    now = clock.now()
-    due = (
-        select(OutboxMessage.id)
-        .where(WAITING, OutboxMessage.due_at <= now)
-        .order_by(OutboxMessage.due_at)
-        .limit(limit)
-        .with_for_update(skip_locked=True)
-    )
-    found = db.session.scalars(due).all()
-    if not found:
-        db.session.rollback()
-        return []
-    taking = (
-        update(OutboxMessage)
-        .where(OutboxMessage.id.in_(found))
-        # SQLite knows no row locks: there, this decides between two deliverers.
-        .where(WAITING, OutboxMessage.due_at <= now)
-        .values(due_at=now + LEASE, attempts=OutboxMessage.attempts + 1, lease=uuid4())
-        .returning(OutboxMessage)
-        .execution_options(synchronize_session=False, populate_existing=True)
-    )
-    claimed = db.session.scalars(taking).all()
-    db.session.commit()
-    # What they hold is what was claimed: a look at the row again might find another's lease.
-    for row in claimed:
-        db.session.expunge(row)
-    return claimed
-
-
-def deliver(row: OutboxMessage) -> None:
-    """Deliver a claimed message, or put it off, or aside. Commits. Raises nothing of the mail's."""
-    if row.attempts > MAX_ATTEMPTS:
-        _set_aside(row, "tried too often, and nobody lived to tell the outcome")
-        return
-    if not _still_holds(row):
-        return
-    try:
-        if row.message in _resolvers and not _resolve(row):
-            return
-        transport.send(_render(row), to=row.recipient, message_id=row.message_id)
-    except transport.Interrupted:
-        db.session.rollback()
-        release([row])
-    except transport.Refused as refusal:
-        _set_aside(row, str(refusal), transport.reason_for_the_log(refusal))
-    except InvalidToken:
-        _set_aside(row, "cannot be opened: SECRET_KEY is not the one it was sealed with")
-    except Exception as error:
-        db.session.rollback()
-        _try_later(row, f"{type(error).__name__}: {error}", transport.reason_for_the_log(error))
-    else:
-        if _update(row, delivered_at=clock.now(), sealed=None, last_error=None, lease=None):
-            log.info("mail delivered", extra={"mail": row.message, "message_id": row.message_id})
-
-
-def release(rows: Sequence[OutboxMessage]) -> None:
-    """Give claimed messages back: they are due at once, and this attempt does not count. Commits.
-
-    For deliverers that must stop. What another has claimed meanwhile stays
-    with that one.
-    """
-    giving_back = (
-        update(OutboxMessage)
-        .where(OutboxMessage.id.in_([row.id for row in rows]), WAITING)
-        .where(OutboxMessage.lease.in_([row.lease for row in rows]))
-        .values(due_at=clock.now(), attempts=OutboxMessage.attempts - 1, lease=None)
-        .execution_options(synchronize_session=False)
-    )
-    db.session.execute(giving_back)
-    db.session.commit()
-
-
-def prune(limit: int) -> int:
-    """Forget up to ``limit`` messages that were delivered a while ago. Commits."""
-    old = clock.now() - KEPT
-    return delete_batch(
-        OutboxMessage,
-        OutboxMessage.created_at < old,
-        OutboxMessage.delivered_at < old,
-        oldest=OutboxMessage.created_at,
-        limit=limit,
-    )
-
-
-def list_all(delivered_too: bool) -> Sequence[OutboxMessage]:
-    """Those that wait or were set aside, the oldest first; on request the delivered ones too."""
-    rows = select(OutboxMessage).order_by(OutboxMessage.id)
-    if not delivered_too:
-        rows = rows.where(OutboxMessage.delivered_at.is_(None))
-    return db.session.scalars(rows).all()
-
-
-class Backlog(NamedTuple):
-    """How many mails wait, and since when the oldest of them."""
-
-    waiting: int
-    oldest: datetime | None
-
-
-def backlog() -> Backlog:
-    """What there is to deliver, those included that were put off after a failure."""
-    waiting = select(func.count(), func.min(OutboxMessage.created_at)).where(WAITING)
-    with db.engine.connect() as connection:
-        return Backlog(*connection.execute(waiting).one())
-
-
-def find(number: int) -> OutboxMessage | None:
-    return db.session.get(OutboxMessage, max(0, min(number, MAX_ID)))
-
-
-def retry(row: OutboxMessage) -> None:
-    """Make a message due now, from the first attempt. Commits.
-
-    A deliverer that has it at this moment loses its lease.
-    """
-    again = update(OutboxMessage).where(OutboxMessage.id == row.id)
-    again = again.values(due_at=clock.now(), attempts=0, set_aside_at=None, lease=None)
-    db.session.execute(again.execution_options(synchronize_session=False))
-    db.session.commit()
-
-
-def drop(row: OutboxMessage) -> None:
-    """Delete a message. Commits."""
-    db.session.execute(delete(OutboxMessage).where(OutboxMessage.id == row.id))
-    db.session.commit()
-
-
-def _resolve(row: OutboxMessage) -> bool:
-    """Turn a request for a mail into the mail; ``False`` if there is none to send."""
-    resolved = _resolvers[row.message](row)
-    if resolved is None:
-        _update(row, delivered_at=clock.now(), sealed=None, lease=None)
-        return False
-    wording, context = resolved
-    # Kept before it is sent: a repeat must carry the same link.
-    return _update(
-        row, message=wording.__name__, sealed=_seal(context), user_id=row.user_id, locale=row.locale
-    )
-
-
-def _still_holds(row: OutboxMessage) -> bool:
-    """Whether there is time for a delivery. A lease that is nearly over is taken out anew."""
-    if row.due_at - clock.now() >= LONGEST_DELIVERY:
-        return True
-    return _update(row, due_at=clock.now() + LEASE)
-
-
-def _render(row: OutboxMessage) -> Content:
-    with force_locale(row.locale):
-        wording: Wording = getattr(messages, row.message)
-        return wording(**_unseal(row.sealed or ""))
-
-
-def _try_later(row: OutboxMessage, reason: str, logged: str) -> None:
-    if row.attempts >= MAX_ATTEMPTS:
-        _set_aside(row, reason, logged)
-        return
-    wait = min(FIRST_RETRY * 2 ** (row.attempts - 1), LONGEST_RETRY)
-    # Jitter, so that what failed together does not come back together.
-    due_at = clock.now() + wait * random.uniform(0.5, 1.5)  # noqa: S311
-    if _update(row, due_at=due_at, last_error=_on_one_line(reason), lease=None):
-        log.warning("mail not delivered, will try again", extra=_about(row, logged))
-
-
-def _set_aside(row: OutboxMessage, reason: str, logged: str = "") -> None:
-    """Try no more; ``flask outbox list`` shows it."""
-    if _update(row, set_aside_at=clock.now(), last_error=_on_one_line(reason), lease=None):
-        log.error("mail set aside", extra=_about(row, logged or reason))
-
-
-def _on_one_line(reason: str) -> str:
-    """Mail servers write it: PostgreSQL takes no NUL, and terminals obey escapes."""
-    return "".join(character if character.isprintable() else " " for character in reason)[:500]
-
-
-def _about(row: OutboxMessage, reason: str) -> dict[str, Any]:
-    return {"message_id": row.message_id, "attempts": row.attempts, "reason": reason}
-
-
-def _update(row: OutboxMessage, **values: Any) -> bool:
-    """Write to the row, and commit. Returns False, and rolls back, where the lease was lost.
-
-    Another deliverer has the message then, or has delivered it, or somebody
-    deleted it.
-    """
-    written = db.session.scalar(
-        update(OutboxMessage)
-        .where(OutboxMessage.id == row.id, WAITING)
-        .where(OutboxMessage.lease.is_not_distinct_from(row.lease))
-        .values(**values)
-        .returning(OutboxMessage.id)
-        .execution_options(synchronize_session=False)
-    )
-    if written is None:
-        db.session.rollback()
-        log.warning("mail claimed by another deliverer", extra={"message_id": row.message_id})
-        return False
-    db.session.commit()
-    for name, value in values.items():
-        setattr(row, name, value)
-    return True
-
-
-def _seal(context: dict[str, Any]) -> str:
+def seal(context: dict[str, Any]) -> str:
     return _sealing_key().encrypt(json.dumps(context).encode()).decode()
 
 
-def _unseal(sealed: str) -> dict[str, Any]:
+def unseal(sealed: str) -> dict[str, Any]:
     context: dict[str, Any] = json.loads(_sealing_key().decrypt(sealed.encode()))
     return context
 

@@ -1,27 +1,13 @@
 """A secret that was mailed to somebody, good for one thing, once."""
 
 from datetime import datetime
-from enum import StrEnum
 
 from sqlalchemy import ForeignKey, Index, String, literal
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
+from app.database.types import BigId, UTCDateTime
 from app.extensions import Base
-from app.models.types import BigId, UTCDateTime
 from app.models.user import User
-
-
-class Purpose(StrEnum):
-    """What a one-time token is good for."""
-
-    EMAIL_VERIFICATION = "email_verification"
-    PASSWORD_RESET = "password_reset"
-    # Sets a new password too, after the owner said "this wasn't me" or undid a change.
-    ACCOUNT_RECOVERY = "account_recovery"
-    INVITATION = "invitation"
-    EMAIL_CHANGE = "email_change"
-    EMAIL_UNDO = "email_undo"
-    NOT_ME = "not_me"
 
 
 class OneTimeToken(Base):
@@ -45,7 +31,7 @@ class OneTimeToken(Base):
 
 
 # Written out, as a condition of an index must be.
-IS_UNDO = OneTimeToken.purpose == literal(Purpose.EMAIL_UNDO.value, String, literal_execute=True)
+IS_UNDO = OneTimeToken.purpose == literal("email_undo", String, literal_execute=True)
 
 # Every new account asks whether its address is one that somebody may still take back.
 Index(

@@ -6,8 +6,8 @@ from uuid import UUID
 from sqlalchemy import ForeignKey, Index, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
+from app.database.types import BigId, UTCDateTime
 from app.extensions import Base
-from app.models.types import BigId, UTCDateTime
 from app.models.user import User
 
 

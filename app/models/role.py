@@ -5,8 +5,8 @@ from datetime import datetime
 from sqlalchemy import ForeignKey, String, func
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
+from app.database.types import BigId, UTCDateTime
 from app.extensions import Base
-from app.models.types import BigId, UTCDateTime
 
 
 class Role(Base):

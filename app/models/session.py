@@ -7,8 +7,8 @@ from sqlalchemy import ForeignKey, String, func
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from app import clock
+from app.database.types import UTCDateTime
 from app.extensions import Base
-from app.models.types import UTCDateTime
 from app.models.user import User
 
 

@@ -5,8 +5,8 @@ from datetime import datetime
 from sqlalchemy import String
 from sqlalchemy.orm import Mapped, mapped_column
 
+from app.database.types import UTCDateTime
 from app.extensions import Base
-from app.models.types import UTCDateTime
 
 
 class Sighting(Base):

@@ -5,24 +5,12 @@ from datetime import datetime
 from sqlalchemy import Index, String, false, func, true
 from sqlalchemy.orm import Mapped, mapped_column
 
+from app.database.types import BigId, UTCDateTime
 from app.extensions import Base
-from app.models.types import BigId, UTCDateTime
-
-# The languages in which a person is written to.
-LOCALES = ("en", "zh")
 
 # The domain of the address of an account that has none any more: another account has taken the
 # address back. No mail can be sent there (RFC 6761), and nobody can register with it.
 NO_DOMAIN = "no-address.invalid"
-
-# Indexes for the lists of administrators that only PostgreSQL has: by bytes whatever the
-# database's own order, and for searching inside texts. SQLite scans.
-ONLY_IN_POSTGRESQL = (
-    "ix_users_created_at_id",
-    "ix_users_email_bytes",
-    "ix_users_username_key_bytes",
-    "ix_users_search",
-)
 
 
 class User(Base):

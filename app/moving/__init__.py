@@ -1,1 +1,1 @@
-"""Accounts and whole databases on the move: in from elsewhere, out, and to another database."""
+"""Accounts in from other systems, and out to files."""

@@ -11,7 +11,8 @@ from marshmallow import ValidationError
 from app.moving import sources
 from app.moving.rows import Row, UnfitRow
 from app.moving.schemas import AccountSchema, OperatorAccountSchema
-from app.security import identifiers, passwords
+from app.security import identifiers
+from app.security.passwords import hashing
 
 # What an account can do without, should it be of no use here.
 DISPENSABLE = {"full_name", "bio", "avatar_url", "locale", "created_at"}
@@ -80,7 +81,7 @@ def candidate_of(row: Row, outcome: Outcome, translate: Translate, rules: Rules)
     if account.get("is_superuser") and not rules.allow_superusers:
         raise UnfitRow("superuser", "has all rights; --allow-superusers lets it in")
     stored = account.get("hashed_password")
-    if stored is not None and (objection := passwords.objection(stored)):
+    if stored is not None and (objection := hashing.objection(stored)):
         raise UnfitRow(objection, "has a password that no login could be checked against")
 
     given = account.pop("username", None)

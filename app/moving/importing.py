@@ -16,10 +16,10 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DataError, IntegrityError, OperationalError
 
 from app import audit, clock
+from app.audit.vocabulary import Event
 from app.auth import taken
 from app.extensions import db
 from app.models import OneTimeToken, User
-from app.models.audit_event import Event
 from app.moving import sources
 from app.moving.candidates import Candidate, Outcome, Rules, Translate, candidate_of
 from app.moving.rows import Row, UnfitRow

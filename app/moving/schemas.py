@@ -5,9 +5,10 @@ from typing import Any
 
 from marshmallow import ValidationError, fields
 
+from app.auth.fields import Email, Username
 from app.errors import Message
-from app.fields import DisplayName, Email, HttpUrl, OneOf, Schema, Text, Username
-from app.models.user import LOCALES
+from app.http.fields import DisplayName, HttpUrl, OneOf, Schema, Text
+from app.http.languages import LOCALES
 
 
 class PreciseInstant(fields.Field[datetime]):

@@ -1,1 +1,1 @@
-"""Primitives without a route: passwords, tokens, identifiers, who may."""
+"""Primitives for passwords, keys, tokens and names. Has no route and sees no request."""

@@ -3,17 +3,32 @@
 import hashlib
 import secrets
 from datetime import datetime, timedelta
+from enum import StrEnum
 
 from sqlalchemy import and_, delete, or_, select, update
 from sqlalchemy.orm import contains_eager
 
 from app import clock
-from app.database import delete_batch, hold_in_order
+from app.database.rows import delete_batch, hold_in_order
 from app.errors import InvalidLink
 from app.extensions import db
 from app.models import User
-from app.models.one_time_token import IS_UNDO, OneTimeToken, Purpose
+from app.models.one_time_token import IS_UNDO, OneTimeToken
 from config import settings
+
+
+class Purpose(StrEnum):
+    """What a one-time token is good for."""
+
+    EMAIL_VERIFICATION = "email_verification"
+    PASSWORD_RESET = "password_reset"
+    # Sets a new password too, after the owner said "this wasn't me" or undid a change.
+    ACCOUNT_RECOVERY = "account_recovery"
+    INVITATION = "invitation"
+    EMAIL_CHANGE = "email_change"
+    EMAIL_UNDO = "email_undo"
+    NOT_ME = "not_me"
+
 
 # Links in notices: those who get one may read it days later, and each undoes its own event.
 LASTING = (Purpose.EMAIL_UNDO, Purpose.NOT_ME)

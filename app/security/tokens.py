@@ -20,11 +20,10 @@ from jwt.utils import base64url_decode
 
 from app import clock
 from app.errors import InvalidRefreshToken, InvalidToken, TokenExpired
-from app.extensions import jwt
 from app.models import Session
 from app.security import signing_keys
 from app.security.signing_keys import KeyRing
-from config import Settings, settings
+from config import settings
 
 CLOCK_SKEW = timedelta(seconds=10)
 # As many access tokens as a process remembers to have found genuine, a kilobyte each.
@@ -65,19 +64,6 @@ class Origin(NamedTuple):
 
     session_id: UUID
     generation: int
-
-
-def configuration(settings: Settings) -> dict[str, Any]:
-    """Flask-JWT-Extended's own settings."""
-    return {
-        "JWT_ALGORITHM": settings.algorithm,
-        "JWT_TOKEN_LOCATION": ["headers"],
-        "JWT_ENCODE_ISSUER": settings.public_url,
-        "JWT_ENCODE_AUDIENCE": settings.public_url,
-        "JWT_ENCODE_NBF": False,
-        # For tokens in cookies; here it would only add a random claim.
-        "JWT_COOKIE_CSRF_PROTECT": False,
-    }
 
 
 def pair_for(session: Session, *, fresh: bool = False) -> TokenPair:
@@ -167,22 +153,6 @@ def read_refresh_token(token: str, *, allow_expired: bool = False) -> RefreshCla
     )
 
 
-@jwt.user_identity_loader
-def subject_of(user_id: int) -> str:
-    """RFC 7519 §4.1.2: the subject is a string."""
-    return str(user_id)
-
-
-@jwt.encode_key_loader
-def signing_key(_identity: object) -> Any:
-    return signing_keys.current().signing_key
-
-
-@jwt.additional_headers_loader
-def key_id_header(_identity: object) -> dict[str, str]:
-    return dict(signing_keys.current().header)
-
-
 def read(token: str, *, allow_expired: bool = False) -> dict[str, Any]:
     """The claims of a genuine token of either kind. Raises as PyJWT does, whatever is wrong.
 
@@ -236,10 +206,6 @@ def _in_force(token: Genuine, *, allow_expired: bool = False) -> dict[str, Any]:
     if not allow_expired and token.claims["exp"] <= clock.now().timestamp():
         raise ExpiredSignatureError
     return dict(token.claims)
-
-
-# ``decode_token`` and ``jwt_required()`` come here as well.
-jwt.read_token = read
 
 
 # All tokens of one kind and one key begin alike.

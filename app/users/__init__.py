@@ -1,1 +1,1 @@
-"""What is known about you, and who may change it."""
+"""A person's own profile, export and farewell."""

@@ -4,12 +4,17 @@ from dataclasses import dataclass
 
 from sqlalchemy import or_
 
-from app.auth import sessions
-from app.database import hold_in_order
-from app.errors import LastSuperuser, NotEnoughPermissions, NotFound, SessionEnded
+from app.access.permissions import EVERYTHING, Permission, Rights, rights_of
+from app.auth.sessions import sessions
+from app.database.rows import hold_in_order
+from app.errors import AppError, NotEnoughPermissions, NotFound, SessionEnded
 from app.extensions import db
 from app.models import Session, User
-from app.security.permissions import EVERYTHING, Permission, Rights, rights_of
+
+
+class LastSuperuser(AppError):
+    status, code = 409, "last_superuser"
+    detail = "This is the last active superuser. Make another one first."
 
 
 @dataclass(frozen=True)

@@ -1,23 +1,22 @@
 """Leaving: what is held about a person, handed over and erased."""
 
-from collections.abc import Iterator
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import ColumnElement, and_, delete, select
 
-from app import audit, clock, database
-from app.audit_log import erasing
-from app.auth import email_change, sessions, throttle
-from app.auth.authentication import check_password
+from app import clock
+from app.audit import erasing, recording
+from app.audit.vocabulary import Event
+from app.auth.login import throttle
+from app.auth.login.authentication import check_password
 from app.auth.notices import notify
+from app.auth.sessions import sessions
 from app.extensions import db
 from app.mail import messages
-from app.models import AuditEvent, OneTimeToken, OutboxMessage, Session, User
-from app.models.audit_event import Event
+from app.models import OutboxMessage, Session, User
 from app.models.user import NO_DOMAIN
 from app.security import one_time_tokens
-from app.users import authority, roles
+from app.users import authority
 from config import settings
 
 
@@ -35,7 +34,7 @@ def close(session: Session, password: str) -> datetime:
     ended = sessions.end_all(user.id)
     one_time_tokens.revoke_all(user)
     notify(messages.deletion_asked, user, due=f"{due_at:%Y-%m-%d}")
-    audit.record(
+    recording.record(
         Event.DELETION_ASKED,
         subject_id=user.id,
         actor_id=user.id,
@@ -44,41 +43,6 @@ def close(session: Session, password: str) -> datetime:
     )
     db.session.commit()
     return due_at
-
-
-def held_about(user: User) -> dict[str, Any]:
-    """Everything that is stored about a user, save what only the server can read.
-
-    A history may be long, so lists are read page by page while somebody goes
-    through them.
-    """
-
-    def rows(model: Any, of_user: ColumnElement[bool], *columns: str) -> Iterator[dict[str, Any]]:
-        found = database.pages(model, of_user)
-        return ({column: getattr(row, column) for column in columns} for row in found)
-
-    return {
-        "user": user,
-        "roles": [role.name for role in roles.held_by(user.id)],
-        "sessions": rows(
-            Session,
-            Session.user_id == user.id,
-            *("id", "ip", "user_agent", "created_at", "refreshed_at", "expires_at", "ended_at"),
-        ),
-        "one_time_tokens": rows(
-            OneTimeToken,
-            OneTimeToken.user_id == user.id,
-            *("purpose", "email", "replaced_email", "created_at", "expires_at", "used_at"),
-        ),
-        "mails": rows(
-            OutboxMessage,
-            # What became of a mail to a new address would tell whether somebody has it.
-            (OutboxMessage.user_id == user.id)
-            & OutboxMessage.message.not_in(email_change.TO_NEW_ADDRESS),
-            *("recipient", "message", "locale", "created_at", "delivered_at"),
-        ),
-        "audit_events": database.pages(AuditEvent, AuditEvent.subject_id == user.id),
-    }
 
 
 def erase_due(limit: int) -> int:
@@ -137,13 +101,13 @@ def _erase(
     erasing.forget([row.id for row in erased])
     # Recorded after the forgetting: from where an administrator did it belongs to the
     # administrator. The erasure itself is about somebody who cannot be forgotten once more.
-    here = audit.circumstances()
+    here = recording.circumstances()
     from_nowhere = here._replace(ip=None, user_agent=None) if here.request_id else None
     for row in erased:
         if reason == "deleted":
-            audit.record(
+            recording.record(
                 Event.USER_DELETED, subject_id=row.id, actor_id=actor.user_id if actor else None
             )
-        audit.record(Event.USER_ERASED, subject_id=row.id, reason=reason, under=from_nowhere)
+        recording.record(Event.USER_ERASED, subject_id=row.id, reason=reason, under=from_nowhere)
     db.session.commit()
     return len(erased)

@@ -6,12 +6,12 @@ from typing import Any
 from sqlalchemy import update
 
 from app import audit, clock
-from app.auth import sessions
+from app.audit.vocabulary import Event
+from app.auth.sessions import sessions
 from app.auth.taken import unless_taken
 from app.errors import SessionEnded
 from app.extensions import db
 from app.models import Session, User
-from app.models.audit_event import Event
 from app.security.identifiers import username_key
 
 

@@ -4,34 +4,25 @@ from typing import Any
 
 from werkzeug.sansio.response import Response
 
-from app.auth.schemas import PasswordSchema, UserSchema
-from app.blueprint import Blueprint, refuses, streamed
-from app.cursors import Page
-from app.errors import (
-    LastSuperuser,
-    NotEnoughPermissions,
-    NotFound,
-    Overloaded,
-    UsernameTaken,
-    WrongPassword,
-)
-from app.limits import limited_guesses, limited_writes
-from app.models import AuditEvent, User
-from app.security.access import (
-    current_rights,
+from app.access.guards import (
     current_session,
     current_user,
     freshly_signed_in,
     signed_in,
 )
-from app.users import activity, administration, closing, profile
-from app.users.schemas import (
-    ActivityPageSchema,
-    DeletionSchema,
-    ExportSchema,
-    PageQuerySchema,
-    ProfileSchema,
-)
+from app.access.limits import limited_guesses, limited_writes
+from app.audit import activity
+from app.audit.schemas import ActivityPageSchema
+from app.auth.schemas import PasswordSchema, UserSchema
+from app.database.pages import Page
+from app.errors import Overloaded, UsernameTaken, WrongPassword
+from app.http.blueprint import Blueprint, refuses, streamed
+from app.http.parameters import PageQuerySchema
+from app.models import AuditEvent, User
+from app.users import closing, export, profile
+from app.users.authority import LastSuperuser
+from app.users.export_schemas import ExportSchema
+from app.users.schemas import DeletionSchema, ProfileSchema
 
 bp = Blueprint("users", __name__, description="What is known about you.")
 
@@ -78,7 +69,7 @@ def close_my_account(body: dict[str, Any]) -> dict[str, Any]:
 def export_me() -> Response:
     """Everything that is held about you, as one document."""
     attachment = {"Content-Disposition": 'attachment; filename="account.json"'}
-    return streamed(ExportSchema(), closing.held_about(current_user()), attachment)
+    return streamed(ExportSchema(), export.held_about(current_user()), attachment)
 
 
 @bp.get("/me/activity")
@@ -88,12 +79,3 @@ def export_me() -> Response:
 def read_my_activity(query: dict[str, Any]) -> Page[AuditEvent]:
     """What happened to your account, the newest first."""
     return activity.about(current_user().id, **query)
-
-
-@bp.get("/<digits:user_id>")
-@signed_in
-@refuses(NotEnoughPermissions, NotFound)
-@bp.returns(200, UserSchema)
-def read_user(user_id: int) -> User:
-    """One account: your own, or any for who may see all."""
-    return administration.read(user_id, viewer=current_user(), rights=current_rights)

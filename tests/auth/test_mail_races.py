@@ -14,14 +14,22 @@ from sqlalchemy import func, select, update
 from werkzeug.test import TestResponse
 
 from app import clock
-from app.auth import email_change
+from app.auth.email import change as email_change
 from app.extensions import db
 from app.models import OneTimeToken, Session, User
-from app.models.one_time_token import Purpose
-from app.security import one_time_tokens, passwords
+from app.security import one_time_tokens
+from app.security.one_time_tokens import Purpose
+from app.security.passwords import hashing
 from app.users import closing
 from tests import factories
-from tests.auth.test_races import at_once, count, elsewhere, live_sessions, once_after, outcomes
+from tests.auth.sessions.test_races import (
+    at_once,
+    count,
+    elsewhere,
+    live_sessions,
+    once_after,
+    outcomes,
+)
 from tests.factories import API, PASSWORD, bearer, log_in, me, problem
 from tests.mailbox import Mailbox, deliver_due
 
@@ -335,15 +343,15 @@ def test_a_closing_whose_password_was_compared_before_a_rescue_keeps_the_account
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     pair = log_in(client, ada)
-    verify = passwords.verify
+    verify = hashing.verify
     rescued: list[int] = []
 
-    def verify_slowly(password: str, stored: str | None) -> passwords.Verdict:
+    def verify_slowly(password: str, stored: str | None) -> hashing.Verdict:
         verdict = verify(password, stored)
         elsewhere(app, lambda: rescued.append(rescue().status_code)).join()
         return verdict
 
-    monkeypatch.setattr(passwords, "verify", verify_slowly)
+    monkeypatch.setattr(hashing, "verify", verify_slowly)
 
     response = client.delete(
         f"{API}/users/me", json={"password": PASSWORD}, headers=bearer(pair["access_token"])

@@ -15,13 +15,14 @@ from flask.testing import FlaskClient
 from sqlalchemy import select
 
 from app import clock
-from app.auth import notices, sessions
+from app.auth import notices
+from app.auth.login import login
 from app.extensions import db
+from app.http.client import Client
 from app.mail import messages
 from app.mail.messages import Content
 from app.models import OneTimeToken, OutboxMessage, User
-from app.models.one_time_token import Purpose
-from app.security.client_address import Client
+from app.security.one_time_tokens import Purpose
 from tests.factories import API, PASSWORD, bearer, confirm, log_in, make_user
 from tests.mailbox import Mailbox
 
@@ -168,7 +169,7 @@ def test_a_suppressed_notice_leaves_no_token(
 def test_devices_that_log_in_at_once_are_counted_one_after_the_other(app: Flask, ada: User) -> None:
     threads = 8
     with app.app_context():
-        sessions.start(db.session.get_one(User, ada.id), Client("192.0.2.1", "the first"))
+        login.start(db.session.get_one(User, ada.id), Client("192.0.2.1", "the first"))
     together = Barrier(threads)
 
     def start(number: int) -> None:
@@ -176,7 +177,7 @@ def test_devices_that_log_in_at_once_are_counted_one_after_the_other(app: Flask,
             user = db.session.get_one(User, ada.id)
             db.session.rollback()
             together.wait()
-            sessions.start(user, Client("192.0.2.1", f"agent {number}"))
+            login.start(user, Client("192.0.2.1", f"agent {number}"))
 
     with ThreadPoolExecutor(threads) as pool:
         list(pool.map(start, range(threads)))

@@ -19,7 +19,7 @@ from werkzeug.test import TestResponse
 from app import clock
 from app.extensions import db
 from app.models import User
-from app.models.one_time_token import Purpose
+from app.security.one_time_tokens import Purpose
 from app.users import closing
 from tests.auth.rescuing import OLD, OWN, Thief, cancel, holder_of, issue, reset
 from tests.factories import API, PASSWORD, bearer, log_in, make_user, me, problem

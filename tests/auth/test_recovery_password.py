@@ -17,8 +17,8 @@ from sqlalchemy import select
 from app import clock
 from app.extensions import db
 from app.models import OneTimeToken, User
-from app.models.one_time_token import Purpose
-from app.security import passwords
+from app.security.one_time_tokens import Purpose
+from app.security.passwords import hashing
 from tests.auth.rescuing import OLD, OWN, THIEFS, Rescue, Thief, cancel, holder_of, issue, reset
 from tests.factories import API, PASSWORD, bearer, log_in, make_user, me, problem
 from tests.mailbox import Mailbox
@@ -67,13 +67,13 @@ def test_a_login_costs_the_same_hash_as_with_a_wrong_password(
 ) -> None:
     rescue()
     costs: list[int] = []
-    compare = passwords._compare_one
+    compare = hashing._compare_one
 
     def noted(password: str, known: Any, rounds: int) -> bool:
         costs.append(known.cost)
         return compare(password, known, rounds)
 
-    monkeypatch.setattr(passwords, "_compare_one", noted)
+    monkeypatch.setattr(hashing, "_compare_one", noted)
 
     thief.log_in()
 

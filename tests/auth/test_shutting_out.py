@@ -13,7 +13,7 @@ from werkzeug.test import TestResponse
 
 from app.extensions import db
 from app.models import User
-from app.models.one_time_token import Purpose
+from app.security.one_time_tokens import Purpose
 from tests.auth.rescuing import OLD, OWN, THIEFS, Thief, holder_of, issue, reset
 from tests.factories import API, PASSWORD, bearer, log_in, problem
 from tests.mailbox import Mailbox

@@ -20,15 +20,17 @@ from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from app.auth import email_change, sessions
+from app.administration import accounts
+from app.auth.email import change
+from app.auth.sessions import sessions
 from app.extensions import db
 from app.models import OneTimeToken, OutboxMessage, Role, Session, User, UserRole
-from app.models.one_time_token import Purpose
-from app.security import passwords
-from app.users import administration, authority, profile
+from app.security.one_time_tokens import Purpose
+from app.security.passwords import hashing
+from app.users import authority, profile
+from tests.auth.sessions.test_races import count, elsewhere, live_sessions
+from tests.auth.sessions.test_sessions import claims_of
 from tests.auth.test_mail_races import issue, logs_in, posting, resetting
-from tests.auth.test_races import count, elsewhere, live_sessions
-from tests.auth.test_sessions import claims_of
 from tests.factories import API, PASSWORD, bearer, log_in, make_role, make_user, me, problem
 
 pytestmark = pytest.mark.postgresql
@@ -109,22 +111,22 @@ def by_superuser(method: str, path: str, step: str = "hold", **body: Any) -> Ver
 
 
 VERBS = {
-    "a login": Verb(logging_in, (passwords, "verify"), NO_LOGIN),
-    "a login that stores a hash of today": Verb(logging_in, (passwords, "hash"), NO_LOGIN),
-    "a change of the password": Verb(changing, (passwords, "hash"), SESSION_ENDED),
+    "a login": Verb(logging_in, (hashing, "verify"), NO_LOGIN),
+    "a login that stores a hash of today": Verb(logging_in, (hashing, "hash"), NO_LOGIN),
+    "a change of the password": Verb(changing, (hashing, "hash"), SESSION_ENDED),
     "the password once more": Verb(
         lambda scene: lambda: scene.call("POST", "/auth/reauthenticate", password=PASSWORD),
-        (passwords, "verify"),
+        (hashing, "verify"),
         SESSION_ENDED,
     ),
     "a change of address": Verb(
         lambda scene: lambda: scene.call("POST", "/auth/email/change", new_email="t@example.com"),
-        (email_change, "ask"),
+        (change, "ask"),
         SESSION_ENDED,
     ),
     "closing the account": Verb(
         lambda scene: lambda: scene.call("DELETE", "/users/me", password=PASSWORD),
-        (passwords, "verify"),
+        (hashing, "verify"),
         SESSION_ENDED,
     ),
     "editing oneself": own("PATCH", "/users/me", (profile, "edit"), username="renamed"),
@@ -145,8 +147,8 @@ VERBS = {
     "making a role": by_superuser("POST", "/roles", "hold_actor", name="renamed"),
     "editing a role": by_superuser("PATCH", "/roles/{role}", "hold_actor", name="renamed"),
     "deleting a role": by_superuser("DELETE", "/roles/{role}", "hold_actor"),
-    "a reset": Verb(resetting_by(Purpose.PASSWORD_RESET), (passwords, "hash"), NO_LINK),
-    "an invitation": Verb(resetting_by(Purpose.INVITATION), (passwords, "hash"), NO_LINK),
+    "a reset": Verb(resetting_by(Purpose.PASSWORD_RESET), (hashing, "hash"), NO_LINK),
+    "an invitation": Verb(resetting_by(Purpose.INVITATION), (hashing, "hash"), NO_LINK),
 }
 
 
@@ -186,9 +188,9 @@ def operating(act: Callable[[Scene], None]) -> Callable[[Scene], Callable[[], No
 RESCUES: dict[str, Callable[[Scene], Callable[[], TestResponse | None]]] = {
     "not-me": repudiating,
     "undo": undoing,
-    "deactivate": operating(lambda scene: administration.set_active("ada@example.com", False)),
+    "deactivate": operating(lambda scene: accounts.set_active("ada@example.com", False)),
     "reset": resetting_meanwhile,
-    "erase": operating(lambda scene: administration.delete(scene.ada.id, actor=None)),
+    "erase": operating(lambda scene: accounts.delete(scene.ada.id, actor=None)),
 }
 
 
@@ -227,7 +229,7 @@ def test_what_was_let_in_before_a_rescue_and_writes_after_it_is_refused(
         if threading.current_thread() is not here or saved:
             return step(*arguments, **named)
         # What hashes nothing has its whole writing in the step.
-        is_after = module is passwords
+        is_after = module is hashing
         result = step(*arguments, **named) if is_after else None
         in_thread = Thread(target=lambda: saved.append(save()))
         in_thread.start()
@@ -310,7 +312,7 @@ def test_what_was_let_in_by_a_session_that_is_ended_meanwhile_is_refused(
         "its own logout": posting(app, "/auth/logout", {}, scene.pair),
         "a global logout": posting(app, "/auth/logout?scope=global", {}, other),
         "another device": ending(app, scene, other),
-        "an administrator": lambda: administration.end_sessions(scene.ada.id, actor=None),
+        "an administrator": lambda: accounts.end_sessions(scene.ada.id, actor=None),
     }
     act = VERBS[verb].prepare(scene)
     module, name = VERBS[verb].last_step
@@ -321,7 +323,7 @@ def test_what_was_let_in_by_a_session_that_is_ended_meanwhile_is_refused(
         if threading.current_thread() is not here or begun:
             return step(*arguments, **named)
         begun.append(True)
-        is_after = module is passwords
+        is_after = module is hashing
         result = step(*arguments, **named) if is_after else None
         elsewhere(app, endings[by]).join()
         return result if is_after else step(*arguments, **named)
@@ -360,9 +362,9 @@ def test_a_login_that_stores_a_hash_of_today_meanwhile_disturbs_nothing(
         if threading.current_thread() is not here or begun:
             return step(*arguments, **named)
         begun.append(True)
-        result = step(*arguments, **named) if module is passwords else None
+        result = step(*arguments, **named) if module is hashing else None
         elsewhere(app, lambda: log_in(app.test_client(), scene.ada)).join()
-        return result if module is passwords else step(*arguments, **named)
+        return result if module is hashing else step(*arguments, **named)
 
     monkeypatch.setattr(module, name, upgraded)
 
@@ -397,7 +399,7 @@ def test_a_logout_of_a_session_that_was_ended_meanwhile_is_no_error(
     leave = sessions.log_out
 
     def overtaken(*arguments: Any) -> None:
-        elsewhere(app, lambda: administration.end_sessions(scene.ada.id, actor=None)).join()
+        elsewhere(app, lambda: accounts.end_sessions(scene.ada.id, actor=None)).join()
         leave(*arguments)
 
     monkeypatch.setattr(sessions, "log_out", overtaken)

@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from tests.mail.letters import Letter
-from tests.serving import free_port
+from tests.servers import free_port
 
 LOGIN = ("mailer@example.com", "p@ss:word/with?signs")
 

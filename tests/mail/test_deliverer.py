@@ -26,7 +26,7 @@ from config import Settings
 from tests.conftest import ENVIRONMENT, HAS_POSTGRES, new_postgres_database
 from tests.mail.letters import Letter, queue, read_letters, rows
 from tests.mail.post_office import PostOffice, open_office
-from tests.serving import BIN, ROOT, Server, environment_for, flask, free_port, serving
+from tests.servers import BIN, ROOT, Server, environment_for, flask, free_port, serving
 
 BACKENDS = [
     pytest.param("sqlite"),

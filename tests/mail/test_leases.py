@@ -13,7 +13,7 @@ from sqlalchemy import select
 
 from app import clock
 from app.extensions import db
-from app.mail import messages, outbox, transport
+from app.mail import delivery, messages, transport
 from app.models import OneTimeToken, OutboxMessage, User
 from tests.factories import API
 from tests.mail.letters import deliver, only_row, queue, rows
@@ -38,13 +38,13 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 def claim(app: Flask) -> OutboxMessage:
     with app.app_context():
-        (row,) = outbox.claim(1)
+        (row,) = delivery.claim(1)
         return row
 
 
 def deliver_claimed(app: Flask, row: OutboxMessage) -> None:
     with app.app_context():
-        outbox.deliver(row)
+        delivery.deliver(row)
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,7 @@ def test_a_deliverer_that_lost_its_lease_writes_nothing(
     seconds: list[OutboxMessage] = []
 
     def send_slowly(*_: Any, **__: Any) -> None:
-        at(now + outbox.LEASE)
+        at(now + delivery.LEASE)
         seconds.append(claim(app))
         if outcome:
             raise outcome
@@ -73,7 +73,7 @@ def test_a_deliverer_that_lost_its_lease_writes_nothing(
     row = only_row(app)
     assert (row.state, row.attempts, row.last_error) == ("waiting", 2, None)
     assert row.lease == seconds[0].lease
-    assert row.due_at == now + 2 * outbox.LEASE
+    assert row.due_at == now + 2 * delivery.LEASE
 
 
 def test_the_second_deliverer_completes_what_the_first_one_lost(
@@ -83,7 +83,7 @@ def test_the_second_deliverer_completes_what_the_first_one_lost(
     now = clock.now()
     at(now)
     first = claim(app)
-    at(now + outbox.LEASE)
+    at(now + delivery.LEASE)
     second = claim(app)
 
     deliver_claimed(app, second)
@@ -100,7 +100,7 @@ def test_a_lost_lease_is_noticed_before_the_mail_is_sent(
     now = clock.now()
     at(now)
     first = claim(app)
-    at(now + outbox.LEASE)
+    at(now + delivery.LEASE)
     claim(app)
 
     deliver_claimed(app, first)
@@ -113,15 +113,15 @@ def test_a_lease_that_is_nearly_over_is_taken_out_anew(app: Flask, at: At) -> No
     now = clock.now()
     at(now)
     row = claim(app)
-    late = now + outbox.LEASE - timedelta(seconds=1)
+    late = now + delivery.LEASE - timedelta(seconds=1)
     at(late)
 
     with app.app_context():
-        assert outbox._still_holds(row)
-        at(now + outbox.LEASE)
-        assert outbox.claim(1) == []
+        assert delivery._still_holds(row)
+        at(now + delivery.LEASE)
+        assert delivery.claim(1) == []
 
-    assert only_row(app).due_at == late + outbox.LEASE
+    assert only_row(app).due_at == late + delivery.LEASE
 
 
 def test_many_slow_mails_and_a_second_deliverer_are_each_sent_once(
@@ -160,7 +160,7 @@ def test_what_a_request_becomes_is_not_written_by_who_lost_the_lease(
     first = claim(app)
     # Retried by an operator, which is nothing that the first one could know.
     with app.app_context():
-        outbox.retry(db.session.get_one(OutboxMessage, first.id))
+        delivery.retry(db.session.get_one(OutboxMessage, first.id))
     second = claim(app)
 
     deliver_claimed(app, first)
@@ -181,7 +181,7 @@ def test_two_who_look_at_the_same_moment_claim_a_mail_once(app: Flask) -> None:
 
     def claim_all() -> None:
         with app.app_context():
-            claimed.extend(row.id for row in outbox.claim(10))
+            claimed.extend(row.id for row in delivery.claim(10))
 
     def overtake(_c: Any, _cursor: Any, statement: str, *_: Any) -> None:
         if statement.startswith("UPDATE outbox_messages") and not overtaken:
@@ -208,7 +208,7 @@ def test_a_mail_that_is_given_back_is_due_at_once_and_was_not_tried(app: Flask) 
     row = claim(app)
 
     with app.app_context():
-        outbox.release([row])
+        delivery.release([row])
 
     released = only_row(app)
     assert (released.state, released.attempts, released.lease) == ("waiting", 0, None)
@@ -220,11 +220,11 @@ def test_nobody_gives_back_what_another_has(app: Flask, at: At) -> None:
     now = clock.now()
     at(now)
     first = claim(app)
-    at(now + outbox.LEASE)
+    at(now + delivery.LEASE)
     second = claim(app)
 
     with app.app_context():
-        outbox.release([first])
+        delivery.release([first])
 
     assert (only_row(app).lease, only_row(app).attempts) == (second.lease, 2)
 

@@ -24,7 +24,7 @@ from app.mail.messages import Content
 from app.models import User
 from tests.factories import API, PASSWORD, problem, refused_fields
 from tests.mail.letters import Letter, deliver, queue
-from tests.serving import ROOT
+from tests.servers import ROOT
 
 Letters = Callable[[], list[Letter]]
 

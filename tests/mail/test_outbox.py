@@ -12,7 +12,7 @@ from sqlalchemy import inspect, text, update
 
 from app import clock
 from app.extensions import db
-from app.mail import messages, outbox, transport
+from app.mail import delivery, messages, outbox, transport
 from app.mail.messages import Content
 from app.models import OutboxMessage, User
 from tests.factories import API, PASSWORD
@@ -124,10 +124,10 @@ def test_what_is_claimed_is_not_claimed_again_before_its_lease_is_over(
     at(now)
 
     with app.app_context():
-        first = len(outbox.claim(10))
-        during = len(outbox.claim(10))
-        at(now + outbox.LEASE)
-        after = len(outbox.claim(10))
+        first = len(delivery.claim(10))
+        during = len(delivery.claim(10))
+        at(now + delivery.LEASE)
+        after = len(delivery.claim(10))
 
     assert (first, during, after) == (1, 0, 1)
 
@@ -189,14 +189,14 @@ def test_a_mail_that_is_not_taken_waits_longer_each_time(
     now = clock.now()
     waits = []
 
-    for _ in range(outbox.MAX_ATTEMPTS - 1):
+    for _ in range(delivery.MAX_ATTEMPTS - 1):
         at(now)
         deliver(app)
         due_at = only_row(app).due_at
         waits.append((due_at - now).total_seconds())
         now = due_at
 
-    expected = [min(30 * 2**attempt, 3600) for attempt in range(outbox.MAX_ATTEMPTS - 1)]
+    expected = [min(30 * 2**attempt, 3600) for attempt in range(delivery.MAX_ATTEMPTS - 1)]
     assert all(
         0.5 * middle <= wait <= 1.5 * middle for wait, middle in zip(waits, expected, strict=True)
     )
@@ -228,14 +228,14 @@ def test_a_mail_is_set_aside_with_its_error_after_the_last_try(app: Flask, post:
     queue(app)
 
     states = []
-    for _ in range(outbox.MAX_ATTEMPTS + 2):
+    for _ in range(delivery.MAX_ATTEMPTS + 2):
         make_due(app)
         deliver(app)
         states.append(only_row(app).state)
 
     row = only_row(app)
-    assert states == ["waiting"] * (outbox.MAX_ATTEMPTS - 1) + ["set aside"] * 3
-    assert len(post.tried) == row.attempts == outbox.MAX_ATTEMPTS
+    assert states == ["waiting"] * (delivery.MAX_ATTEMPTS - 1) + ["set aside"] * 3
+    assert len(post.tried) == row.attempts == delivery.MAX_ATTEMPTS
     assert row.last_error == "ConnectionRefusedError: nobody there"
     assert row.sealed
 
@@ -473,10 +473,10 @@ def test_delivered_mails_are_forgotten_after_a_week(
 
     at(now + timedelta(days=6))
     with app.app_context():
-        early = outbox.prune(100)
+        early = delivery.prune(100)
     at(now + timedelta(days=7, seconds=1))
     with app.app_context():
-        late = outbox.prune(100)
+        late = delivery.prune(100)
 
     assert (early, late) == (0, 1)
     assert only_row(app).recipient == "bob@example.com"
@@ -491,7 +491,7 @@ def test_mails_set_aside_are_not_forgotten(
     at(clock.now() + timedelta(days=30))
 
     with app.app_context():
-        removed = outbox.prune(100)
+        removed = delivery.prune(100)
 
     assert removed == 0
     assert only_row(app).state == "set aside"

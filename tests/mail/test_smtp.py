@@ -19,7 +19,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 import config_mail
-from app.mail import deliverer, messages, outbox, transport
+from app.mail import deliverer, delivery, messages, transport
 from app.models import User
 from config import SettingsRefused
 from tests.factories import API, PASSWORD, make_user
@@ -810,4 +810,4 @@ def test_the_answer_to_a_message_may_take_ten_minutes_and_the_lease_is_longer() 
 
     assert transport.FINAL_TIMEOUT_SECONDS >= 600
     longest = timedelta(seconds=others + transport.FINAL_TIMEOUT_SECONDS)
-    assert longest < outbox.LONGEST_DELIVERY < outbox.LEASE
+    assert longest < delivery.LONGEST_DELIVERY < delivery.LEASE

@@ -21,7 +21,7 @@ from app.security import identifiers
 from tests.factories import API, PASSWORD, log_in, problem
 from tests.mailbox import deliver_due
 from tests.moving.conftest import Run, Write, everybody, outcomes
-from tests.security.test_foreign_hashes import werkzeug
+from tests.security.passwords.test_foreign_hashes import werkzeug
 
 Report = Callable[..., list[dict[str, Any]]]
 

@@ -12,8 +12,8 @@ from flask.testing import FlaskClient
 from app.moving.systems import SYSTEMS
 from tests.factories import API
 from tests.moving.conftest import Write, everybody, outcomes
-from tests.security.test_foreign_hashes import SIGNER_KEY, VECTORS
-from tests.security.test_passwords import plain_bcrypt
+from tests.security.passwords.test_foreign_hashes import SIGNER_KEY, VECTORS
+from tests.security.passwords.test_hashing import plain_bcrypt
 
 Report = Callable[..., list[dict[str, Any]]]
 

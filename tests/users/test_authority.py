@@ -3,12 +3,13 @@
 import pytest
 from flask import Flask
 
-from app.errors import LastSuperuser
+from app.access.permissions import USERS_WRITE
+from app.administration import accounts
 from app.extensions import db
 from app.models import User
-from app.security.permissions import USERS_WRITE
-from app.users import administration, authority
-from tests.auth.test_races import elsewhere
+from app.users import authority
+from app.users.authority import LastSuperuser
+from tests.auth.sessions.test_races import elsewhere
 from tests.factories import make_user
 
 
@@ -17,7 +18,7 @@ def test_nobody_changes_the_other_superusers_meanwhile(app: Flask, ada: User, gr
 
     with app.app_context():
         authority.hold(ada.id, USERS_WRITE, actor=None)
-        demoting = elsewhere(app, lambda: administration.set_superuser(alan.email, False))
+        demoting = elsewhere(app, lambda: accounts.set_superuser(alan.email, False))
         demoting.join(timeout=0.5)
         has_waited = demoting.is_alive()
         db.session.commit()
@@ -32,7 +33,7 @@ def test_what_was_decided_while_one_waited_is_seen(app: Flask, grace: User) -> N
 
     def step_down() -> None:
         try:
-            administration.set_superuser(alan.email, False)
+            accounts.set_superuser(alan.email, False)
         except LastSuperuser as refusal:
             refusals.append(type(refusal))
 

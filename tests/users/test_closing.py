@@ -15,12 +15,12 @@ from sqlalchemy import func, select
 from werkzeug.test import TestResponse
 
 from app import audit, clock
-from app.audit import Circumstances
-from app.auth import authentication, sessions
+from app.audit.recording import Circumstances
+from app.audit.vocabulary import Event
+from app.auth.login import authentication, login
 from app.extensions import db
+from app.http.client import Client
 from app.models import AuditEvent, AuditSeal, OneTimeToken, OutboxMessage, Session, User
-from app.models.audit_event import Event
-from app.security.client_address import Client
 from app.users import closing
 from tests import factories
 from tests.factories import (
@@ -196,7 +196,7 @@ def test_a_login_that_began_before_the_closing_and_ends_after_it_keeps_the_accou
     close(client, pair)
 
     with app.test_request_context():
-        sessions.start(user, Client("127.0.0.1", None))
+        login.start(user, Client("127.0.0.1", None))
 
     assert due_at(app, ada) is None
 

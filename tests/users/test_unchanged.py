@@ -14,8 +14,8 @@ from werkzeug.test import TestResponse
 from app import clock
 from app.extensions import db
 from app.models import Role, User
-from app.models.one_time_token import Purpose
 from app.security import one_time_tokens
+from app.security.one_time_tokens import Purpose
 from tests.factories import API, bearer, give_role, log_in, make_role, make_user
 
 PROFILE = {

@@ -1,0 +1,93 @@
+"""The only file that knows Flask-JWT-Extended."""
+
+from collections.abc import Callable
+from typing import Any
+
+from flask_jwt_extended import JWTManager
+from jwt.exceptions import ExpiredSignatureError
+
+from app.access.live_session import load_attached_user
+from app.errors import AppError, FreshTokenRequired, InvalidToken, SessionEnded, TokenExpired
+from app.http.bearer import missing_token
+from app.http.problems import as_response
+from app.security import signing_keys, tokens
+from config import Settings
+
+
+class SingleReading(JWTManager):
+    """Flask-JWT-Extended, which would take a token apart four times, and by its own rules.
+
+    ``app/security/tokens.py`` says how a token is read; ``jwt_required()`` of
+    any blueprint then reads it that way too.
+    """
+
+    read_token: Callable[..., dict[str, Any]]
+
+    def _decode_jwt_from_config(
+        self, encoded_token: str, csrf_value: object = None, allow_expired: bool = False
+    ) -> dict[str, Any]:
+        try:
+            return self.read_token(encoded_token, allow_expired=allow_expired)
+        except ExpiredSignatureError as error:
+            # Flask-JWT-Extended hands these to the loader that words the refusal.
+            error.jwt_header, error.jwt_data = {}, {}  # type: ignore[attr-defined]
+            raise
+
+
+jwt = SingleReading()
+
+
+def configuration(settings: Settings) -> dict[str, Any]:
+    """Flask-JWT-Extended's own settings."""
+    return {
+        "JWT_ALGORITHM": settings.algorithm,
+        "JWT_TOKEN_LOCATION": ["headers"],
+        "JWT_ENCODE_ISSUER": settings.public_url,
+        "JWT_ENCODE_AUDIENCE": settings.public_url,
+        "JWT_ENCODE_NBF": False,
+        # For tokens in cookies; here it would only add a random claim.
+        "JWT_COOKIE_CSRF_PROTECT": False,
+    }
+
+
+@jwt.user_identity_loader
+def subject_of(user_id: int) -> str:
+    """RFC 7519 §4.1.2: the subject is a string."""
+    return str(user_id)
+
+
+@jwt.encode_key_loader
+def signing_key(_identity: object) -> Any:
+    return signing_keys.current().signing_key
+
+
+@jwt.additional_headers_loader
+def key_id_header(_identity: object) -> dict[str, str]:
+    return dict(signing_keys.current().header)
+
+
+@jwt.token_verification_loader
+def is_access_token(_header: dict[str, Any], claims: dict[str, Any]) -> bool:
+    """Flask-JWT-Extended takes any type but ``refresh`` for an access token."""
+    return bool(claims["type"] == "access")
+
+
+@jwt.unauthorized_loader
+def _no_token(_reason: str) -> Any:
+    return as_response(missing_token())
+
+
+def _answer(error: type[AppError]) -> Callable[..., Any]:
+    return lambda *_: as_response(error())
+
+
+# Flask-JWT-Extended words its refusals in its own way; these make it use ours.
+jwt.invalid_token_loader(_answer(InvalidToken))
+jwt.expired_token_loader(_answer(TokenExpired))
+jwt.needs_fresh_token_loader(_answer(FreshTokenRequired))
+jwt.revoked_token_loader(_answer(SessionEnded))
+jwt.user_lookup_error_loader(_answer(SessionEnded))
+jwt.token_verification_failed_loader(_answer(InvalidToken))
+jwt.user_lookup_loader(load_attached_user)
+# ``decode_token`` and ``jwt_required()`` read a token by this alone.
+jwt.read_token = tokens.read

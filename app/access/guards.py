@@ -1,0 +1,157 @@
+"""Whether a token is still good, whose it is, and who may.
+
+A token is good while its session lives, so loading the session is the check:
+one statement answers "ended?", "which device?" and "which user?".
+"""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import ParamSpec, TypeVar, cast
+
+from flask import Flask, g, has_app_context
+from flask_jwt_extended import get_jwt
+from sqlalchemy.orm import Session as DatabaseSession
+
+from app import clock
+from app.access import attachment
+from app.access.attachment import Loaded
+from app.access.live_session import load_user_of_live_session
+from app.access.permissions import Permission, Rights, rights_of
+from app.database.engines import reader
+from app.errors import (
+    FreshTokenRequired,
+    InvalidToken,
+    NotAuthenticated,
+    NotEnoughPermissions,
+    SessionEnded,
+    TokenExpired,
+)
+from app.http.bearer import bearer_token, canonicalize_authorization
+from app.http.blueprint import Decorator, View, documentation_of, refuses
+from app.models import Session, User
+from app.security import tokens
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def init_app(app: Flask) -> None:
+    app.before_request(canonicalize_authorization)
+    attachment.when_changed(_keep_change)
+
+
+def signed_in(view: Callable[P, R]) -> Callable[P, R]:
+    """Only with a good access token."""
+    return _guarded(view, lambda: None)
+
+
+def freshly_signed_in(view: Callable[P, R]) -> Callable[P, R]:
+    """Only with an access token that followed a password a short while ago."""
+    return refuses(FreshTokenRequired)(_guarded(view, refuse_unless_fresh))
+
+
+def permitted(permission: Permission) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Only for who holds the permission. A superuser holds every one."""
+
+    def decorate(view: Callable[P, R]) -> Callable[P, R]:
+        guarded = _guarded(view, lambda: _refuse_without(permission))
+        return _documents_permission(permission)(guarded)
+
+    return decorate
+
+
+def freshly_permitted(permission: Permission) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Only for who holds the permission and gave a password a short while ago."""
+
+    def guard() -> None:
+        _refuse_without(permission)
+        refuse_unless_fresh()
+
+    def decorate(view: Callable[P, R]) -> Callable[P, R]:
+        guarded = _guarded(view, guard)
+        return refuses(FreshTokenRequired)(_documents_permission(permission)(guarded))
+
+    return decorate
+
+
+def current_rights() -> Rights:
+    """What who asks may do, as the database has it now. Inside a guarded view alone."""
+    # With a connection of its own, back in the pool before the view goes on.
+    with DatabaseSession(reader()) as database:
+        return rights_of(current_user(), database)
+
+
+def _refuse_without(permission: Permission) -> None:
+    if not current_rights().include(permission):
+        raise NotEnoughPermissions
+
+
+def _documents_permission(permission: Permission) -> Decorator:
+    def decorate(view: View) -> View:
+        manual = documentation_of(view).setdefault("manual_doc", {})
+        manual["x-permission"] = str(permission)
+        return refuses(NotEnoughPermissions)(view)
+
+    return decorate
+
+
+def _guarded(view: Callable[P, R], guard: Callable[[], None]) -> Callable[P, R]:
+    @wraps(view)
+    def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
+        authenticate_request()
+        guard()
+        return view(*args, **kwargs)
+
+    return documents_access_token()(guarded)
+
+
+def documents_access_token(*others: dict[str, list[str]]) -> Decorator:
+    """Say in the OpenAPI document that the view reads an access token, or one of the others."""
+
+    def decorate(view: View) -> View:
+        manual = documentation_of(view).setdefault("manual_doc", {})
+        manual["security"] = [{"access_token": []}, {"login_form": []}, *others]
+        return refuses(NotAuthenticated, InvalidToken, TokenExpired, SessionEnded)(view)
+
+    return decorate
+
+
+def refuse_unless_fresh() -> None:
+    """After the session was found alive: an ended one is told so, and not to log in again."""
+    if get_jwt()["fresh"] <= clock.now().timestamp():
+        raise FreshTokenRequired
+
+
+def authenticate_request() -> Session:
+    """The session of the access token that was sent.
+
+    It is what ``jwt_required()`` does, in half the time. Raises
+    ``NotAuthenticated``, ``InvalidToken``, ``TokenExpired`` or ``SessionEnded``.
+    """
+    claims = tokens.read_access_token(bearer_token())
+    user = load_user_of_live_session({}, claims)
+    if user is None:
+        raise SessionEnded
+    # Where Flask-JWT-Extended's own ``current_user`` and ``get_jwt()`` look.
+    g._jwt_extended_jwt, g._jwt_extended_jwt_user = claims, Loaded(loaded_user=user)
+    g._jwt_extended_jwt_location = "headers"
+    return current_session()
+
+
+def current_user() -> User:
+    """Who asks. Inside a guarded view alone.
+
+    It is not in ``db.session`` until it is changed there.
+    """
+    return current_session().user
+
+
+def current_session() -> Session:
+    """The session of who asks. Inside a guarded view alone."""
+    return cast(Session, g.session)
+
+
+def _keep_change(changed: User | Session, *_: object) -> None:
+    session = g.get("session") if has_app_context() else None
+    if session is not None and (changed is session or changed is session.user):
+        attachment.join(changed)

@@ -1,0 +1,144 @@
+"""Where calls are counted: Redis, and this process's memory while Redis is away.
+
+Flask-Limiter can fall back too, but every request would then ask Redis again
+in vain, and its memory keeps every key for ever.
+"""
+
+import logging
+import threading
+import time
+from collections import OrderedDict, deque
+from collections.abc import Callable
+from typing import Any, ParamSpec, TypeVar
+
+from limits.storage import MemoryStorage, RedisStorage
+
+from app import clock
+from app.observability import metrics
+
+log = logging.getLogger(__name__)
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+# Nobody waits longer than this for Redis, once at the start of an outage.
+TIMEOUT_SECONDS = 0.25
+# In an outage, one request in this time asks Redis again; all others are counted in memory.
+ASK_AGAIN_AFTER_SECONDS = 2
+# The most counters in memory. Beyond it, whoever called longest ago is forgotten.
+MOST_KEYS = 20_000
+
+
+class BoundedMemoryStorage(MemoryStorage):
+    """Moving windows in this process's memory."""
+
+    STORAGE_SCHEME = ["bounded-memory"]  # noqa: RUF012 — as the library types it
+
+    def __init__(self, uri: str | None = None, **options: Any) -> None:
+        super().__init__(uri, **options)
+        self._lock = threading.Lock()
+        self._windows: OrderedDict[str, deque[float]] = OrderedDict()
+
+    def acquire_entry(self, key: str, limit: int, expiry: int, amount: int = 1) -> bool:
+        now = clock.now().timestamp()
+        with self._lock:
+            window = self._windows.setdefault(key, deque())
+            self._windows.move_to_end(key)
+            while window and window[0] <= now - expiry:
+                window.popleft()
+            if len(window) + amount > limit:
+                return False
+            window.extend([now] * amount)
+            while len(self._windows) > MOST_KEYS:
+                self._windows.popitem(last=False)
+            return True
+
+    def get_moving_window(self, key: str, limit: int, expiry: int) -> tuple[float, int]:
+        """When the oldest call in the window was, and how many there were."""
+        now = clock.now().timestamp()
+        with self._lock:
+            within = [at for at in self._windows.get(key, ()) if at > now - expiry]
+        return (within[0], len(within)) if within else (now, 0)
+
+    def reset(self) -> int:
+        with self._lock:
+            forgotten = len(self._windows)
+            self._windows.clear()
+        return forgotten
+
+
+class RedisOrMemoryStorage(RedisStorage):
+    """Moving windows in Redis, shared by workers and hosts; in memory while it is away."""
+
+    STORAGE_SCHEME = ["redis-or-memory"]  # noqa: RUF012 — as the library types it
+
+    def __init__(self, _uri: str, *, redis_url: str, **options: Any) -> None:
+        # The library loads it where it is wanted: it takes up 6 MiB.
+        redis: Any = self.dependencies["redis"].module
+        super().__init__(
+            redis_url,
+            socket_timeout=TIMEOUT_SECONDS,
+            socket_connect_timeout=TIMEOUT_SECONDS,
+            # The client itself would try again for seconds. Once more, at once, is for a
+            # connection that was closed while it lay in the pool.
+            retry=redis.retry.Retry(
+                redis.backoff.NoBackoff(), 1, supported_errors=(redis.ConnectionError,)
+            ),
+            **options,
+        )
+        self._memory = BoundedMemoryStorage()
+        self._lock = threading.Lock()
+        self._is_away = False
+        self._ask_again_at = 0.0
+
+    def acquire_entry(self, key: str, limit: int, expiry: int, amount: int = 1) -> bool:
+        return self._either(
+            super().acquire_entry, self._memory.acquire_entry, key, limit, expiry, amount
+        )
+
+    def get_moving_window(self, key: str, limit: int, expiry: int) -> tuple[float, int]:
+        return self._either(
+            super().get_moving_window, self._memory.get_moving_window, key, limit, expiry
+        )
+
+    def _either(
+        self, redis: Callable[P, R], memory: Callable[P, R], *args: P.args, **kwargs: P.kwargs
+    ) -> R:
+        if self._is_worth_asking():
+            try:
+                answer = redis(*args, **kwargs)
+            # A name that cannot be looked up may be an OSError, or no name at all.
+            except (self.dependency.RedisError, OSError, ValueError) as error:
+                self._note_away(error)
+            else:
+                self._note_back()
+                return answer
+        metrics.LIMITER_FALLBACKS.inc()
+        return memory(*args, **kwargs)
+
+    def _is_worth_asking(self) -> bool:
+        if not self._is_away:
+            return True
+        with self._lock:
+            now = time.monotonic()
+            if now < self._ask_again_at:
+                return False
+            self._ask_again_at = now + ASK_AGAIN_AFTER_SECONDS
+            return True
+
+    def _note_away(self, error: Exception) -> None:
+        with self._lock:
+            is_news, self._is_away = not self._is_away, True
+            self._ask_again_at = time.monotonic() + ASK_AGAIN_AFTER_SECONDS
+        if is_news:
+            log.error(
+                "Redis is away: each worker process counts rate limits by itself", exc_info=error
+            )
+
+    def _note_back(self) -> None:
+        if not self._is_away:
+            return
+        with self._lock:
+            is_news, self._is_away = self._is_away, False
+        if is_news:
+            log.warning("Redis is back: rate limits are shared again")

@@ -1,0 +1,204 @@
+"""How often one network may call, or one user: every limit in a sentence, its number in a setting.
+
+A network is an IPv4 address or the /64 of an IPv6 one. ``config.py`` has the
+numbers; ``limited``, ``limited_guesses`` and ``limited_writes`` put them on a call. Guessing at
+one account is slowed down, from wherever it comes, in ``app/auth/login/throttle.py``.
+"""
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
+
+from blinker import Namespace
+from flask import Flask, current_app
+from flask_limiter import Limiter
+from limits import RateLimitItem
+from limits.strategies import RateLimiter
+
+from app import audit, clock
+from app.access.guards import current_user
+from app.access.limit_storage import BoundedMemoryStorage, RedisOrMemoryStorage
+from app.audit.vocabulary import Event
+from app.errors import InvalidCredentials, RateLimited, WrongPassword
+from app.http.blueprint import Decorator, View, refuses
+from app.http.client import current_network
+from app.observability import readiness
+from app.security import identifiers, pseudonyms
+from config import Settings, settings
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+log = logging.getLogger(__name__)
+
+# Sent by the application when a limit refuses a request.
+limit_refused = Namespace().signal("limit-refused")
+
+
+@dataclass(frozen=True)
+class Limit:
+    """``name`` is what calls that share the limit are counted under."""
+
+    name: str
+    numbers: Callable[[], Sequence[RateLimitItem]]
+
+
+# Passwords tried, right or wrong: at login, and wherever the current one is asked for once more.
+LOGIN = Limit("login", lambda: settings.ratelimit_login)
+
+# Wrong ones among them, whoever's they are: one password tried at many accounts is no forgetful
+# owner of one.
+LOGIN_FAILURES = Limit("login failures", lambda: settings.ratelimit_login_failures)
+
+# Registrations, successful or not: by default they tell who has an account.
+REGISTER = Limit("register", lambda: settings.ratelimit_register)
+
+# Requests that send mail, to anybody.
+MAIL = Limit("mail", lambda: settings.ratelimit_mail)
+
+# Of those, the ones to one address, whether or not somebody has it. From one network, or else an
+# attacker could use up the owner's.
+MAIL_PER_ADDRESS = Limit("mail per address", lambda: settings.ratelimit_mail_per_address)
+
+# Refresh tokens and mailed tokens presented, good or not.
+TOKEN = Limit("token", lambda: settings.ratelimit_token)
+
+# What a signed-in user writes to their own account, and exports: each costs rows or much reading.
+# Counted for the user, from wherever it comes.
+WRITES = Limit("writes", lambda: settings.ratelimit_writes)
+
+
+def init_app(app: Flask, settings: Settings) -> None:
+    """Give the application its counters."""
+    scheme = (RedisOrMemoryStorage if settings.redis_url else BoundedMemoryStorage).STORAGE_SCHEME
+    limiter = Limiter(
+        current_network,
+        strategy="moving-window",
+        storage_uri=f"{scheme[0]}://",
+        storage_options={"redis_url": settings.redis_url} if settings.redis_url else {},
+    )
+    # Counted among those already bound, it puts no hooks on each and every request: only the
+    # calls that have a limit pay for it.
+    app.extensions.setdefault("limiter", set()).add(limiter)
+    limiter.init_app(app)
+    app.extensions["limits"] = limiter
+    if settings.redis_url:
+        readiness.add_part(app, "redis", _is_redis_there)
+
+
+def announce(settings: Settings) -> None:
+    """Say at the start what the limits are worth as they are set up."""
+    if not settings.ratelimit_enabled:
+        log.warning("RATELIMIT_ENABLED is false: nobody is kept from guessing passwords")
+    elif not settings.redis_url:
+        log.info(
+            "rate limits are counted in memory, by each of %d worker processes for itself; "
+            "with REDIS_URL they count together",
+            settings.web_concurrency,
+        )
+
+
+def _is_redis_there() -> bool:
+    return _limiter().storage.check()
+
+
+def limited(limit: Limit, *, by: Callable[..., str] | None = None) -> Decorator:
+    """Only so often from one network. Above what reads the body, it is not even read.
+
+    ``by`` gets what the view gets, and says what else is told apart.
+    """
+
+    def decorate(view: View) -> View:
+        @wraps(view)
+        def within_limit(*args: Any, **kwargs: Any) -> Any:
+            _spend(limit, *([by(*args, **kwargs)] if by else []))
+            return view(*args, **kwargs)
+
+        return refuses(RateLimited)(within_limit)  # type: ignore[return-value]
+
+    return decorate
+
+
+def limited_guesses(view: Callable[P, R]) -> Callable[P, R]:
+    """Only so many passwords from one network, and so many wrong ones."""
+
+    @wraps(view)
+    def guess(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            _spend(LOGIN)
+            _want_some_left(LOGIN_FAILURES)
+        except RateLimited:
+            audit.note(Event.LOGIN_THROTTLED, kind="network", network=current_network())
+            raise
+        try:
+            return view(*args, **kwargs)
+        except (InvalidCredentials, WrongPassword):
+            _count(LOGIN_FAILURES)
+            raise
+
+    return refuses(RateLimited)(guess)
+
+
+def limited_writes(view: Callable[P, R]) -> Callable[P, R]:
+    """Only so often for one user. Below what says who that is."""
+
+    @wraps(view)
+    def write(*args: P.args, **kwargs: P.kwargs) -> R:
+        _spend_for(WRITES, "user", str(current_user().id))
+        return view(*args, **kwargs)
+
+    return refuses(RateLimited)(write)
+
+
+def to_address(body: dict[str, Any]) -> str:
+    """Whom a mail is asked for, however the address is spelt."""
+    known_as = identifiers.read(email=body.get("email") or body.get("new_email", ""))
+    return pseudonyms.of(known_as.kind, known_as.value)
+
+
+def _spend(limit: Limit, *what: str) -> None:
+    _spend_for(limit, current_network(), *what)
+
+
+def _spend_for(limit: Limit, *whom: str) -> None:
+    if not settings.ratelimit_enabled:
+        return
+    for number in limit.numbers():
+        if not _strategy().hit(number, limit.name, *whom):
+            _refuse(number, limit.name, *whom)
+
+
+def _want_some_left(limit: Limit) -> None:
+    if not settings.ratelimit_enabled:
+        return
+    for number in limit.numbers():
+        if not _strategy().test(number, *_key(limit)):
+            _refuse(number, *_key(limit))
+
+
+def _count(limit: Limit) -> None:
+    if not settings.ratelimit_enabled:
+        return
+    for number in limit.numbers():
+        _strategy().hit(number, *_key(limit))
+
+
+def _key(limit: Limit) -> tuple[str, ...]:
+    return (limit.name, current_network())
+
+
+def _refuse(number: RateLimitItem, *key: str) -> None:
+    limit_refused.send(current_app._get_current_object())  # type: ignore[attr-defined]
+    oldest_leaves_at = _strategy().get_window_stats(number, *key).reset_time
+    raise RateLimited(oldest_leaves_at - clock.now().timestamp())
+
+
+def _strategy() -> RateLimiter:
+    return _limiter().limiter
+
+
+def _limiter() -> Limiter:
+    limiter: Limiter = current_app.extensions["limits"]
+    return limiter

@@ -1,0 +1,235 @@
+"""What operators and administrators do with accounts.
+
+``actor`` is the session of who does it, and ``None`` for an operator in the shell.
+"""
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import select
+
+from app import audit
+from app.access.permissions import (
+    SESSIONS_REVOKE,
+    USERS_DELETE,
+    USERS_READ,
+    USERS_WRITE,
+    Rights,
+)
+from app.audit.vocabulary import Event
+from app.auth import taken as auth_taken
+from app.auth.password import reset
+from app.auth.sessions import sessions
+from app.errors import NotEnoughPermissions, NotFound
+from app.extensions import db
+from app.mail import messages, outbox
+from app.models import Session, User
+from app.security import identifiers, one_time_tokens
+from app.security.identifiers import username_key
+from app.security.one_time_tokens import Purpose
+from app.users import authority, closing, profile
+
+# What becomes of a flag, in the words of the audit log: (taken, given).
+FLAGS = {
+    "is_superuser": (Event.USER_DEMOTED, Event.USER_PROMOTED),
+    "is_active": (Event.USER_DEACTIVATED, Event.USER_ACTIVATED),
+}
+
+
+def read(user_id: int, *, viewer: User, rights: Callable[[], Rights]) -> User:
+    """One user, for themselves or for who may see all.
+
+    Raises ``NotEnoughPermissions`` for anyone else, whether or not there is
+    such a user, and ``NotFound``.
+    """
+    if user_id == viewer.id:
+        return viewer
+    if not rights().include(USERS_READ):
+        raise NotEnoughPermissions
+    return _existing(user_id)
+
+
+def invite(
+    *,
+    email: str,
+    username: str,
+    full_name: str | None = None,
+    is_superuser: bool = False,
+    actor: Session,
+) -> User:
+    """Make an account whose owner gets a mail to choose the password. Commits.
+
+    The address counts as confirmed once that link was used. Raises
+    ``EmailTaken``, ``UsernameTaken``, or ``NotEnoughPermissions`` to make a
+    superuser.
+    """
+    rights = authority.hold_actor(USERS_WRITE, actor=actor)
+    if is_superuser and not rights.everything:
+        raise NotEnoughPermissions
+    user = User(
+        email=email,
+        username=username,
+        username_key=username_key(username),
+        full_name=full_name,
+        is_superuser=is_superuser,
+        locale=actor.user.locale,
+    )
+    auth_taken.add(user)
+    _mail_invitation(user)
+    personal = {"email": user.email, "username": user.username}
+    _record(Event.USER_CREATED, user, actor, personal=personal, is_superuser=is_superuser)
+    db.session.commit()
+    return user
+
+
+def edit(user_id: int, changes: dict[str, Any], *, actor: Session | None) -> User:
+    """Set the given fields of an account. Commits.
+
+    Deactivating signs it out everywhere at once and ends the links that were
+    mailed; activating revives neither. Raises ``NotFound``,
+    ``NotEnoughPermissions``, ``UsernameTaken``, or ``LastSuperuser``.
+    """
+    held = authority.hold(user_id, USERS_WRITE, actor=actor)
+    user = held.user
+    changed = profile.difference(user, changes)
+    if "is_superuser" in changed and not held.rights.everything:
+        raise NotEnoughPermissions
+    if changed.get("is_superuser") is False or changed.get("is_active") is False:
+        held.refuse_to_lose()
+    if not changed:
+        db.session.commit()
+        return user
+    edited = profile.write(user.id, changed)
+    if edited is None:
+        raise NotFound
+    _, ended = (0, 0) if edited.is_active else _shut_out(edited)
+    _record_edit(edited, changed, actor, sessions_ended=ended)
+    db.session.commit()
+    return edited
+
+
+def set_superuser(email: str, is_superuser: bool) -> User:
+    """Give or take the right to everything, from the next request on. Commits.
+
+    Raises ``NotFound`` where nobody has the address, or ``LastSuperuser``.
+    """
+    return edit(by_email(email).id, {"is_superuser": is_superuser}, actor=None)
+
+
+def set_active(email: str, is_active: bool) -> User:
+    """Let an account log in again, or sign it out everywhere and let it log in no more. Commits.
+
+    Activating revives no session. Raises ``NotFound`` where nobody has the
+    address, or ``LastSuperuser``.
+    """
+    return edit(by_email(email).id, {"is_active": is_active}, actor=None)
+
+
+def delete(user_id: int, *, actor: Session | None) -> None:
+    """Erase an account at once. Commits.
+
+    Raises ``NotFound``, ``NotEnoughPermissions``, or ``LastSuperuser``.
+    """
+    held = authority.hold(user_id, USERS_DELETE, actor=actor)
+    held.refuse_to_lose()
+    closing.erase(held.user, actor=actor)
+
+
+def end_sessions(user_id: int, *, actor: Session | None) -> None:
+    """Sign an account out everywhere, and end the links that were mailed. Commits.
+
+    Where there is neither a session nor a link, nothing is put on record. Raises
+    ``NotFound`` or ``NotEnoughPermissions``.
+    """
+    user = authority.hold(user_id, SESSIONS_REVOKE, actor=actor).user
+    links, ended = _shut_out(user)
+    if links or ended:
+        _record(Event.SESSIONS_ENDED, user, actor, sessions_ended=ended)
+    db.session.commit()
+
+
+def end_sessions_of_everybody(limit: int, *, begun_by: datetime) -> int:
+    """Sign out up to ``limit`` devices that had begun by then, and say how many. Commits."""
+    ended = sessions.end_batch(limit, begun_by=begun_by)
+    if ended:
+        audit.record(Event.SESSIONS_ENDED, subject_id=None, sessions_ended=ended)
+    db.session.commit()
+    return ended
+
+
+def end_links_of_everybody(limit: int, *, issued_by: datetime) -> int:
+    """End what was mailed by then to up to ``limit`` people, and say to how many. Commits."""
+    people = one_time_tokens.revoke_batch(limit, issued_by=issued_by)
+    db.session.commit()
+    return people
+
+
+def send_reset(user_id: int, *, actor: Session | None) -> None:
+    """Mail a link to set a new password, or the invitation to who never had one. Commits.
+
+    Somebody who said "this wasn't me" has no password either, but a confirmed
+    address, and gets the link for a new one. Raises ``NotFound`` or ``NotEnoughPermissions``.
+    """
+    user = authority.hold(user_id, USERS_WRITE, actor=actor).user
+    if user.hashed_password is None and not user.email_verified:
+        _mail_invitation(user)
+    else:
+        reset.begin(user)
+    _record(Event.PASSWORD_RESET_ASKED, user, actor)
+    db.session.commit()
+
+
+def sessions_of(user_id: int) -> dict[str, Any]:
+    """Where somebody is signed in. Raises ``NotFound``."""
+    return {"items": sessions.living(_existing(user_id))}
+
+
+def by_email(email: str) -> User:
+    """Raises ``NotFound``."""
+    known_as = identifiers.read(email=email)
+    user = db.session.scalar(select(User).where(User.email == known_as.value))
+    if user is None:
+        raise NotFound
+    return user
+
+
+def _shut_out(user: User) -> tuple[int, int]:
+    """Sign all devices out, and end the links that open the account. The caller commits.
+
+    Else somebody who reads the mailbox, or waits to confirm a change of
+    address, would be back. The links stay good by which the owner takes the
+    account back. Returns how many links and how many devices that were.
+    """
+    return one_time_tokens.revoke_all(user), sessions.end_all(user.id)
+
+
+def _existing(user_id: int) -> User:
+    user = db.session.get(User, user_id)
+    if user is None:
+        raise NotFound
+    return user
+
+
+def _mail_invitation(user: User) -> None:
+    token = one_time_tokens.issue(user.id, Purpose.INVITATION, email=user.email)
+    outbox.queue(messages.invitation, to=user.email, user=user, token=token)
+
+
+def _record_edit(
+    user: User, changed: dict[str, Any], actor: Session | None, *, sessions_ended: int
+) -> None:
+    """Flags with what they were, and of what people say about themselves the names alone."""
+    for name, (taken, given) in FLAGS.items():
+        if name in changed:
+            event = given if changed[name] else taken
+            details: dict[str, Any] = {name: {"from": not changed[name], "to": changed[name]}}
+            if event is Event.USER_DEACTIVATED:
+                details["sessions_ended"] = sessions_ended
+            _record(event, user, actor, **details)
+    if fields := changed.keys() - FLAGS.keys():
+        profile.record(user, fields, actor_id=actor.user_id if actor else None)
+
+
+def _record(event: Event, user: User, actor: Session | None, **details: Any) -> None:
+    audit.record(event, subject_id=user.id, actor_id=actor.user_id if actor else None, **details)

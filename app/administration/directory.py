@@ -1,0 +1,114 @@
+"""Finding accounts."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any
+
+from sqlalchemy import (
+    ColumnElement,
+    Select,
+    SQLColumnExpression,
+    String,
+    func,
+    literal,
+    literal_column,
+    select,
+    type_coerce,
+)
+
+from app.database import pages
+from app.database.pages import Key, Order, Page
+from app.database.types import UTCDateTime
+from app.extensions import db
+from app.models import User
+
+# Between the texts that are searched, and before the first: no text can hold it.
+BREAK = "\n"
+
+# The expression that PostgreSQL's index is of: it must stay what migration 0007 says.
+SEARCHED: ColumnElement[str] = literal_column(
+    f"lower('{BREAK}' || users.email || '{BREAK}' || users.username || '{BREAK}'"
+    " || coalesce(users.full_name, ''))",
+    String,
+)
+SORTS = ("id", "-id", "created_at", "-created_at", "email", "username")
+
+
+def find(
+    *, q: str | None = None, sort: str = "id", limit: int, cursor: str | None = None, **filters: Any
+) -> Page[User]:
+    """A page of those accounts that pass every filter. Raises ``ValidationFailed``."""
+    query = {"list": "users", "q": q, "sort": sort, **filters}
+    return pages.page(_matching(q, filters), _order(sort), query, limit=limit, cursor=cursor)
+
+
+def everybody(q: str | None = None) -> Iterator[Sequence[User]]:
+    """All accounts, or those that match, the oldest first, in batches."""
+    return pages.everything(_matching(q, {}), _order("id"))
+
+
+def _matching(q: str | None, filters: Mapping[str, Any]) -> Select[User]:
+    rows = select(User)
+    for name, value in filters.items():
+        rows = rows.where(FILTERS[name](value))
+    return rows.where(_contains(q)) if q else rows
+
+
+def _contains(text: str) -> ColumnElement[bool]:
+    """Whether email, username or full name hold the text literally, whatever the case.
+
+    PostgreSQL's index is of trigrams: what has no three letters or digits in
+    a row is looked for in one account after the other.
+    """
+    for special in "/%_":
+        text = text.replace(special, f"/{special}")
+    return SEARCHED.like(func.lower(literal(f"%{text}%")), escape="/")
+
+
+def _flag(column: Any) -> Callable[[bool], ColumnElement[bool]]:
+    # As a condition and not as a comparison, which is what the indexes are of.
+    return lambda wanted: column if wanted else ~column
+
+
+FILTERS: Mapping[str, Callable[[Any], ColumnElement[bool]]] = MappingProxyType(
+    {
+        "is_active": _flag(User.is_active),
+        "is_superuser": _flag(User.is_superuser),
+        "email_verified": _flag(User.email_verified),
+        "created_after": lambda instant: _created_at() >= instant,
+        "created_before": lambda instant: _created_at() < instant,
+    }
+)
+
+
+def _order(sort: str) -> Order:
+    name = sort.removeprefix("-")
+    return Order(KEYS[name](), descending=sort != name)
+
+
+KEYS: Mapping[str, Callable[[], tuple[Key, ...]]] = MappingProxyType(
+    {
+        "id": lambda: (Key("id", User.id),),
+        "created_at": lambda: (Key.instant("created_at", _created_at()), Key("id", User.id)),
+        "email": lambda: (Key("email", _by_bytes(User.email)),),
+        "username": lambda: (Key("username_key", _by_bytes(User.username_key)),),
+    }
+)
+
+
+def _by_bytes(column: Any) -> ColumnElement[str]:
+    """In the one order that is the same on every machine."""
+    by_bytes: ColumnElement[str] = column.collate("BINARY" if _on_sqlite() else "C")
+    return by_bytes
+
+
+def _created_at() -> SQLColumnExpression[Any]:
+    """SQLite's own now() writes no fraction, which sorts before the same instant with one."""
+    if not _on_sqlite():
+        return User.created_at
+    as_text = type_coerce(User.created_at, String)
+    return type_coerce(func.substr(as_text + ".000000", 1, 26), UTCDateTime)
+
+
+def _on_sqlite() -> bool:
+    return db.engine.dialect.name == "sqlite"

@@ -1,0 +1,87 @@
+"""What the calls on roles take and give."""
+
+import re
+from typing import Any
+
+from marshmallow import ValidationError, fields
+
+from app.access import permissions
+from app.errors import Message
+from app.http.fields import DisplayName, FewOf, Id, Instant, Schema, Text
+
+
+class RoleName(Text):
+    """The name of a role: easy to type, in a shell too."""
+
+    PATTERN = "^[a-z0-9]+([._-][a-z0-9]+)*$"
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(
+            max_length=50, metadata={"pattern": self.PATTERN, "minLength": 1}, **kwargs
+        )
+
+    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> str:
+        name = super()._deserialize(value, *args, **kwargs)
+        if not re.fullmatch(self.PATTERN.strip("^$"), name):
+            raise ValidationError(
+                Message("invalid_name", "Lower-case letters and digits, with . _ - only inside.")
+            )
+        return name
+
+
+class PermissionName(Text):
+    """A permission that some part of the application has declared."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(metadata={"format": "permission"}, **kwargs)
+
+    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> str:
+        name = super()._deserialize(value, *args, **kwargs)
+        if not permissions.is_declared(name):
+            raise ValidationError(Message("unknown_permission", "There is no such permission."))
+        return name
+
+
+class RoleSchema(Schema):
+    id = fields.Integer(required=True)
+    name = fields.String(required=True)
+    description = fields.String(required=True, allow_none=True)
+    permissions = fields.List(fields.String(), required=True)
+    created_at = Instant(required=True)
+
+
+class RoleListSchema(Schema):
+    items = fields.List(fields.Nested(RoleSchema), required=True)
+
+
+class RolePageSchema(RoleListSchema):
+    next_cursor = fields.String(required=True, allow_none=True)
+
+
+class NewRoleSchema(Schema):
+    name = RoleName(required=True)
+    description = DisplayName(max_length=200, allow_none=True)
+    permissions = FewOf(PermissionName(), load_default=list)
+
+
+class RoleChangesSchema(Schema):
+    """What is left out stays; ``permissions`` are all that it has afterwards."""
+
+    name = RoleName()
+    description = DisplayName(max_length=200, allow_none=True)
+    permissions = FewOf(PermissionName())
+
+
+class RolesOfUserSchema(Schema):
+    """All that the user has afterwards."""
+
+    roles = FewOf(Id(), required=True)
+
+
+class PermissionSchema(Schema):
+    name = fields.String(required=True)
+    description = fields.String(required=True)
+
+
+class PermissionListSchema(Schema):
+    items = fields.List(fields.Nested(PermissionSchema), required=True)

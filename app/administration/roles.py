@@ -1,0 +1,244 @@
+"""Making roles, and giving them to people. Nobody gives what they do not have."""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from sqlalchemy import delete, func, select
+from sqlalchemy.exc import IntegrityError
+
+from app import audit
+from app.access.permissions import ROLES_READ, ROLES_WRITE, Rights, held_by
+from app.audit.vocabulary import Event
+from app.database import pages
+from app.database import rows as database_rows
+from app.database.pages import Key, Order, Page
+from app.errors import AppError, Message, NotEnoughPermissions, NotFound, ValidationFailed
+from app.extensions import db
+from app.models import Role, RolePermission, Session, User, UserRole
+from app.users import authority
+from app.users.authority import Held
+
+UNKNOWN_ROLE = Message("unknown_role", "There is no such role.")
+BY_ID = Order((Key("id", Role.id),))
+
+
+def listed(*, limit: int, cursor: str | None = None) -> Page[Role]:
+    """A page of the roles, the oldest first. Raises ``ValidationFailed``."""
+    return pages.page(select(Role), BY_ID, {"list": "roles"}, limit=limit, cursor=cursor)
+
+
+def everyone_of_them() -> Sequence[Role]:
+    """All roles, by name."""
+    return db.session.scalars(select(Role).order_by(Role.name)).all()
+
+
+def read(role_id: int) -> Role:
+    """Raises ``NotFound``."""
+    role = db.session.get(Role, role_id)
+    if role is None:
+        raise NotFound
+    return role
+
+
+def by_name(name: str) -> Role:
+    """Raises ``NotFound``."""
+    role = db.session.scalar(select(Role).where(Role.name == name))
+    if role is None:
+        raise NotFound
+    return role
+
+
+def of(user_id: int, *, viewer: User, rights: Callable[[], Rights]) -> Sequence[Role]:
+    """Somebody's roles, for themselves or for who may see roles.
+
+    Raises ``NotEnoughPermissions`` for anyone else, and ``NotFound``.
+    """
+    if user_id != viewer.id:
+        if not rights().include(ROLES_READ):
+            raise NotEnoughPermissions
+        if db.session.get(User, user_id) is None:
+            raise NotFound
+    return held_by(user_id)
+
+
+def create(
+    *,
+    name: str,
+    description: str | None = None,
+    permissions: Iterable[str] = (),
+    actor: Session | None,
+) -> Role:
+    """Make a role. Commits. Raises ``RoleNameTaken`` or ``NotEnoughPermissions``."""
+    permissions = sorted(set(permissions))
+    rights = authority.hold_actor(ROLES_WRITE, actor=actor)
+    _refuse_beyond(rights, permissions)
+    role = Role(name=name, description=description, grants=_grants(permissions))
+    db.session.add(role)
+    _flush_unless_taken()
+    _record(Event.ROLE_CREATED, actor, role=role.name, permissions=permissions)
+    db.session.commit()
+    return role
+
+
+def edit(role_id: int, changes: dict[str, Any], *, actor: Session | None) -> Role:
+    """Set the given of ``name``, ``description`` and ``permissions``. Commits.
+
+    It counts for everybody who has the role, from the next request on. Raises
+    ``NotFound``, ``RoleNameTaken``, or ``NotEnoughPermissions`` also where
+    the role allows something that the actor may not, before or after.
+    """
+    rights, role = _hold(role_id, actor)
+    words = {name: value for name, value in changes.items() if name != "permissions"}
+    return _write(role, words, changes.get("permissions", role.permissions), rights, actor)
+
+
+def change_permissions(
+    role_id: int, *, add: Iterable[str] = (), take: Iterable[str] = (), actor: Session | None
+) -> Role:
+    """Let a role allow more, or less. Commits. Raises as ``edit`` does."""
+    rights, role = _hold(role_id, actor)
+    return _write(role, {}, {*role.permissions, *add} - {*take}, rights, actor)
+
+
+def remove(role_id: int, *, actor: Session | None) -> None:
+    """Delete a role; whoever had it has it no more. Commits.
+
+    Raises ``NotFound`` or ``NotEnoughPermissions``.
+    """
+    _, role = _hold(role_id, actor)
+    _record(Event.ROLE_DELETED, actor, role=role.name, permissions=role.permissions)
+    db.session.execute(delete(Role).where(Role.id == role.id))
+    db.session.commit()
+
+
+def assign(user_id: int, role_ids: Sequence[int], *, actor: Session | None) -> Sequence[Role]:
+    """Give a user exactly these roles. Commits.
+
+    Raises ``NotFound``, ``ValidationFailed`` for a role that does not exist,
+    or ``NotEnoughPermissions`` where the user, or a role that is given or
+    taken, allows something that the actor may not.
+    """
+    held = authority.hold(user_id, ROLES_WRITE, actor=actor)
+    after = _kept_from_deletion(role_ids)
+    known = {role.id for role in after}
+    unknown = [index for index, role_id in enumerate(role_ids) if role_id not in known]
+    if unknown:
+        raise ValidationFailed([UNKNOWN_ROLE.at(["roles", index]) for index in unknown])
+    return _give(held, after, actor)
+
+
+def change_roles(
+    user_id: int, *, add: Iterable[Role] = (), take: Iterable[Role] = (), actor: Session | None
+) -> Sequence[Role]:
+    """Give a user these roles beside the others, or take them. Commits. Raises as ``assign``."""
+    held = authority.hold(user_id, ROLES_WRITE, actor=actor)
+    wanted = {role.id for role in [*held_by(user_id), *add]} - {role.id for role in take}
+    return _give(held, _kept_from_deletion(wanted), actor)
+
+
+def number_of_holders(role: Role) -> int:
+    holders = select(func.count()).select_from(UserRole).where(UserRole.role_id == role.id)
+    return db.session.scalar(holders) or 0
+
+
+def _hold(role_id: int, actor: Session | None) -> tuple[Rights, Role]:
+    """A role to be changed by who may do all that it allows. The caller commits."""
+    rights = authority.hold_actor(ROLES_WRITE, actor=actor)
+    role = database_rows.hold(Role, Role.id == role_id)
+    if role is None:
+        raise NotFound
+    _refuse_beyond(rights, role.permissions)
+    return rights, role
+
+
+def _kept_from_deletion(role_ids: Iterable[int]) -> Sequence[Role]:
+    # A lock that is shared: many may be given the same role at once.
+    rows = select(Role).where(Role.id.in_(set(role_ids))).order_by(Role.id)
+    return db.session.scalars(
+        rows.with_for_update(read=True).execution_options(populate_existing=True)
+    ).all()
+
+
+def _write(
+    role: Role,
+    words: dict[str, Any],
+    permissions: Iterable[str],
+    rights: Rights,
+    actor: Session | None,
+) -> Role:
+    before, after = role.permissions, sorted(set(permissions))
+    _refuse_beyond(rights, after)
+    changed = {name: value for name, value in words.items() if getattr(role, name) != value}
+    details: dict[str, Any] = {}
+    if changed:
+        details["fields"] = sorted(changed)
+    if after != before:
+        details["permissions"] = {"from": before, "to": after}
+    if not details:
+        db.session.commit()
+        return role
+    for name, value in changed.items():
+        setattr(role, name, value)
+    kept = [grant for grant in role.grants if grant.permission in after]
+    role.grants = kept + _grants(sorted({*after} - {*before}))
+    _flush_unless_taken()
+    _record(Event.ROLE_CHANGED, actor, role=role.name, **details)
+    db.session.commit()
+    return role
+
+
+def _give(held: Held, roles: Sequence[Role], actor: Session | None) -> Sequence[Role]:
+    before = {role.id: role for role in held_by(held.user.id)}
+    after = {role.id: role for role in roles}
+    given, taken = after.keys() - before.keys(), before.keys() - after.keys()
+    for role in [*(after[role_id] for role_id in given), *(before[role_id] for role_id in taken)]:
+        _refuse_beyond(held.rights, role.permissions)
+    if not given and not taken:
+        db.session.commit()
+        return roles
+    db.session.execute(
+        delete(UserRole)
+        .where(UserRole.user_id == held.user.id, UserRole.role_id.in_(taken))
+        .execution_options(synchronize_session=False)
+    )
+    db.session.add_all(UserRole(user_id=held.user.id, role_id=role_id) for role_id in sorted(given))
+    _record(
+        Event.ROLES_CHANGED,
+        actor,
+        subject_id=held.user.id,
+        roles={"from": _names(before.values()), "to": _names(after.values())},
+    )
+    db.session.commit()
+    return roles
+
+
+def _refuse_beyond(rights: Rights, permissions: Iterable[str]) -> None:
+    if not rights.include(*permissions):
+        raise NotEnoughPermissions
+
+
+def _grants(permissions: Iterable[str]) -> list[RolePermission]:
+    return [RolePermission(permission=permission) for permission in permissions]
+
+
+def _flush_unless_taken() -> None:
+    try:
+        db.session.flush()
+    except IntegrityError:
+        db.session.rollback()
+        raise RoleNameTaken from None
+
+
+def _names(roles: Iterable[Role]) -> list[str]:
+    return sorted(role.name for role in roles)
+
+
+def _record(
+    event: Event, actor: Session | None, *, subject_id: int | None = None, **details: Any
+) -> None:
+    audit.record(event, subject_id=subject_id, actor_id=actor.user_id if actor else None, **details)
+
+
+class RoleNameTaken(AppError):
+    status, code = 400, "role_name_taken"
+    detail = "There is a role of this name already."

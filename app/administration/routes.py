@@ -1,0 +1,149 @@
+"""The calls under ``/users`` for administrators."""
+
+from typing import Any
+
+from flask import url_for
+
+from app.access.guards import (
+    current_rights,
+    current_session,
+    current_user,
+    freshly_permitted,
+    permitted,
+    refuse_unless_fresh,
+    signed_in,
+)
+from app.access.permissions import (
+    AUDIT_READ,
+    SESSIONS_READ,
+    SESSIONS_REVOKE,
+    USERS_DELETE,
+    USERS_READ,
+    USERS_WRITE,
+)
+from app.administration import accounts, directory
+from app.administration.schemas import (
+    AccountSchema,
+    InvitationSchema,
+    UserPageSchema,
+    UserQuerySchema,
+)
+from app.audit import activity
+from app.audit.schemas import AuditPageSchema
+from app.auth.schemas import NothingSchema, UserSchema
+from app.auth.sessions.schemas import ExactSessionListSchema
+from app.database.pages import Page
+from app.errors import EmailTaken, FreshTokenRequired, NotEnoughPermissions, NotFound, UsernameTaken
+from app.http.blueprint import Blueprint, refuses
+from app.http.parameters import PageQuerySchema
+from app.models import AuditEvent, User
+from app.users.authority import LastSuperuser
+
+bp = Blueprint("administration", __name__, description="What administrators do with accounts.")
+
+
+@bp.get("")
+@permitted(USERS_READ)
+@bp.takes_query(UserQuerySchema)
+@bp.returns(200, UserPageSchema)
+def list_users(query: dict[str, Any]) -> Page[User]:
+    """Find accounts.
+
+    `q` is looked for literally, anywhere and whatever the case. Sorting by email or username
+    goes by bytes.
+    """
+    return directory.find(**query)
+
+
+@bp.post("")
+@permitted(USERS_WRITE)
+@bp.takes(InvitationSchema)
+@refuses(EmailTaken, UsernameTaken, FreshTokenRequired)
+@bp.returns(201, UserSchema, headers={"Location": {"schema": {"type": "string"}}})
+def invite_user(account: dict[str, Any]) -> tuple[User, int, dict[str, str]]:
+    """Make an account. Its owner gets a mail to choose the password.
+
+    To make a superuser takes a superuser with a fresh token.
+    """
+    if account["is_superuser"] and current_user().is_superuser:
+        refuse_unless_fresh()
+    user = accounts.invite(**account, actor=current_session())
+    return user, 201, {"Location": url_for("administration.read_user_get", user_id=user.id)}
+
+
+@bp.patch("/<digits:user_id>")
+@freshly_permitted(USERS_WRITE)
+@bp.takes(AccountSchema)
+@refuses(NotFound, UsernameTaken, LastSuperuser)
+@bp.returns(200, UserSchema)
+def edit_user(changes: dict[str, Any], user_id: int) -> User:
+    """Edit an account, activate or deactivate it; a superuser may promote and demote.
+
+    Deactivating signs it out everywhere at once.
+    """
+    return accounts.edit(user_id, changes, actor=current_session())
+
+
+@bp.delete("/<digits:user_id>")
+@freshly_permitted(USERS_DELETE)
+@refuses(NotFound, LastSuperuser)
+@bp.returns(204)
+def delete_user(user_id: int) -> None:
+    """Erase an account, at once and for good."""
+    accounts.delete(user_id, actor=current_session())
+
+
+@bp.get("/<digits:user_id>/sessions")
+@permitted(SESSIONS_READ)
+@refuses(NotFound)
+@bp.returns(200, ExactSessionListSchema)
+def read_sessions_of_user(user_id: int) -> dict[str, Any]:
+    """Where somebody is signed in, the device seen last first."""
+    return accounts.sessions_of(user_id)
+
+
+@bp.delete("/<digits:user_id>/sessions")
+@permitted(SESSIONS_REVOKE)
+@refuses(NotFound)
+@bp.returns(204)
+def end_sessions_of_user(user_id: int) -> None:
+    """Sign somebody out everywhere."""
+    accounts.end_sessions(user_id, actor=current_session())
+
+
+@bp.post("/<digits:user_id>/password-reset")
+@permitted(USERS_WRITE)
+@refuses(NotFound)
+@bp.returns(202, NothingSchema)
+def send_password_reset(user_id: int) -> dict[str, Any]:
+    """Mail somebody a link to set a new password; nobody sets another's."""
+    accounts.send_reset(user_id, actor=current_session())
+    return {}
+
+
+@bp.get("/<digits:user_id>/audit")
+@permitted(AUDIT_READ)
+@bp.takes_query(PageQuerySchema)
+@refuses(NotFound)
+@bp.returns(200, AuditPageSchema)
+def read_audit_of_user(query: dict[str, Any], user_id: int) -> Page[AuditEvent]:
+    """What happened to an account, the newest first; also to one that is gone."""
+    return activity.about(user_id, **query)
+
+
+@bp.get("/audit")
+@permitted(AUDIT_READ)
+@bp.takes_query(PageQuerySchema)
+@bp.returns(200, AuditPageSchema)
+def read_audit(query: dict[str, Any]) -> Page[AuditEvent]:
+    """What happened to all accounts, the newest first."""
+    return activity.of_everybody(**query)
+
+
+@bp.get("/<digits:user_id>")
+@signed_in
+@refuses(NotEnoughPermissions, NotFound)
+@bp.returns(200, UserSchema)
+def read_user(user_id: int) -> User:
+    """One account: your own, or any for who may see all."""
+    return accounts.read(user_id, viewer=current_user(), rights=current_rights)

@@ -1,0 +1,5 @@
+"""The audit log: writing events, sealing, verifying, reading and erasing them."""
+
+from app.audit.recording import note, record
+
+__all__ = ["note", "record"]

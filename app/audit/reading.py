@@ -1,0 +1,102 @@
+"""Reading the log: as people ask, and as the chain goes."""
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, or_, select
+from sqlalchemy.orm import scoped_session
+
+from app.audit import chain
+from app.extensions import db
+from app.models import AuditEvent, AuditSeal
+from app.models.audit_event import ACTS_ON_OTHERS
+
+Database = Connection | scoped_session[Any]
+
+PAGE = 1000
+
+# A seal and its event; the columns of the event are NULL where it is gone.
+LINKS = (
+    select(
+        AuditSeal.position,
+        AuditSeal.event_id,
+        AuditSeal.sealed_at,
+        AuditSeal.event_digest,
+        AuditSeal.personal_digest,
+        AuditSeal.salt,
+        AuditSeal.hash,
+        *AuditEvent.__table__.columns,
+    )
+    .select_from(AuditSeal)
+    .outerjoin(AuditEvent, AuditEvent.id == AuditSeal.event_id)
+    .order_by(AuditSeal.position)
+)
+
+
+def newest(
+    limit: int,
+    *,
+    subject_id: int | None = None,
+    actor_id: int | None = None,
+    event: str | None = None,
+    since: datetime | None = None,
+) -> Sequence[AuditEvent]:
+    """Up to ``limit`` events of these, the newest first."""
+    events = select(AuditEvent).order_by(AuditEvent.id.desc()).limit(limit)
+    if subject_id is not None:
+        events = events.where(AuditEvent.subject_id == subject_id)
+    if actor_id is not None:
+        on_others = ACTS_ON_OTHERS & (AuditEvent.actor_id == actor_id)
+        on_self = (AuditEvent.subject_id == actor_id) & (AuditEvent.actor_id == actor_id)
+        events = events.where(or_(on_others, on_self))
+    if event is not None:
+        events = events.where(AuditEvent.event == event)
+    if since is not None:
+        events = events.where(AuditEvent.at >= since)
+    return db.session.scalars(events).all()
+
+
+def links(database: Database, after: int = 0) -> Iterator[Row[Any]]:
+    """Seals with their events, behind a position, in the order of the chain, page by page."""
+    while page := database.execute(LINKS.where(AuditSeal.position > after).limit(PAGE)).all():
+        yield from page
+        after = page[-1].position
+
+
+def position_before(database: Database, moment: datetime) -> int:
+    """The position of the last that was sealed before this moment."""
+    earlier = select(AuditSeal.position).where(AuditSeal.sealed_at < moment)
+    return database.scalar(earlier.order_by(AuditSeal.position.desc()).limit(1)) or 0
+
+
+def export(database: Database, after: int = 0) -> Iterator[dict[str, Any]]:
+    """Whatever was sealed behind a position, as JSON can hold it, and at last the head.
+
+    With it anybody can verify the chain without this program, from
+    ``follows`` on, which is the hash before the first.
+    """
+    before = select(AuditSeal.hash).where(AuditSeal.position == after)
+    follows = head = database.scalar(before) or chain.BEGINNING
+    position = after
+    for link in links(database, after):
+        yield {
+            "position": link.position,
+            "hash": link.hash,
+            "sealed_at": chain.instant(link.sealed_at),
+            "event_digest": link.event_digest,
+            "personal_digest": link.personal_digest,
+            "salt": link.salt,
+            "id": link.event_id,
+            "at": chain.instant(link.at) if link.at else None,
+            "event": link.event,
+            "actor_id": link.actor_id,
+            "subject_id": link.subject_id,
+            "request_id": link.request_id,
+            "details": link.details,
+            "ip": link.ip,
+            "user_agent": link.user_agent,
+            "personal": link.personal,
+        }
+        position, head = link.position, link.hash
+    yield {"head": head, "position": position, "follows": follows}

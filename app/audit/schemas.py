@@ -1,0 +1,53 @@
+"""What calls about the audit log take and give."""
+
+from marshmallow import fields
+
+from app.http.fields import Instant, Schema
+from app.models.audit_event import AuditEvent
+
+
+def _of_own(name: str) -> fields.Function:
+    """Where the subject did it, or nobody knows who: an administrator's address is not theirs."""
+
+    def unless_by_another(event: AuditEvent) -> str | None:
+        return getattr(event, name) if event.actor_id in (None, event.subject_id) else None
+
+    return fields.Function(unless_by_another, required=True, metadata={"type": ["string", "null"]})
+
+
+class AuditEventSchema(Schema):
+    id = fields.Integer(required=True)
+    at = Instant(required=True)
+    event = fields.String(required=True)
+    actor_id = fields.Integer(required=True, allow_none=True)
+    subject_id = fields.Integer(required=True, allow_none=True)
+    ip = fields.String(required=True, allow_none=True)
+    user_agent = fields.String(required=True, allow_none=True)
+    request_id = fields.String(required=True, allow_none=True)
+    details = fields.Dict(required=True, attribute="all_details")
+
+
+class AuditPageSchema(Schema):
+    items = fields.List(fields.Nested(AuditEventSchema), required=True)
+    next_cursor = fields.String(required=True, allow_none=True)
+
+
+class ActivitySchema(Schema):
+    """What happened to who asks. Where somebody else did it, nothing tells who and from where."""
+
+    id = fields.Integer(required=True)
+    at = Instant(required=True)
+    event = fields.String(required=True)
+    by_you = fields.Function(
+        lambda event: event.actor_id == event.subject_id,
+        required=True,
+        metadata={"type": "boolean"},
+    )
+    ip = _of_own("ip")
+    user_agent = _of_own("user_agent")
+    details = fields.Dict(required=True, attribute="all_details")
+
+
+class ActivityPageSchema(Schema):
+    items = fields.List(fields.Nested(ActivitySchema), required=True)
+    next_cursor = fields.String(required=True, allow_none=True)

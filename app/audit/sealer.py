@@ -1,0 +1,28 @@
+"""The sealer that comes with the server: one a machine, and of those one at a time."""
+
+import threading
+from itertools import count
+
+from flask import Flask
+
+from app.audit import sealing
+from app.observability import attempts
+
+NAME = "sealer"
+IDLE_SECONDS = 1.0
+# Of so many looks, one goes far back.
+LOOKS = 60
+
+
+def run(app: Flask, stop: threading.Event) -> None:
+    """Seal what is recorded, about every second, until told to stop."""
+    for look in count():
+        late = sealing.LATE if look % LOOKS else sealing.VERY_LATE
+        while not stop.is_set() and _seal(app, late) == sealing.BATCH:
+            pass
+        if stop.wait(IDLE_SECONDS):
+            return
+
+
+def _seal(app: Flask, late: int) -> int:
+    return attempts.attempt(app, NAME, lambda: sealing.seal(late=late)) or 0

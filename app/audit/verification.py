@@ -1,0 +1,309 @@
+"""Whether the log is still what was written, and where it first is not."""
+
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+from sqlalchemy import Row, exists, func, select
+
+from app import clock
+from app.audit import chain, prunings, reading
+from app.audit.reading import Database
+from app.audit.vocabulary import Event
+from app.models import AuditEvent, AuditSeal, User
+from config import settings
+
+# Longer than any transaction lasts, and than the clocks of two servers differ.
+TOLERANCE = timedelta(minutes=10)
+# The sealer comes by every second; nobody is down for so long without knowing.
+UNSEALED_AT_MOST = timedelta(hours=1)
+# How far it is looked for what should stand where something else does.
+NEIGHBOURHOOD = 1000
+REPORT_EVERY = 100_000
+
+IS_SEALED = exists().where(AuditSeal.event_id == AuditEvent.id)
+
+Report = Callable[[int], None]
+
+
+@dataclass(eq=False)
+class Broken(Exception):
+    """The first place at which the log is not what was written."""
+
+    kind: str
+    sentence: str
+    position: int | None = None
+    event_id: int | None = None
+
+
+class Start(NamedTuple):
+    """A place of the chain. ``newest`` is when the event there happened.
+
+    Without it, an event that was dated back would look right once those
+    before it are pruned, and be pruned itself.
+    """
+
+    position: int
+    hash: str
+    newest: datetime | None
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """How far the log was found whole, and what is wrong there, if anything is."""
+
+    sealed: int
+    position: int
+    head: str
+    unsealed: int
+    broken: Broken | None
+
+
+def verify(
+    database: Database,
+    *,
+    heads: Collection[str] = (),
+    after: int = 0,
+    retention: timedelta | None = None,
+    report: Report = lambda done: None,
+) -> Verdict:
+    """Compute the chain again, in constant memory, up to the first thing that is wrong.
+
+    ``heads`` are hashes that were kept elsewhere: the chain must have gone
+    through each. ``after`` is a position that was verified before, and is
+    trusted. ``retention`` must explain every pruning; by default it is
+    ``AUDIT_RETENTION_DAYS``. ``report`` is told now and then how many events
+    are done.
+    """
+    sealed, position, head = 0, after, chain.BEGINNING
+    missing = set(heads)
+    broken = None
+    try:
+        start = _start(database, after)
+        position, head = start.position, start.hash
+        missing.discard(head)
+        for link in _walk(database, start):
+            position, head = link.position, link.hash
+            missing.discard(head)
+            sealed += 1
+            if sealed % REPORT_EVERY == 0:
+                report(sealed)
+        _refuse_unexplained_pruning(
+            database, settings.audit_retention if retention is None else retention
+        )
+        _refuse_missing_heads(missing)
+        _refuse_unsealed(database)
+    except Broken as found:
+        broken = found
+    return Verdict(sealed, position, head, _number_unsealed(database), broken)
+
+
+def walk(database: Database) -> Iterator[Row[Any]]:
+    """The links of the chain, each found to be what was written. Raises ``Broken``."""
+    return _walk(database, _start(database, 0))
+
+
+def _start(database: Database, after: int) -> Start:
+    """The place from which the rest must follow."""
+    # Not the event's own columns: SQLite may hold in them what cannot be read.
+    beginning: Any = (
+        select(AuditSeal.position, AuditSeal.event_id, AuditSeal.hash, AuditEvent.id)
+        .select_from(AuditSeal)
+        .outerjoin(AuditEvent, AuditEvent.id == AuditSeal.event_id)
+        .where(AuditSeal.position >= after)
+        .order_by(AuditSeal.position)
+        .limit(1)
+    )
+    first = database.execute(beginning).one_or_none()
+    if after:
+        if first is None or first.position != after:
+            raise Broken("seal_removed", f"There is no seal at position {after}.", after)
+        return Start(after, first.hash, _time_of(database, first))
+    if first is None or (first.position == 1 and first.id is not None):
+        return Start(0, chain.BEGINNING, None)
+    if not prunings.ended_at(database, first):
+        return Start(0, chain.BEGINNING, None)
+    if first.id is not None:
+        sentence = "The event was inserted by hand: the log was pruned to behind it."
+        raise _broken("inserted", sentence, first)
+    return Start(first.position, first.hash, prunings.last_deleted_at(database, first))
+
+
+def _time_of(database: Database, seal: Row[Any]) -> datetime | None:
+    """When the event of a seal happened, if it is there and can be read."""
+    try:
+        at: datetime | None = database.scalar(
+            select(AuditEvent.at).where(AuditEvent.id == seal.event_id)
+        )
+    except (ValueError, TypeError):
+        return None
+    return at
+
+
+def _walk(database: Database, start: Start) -> Iterator[Row[Any]]:
+    position, head, newest = start
+    is_erased = lru_cache(maxsize=NEIGHBOURHOOD)(lambda user_id: _is_erased(database, user_id))
+    for link in _readable_links(database, position):
+        _refuse_wrong_place(database, link, position + 1, head)
+        _refuse_edited_event(database, link)
+        _refuse_edited_personal_part(link, is_erased)
+        _refuse_wrong_time(link, newest)
+        position, head = link.position, link.hash
+        newest = max(newest or link.at, link.at)
+        yield link
+
+
+def _readable_links(database: Database, after: int) -> Iterator[Row[Any]]:
+    """The links, or the name of the one that cannot be read: SQLite takes any text for a time."""
+    position = after
+    try:
+        for link in reading.links(database, after):
+            yield link
+            position = link.position
+    except (ValueError, TypeError):
+        yield from _one_by_one(database, position)
+
+
+def _one_by_one(database: Database, after: int) -> Iterator[Row[Any]]:
+    keys = (
+        select(AuditSeal.position, AuditSeal.event_id)
+        .where(AuditSeal.position > after)
+        .order_by(AuditSeal.position)
+        .limit(reading.PAGE)
+    )
+    for position, event_id in database.execute(keys).all():
+        try:
+            link = database.execute(reading.LINKS.where(AuditSeal.position == position)).one()
+        except (ValueError, TypeError):
+            sentence = "The event was edited: it holds what its columns cannot."
+            raise Broken("edited", sentence, position, event_id) from None
+        yield link
+
+
+def _refuse_wrong_place(database: Database, link: Row[Any], position: int, head: str) -> None:
+    """A seal must be the next, and follow from the one before."""
+    if link.position == position and _follows(link, position, head):
+        return
+    nearby = reading.LINKS.where(AuditSeal.position > position).limit(NEIGHBOURHOOD)
+    for other in database.execute(nearby):
+        if _follows(other, position, head):
+            sentence = (
+                f"The log was reordered: what was sealed at position {position} is at "
+                f"position {other.position}."
+            )
+            raise Broken("reordered", sentence, position, other.event_id)
+    if link.position != position:
+        gone = f"{position}" if link.position == position + 1 else f"{position}…{link.position - 1}"
+        sentence = f"The seals at {gone} were removed, and no pruning of them is on record."
+        raise Broken("seal_removed", sentence, position)
+    raise _broken("seal_edited", "The seal was edited: it does not follow from what it does.", link)
+
+
+def _follows(link: Row[Any], position: int, head: str) -> bool:
+    covered = {
+        "event_id": link.event_id,
+        "sealed_at": link.sealed_at,
+        "event_digest": link.event_digest,
+        "personal_digest": link.personal_digest,
+    }
+    return bool(chain.seal_hash(head, position=position, **covered) == link.hash)
+
+
+def _refuse_edited_event(database: Database, link: Row[Any]) -> None:
+    if link.id is None:
+        raise _broken("removed", "The event was removed after it was sealed.", link)
+    if chain.event_digest(link) == link.event_digest:
+        return
+    nearby = reading.LINKS.where(AuditSeal.position > link.position).limit(NEIGHBOURHOOD)
+    for other in database.execute(nearby):
+        if other.id and chain.event_digest(other, under_id=link.id) == link.event_digest:
+            sentence = f"The log was reordered: what was event {link.id} is event {other.id}."
+            raise _broken("reordered", sentence, link)
+    raise _broken("edited", "The event was edited after it was sealed.", link)
+
+
+def _refuse_edited_personal_part(link: Row[Any], is_erased: Callable[[int], bool]) -> None:
+    is_empty = link.ip is None and link.user_agent is None and link.personal is None
+    if link.salt is not None:
+        if chain.personal_digest(link, link.salt) != link.personal_digest:
+            kind, verb = (
+                ("personal_removed", "removed") if is_empty else ("personal_altered", "edited")
+            )
+            raise _broken(kind, f"The personal part of the event was {verb} by hand.", link)
+    elif not is_empty:
+        sentence = "The personal part of the event was written after it had been erased."
+        raise _broken("personal_altered", sentence, link)
+    elif not any(is_erased(user_id) for user_id in (link.subject_id, link.actor_id) if user_id):
+        sentence = "The personal part of the event is gone, and none of its users was erased."
+        raise _broken("personal_removed", sentence, link)
+
+
+def _refuse_wrong_time(link: Row[Any], newest: datetime | None) -> None:
+    if newest and link.at < newest - TOLERANCE:
+        sentence = (
+            f"The event is back-dated: it says {chain.instant(link.at)}, and one of "
+            f"{chain.instant(newest)} was sealed before it."
+        )
+        raise _broken("backdated", sentence, link)
+    if link.at > link.sealed_at + TOLERANCE:
+        sentence = (
+            f"The event is dated ahead: it says {chain.instant(link.at)}, and was sealed "
+            f"at {chain.instant(link.sealed_at)}."
+        )
+        raise _broken("dated_ahead", sentence, link)
+
+
+def _refuse_unexplained_pruning(database: Database, retention: timedelta) -> None:
+    try:
+        unexplained = prunings.first_unexplained(database, retention)
+    except (ValueError, TypeError):
+        sentence = "A pruning on record cannot be read: it was inserted by hand."
+        raise Broken("pruning_unexplained", sentence) from None
+    if unexplained:
+        sentence = f"The retention does not explain a pruning on record: {unexplained.reason}."
+        raise Broken("pruning_unexplained", sentence, event_id=unexplained.event_id)
+
+
+def _refuse_missing_heads(missing: Collection[str]) -> None:
+    for head in sorted(missing):
+        sentence = (
+            f"The chain never had the head {head}: what led to it was rewritten or cut off, "
+            "or has been pruned since."
+        )
+        raise Broken("head_missing", sentence)
+
+
+def _refuse_unsealed(database: Database) -> None:
+    """What the sealer passed by was not there when it did."""
+    oldest = database.execute(
+        select(AuditEvent.id, AuditEvent.at)
+        .where(~IS_SEALED, AuditEvent.at < clock.now() - UNSEALED_AT_MOST)
+        .order_by(AuditEvent.id)
+        .limit(1)
+    ).one_or_none()
+    if oldest is None:
+        return
+    if oldest.id < (database.scalar(select(func.max(AuditSeal.event_id))) or 0):
+        sentence = "The event was inserted by hand: later ones were sealed, and it was not."
+        raise Broken("inserted", sentence, event_id=oldest.id)
+    sentence = f"The event of {chain.instant(oldest.at)} is not sealed yet: does a sealer run?"
+    raise Broken("unsealed", sentence, event_id=oldest.id)
+
+
+def _is_erased(database: Database, user_id: int) -> bool:
+    """Whether that is on record, and true: the row of it alone is quickly put in."""
+    on_record = exists().where(
+        AuditEvent.subject_id == user_id, AuditEvent.event == Event.USER_ERASED.value
+    )
+    is_gone = ~exists().where(User.id == user_id)
+    return bool(database.scalar(select(on_record & is_gone)))
+
+
+def _number_unsealed(database: Database) -> int:
+    return database.scalar(select(func.count()).select_from(AuditEvent).where(~IS_SEALED)) or 0
+
+
+def _broken(kind: str, sentence: str, link: Row[Any]) -> Broken:
+    return Broken(kind, sentence, link.position, link.event_id)

@@ -1,0 +1,72 @@
+"""The names of the events."""
+
+from enum import StrEnum
+
+
+class Event(StrEnum):
+    """The vocabulary of the audit log: a noun, and what became of it.
+
+    ``docs/audit.md`` says of each when it is recorded and with which details.
+    """
+
+    # Coming and going
+    LOGIN_SUCCEEDED = "login_succeeded"
+    LOGIN_FAILED = "login_failed"
+    LOGGED_OUT = "logged_out"
+    SESSION_ENDED = "session_ended"
+    REFRESH_RETRIED = "refresh_retried"
+    REFRESH_RETRIED_LATE = "refresh_retried_late"
+    REFRESH_TOKEN_REUSED = "refresh_token_reused"
+    LOGIN_THROTTLED = "login_throttled"
+    REAUTHENTICATED = "reauthenticated"
+    REAUTHENTICATION_FAILED = "reauthentication_failed"
+
+    # What people do with their accounts
+    USER_REGISTERED = "user_registered"
+    REGISTRATION_ATTEMPTED = "registration_attempted"
+    EMAIL_VERIFIED = "email_verified"
+    EMAIL_CHANGE_ASKED = "email_change_asked"
+    EMAIL_CHANGED = "email_changed"
+    EMAIL_CHANGE_UNDONE = "email_change_undone"
+    EMAIL_TAKEN_BACK = "email_taken_back"
+    PASSWORD_CHANGED = "password_changed"
+    PASSWORD_RESET_ASKED = "password_reset_asked"
+    PASSWORD_RESET = "password_reset"
+    ACCOUNT_REPUDIATED = "account_repudiated"
+    DELETION_ASKED = "deletion_asked"
+    DELETION_CALLED_OFF = "deletion_called_off"
+
+    # What becomes of users, by themselves or by who looks after them
+    USER_CREATED = "user_created"
+    USER_UPDATED = "user_updated"
+    USER_DELETED = "user_deleted"
+    USER_PROMOTED = "user_promoted"
+    USER_DEMOTED = "user_demoted"
+    USER_ACTIVATED = "user_activated"
+    USER_DEACTIVATED = "user_deactivated"
+    SESSIONS_ENDED = "sessions_ended"
+    ROLES_CHANGED = "roles_changed"
+    USER_ERASED = "user_erased"
+
+    # Many at once
+    USERS_IMPORTED = "users_imported"
+
+    # Roles, which belong to nobody
+    ROLE_CREATED = "role_created"
+    ROLE_CHANGED = "role_changed"
+    ROLE_DELETED = "role_deleted"
+
+    # The log itself
+    AUDIT_PRUNED = "audit_pruned"
+
+
+# What an alarm may hang on; the others are daily life.
+ALARMING = frozenset(
+    {
+        Event.LOGIN_FAILED,
+        Event.REAUTHENTICATION_FAILED,
+        Event.REFRESH_TOKEN_REUSED,
+        Event.ACCOUNT_REPUDIATED,
+        Event.EMAIL_CHANGE_UNDONE,
+    }
+)

@@ -1,1 +1,0 @@
-"""The audit log once it is written: sealed, verified, read, and in the end forgotten."""

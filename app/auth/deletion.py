@@ -1,0 +1,21 @@
+"""An account that waits to be erased."""
+
+from sqlalchemy import update
+
+from app import audit
+from app.audit.vocabulary import Event
+from app.extensions import db
+from app.models import User
+
+
+def call_deletion_off(user_id: int, *, actor_id: int | None) -> None:
+    """Keep an account that waits to be erased, if it does. The caller commits."""
+    call = (
+        update(User)
+        .where(User.id == user_id, User.deletion_due_at.is_not(None))
+        .values(deletion_due_at=None)
+        .returning(User.id)
+        .execution_options(synchronize_session=False)
+    )
+    if db.session.scalar(call) is not None:
+        audit.record(Event.DELETION_CALLED_OFF, subject_id=user_id, actor_id=actor_id)

@@ -1,0 +1,1 @@
+"""Confirming an address, and moving to another one."""

@@ -1,0 +1,180 @@
+"""Moving an account to another address, and back."""
+
+from typing import Any
+from uuid import uuid4
+
+from sqlalchemy import exists, func, or_, select, update
+
+from app import audit, clock
+from app.audit.vocabulary import Event
+from app.auth import deletion, notices, taken
+from app.auth.password import reset
+from app.auth.sessions import sessions
+from app.auth.taken import unless_taken
+from app.database import rows
+from app.errors import EmailTaken, InvalidLink
+from app.extensions import db
+from app.mail import messages, outbox
+from app.models import AuditEvent, OutboxMessage, Session, User
+from app.models.one_time_token import OneTimeToken
+from app.models.user import NO_DOMAIN
+from app.security import one_time_tokens
+from app.security.one_time_tokens import Purpose
+
+# Changes that one account may ask for within the cap's period.
+MOST_ASKED = 5
+
+
+def ask(session: Session, new_email: str) -> None:
+    """Mail a link to the new address, and a notice with an undo link to the old one. Commits.
+
+    The old address gets the notice if it was confirmed: another may be
+    somebody else's. Nothing changes before the link is used. An address that
+    belongs to somebody is answered alike; its owner is told instead, when the
+    mail is prepared outside the request. More requests than anybody needs are
+    answered alike too, and the links that were mailed stay good; a confirmed
+    address that could not be told of one more is such a case. Raises
+    ``SessionEnded``.
+    """
+    user = sessions.hold(session)
+    if new_email == user.email or _is_enough(user, new_email) or not _notify(user, new_email):
+        db.session.rollback()
+        return
+    token = one_time_tokens.issue(user.id, Purpose.EMAIL_CHANGE, email=new_email)
+    outbox.queue(new_address_named, to=new_email, user=user, token=token)
+    audit.record(
+        Event.EMAIL_CHANGE_ASKED,
+        subject_id=user.id,
+        actor_id=user.id,
+        personal={"email": {"from": user.email, "to": new_email}},
+    )
+    db.session.commit()
+
+
+def _is_enough(user: User, new_email: str) -> bool:
+    to_new = (new_address_named, messages.confirm_email_change, messages.address_in_use)
+    # The mails to the new addresses are not counted: how many there are depends on which of them
+    # are taken.
+    asked = (
+        select(func.count())
+        .select_from(AuditEvent)
+        .where(AuditEvent.subject_id == user.id, AuditEvent.event == Event.EMAIL_CHANGE_ASKED.value)
+        .where(AuditEvent.at > clock.now() - outbox.CAP_PERIOD)
+    )
+    return (
+        outbox.is_mailed_enough(new_email, *to_new) or (db.session.scalar(asked) or 0) >= MOST_ASKED
+    )
+
+
+def _notify(user: User, new_email: str) -> bool:
+    """Queue the notice with the undo link. Returns False if its owner can no longer be told."""
+
+    def undo_token() -> str:
+        return one_time_tokens.issue(
+            user.id, Purpose.EMAIL_UNDO, email=user.email, replaced_email=new_email
+        )
+
+    return not notices.goes_to(user) or notices.notify_with(
+        undo_token, messages.email_change_asked, user, new_email=new_email
+    )
+
+
+@outbox.resolver
+def new_address_named(request: OutboxMessage) -> tuple[Any, dict[str, Any]] | None:
+    if db.session.scalar(exists().where(User.email == request.recipient).select()):
+        # From here on it is the owner's mail, in the owner's language.
+        owner = outbox.addressee(request, messages.address_in_use)
+        return (messages.address_in_use, {}) if owner else None
+    if (former := taken.former_owner(request.recipient, but_for=request.user_id)) is not None:
+        return taken.tell_former_owner(request, former)
+    return messages.confirm_email_change, outbox.context_of(request)
+
+
+# What a mail to a new address is called on its way, as long as it is the asking user's.
+TO_NEW_ADDRESS = (new_address_named.__name__, messages.confirm_email_change.__name__)
+
+
+def confirm(token: str) -> None:
+    """Move the account to the address that the token was mailed to. Commits.
+
+    Raises ``InvalidLink``, also where the address has been taken meanwhile.
+    """
+    found = one_time_tokens.read(token, Purpose.EMAIL_CHANGE)
+    user = _move(found)
+    if taken.former_owner(user.email, but_for=user.id) is not None:
+        db.session.rollback()
+        raise InvalidLink
+    one_time_tokens.redeem(found)
+    one_time_tokens.revoke_all(user)
+    audit.record(Event.EMAIL_CHANGED, subject_id=user.id, personal={"email": user.email})
+    db.session.commit()
+
+
+def cancel(token: str) -> None:
+    """Stop a change that waits, or undo one that was confirmed. Commits.
+
+    Whoever asked for the change knew the password, so it is taken away, every
+    device is signed out, a deletion is called off, and a link for a new
+    password goes to the old address. An account that got the old address
+    after the change loses it. Raises ``InvalidLink``.
+    """
+    found = one_time_tokens.read(token, Purpose.EMAIL_UNDO)
+    _take_back(found)
+    user = _move(found, hashed_password=None)
+    one_time_tokens.redeem(found)
+    one_time_tokens.revoke_all(user)
+    one_time_tokens.revoke_later_notices(found)
+    one_time_tokens.revoke_later_undos(found)
+    deletion.call_deletion_off(user.id, actor_id=None)
+    ended = sessions.end_all(user.id)
+    reset.begin_recovery(user)
+    audit.record(
+        Event.EMAIL_CHANGE_UNDONE,
+        subject_id=user.id,
+        personal={"email": {"from": found.replaced_email, "to": user.email}},
+        sessions_ended=ended,
+    )
+    db.session.commit()
+
+
+def _move(token: OneTimeToken, **changes: Any) -> User:
+    """Write the address, which the mail to it has confirmed. The caller commits."""
+    move = (
+        update(User)
+        .where(User.id == token.user_id)
+        .values(email=token.email, email_verified=True, updated_at=clock.now(), **changes)
+        .returning(User)
+        .execution_options(synchronize_session=False, populate_existing=True)
+    )
+    try:
+        with unless_taken():
+            moved: User | None = db.session.scalar(move)
+    except EmailTaken:
+        raise InvalidLink from None
+    if moved is None:
+        # The account was erased after the link was read.
+        raise InvalidLink
+    return moved
+
+
+def _take_back(undo: OneTimeToken) -> None:
+    """Take the address that the link leads back to from who has it now. The caller commits.
+
+    The link's account had confirmed the address, and still had it when the
+    link was made. So whoever else has it got it later. Such an account keeps
+    everything but the address. It can log in with the username, also where
+    only confirmed addresses may, because it has to set another address. It is
+    not erased as unconfirmed.
+    """
+    its_account, has_address = User.id == undo.user_id, User.email == undo.email
+    # In one order, or two who take back from each other would each wait for the other.
+    for holder in rows.hold_in_order(User, or_(its_account, has_address)):
+        if holder.id == undo.user_id:
+            continue
+        holder.email, holder.email_verified = f"{uuid4().hex}@{NO_DOMAIN}", False
+        holder.updated_at = clock.now()
+        db.session.flush()
+        one_time_tokens.revoke_for_address(holder.id, undo.email)
+        audit.record(
+            Event.EMAIL_TAKEN_BACK, subject_id=holder.id, personal={"email": {"from": undo.email}}
+        )

@@ -1,0 +1,8 @@
+"""What those calls take."""
+
+from app.auth.fields import Email
+from app.http.fields import Schema
+
+
+class NewAddressSchema(Schema):
+    new_email = Email(required=True)

@@ -1,0 +1,55 @@
+"""Whether an address belongs to who registered it."""
+
+from typing import Any
+
+from sqlalchemy import update
+
+from app import audit, clock
+from app.audit.vocabulary import Event
+from app.errors import InvalidLink
+from app.extensions import db
+from app.mail import messages, outbox
+from app.models import OutboxMessage, User
+from app.security import one_time_tokens
+from app.security.one_time_tokens import Purpose
+
+
+def send(user: User) -> None:
+    """Queue the mail by which a new user confirms the address. The caller commits."""
+    token = one_time_tokens.issue(user.id, Purpose.EMAIL_VERIFICATION, email=user.email)
+    outbox.queue(messages.verify_email, to=user.email, user=user, token=token)
+
+
+def resend(email: str) -> None:
+    """Send the mail once more, if there is an account to confirm. Commits.
+
+    Whether there is one is found out outside the request, so that neither
+    the answer nor its time tells.
+    """
+    outbox.request(verification_asked, email)
+
+
+@outbox.resolver
+def verification_asked(request: OutboxMessage) -> tuple[Any, dict[str, Any]] | None:
+    user = outbox.addressee(request, messages.verify_email)
+    if user is None or user.email_verified:
+        return None
+    token = one_time_tokens.issue(user.id, Purpose.EMAIL_VERIFICATION, email=user.email)
+    return messages.verify_email, {"token": token}
+
+
+def verify(token: str) -> None:
+    """Confirm the address that the token was sent to. Commits. Raises ``InvalidLink``."""
+    found = one_time_tokens.read(token, Purpose.EMAIL_VERIFICATION)
+    confirmation = (
+        update(User)
+        .where(User.id == found.user_id, User.email == found.email)
+        .values(email_verified=True, updated_at=clock.now())
+        .returning(User.id)
+        .execution_options(synchronize_session=False)
+    )
+    if db.session.scalar(confirmation) is None:
+        raise InvalidLink
+    one_time_tokens.redeem(found)
+    audit.record(Event.EMAIL_VERIFIED, subject_id=found.user_id)
+    db.session.commit()

@@ -1,0 +1,1 @@
+"""From a password to a session."""

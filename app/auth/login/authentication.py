@@ -1,0 +1,108 @@
+"""Logging in: whether the password is right."""
+
+from sqlalchemy import bindparam, select, update
+
+from app.audit import recording
+from app.audit.vocabulary import Event
+from app.auth.login import throttle
+from app.database.prepared import Prepared
+from app.database.rows import from_row
+from app.errors import EmailNotVerified, InactiveUser, InvalidCredentials, WrongPassword
+from app.extensions import db
+from app.models import User
+from app.security import identifiers
+from app.security.identifiers import Identifier
+from app.security.passwords import hashing
+from config import settings
+
+# Every login asks one of them.
+OF_USER = list(User.__table__.columns)
+KNOWN_AS = {
+    "email": Prepared(select(*OF_USER).where(User.email == bindparam("value"))),
+    "username": Prepared(select(*OF_USER).where(User.username_key == bindparam("value"))),
+}
+
+
+def authenticate(password: str, *, email: str | None = None, username: str | None = None) -> User:
+    """The user whose password this is.
+
+    ``username`` may hold an address as well, as OAuth 2's form has but one
+    field. Raises ``InvalidCredentials`` for a wrong password and for a user
+    who does not exist, in the same time, and ``InactiveUser`` for a
+    deactivated one, or ``EmailNotVerified``, but only to who knows the
+    password. Raises ``RateLimited`` where too many were wrong before. Commits
+    what it counts, the record of a failure, and an upgrade of the stored hash.
+    """
+    known_as = identifiers.read(email=email, username=username)
+    user = find(known_as)
+    stored = user.hashed_password if user else None
+
+    with throttle.attempt(user or known_as):
+        verdict = hashing.verify(password, stored)
+
+    if user is None or not verdict.is_right:
+        record_failure(user, "wrong_password" if user else "unknown_user")
+        raise InvalidCredentials
+    throttle.forgive(user)
+    if not user.is_active:
+        record_failure(user, "inactive")
+        raise InactiveUser
+    # Who lost the address to its former owner has nothing to confirm before setting another.
+    if settings.require_verified_email and not (user.email_verified or user.lost_address):
+        record_failure(user, "email_not_verified")
+        raise EmailNotVerified
+    if verdict.is_outdated and not _upgrade_hash(user, password):
+        # Another login was faster, or the password was changed: what is stored now decides.
+        return authenticate(password, email=email, username=username)
+    return user
+
+
+def record_failure(user: User | None, reason: str) -> None:
+    """Put a login that failed on record. Commits.
+
+    One INSERT, whether or not there is such a user: the time says nothing.
+    What was typed for a name is not kept, since people type passwords there.
+    """
+    recording.record_attempt(
+        Event.LOGIN_FAILED, subject_id=user.id if user else None, reason=reason
+    )
+    db.session.commit()
+
+
+def check_password(user: User, password: str) -> None:
+    """Whether a signed-in user knows the password. Commits what it counts.
+
+    Raises ``WrongPassword``, or ``RateLimited`` where too many were wrong.
+    """
+    with throttle.attempt(user):
+        verdict = hashing.verify(password, user.hashed_password)
+
+    if not verdict.is_right:
+        recording.record_attempt(
+            Event.REAUTHENTICATION_FAILED, subject_id=user.id, actor_id=user.id
+        )
+        db.session.commit()
+        raise WrongPassword
+    throttle.forgive(user)
+
+
+def find(known_as: Identifier) -> User | None:
+    """Who is known as that, for a login: read in one statement, without a transaction."""
+    row = KNOWN_AS[known_as.kind].row(value=known_as.value)
+    return from_row(User, OF_USER, row) if row else None
+
+
+def _upgrade_hash(user: User, password: str) -> bool:
+    """Store today's kind of hash, unless what is stored has changed in the meantime."""
+    upgraded = hashing.hash(password)
+    upgrade = (
+        update(User)
+        .where(User.id == user.id, User.is_active, User.hashed_password == user.hashed_password)
+        .values(hashed_password=upgraded)
+        .returning(User.id)
+        .execution_options(synchronize_session=False)
+    )
+    was_current = db.session.scalar(upgrade) is not None
+    db.session.commit()
+    user.hashed_password = upgraded
+    return was_current

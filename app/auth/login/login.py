@@ -1,0 +1,131 @@
+"""The one function that makes sessions."""
+
+from uuid import uuid4
+
+from sqlalchemy import Integer, and_, bindparam, case, func, insert, select, update
+from sqlalchemy.exc import IntegrityError
+
+from app import audit, clock
+from app.audit.vocabulary import Event
+from app.auth.deletion import call_deletion_off
+from app.auth.login.authentication import record_failure
+from app.auth.notices import notify
+from app.auth.sessions.sessions import NOW, is_live
+from app.database.prepared import Prepared
+from app.database.rows import detached
+from app.errors import InvalidCredentials
+from app.extensions import db
+from app.http.client import Client
+from app.mail import messages
+from app.models import Session, User
+from app.security import tokens
+from app.security.tokens import TokenPair
+from config import settings
+
+# What a login does in its transaction, compiled once as well.
+NEW = Prepared(insert(Session).returning(Session.id))
+UNCHANGED = Prepared(
+    select(User.deletion_due_at)
+    .where(User.id == bindparam("user"), User.is_active)
+    .where(User.hashed_password == bindparam("password"))
+    .with_for_update(key_share=True)
+)
+_OTHERS = and_(Session.user_id == bindparam("user"), Session.id != bindparam("this"))
+SURPLUS = Prepared(
+    update(Session)
+    .where(
+        Session.id.in_(
+            select(Session.id)
+            .where(_OTHERS, is_live(NOW))
+            .order_by(Session.refreshed_at.desc())
+            .offset(bindparam("kept", type_=Integer))
+        )
+    )
+    .where(Session.ended_at.is_(None))
+    .values(ended_at=NOW)
+    .returning(Session.id)
+)
+_ALIKE = and_(
+    Session.ip.is_not_distinct_from(bindparam("address")),
+    Session.user_agent.is_not_distinct_from(bindparam("agent")),
+)
+EARLIER = Prepared(select(func.count(), func.count(case((_ALIKE, 1)))).where(_OTHERS))
+
+
+def start(user: User, client: Client) -> TokenPair:
+    """Sign a device in, for a user whose password was found right. Commits.
+
+    Raises ``InvalidCredentials`` when the account was deleted or deactivated,
+    or its password changed, since the password was compared.
+    """
+    now = clock.now()
+    columns = {
+        "id": uuid4(),
+        "user_id": user.id,
+        "refresh_jti": uuid4(),
+        "previous_jti": None,
+        "retried_jti": None,
+        "generation": 0,
+        "ip": client.ip,
+        "user_agent": client.user_agent,
+        "created_at": now,
+        "refreshed_at": now,
+        "rotated_at": None,
+        "expires_at": now + min(settings.refresh_token_lifetime, settings.session_max_age),
+        "max_expires_at": now + settings.session_max_age,
+        "ended_at": None,
+    }
+    session = detached(Session, columns)
+    try:
+        NEW.rows(**columns)
+    except IntegrityError:
+        db.session.rollback()
+        record_failure(None, "account_changed")
+        raise InvalidCredentials from None
+    # Hashing took a while. Whoever deactivates an account or changes its password writes to
+    # the user first and ends the sessions next, so under this lock either they see the new
+    # session, or this sees what they did.
+    unchanged = UNCHANGED.rows(user=user.id, password=user.hashed_password)
+    if not unchanged:
+        db.session.rollback()
+        record_failure(user, "account_changed")
+        raise InvalidCredentials
+    [[deletion_due_at]] = unchanged
+    [[earlier, alike]] = EARLIER.rows(
+        user=user.id, this=session.id, address=client.ip, agent=client.user_agent
+    )
+    surplus = _end_surplus(session) if earlier >= settings.max_sessions_per_user else 0
+    if deletion_due_at:
+        call_deletion_off(user.id, actor_id=user.id)
+    # Nobody is warned of their own first login. Of an old account, past sessions may have been
+    # pruned; that somebody is back is news then.
+    is_back = user.created_at < now - settings.session_max_age
+    is_new_device = not alike and (earlier > 0 or is_back)
+    if is_new_device:
+        notify(messages.new_device, user)
+    audit.record(
+        Event.LOGIN_SUCCEEDED,
+        subject_id=user.id,
+        actor_id=user.id,
+        session_id=str(session.id),
+        is_new_device=is_new_device,
+        sessions_ended=surplus,
+    )
+    db.session.commit()
+    return tokens.pair_for(session, fresh=True)
+
+
+def _end_surplus(session: Session) -> int:
+    """End those idle longest beyond the most that a user may have, and say how many.
+
+    This new one is not among them. The lock on the user is held, so that
+    logins in parallel do it one after the other.
+    """
+    return len(
+        SURPLUS.rows(
+            now=session.created_at,
+            user=session.user_id,
+            this=session.id,
+            kept=settings.max_sessions_per_user - 1,
+        )
+    )

@@ -1,0 +1,40 @@
+"""The calls that ask for a password."""
+
+from typing import Any
+
+from app.access.guards import current_session, signed_in
+from app.access.limits import limited_guesses
+from app.auth.login import authentication, reauthentication
+from app.auth.login.login import start
+from app.auth.login.schemas import FreshAccessSchema, LoginFormSchema, LoginSchema
+from app.auth.schemas import PasswordSchema, TokenSchema
+from app.errors import EmailNotVerified, InactiveUser, InvalidCredentials, Overloaded, WrongPassword
+from app.http.blueprint import Blueprint, refuses
+from app.http.client import current_client
+from app.security.tokens import FreshAccess, TokenPair
+
+bp = Blueprint("login", __name__)
+
+
+@bp.post("/login")
+@limited_guesses
+@bp.takes_json_or_form(LoginSchema, LoginFormSchema)
+@refuses(InvalidCredentials, InactiveUser, EmailNotVerified, Overloaded)
+@bp.returns(200, TokenSchema)
+def login(credentials: dict[str, Any]) -> TokenPair:
+    """Begin a session, with the email address or the username.
+
+    Takes JSON, or OAuth 2's password form whose `username` holds either.
+    """
+    return start(authentication.authenticate(**credentials), current_client())
+
+
+@bp.post("/reauthenticate")
+@signed_in
+@limited_guesses
+@bp.takes(PasswordSchema)
+@refuses(WrongPassword, Overloaded)
+@bp.returns(200, FreshAccessSchema)
+def reauthenticate(body: dict[str, Any]) -> FreshAccess:
+    """A fresh access token for the password, for calls that want a recent login."""
+    return reauthentication.reauthenticate(current_session(), body["password"])

@@ -1,0 +1,296 @@
+"""Guessing at one account, slowed down and in the end stopped.
+
+From one network, five attempts in a row at one account are free, under
+whatever name. Then each must wait, twice as long as the one before. A hundred
+in a row at an account from anywhere stop its password from being tried at all (NIST SP 800-63B-4
+§3.2.2) until its owner sets a new one by mail. So that nobody can be locked
+out by others, networks that the owner logged in from go on, and so do
+sessions. An identifier that nobody has is treated in the same way, by the
+same statements.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import count, takewhile
+from typing import Any
+
+from sqlalchemy import (
+    ColumnElement,
+    Integer,
+    and_,
+    bindparam,
+    case,
+    delete,
+    null,
+    or_,
+    select,
+    update,
+)
+
+from app import audit, clock
+from app.audit.vocabulary import Event
+from app.database.engines import reader
+from app.database.prepared import Prepared
+from app.database.rows import delete_batch, insert
+from app.database.types import UTCDateTime
+from app.errors import Overloaded, RateLimited
+from app.extensions import db
+from app.http.client import current_network, network
+from app.models import LoginThrottle, Session, User
+from app.models.login_throttle import ANYWHERE
+from app.security import pseudonyms
+from app.security.identifiers import Identifier
+from config import settings
+
+# Who mistypes finds the right password within so many attempts; the last of them begins the delay.
+FREE_FAILURES = 5
+# How long the next attempt must wait then, and no longer than at most, at which no list of
+# passwords gets far: 24 guesses a day.
+FIRST_DELAY = timedelta(seconds=30)
+LONGEST_DELAY = timedelta(hours=1)
+DELAYS = [
+    *takewhile(lambda delay: delay < LONGEST_DELAY, (FIRST_DELAY * 2**n for n in count())),
+    LONGEST_DELAY,
+]
+# Failures from one network are forgotten after a day without one, unless they are a hundred;
+# those from anywhere never are.
+FORGOTTEN_AFTER = timedelta(hours=24)
+# As many failures in a row as NIST allows.
+MOST_FAILURES = 100
+# Beyond it nobody counts.
+MOST_COUNTED = 1_000_000
+# What a suspended account is told: it may be lifted at any moment, by mail.
+SUSPENDED_RETRY = timedelta(hours=1)
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where an attempt is counted: at an account from a network, and from anywhere."""
+
+    account: str
+    network: str
+
+
+@contextmanager
+def attempt(who: User | Identifier) -> Iterator[None]:
+    """Look at a password while its attempt counts as failed. Commits. Raises ``RateLimited``.
+
+    Counted first, parallel guesses cannot all pass before one of them has
+    failed. ``forgive`` takes it back for the right one; where the hash was
+    not computed at all, it never happened, unless the database failed in
+    between. The connection is back in the pool meanwhile.
+    """
+    if not settings.ratelimit_enabled:
+        db.session.close()
+        yield
+        return
+    user_id = who.id if isinstance(who, User) else None
+    place = Place(_account(who), current_network())
+    db.session.close()
+    try:
+        _reserve(place, user_id)
+    except RateLimited as refusal:
+        db.session.close()
+        audit.note(
+            Event.LOGIN_THROTTLED,
+            subject_id=user_id,
+            kind="account",
+            retry_after=refusal.retry_after,
+        )
+        raise
+    db.session.close()
+    try:
+        yield
+    except Overloaded:
+        _give_back(place, place.network, ANYWHERE)
+        raise
+
+
+def forgive(user: User) -> None:
+    """Forget this network's failures, and the account's, for the right password. Commits."""
+    if not settings.ratelimit_enabled:
+        return
+    # In the order in which an attempt takes them.
+    for place in (current_network(), ANYWHERE):
+        FORGET.row(account=_account(user), place=place)
+
+
+def lift(user: User) -> None:
+    """Forget all failures, from anywhere. The caller commits.
+
+    For who set a new password by mail, and for who is erased.
+    """
+    # The one from anywhere last: else two transactions could each hold what the other waits for.
+    mine = LoginThrottle.subject == _account(user)
+    _delete(mine, LoginThrottle.network != ANYWHERE)
+    _delete(mine, LoginThrottle.network == ANYWHERE)
+
+
+def prune(limit: int) -> int:
+    """Delete up to ``limit`` counts that say nothing any more. Commits.
+
+    A suspended account is remembered for a year: forgetting it sooner would
+    be the time-based reset that NIST rules out.
+    """
+    now = clock.now()
+    idle = LoginThrottle.last_failure_at
+    is_suspended = LoginThrottle.failures >= MOST_FAILURES
+    is_old = case(
+        (is_suspended, idle < now - timedelta(days=365)),
+        (LoginThrottle.network == ANYWHERE, idle < now - timedelta(days=30)),
+        else_=idle < now - FORGOTTEN_AFTER,
+    )
+    forgotten = idle < now - FORGOTTEN_AFTER
+    return delete_batch(LoginThrottle, forgotten, is_old, oldest=idle, limit=limit)
+
+
+def _reserve(place: Place, user_id: int | None) -> None:
+    now = clock.now()
+    if not _count_here(place, now):
+        raise RateLimited(_wait(place, now).total_seconds())
+    if _count_anywhere(place, now, up_to=MOST_FAILURES):
+        return
+    if not _has_logged_in_from(place.network, user_id):
+        # Not evaluated, so not counted either.
+        _give_back(place, place.network)
+        raise RateLimited(SUSPENDED_RETRY.total_seconds())
+    _count_anywhere(place, now)
+
+
+def _count_here(place: Place, now: datetime) -> bool:
+    """One more at the account from the network, unless it must wait.
+
+    Asking and counting are one statement: of many attempts at once, the
+    database lets as many pass as are free. It is also a transaction of its
+    own, or those that must wait would queue for its lock until it ends.
+    """
+    ends = {f"end_{number}": now + delay for number, delay in enumerate(DELAYS)}
+    forgotten = now - FORGOTTEN_AFTER
+    where = {"account": place.account, "place": place.network}
+    return ONE_MORE_HERE.row(**where, now=now, forgotten=forgotten, **ends) is not None
+
+
+def _count_anywhere(place: Place, now: datetime, *, up_to: int = MOST_COUNTED) -> bool:
+    """One more at the account, unless there are ``up_to`` already."""
+    where = {"account": place.account, "place": ANYWHERE}
+    return ONE_MORE_ANYWHERE.row(**where, now=now, up_to=up_to) is not None
+
+
+# Each is compiled once, as every login runs both.
+
+
+@Prepared
+def ONE_MORE_HERE() -> Any:  # noqa: N802 — a statement
+    row = LoginThrottle
+    is_forgotten = row.last_failure_at <= _instant("forgotten")
+    failures = case((is_forgotten, 1), else_=row.failures + 1)
+    return _one_more(
+        {
+            "failures": failures,
+            "blocked_until": _blocked_until(failures),
+            "last_failure_at": _instant("now"),
+        },
+        and_(
+            or_(row.blocked_until.is_(None), row.blocked_until <= _instant("now")),
+            row.failures < MOST_FAILURES,
+        ),
+    )
+
+
+@Prepared
+def ONE_MORE_ANYWHERE() -> Any:  # noqa: N802
+    row = LoginThrottle
+    return _one_more(
+        {"failures": row.failures + 1, "last_failure_at": _instant("now")},
+        row.failures < bindparam("up_to", type_=Integer),
+    )
+
+
+def _one_more(change: dict[str, Any], unless_not: ColumnElement[bool]) -> Any:
+    row = LoginThrottle
+    values = {
+        "subject": bindparam("account"),
+        "network": bindparam("place"),
+        "failures": 1,
+        "last_failure_at": _instant("now"),
+    }
+    return (
+        insert(row)
+        .values(values)
+        .on_conflict_do_update(
+            index_elements=[row.subject, row.network], set_=change, where=unless_not
+        )
+        .returning(row.failures)
+    )
+
+
+def _blocked_until(failures: ColumnElement[int]) -> ColumnElement[datetime | None]:
+    """The end of the delay that so many failures make: it doubles with each further one."""
+    *delays, longest = [_instant(f"end_{number}") for number in range(len(DELAYS))]
+    ends = [(failures == FREE_FAILURES + number, end) for number, end in enumerate(delays)]
+    return case((failures < FREE_FAILURES, null()), *ends, else_=longest)
+
+
+def _instant(name: str) -> Any:
+    return bindparam(name, type_=UTCDateTime)
+
+
+def _wait(place: Place, now: datetime) -> timedelta:
+    """How long whoever was refused should wait."""
+    row = db.session.execute(
+        select(LoginThrottle.failures, LoginThrottle.blocked_until).where(
+            LoginThrottle.subject == place.account, LoginThrottle.network == place.network
+        )
+    ).one_or_none()
+    if row is not None and row.failures >= MOST_FAILURES:
+        return SUSPENDED_RETRY
+    return row.blocked_until - now if row is not None and row.blocked_until else timedelta(0)
+
+
+def _has_logged_in_from(network_of_attempt: str, user_id: int | None) -> bool:
+    """Whether it is one of the account's own networks: its owner may go on from there."""
+    # Nobody has the number 0: the same statement for an identifier that nobody has.
+    addresses = select(Session.ip).where(Session.user_id == (user_id or 0)).distinct()
+    # By a connection that is back in the pool before the next statement wants one: a request that
+    # waits for a second one while it holds the first could wait for itself.
+    with reader().connect() as connection:
+        found = connection.scalars(addresses).all()
+    return any(address is not None and network(address) == network_of_attempt for address in found)
+
+
+def _give_back(place: Place, *networks: str) -> None:
+    """Take back what an attempt counted, but for its time. Commits."""
+    row = LoginThrottle
+    for counted in networks:
+        here = and_(row.subject == place.account, row.network == counted)
+        _delete(here, row.failures <= 1)
+        db.session.execute(
+            update(LoginThrottle)
+            .where(here)
+            .values(failures=row.failures - 1, blocked_until=None)
+            .execution_options(synchronize_session=False)
+        )
+    db.session.commit()
+
+
+FORGET = Prepared(
+    delete(LoginThrottle)
+    .where(LoginThrottle.subject == bindparam("account"))
+    .where(LoginThrottle.network == bindparam("place"))
+    .returning(LoginThrottle.network)
+)
+
+
+def _delete(*which: ColumnElement[bool]) -> None:
+    db.session.execute(
+        delete(LoginThrottle).where(*which).execution_options(synchronize_session=False)
+    )
+
+
+def _account(who: User | Identifier) -> str:
+    """An identifier that nobody has stands for an account of its own."""
+    if isinstance(who, User):
+        return pseudonyms.of("user", str(who.id))
+    return pseudonyms.of(who.kind, who.value)

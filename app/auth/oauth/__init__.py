@@ -1,0 +1,1 @@
+"""The same calls for OAuth 2 clients."""

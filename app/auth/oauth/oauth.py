@@ -1,0 +1,98 @@
+"""OAuth 2's two calls, for clients that speak it: the token endpoint and revocation."""
+
+from collections.abc import Callable
+from contextlib import suppress
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
+
+from flask_babel import gettext
+
+from app.auth.login import login
+from app.auth.login.authentication import authenticate
+from app.auth.sessions import refreshing, sessions
+from app.errors import (
+    AppError,
+    BadRequest,
+    EmailNotVerified,
+    InactiveUser,
+    InvalidCredentials,
+    InvalidRefreshToken,
+    ValidationFailed,
+)
+from app.http.client import Client
+from app.security import tokens
+from app.security.tokens import TokenPair
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def in_oauth_words(view: Callable[P, R]) -> Callable[P, R]:
+    """Say our refusals as RFC 6749 §5.2 does: every one of who asks is ``invalid_grant``."""
+
+    @wraps(view)
+    def translated(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return view(*args, **kwargs)
+        except (InvalidCredentials, InactiveUser, EmailNotVerified, InvalidRefreshToken):
+            raise InvalidGrant from None
+        except (ValidationFailed, BadRequest):
+            raise InvalidRequest from None
+
+    return translated
+
+
+def is_login(form: dict[str, Any]) -> bool:
+    return form.get("grant_type") == "password"
+
+
+def token(form: dict[str, Any], client: Client) -> TokenPair:
+    """A token pair for a password or a refresh token. Commits.
+
+    Raises what logging in and refreshing raise, ``InvalidRequest`` for a
+    field that is missing, and ``UnsupportedGrantType``.
+    """
+    # A parameter without a value counts as left out (RFC 6749 §3.2).
+    given = {name: value for name, value in form.items() if value}
+    match given:
+        case {"grant_type": "password", "username": username, "password": password}:
+            return login.start(authenticate(password, username=username), client)
+        case {"grant_type": "refresh_token", "refresh_token": refresh_token}:
+            return refreshing.refresh(refresh_token)
+        case {"grant_type": "password" | "refresh_token"}:
+            raise InvalidRequest
+        case {"grant_type": _}:
+            raise UnsupportedGrantType
+    raise InvalidRequest
+
+
+def revoke(token: str) -> None:
+    """End the session of a token of either kind. Commits. Any other token is no error."""
+    if not token:
+        raise InvalidRequest
+    origin = tokens.origin_of(token)
+    if origin is not None:
+        # A token from before a change of the password is not good any more, and ends nothing.
+        with suppress(InvalidRefreshToken):
+            sessions.end(*origin)
+
+
+class OAuthError(AppError):
+    """An error as OAuth 2 words it (RFC 6749 §5.2), inside the problem document."""
+
+    status = 400
+
+    def __init__(self) -> None:
+        super().__init__(error=self.code, error_description=gettext(self.detail))
+
+
+class InvalidGrant(OAuthError):
+    code, detail = "invalid_grant", "The credentials or the refresh token are not accepted."
+
+
+class InvalidRequest(OAuthError):
+    code, detail = "invalid_request", "A field is missing, repeated or not acceptable."
+
+
+class UnsupportedGrantType(OAuthError):
+    code, detail = "unsupported_grant_type", "Only password and refresh_token are supported."

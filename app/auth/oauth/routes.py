@@ -1,0 +1,65 @@
+"""The calls of OAuth 2 clients."""
+
+from typing import Any
+
+from marshmallow import fields
+
+from app.access.limits import TOKEN, limited, limited_guesses
+from app.auth.oauth import oauth
+from app.auth.oauth.oauth import InvalidGrant, InvalidRequest, UnsupportedGrantType, in_oauth_words
+from app.auth.oauth.schemas import RevokeFormSchema, TokenFormSchema
+from app.auth.schemas import NothingSchema, TokenSchema
+from app.errors import Overloaded
+from app.http.blueprint import Blueprint, refuses
+from app.http.client import current_client
+from app.http.fields import Schema
+from app.security import signing_keys
+from app.security.tokens import TokenPair
+
+bp = Blueprint("oauth", __name__)
+key_set = Blueprint("keys", __name__, description="The keys that verify access tokens.")
+
+# A new key is to be everywhere for longer than this before it signs; docs/keys.md says so.
+JWKS_MAX_AGE_SECONDS = 300
+
+
+class JwkSetSchema(Schema):
+    """RFC 7517 §5."""
+
+    keys = fields.List(fields.Dict(), required=True)
+
+
+@key_set.get("/.well-known/jwks.json")
+@key_set.returns(200, JwkSetSchema)
+def jwks() -> tuple[dict[str, Any], int, dict[str, str]]:
+    """The public keys that access tokens can be verified with; none while signing is symmetric."""
+    # Vary, wherever CORS is off too: a cache may keep an answer of before it was turned on.
+    kept = {"Cache-Control": f"public, max-age={JWKS_MAX_AGE_SECONDS}", "Vary": "Origin"}
+    return signing_keys.current().jwk_set(), 200, kept
+
+
+@bp.post("/token")
+@in_oauth_words
+@limited(TOKEN)
+@bp.takes_form(TokenFormSchema)
+@refuses(InvalidGrant, InvalidRequest, UnsupportedGrantType, Overloaded)
+@bp.returns(200, TokenSchema)
+def token(form: dict[str, Any]) -> TokenPair:
+    """OAuth 2's token endpoint (RFC 6749 §4.3 and §6)."""
+    give = token_for_password if oauth.is_login(form) else oauth.token
+    return give(form, current_client())
+
+
+token_for_password = limited_guesses(oauth.token)
+
+
+@bp.post("/revoke")
+@in_oauth_words
+@limited(TOKEN)
+@bp.takes_form(RevokeFormSchema)
+@refuses(InvalidRequest)
+@bp.returns(200, NothingSchema)
+def revoke(form: dict[str, Any]) -> dict[str, Any]:
+    """End the session of an access or a refresh token (RFC 7009); any other token is no error."""
+    oauth.revoke(form["token"])
+    return {}

@@ -1,0 +1,1 @@
+"""Changing a password, and replacing one that is forgotten or stolen."""

@@ -1,0 +1,45 @@
+"""A new password for who knows the old one."""
+
+from app import audit, clock
+from app.audit.vocabulary import Event
+from app.auth.login.authentication import check_password
+from app.auth.notices import notify
+from app.auth.sessions import refreshing, sessions
+from app.errors import Message, ValidationFailed
+from app.extensions import db
+from app.mail import messages
+from app.models import Session
+from app.security import one_time_tokens, tokens
+from app.security.passwords import hashing, policy
+from app.security.tokens import TokenPair
+
+UNCHANGED = Message("password_unchanged", "Is the password that you have already.")
+
+
+def change(session: Session, current_password: str, new_password: str) -> TokenPair:
+    """Change the password of the session's user. Commits.
+
+    The session goes on with the pair of tokens that is returned. Every token
+    from before is dead, because a copy of this session's own may be in other
+    hands, and every other session ends. Raises ``WrongPassword``,
+    ``ValidationFailed``, or ``SessionEnded`` where the session was ended, or
+    the password was changed, while the passwords were hashed.
+    """
+    check_password(session.user, current_password)
+    if policy.are_same(current_password, new_password):
+        raise ValidationFailed([UNCHANGED.at(["new_password"])])
+    policy.refuse_like_identity(new_password, session.user, field="new_password")
+    hashed_password = hashing.hash(new_password)
+
+    # Hashing took a while. Whoever rescues or stops an account writes to the user first and ends
+    # its sessions next, so under this lock the session tells what they did. That the stored hash
+    # is another one now tells nothing: a login may have stored one of today's kind.
+    user = sessions.hold(session)
+    user.hashed_password, user.updated_at = hashed_password, clock.now()
+    renewed = refreshing.renew(session)
+    one_time_tokens.revoke_all(user)
+    ended = sessions.end_others(session)
+    notify(messages.password_changed, user)
+    audit.record(Event.PASSWORD_CHANGED, subject_id=user.id, actor_id=user.id, sessions_ended=ended)
+    db.session.commit()
+    return tokens.pair_for(renewed, fresh=True)

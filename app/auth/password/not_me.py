@@ -1,0 +1,43 @@
+"""What becomes of an account whose owner says "this wasn't me"."""
+
+from sqlalchemy import update
+
+from app import audit, clock
+from app.audit.vocabulary import Event
+from app.auth import deletion
+from app.auth.password import reset
+from app.auth.sessions import sessions
+from app.errors import InvalidLink
+from app.extensions import db
+from app.models import User
+from app.security import one_time_tokens
+from app.security.one_time_tokens import Purpose
+
+
+def repudiate(token: str) -> None:
+    """Sign every device out, call a deletion off, and mail a link for a new password. Commits.
+
+    The password is taken away: somebody else may know it, and would be back
+    before the owner has read the mail. Only the link sets a new one. Raises ``InvalidLink``.
+    """
+    found = one_time_tokens.read(token, Purpose.NOT_ME)
+    safe = (
+        update(User)
+        .where(User.id == found.user_id)
+        .values(hashed_password=None, updated_at=clock.now())
+        .returning(User)
+        .execution_options(synchronize_session=False, populate_existing=True)
+    )
+    user = db.session.scalar(safe)
+    if user is None:
+        # The account was erased after the link was read.
+        raise InvalidLink
+    one_time_tokens.redeem(found)
+    one_time_tokens.revoke_all(user)
+    deletion.call_deletion_off(user.id, actor_id=None)
+    ended = sessions.end_all(user.id)
+    # To the address that the account has now: a link to it is nothing for a mailbox that it
+    # has left. Against a change of the address there is the link that undoes it.
+    reset.begin_recovery(user)
+    audit.record(Event.ACCOUNT_REPUDIATED, subject_id=user.id, sessions_ended=ended)
+    db.session.commit()

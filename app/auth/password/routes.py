@@ -1,0 +1,69 @@
+"""The calls on passwords."""
+
+from typing import Any
+
+from app.access.guards import current_session, signed_in
+from app.access.limits import (
+    MAIL,
+    MAIL_PER_ADDRESS,
+    TOKEN,
+    limited,
+    limited_guesses,
+    limited_writes,
+    to_address,
+)
+from app.auth.password import change, not_me, reset
+from app.auth.password.schemas import PasswordChangeSchema, PasswordResetSchema
+from app.auth.schemas import AddressSchema, MailedTokenSchema, NothingSchema, TokenSchema
+from app.errors import InvalidLink, Overloaded, WrongPassword
+from app.http.blueprint import Blueprint, refuses
+from app.security.tokens import TokenPair
+
+bp = Blueprint("password", __name__)
+
+
+@bp.post("/password/change")
+@signed_in
+@limited_writes
+@limited_guesses
+@bp.takes(PasswordChangeSchema)
+@refuses(WrongPassword, Overloaded)
+@bp.returns(200, TokenSchema)
+def change_password(body: dict[str, Any]) -> TokenPair:
+    """Set a new password. This session goes on with the new pair of tokens.
+
+    Every token from before is dead, also copies of this session's own, and
+    your other devices are signed out.
+    """
+    return change.change(current_session(), **body)
+
+
+@bp.post("/password/forgot")
+@limited(MAIL)
+@bp.takes(AddressSchema)
+@limited(MAIL_PER_ADDRESS, by=to_address)
+@bp.returns(202, NothingSchema)
+def forgot_password(body: dict[str, Any]) -> dict[str, Any]:
+    """Ask for a link to set a new password. Whether there is an account is not told."""
+    reset.forgot(body["email"])
+    return {}
+
+
+@bp.post("/password/reset")
+@limited(TOKEN)
+@bp.takes(PasswordResetSchema)
+@refuses(InvalidLink, Overloaded)
+@bp.returns(204)
+def reset_password(body: dict[str, Any]) -> None:
+    """Set a new password by the token of a mail; every device is signed out."""
+    reset.reset(**body)
+
+
+@bp.post("/not-me")
+@limited(TOKEN)
+@bp.takes(MailedTokenSchema)
+@refuses(InvalidLink)
+@bp.returns(204)
+def repudiate(body: dict[str, Any]) -> None:
+    """Say that it was not you: every device is signed out, and a link for a new password sent."""
+    not_me.repudiate(body["token"])

@@ -1,0 +1,81 @@
+"""Making accounts."""
+
+from typing import Any
+
+from app import audit
+from app.audit.vocabulary import Event
+from app.auth import taken
+from app.auth.email import verification
+from app.auth.password import reset
+from app.auth.taken import add
+from app.errors import EmailTaken
+from app.extensions import db
+from app.mail import messages, outbox
+from app.models import OutboxMessage, User
+from app.security.identifiers import username_key
+from app.security.passwords import hashing
+
+
+def register(
+    *,
+    email: str,
+    username: str,
+    password: str,
+    full_name: str | None = None,
+    bio: str | None = None,
+    locale: str = "en",
+    is_superuser: bool = False,
+    email_verified: bool = False,
+    by_operator: bool = False,
+) -> User:
+    """Make an account from canonical values, and commit.
+
+    Whether the address or the name is taken is for the unique constraints to
+    say, and for what is asked after writing: looking first would let two
+    registrations at once both pass. Raises
+    ``EmailTaken`` or ``UsernameTaken``.
+    """
+    user = User(
+        email=email,
+        username=username,
+        username_key=username_key(username),
+        hashed_password=hashing.hash(password),
+        full_name=full_name,
+        bio=bio,
+        locale=locale,
+        is_superuser=is_superuser,
+        email_verified=email_verified,
+    )
+    add(user)
+    if not email_verified:
+        verification.send(user)
+    audit.record(
+        Event.USER_CREATED if by_operator else Event.USER_REGISTERED,
+        subject_id=user.id,
+        actor_id=None if by_operator else user.id,
+        personal={"email": email, "username": username},
+        is_superuser=is_superuser,
+    )
+    db.session.commit()
+    return user
+
+
+def register_quietly(**account: Any) -> None:
+    """The same where nobody may learn who has an account: a taken address is no error. Commits.
+
+    Its owner is told by mail. Raises ``UsernameTaken``.
+    """
+    try:
+        register(**account)
+    except EmailTaken:
+        # Whose address it is, is not looked up here: the time would tell.
+        audit.record(Event.REGISTRATION_ATTEMPTED, subject_id=None)
+        outbox.request(registration_attempted, account["email"])
+
+
+@outbox.resolver
+def registration_attempted(request: OutboxMessage) -> tuple[Any, dict[str, Any]] | None:
+    if (former := taken.former_owner(request.recipient)) is not None:
+        return taken.tell_former_owner(request, former)
+    user = outbox.addressee(request, *reset.FOR_ANYBODY)
+    return None if user is None else (messages.account_exists, reset.link(user))

@@ -1,0 +1,37 @@
+"""The call that registers."""
+
+from typing import Any
+
+from flask import request, url_for
+
+from app.access.limits import REGISTER, limited
+from app.auth.registration import registration
+from app.auth.registration.schemas import RegisterSchema
+from app.auth.schemas import NothingSchema, UserSchema
+from app.errors import EmailTaken, Overloaded, UsernameTaken
+from app.http import languages
+from app.http.blueprint import Blueprint, accepted, refuses
+from app.models import User
+from config import settings
+
+bp = Blueprint("registration", __name__)
+
+
+@bp.post("/register")
+@limited(REGISTER)
+@bp.takes(RegisterSchema)
+@refuses(EmailTaken, UsernameTaken, Overloaded)
+@bp.also_returns(202, NothingSchema, description="Taken or not: see your mail")
+@bp.returns(201, UserSchema, headers={"Location": {"schema": {"type": "string"}}})
+def register(account: dict[str, Any]) -> tuple[User, int, dict[str, str]] | Any:
+    """Make an account.
+
+    Where `HIDE_ACCOUNT_EXISTENCE` is on, the answer is 202 and `{}` for a new
+    and a taken address alike, and its owner is told by mail.
+    """
+    account["locale"] = languages.preferred(request.accept_languages)
+    if settings.hide_account_existence:
+        registration.register_quietly(**account)
+        return accepted()
+    user = registration.register(**account)
+    return user, 201, {"Location": url_for("administration.read_user_get", user_id=user.id)}

@@ -1,0 +1,1 @@
+"""Refreshing, listing and ending sessions."""

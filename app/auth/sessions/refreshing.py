@@ -1,0 +1,254 @@
+"""Refreshing a session: its tokens are swapped for new ones, and copies of old ones are noticed."""
+
+from typing import Any
+from uuid import UUID, uuid4
+
+from sqlalchemy import Integer, bindparam, case, exists, func, select, update
+
+from app import audit, clock
+from app.audit.vocabulary import Event
+from app.auth.notices import notify
+from app.auth.sessions.sessions import IDLE_LIMIT, NOW, end_where, is_live
+from app.database import rows as database_rows
+from app.database.prepared import Prepared
+from app.database.rows import from_row
+from app.database.types import UTCDateTime
+from app.errors import InvalidRefreshToken, RefreshTokenReused, SessionEnded
+from app.extensions import db
+from app.mail import messages
+from app.models import Session, User
+from app.security import tokens
+from app.security.tokens import RefreshClaims, TokenPair
+from config import settings
+
+# What a new pair of tokens is made of.
+OF_PAIR = [
+    Session.id,
+    Session.user_id,
+    Session.refresh_jti,
+    Session.refreshed_at,
+    Session.expires_at,
+    Session.generation,
+]
+_PUT_OFF = case((Session.max_expires_at < IDLE_LIMIT, Session.max_expires_at), else_=IDLE_LIMIT)
+_IS_THIS = Session.id == bindparam("session")
+_IS_OF_SUBJECT = Session.user_id == bindparam("subject")
+_MAY_GO_ON = is_live(NOW) & exists().where(User.id == Session.user_id, User.is_active)
+
+# Checking and replacing are one UPDATE: when several requests race with the same token, the
+# database lets one of them find a row to change.
+ROTATION = Prepared(
+    update(Session)
+    .where(_IS_THIS, _IS_OF_SUBJECT, _MAY_GO_ON)
+    .where(Session.refresh_jti == bindparam("presented"))
+    .values(
+        previous_jti=Session.refresh_jti,
+        refresh_jti=bindparam("successor"),
+        refreshed_at=NOW,
+        rotated_at=NOW,
+        expires_at=_PUT_OFF,
+    )
+    .returning(*OF_PAIR)
+)
+
+OF_SESSION = list(Session.__table__.columns)
+OF_USER = list(User.__table__.columns)
+SESSION_AND_USER = Prepared(
+    select(*OF_SESSION, *OF_USER)
+    .join(User, Session.user_id == User.id)
+    .where(_IS_THIS, _IS_OF_SUBJECT)
+)
+
+# When the token before the current one was superseded. Rows of an earlier release do not say it.
+ROTATED_AT = func.coalesce(Session.rotated_at, Session.refreshed_at, type_=UTCDateTime)
+LATE_RETRY = Prepared(
+    update(Session)
+    .where(_IS_THIS, _IS_OF_SUBJECT, _MAY_GO_ON)
+    .where(Session.previous_jti == bindparam("presented"))
+    # The successor that is replaced: of several late retries at once, one finds it.
+    .where(Session.refresh_jti == bindparam("unused"))
+    .where(bindparam("since", type_=UTCDateTime) < ROTATED_AT)
+    .values(
+        refresh_jti=bindparam("successor"),
+        refreshed_at=NOW,
+        rotated_at=ROTATED_AT,
+        expires_at=_PUT_OFF,
+    )
+    .returning(*OF_PAIR)
+)
+
+# Whoever finds a row records the retry: once for each successor.
+RETRIED = Prepared(
+    update(Session)
+    .where(_IS_THIS, is_live(NOW))
+    .where(Session.refresh_jti == bindparam("successor"))
+    .where(Session.retried_jti.is_distinct_from(bindparam("successor")))
+    .values(retried_jti=bindparam("successor"))
+    .returning(Session.id)
+)
+
+RENEWAL = Prepared(
+    update(Session)
+    .where(_IS_THIS, is_live(NOW))
+    .where(Session.generation == bindparam("present", type_=Integer))
+    .values(
+        generation=Session.generation + 1,
+        refresh_jti=bindparam("successor"),
+        previous_jti=None,
+        retried_jti=None,
+        rotated_at=None,
+        refreshed_at=NOW,
+        expires_at=_PUT_OFF,
+    )
+    .returning(*OF_PAIR)
+)
+
+
+def refresh(refresh_token: str) -> TokenPair:
+    """Swap a refresh token for a new pair. Commits.
+
+    Each refresh token works once. The token that was superseded last may be
+    presented again, because an answer may get lost and two tabs may refresh
+    at once. For a few seconds it gets the same successor again. After that,
+    and for some hours, it gets a new successor in place of one that nobody
+    has used. Any older token was copied. Nothing tells the thief's copy from
+    the owner's, so the session ends for both. Raises ``InvalidRefreshToken``
+    or ``RefreshTokenReused``.
+    """
+    claims = tokens.read_refresh_token(refresh_token)
+    return tokens.pair_for(_rotate(claims) or _successor(claims))
+
+
+def renew(session: Session) -> Session:
+    """Begin a new generation of tokens: all earlier ones of the session are dead.
+
+    The caller commits. Raises ``SessionEnded`` if the session is over, or if
+    another request has renewed it.
+    """
+    now = clock.now()
+    rows = RENEWAL.rows(
+        session=session.id,
+        present=session.generation,
+        successor=uuid4(),
+        now=now,
+        idle_limit=now + settings.refresh_token_lifetime,
+    )
+    if not rows:
+        db.session.rollback()
+        raise SessionEnded
+    return from_row(Session, OF_PAIR, rows[0])
+
+
+def _rotate(claims: RefreshClaims) -> Session | None:
+    """Make the current token the previous one; ``None`` if it is not current, or not alive."""
+    now = clock.now()
+    row = ROTATION.row(
+        session=claims.session_id,
+        subject=claims.user_id,
+        presented=claims.jti,
+        successor=uuid4(),
+        now=now,
+        idle_limit=now + settings.refresh_token_lifetime,
+    )
+    return from_row(Session, OF_PAIR, row) if row else None
+
+
+def _successor(claims: RefreshClaims) -> Session:
+    """The session of a token that is not current, if it is the one before."""
+    while True:
+        session = _session_of(claims)
+        if session.previous_jti != claims.jti:
+            break
+        if _is_within_retry_window(session):
+            _record_retry(session)
+            return session
+        if not _is_in_time(session):
+            break
+        retried = _retry_late(claims, unused=session.refresh_jti)
+        if retried:
+            return retried
+        # Another request was faster: what it left is read anew.
+    _end_for_reuse(claims, session)
+    raise RefreshTokenReused
+
+
+def _session_of(claims: RefreshClaims) -> Session:
+    """The living session of a genuine token, its user included.
+
+    Raises ``InvalidRefreshToken`` where the token is refused without ending anything.
+    """
+    row = SESSION_AND_USER.row(session=claims.session_id, subject=claims.user_id)
+    if row is None:
+        raise InvalidRefreshToken
+    user = from_row(User, OF_USER, row[len(OF_SESSION) :])
+    session = from_row(Session, OF_SESSION, row[: len(OF_SESSION)], user=user)
+    if not session.is_live or not user.is_active:
+        raise InvalidRefreshToken
+    if session.generation != claims.generation:
+        # From before a change of the password. Its owner has evicted all copies already.
+        raise InvalidRefreshToken
+    if session.refresh_jti == claims.jti:
+        # Current, yet not rotated: its user may not log in any more.
+        raise InvalidRefreshToken
+    return session
+
+
+def _is_within_retry_window(session: Session) -> bool:
+    window = settings.refresh_retry_window
+    # A window of 0 lets nothing through, not even where two hosts' clocks differ.
+    return bool(window) and clock.now() < session.refreshed_at + window
+
+
+def _is_in_time(session: Session) -> bool:
+    """Whether the token before may be retried late. The UPDATE asks it again."""
+    hours = settings.refresh_late_retry
+    # Counted from the first rotation: a late retry does not put off the end of its own time.
+    rotated_at = session.rotated_at or session.refreshed_at
+    return bool(hours) and clock.now() < rotated_at + hours
+
+
+def _record_retry(session: Session) -> None:
+    """Record that the successor was given out again, unless that is on record. Commits.
+
+    A thief who copies a token and keeps within the window is seen by this alone.
+    """
+    if session.retried_jti == session.refresh_jti:
+        return
+    if RETRIED.rows(session=session.id, successor=session.refresh_jti, now=clock.now()):
+        _record(Event.REFRESH_RETRIED, session.user_id, session.id)
+    db.session.commit()
+
+
+def _retry_late(claims: RefreshClaims, *, unused: UUID) -> Session | None:
+    """Put a new successor in place of the unused one. Commits. ``None`` if it is not there."""
+    now = clock.now()
+    rows = LATE_RETRY.rows(
+        session=claims.session_id,
+        subject=claims.user_id,
+        presented=claims.jti,
+        unused=unused,
+        successor=uuid4(),
+        since=now - settings.refresh_late_retry,
+        now=now,
+        idle_limit=now + settings.refresh_token_lifetime,
+    )
+    if rows:
+        _record(Event.REFRESH_RETRIED_LATE, claims.user_id, claims.session_id)
+    db.session.commit()
+    return from_row(Session, OF_PAIR, rows[0]) if rows else None
+
+
+def _end_for_reuse(claims: RefreshClaims, session: Session) -> None:
+    """End the session of a token that was copied. Commits: this must outlive the refusal."""
+    # What the thief is doing at this moment holds the user, and is waited for.
+    database_rows.hold(User, User.id == session.user_id)
+    if end_where(Session.id == session.id, Session.generation == claims.generation):
+        kind = "after_window" if session.previous_jti == claims.jti else "older"
+        _record(Event.REFRESH_TOKEN_REUSED, session.user_id, session.id, kind=kind)
+        notify(messages.refresh_token_reused, session.user)
+    db.session.commit()
+
+
+def _record(event: Event, user_id: int, session_id: UUID, **details: Any) -> None:
+    # Nobody can tell whether the owner did it or a thief, so nobody is named as the actor.
+    audit.record(event, subject_id=user_id, session_id=str(session_id), **details)

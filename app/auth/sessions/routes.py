@@ -1,0 +1,118 @@
+"""The calls on sessions."""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, TypeVar
+from uuid import UUID
+
+from app.access import guards
+from app.access.guards import current_session, current_user, signed_in
+from app.access.limits import TOKEN, limited
+from app.auth.schemas import TokenSchema
+from app.auth.sessions import refreshing, sessions
+from app.auth.sessions.schemas import LogoutQuerySchema, RefreshSchema, SessionListSchema
+from app.errors import (
+    AppError,
+    InvalidRefreshToken,
+    Message,
+    NotAuthenticated,
+    NotFound,
+    RefreshTokenReused,
+    ValidationFailed,
+)
+from app.http import bearer
+from app.http.blueprint import Blueprint, refuses
+from app.models import Session
+from app.security import tokens
+from app.security.tokens import RefreshClaims, TokenPair
+
+bp = Blueprint("sessions", __name__)
+
+R = TypeVar("R")
+
+LOCAL_ALONE = Message("invalid_choice", "With a refresh token, only local.")
+
+
+@bp.post("/refresh")
+@limited(TOKEN)
+@bp.takes(RefreshSchema, optional=True)
+@refuses(NotAuthenticated, InvalidRefreshToken, RefreshTokenReused)
+@bp.returns(200, TokenSchema)
+def refresh(body: dict[str, Any]) -> TokenPair:
+    """Swap a refresh token, sent in the body or as the Bearer token, for a new pair.
+
+    Each refresh token works once. The one just superseded gets the same
+    successor again for a short while, and after that, for some hours, a new one
+    as long as nobody used the first, so that a lost answer signs nobody out.
+    Any older one ends the session.
+    """
+    if "refresh_token" in body:
+        return refreshing.refresh(body["refresh_token"])
+    return refreshing.refresh(bearer.bearer_token())
+
+
+def of_session_to_end(view: Callable[..., R]) -> Callable[..., R]:
+    """Pass who logs out: the session of the access token, or a refresh token from the body."""
+
+    @wraps(view)
+    def with_session(*args: Any, **kwargs: Any) -> R:
+        return view(*args, leaving=_who_leaves(), **kwargs)
+
+    # The empty requirement: a refresh token in the body will do as well.
+    return refuses(InvalidRefreshToken)(guards.documents_access_token({})(with_session))
+
+
+def _who_leaves() -> Session | RefreshClaims:
+    try:
+        return guards.authenticate_request()
+    except AppError as refusal:
+        # A client whose access token has expired may still send it along with the refresh
+        # token that is to be ended.
+        try:
+            refresh_token = bp.parse_optional_json(RefreshSchema).get("refresh_token")
+        except AppError:
+            if isinstance(refusal, NotAuthenticated):
+                raise
+            raise refusal from None
+        if refresh_token is None:
+            raise
+        return tokens.read_refresh_token(refresh_token, allow_expired=True)
+
+
+@bp.post("/logout")
+@of_session_to_end
+@bp.takes_query(LogoutQuerySchema)
+@bp.documents_optional_body(RefreshSchema)
+@bp.returns(204)
+def logout(query: dict[str, Any], leaving: Session | RefreshClaims) -> None:
+    """End the session of the access token, or of the refresh token in the body.
+
+    At once and everywhere: all its tokens are dead on the next request. With
+    an access token, `scope` may be `others` or `global` as well. Any genuine
+    refresh token will do, superseded or expired though it be, but none from
+    before a change of the password.
+    """
+    scope = sessions.Scope(query["scope"])
+    if isinstance(leaving, Session):
+        sessions.log_out(leaving, scope)
+    elif scope is sessions.Scope.LOCAL:
+        sessions.end(leaving.session_id, leaving.generation)
+    else:
+        raise ValidationFailed([LOCAL_ALONE.about("scope")])
+
+
+@bp.get("/sessions")
+@signed_in
+@bp.returns(200, SessionListSchema)
+def read_sessions() -> dict[str, Any]:
+    """Your signed-in devices, the one seen last first."""
+    return {"items": sessions.living(current_user())}
+
+
+@bp.delete("/sessions/<uuid:session_id>")
+@signed_in
+@refuses(NotFound)
+@bp.returns(204)
+def end_session(session_id: UUID) -> None:
+    """Sign one of your devices out."""
+    sessions.end_one_of(current_session(), session_id)

@@ -1,0 +1,81 @@
+"""What the calls on sessions take and give."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from marshmallow import fields
+
+from app.access.guards import current_session
+from app.auth.schemas import Token
+from app.http.fields import Instant, OneOf, Schema
+from app.security import devices
+
+
+class RefreshSchema(Schema):
+    refresh_token = Token()
+
+
+class LogoutQuerySchema(Schema):
+    scope = OneOf(("local", "others", "global"), load_default="local")
+
+
+class RoughInstant(Instant):
+    """An instant, rounded down to five minutes.
+
+    Whoever holds a copy of a token could otherwise follow when its owner comes
+    back, and choose the moment for a refresh that nobody notices.
+    """
+
+    STEP = timedelta(minutes=5)
+
+    def _serialize(self, value: datetime | None, *args: Any, **kwargs: Any) -> str | None:
+        if value is not None:
+            value -= (value - datetime.min.replace(tzinfo=value.tzinfo)) % self.STEP
+        return super()._serialize(value, *args, **kwargs)
+
+
+class DeviceSchema(Schema):
+    """A signed-in device, without what tells when it was seen."""
+
+    id = fields.UUID(required=True)
+    ip = fields.String(required=True, allow_none=True)
+    user_agent = fields.String(required=True, allow_none=True)
+    device = fields.Function(
+        lambda session: devices.name(session.user_agent),
+        required=True,
+        metadata={
+            "type": "string",
+            "description": 'What a person calls it, like "Firefox on Linux".',
+        },
+    )
+    created_at = Instant(required=True)
+    is_current = fields.Function(
+        lambda session: session.id == current_session().id,
+        required=True,
+        metadata={"type": "boolean"},
+    )
+
+
+class SessionSchema(DeviceSchema):
+    """A signed-in device. ``last_seen_at`` is when it logged in or refreshed last.
+
+    That and ``expires_at``, which would tell it as well, are rounded down to five minutes.
+    """
+
+    last_seen_at = RoughInstant(required=True, attribute="refreshed_at")
+    expires_at = RoughInstant(required=True)
+
+
+class SessionListSchema(Schema):
+    items = fields.List(fields.Nested(SessionSchema), required=True)
+
+
+class ExactSessionSchema(DeviceSchema):
+    """A signed-in device as administrators see it: times are to the second."""
+
+    last_seen_at = Instant(required=True, attribute="refreshed_at")
+    expires_at = Instant(required=True)
+
+
+class ExactSessionListSchema(Schema):
+    items = fields.List(fields.Nested(ExactSessionSchema), required=True)

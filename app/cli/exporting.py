@@ -1,0 +1,57 @@
+"""``flask users export`` and ``flask db-copy``: moving out and on."""
+
+import os
+from pathlib import Path
+
+import click
+from flask.cli import with_appcontext
+
+from app.cli.refusals import OperatorCommand
+from app.moving import exporting, files
+
+FILE = click.Path(exists=True, dir_okay=False, readable=True, path_type=Path)
+FILE_OR_STDIN = click.Path(
+    exists=True, dir_okay=False, readable=True, allow_dash=True, path_type=Path
+)
+STDIN = Path("-")
+NEW_FILE = click.Path(dir_okay=False, path_type=Path)
+
+
+@click.command("export", cls=OperatorCommand)
+@click.argument("file", type=NEW_FILE)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["jsonl", "csv"]),
+    help="JSON Lines or CSV; by the file's extension unless given.",
+)
+@click.option(
+    "--with-password-hashes",
+    is_flag=True,
+    help="Hand out the hashes too. Guard the file: passwords can be guessed with it.",
+)
+@with_appcontext
+def export_users(file: Path, form: str | None, with_password_hashes: bool) -> None:
+    """Write every account to FILE, which is new and readable by you alone.
+
+    `flask users import` reads it back.
+    """
+    form = form or files.format_of(file)
+    if form not in ("jsonl", "csv"):
+        raise click.UsageError("The extension tells neither JSON Lines nor CSV. Say --format.")
+    columns = exporting.columns(with_password_hashes=with_password_hashes)
+    try:
+        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        raise click.ClickException(f"There is a file {file} already.") from None
+    except OSError as error:
+        raise click.ClickException(f"Cannot write {file}: {error.strerror}.") from None
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as opened:
+            accounts = exporting.accounts(with_password_hashes=with_password_hashes)
+            number = files.write(opened, form, columns, accounts)
+    except BaseException:
+        # Half an export would be taken for a whole one.
+        file.unlink()
+        raise
+    click.echo(f"Wrote {number} accounts to {file}.")

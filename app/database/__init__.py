@@ -1,0 +1,1 @@
+"""How the database is opened, asked and written to. Knows no request and no table."""

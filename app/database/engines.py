@@ -1,0 +1,217 @@
+"""The database, and its replica: how they are opened, and what is done to rows again and again."""
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
+from time import monotonic
+from typing import Any
+from weakref import ReferenceType, WeakKeyDictionary, ref
+
+from flask import Flask
+from sqlalchemy import (
+    URL,
+    ColumnExpressionArgument,
+    Connection,
+    Engine,
+    ExceptionContext,
+    create_engine,
+    event,
+    false,
+    select,
+    text,
+    true,
+    update,
+)
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.orm import Session as DatabaseSession
+from sqlalchemy.orm import configure_mappers
+
+from app.database import failures, postgresql, sqlite
+from app.database.rows import Row
+from app.extensions import db
+from config import Settings
+
+# How many rows `pages` reads at once.
+PAGE = 500
+
+# How long a replica that was found away is left alone: to ask it again costs up to the time-out.
+REPLICA_REST_SECONDS = 15
+
+log = logging.getLogger(__name__)
+
+# Until when, by the monotonic clock, the replica of an engine is left alone.
+_rests_until: WeakKeyDictionary[Engine, float] = WeakKeyDictionary()
+
+
+def configuration(settings: Settings) -> dict[str, Any]:
+    """What Flask-SQLAlchemy reads: the database, and its replica where there is one."""
+    options = engine_options(settings)
+    replica = settings.database_replica_url
+    return {
+        "SQLALCHEMY_DATABASE_URI": settings.database_url,
+        "SQLALCHEMY_ENGINE_OPTIONS": options,
+        "SQLALCHEMY_BINDS": {"replica": {"url": replica, **options}} if replica else {},
+    }
+
+
+def engine_options(settings: Settings) -> dict[str, Any]:
+    """What the engine is made with: one connection for each request thread."""
+    options: dict[str, Any] = {
+        "pool_size": settings.web_threads,
+        "max_overflow": 2,
+        # The connection used last is used next: what PostgreSQL knows for it is still at hand.
+        "pool_use_lifo": True,
+        "pool_timeout": postgresql.CONNECT_TIMEOUT_SECONDS,
+        # Statements are logged when they fail; addresses and hashes in them are not.
+        "hide_parameters": True,
+    }
+    if settings.uses_sqlite:
+        return options | {"connect_args": sqlite.CONNECT_ARGUMENTS}
+    return options | {"pool_recycle": 1800, "connect_args": postgresql.CONNECT_ARGUMENTS}
+
+
+def init_app(app: Flask) -> None:
+    """Bind the database to the application; nothing connects before the first statement."""
+    db.init_app(app)
+    # Before the one of Flask-SQLAlchemy: the last to come is the first to go.
+    app.teardown_appcontext(_give_back)
+    # The ORM does it at its first query; what ``prepared`` reads may come before any.
+    configure_mappers()
+    prepares = app.config["SETTINGS"].database_prepared_statements
+    with app.app_context():
+        for name, engine in db.engines.items():
+            _listen(engine, prepares, writes=name is None)
+            os.register_at_fork(after_in_child=partial(_forget, ref(engine)))
+
+
+def open_other(url: URL, settings: Settings) -> Engine:
+    """Another database than the application's own, opened in the same manner."""
+    engine = create_engine(url, **engine_options(replace(settings, database_url=url)))
+    _listen(engine, settings.database_prepared_statements)
+    return engine
+
+
+def _listen(engine: Engine, prepares: str, *, writes: bool = True) -> None:
+    event.listen(engine, "handle_error", _drop_spoiled)
+    if engine.dialect.name == "sqlite":
+        sqlite.listen(engine)
+    else:
+        postgresql.listen(engine, prepares=prepares, writes=writes)
+
+
+def _drop_spoiled(context: ExceptionContext) -> None:
+    """Let a connection that is of no more use leave the pool; SQLAlchemy knows the dead alone."""
+    if context.connection and failures.spoils_connection(context.original_exception):
+        context.is_disconnect = True
+
+
+def _give_back(_error: BaseException | None) -> None:
+    """End the session of a request; what fails then does not take back what was answered.
+
+    All that was to last is committed by now. An exception here would come
+    after every handler, and be answered by the server around us in HTML.
+    """
+    try:
+        db.session.remove()
+    except (SQLAlchemyError, postgresql.Error, sqlite.Error) as error:
+        log.warning("the session did not end as it should", exc_info=error)
+        db.session.registry.clear()
+
+
+def _forget(engine: ReferenceType[Engine]) -> None:
+    """Leave connections to the parent process: two processes on one would mix their answers."""
+    inherited = engine()
+    if inherited is not None:
+        inherited.dispose(close=False)
+
+
+def reader() -> Engine:
+    """The same database for one statement that only reads: no transaction is begun for it.
+
+    That spares PostgreSQL two of three round trips; Python's sqlite3 begins
+    none for a SELECT anyway.
+    """
+    return _without_transaction(db.engine)
+
+
+def pages(model: type[Row], *which: ColumnExpressionArgument[bool]) -> Iterator[Row]:
+    """Rows in the order of their ids, a few of them in memory, whoever takes their time.
+
+    Each page is one statement, and between two the connection is back in the
+    pool: to go through them takes no application context.
+    """
+    engine = reader()
+    key: Any = model.id  # type: ignore[attr-defined]
+
+    def read() -> Iterator[Row]:
+        page = select(model).where(*which).order_by(key).limit(PAGE)
+        after: ColumnExpressionArgument[bool] = true()
+        while True:
+            with DatabaseSession(engine) as database:
+                found = database.scalars(page.where(after)).all()
+                database.expunge_all()
+            yield from found
+            if len(found) < PAGE:
+                return
+            after = key > found[-1].id  # type: ignore[attr-defined]
+
+    return read()
+
+
+def replica() -> Engine:
+    """For one statement that only reads, and may read what was true some seconds ago.
+
+    Where no replica is set, or it is away, that is the database itself. What
+    decides who may do what never comes from here.
+    """
+    engine = db.engines.get("replica")
+    if engine is None or monotonic() < _rests_until.get(engine, 0):
+        return reader()
+    try:
+        engine.connect().close()
+    except (OperationalError, PoolTimeout) as error:
+        log.warning("the replica is away, its reads go to the database itself", exc_info=error)
+        _rests_until[engine] = monotonic() + REPLICA_REST_SECONDS
+        return reader()
+    return _without_transaction(engine)
+
+
+def _without_transaction(engine: Engine) -> Engine:
+    if engine.dialect.name == "sqlite":
+        return engine
+    return engine.execution_options(isolation_level="AUTOCOMMIT")
+
+
+@contextmanager
+def snapshot(engine: Engine) -> Iterator[Connection]:
+    """One state of a database for many statements that only read, whoever writes meanwhile."""
+    with engine.connect() as connection:
+        if connection.dialect.name == "sqlite":
+            # Python's sqlite3 begins no transaction for a SELECT.
+            connection.exec_driver_sql("BEGIN")
+            yield connection
+        else:
+            options = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+            yield connection.execution_options(**options)
+
+
+def take_turn(name: str) -> None:
+    """Let nobody else take the turn of this name until the caller commits.
+
+    For what is decided by counting rows: who counts next sees what was
+    written in this turn. A caller takes it after all locks on rows, so that no two
+    wait for each other.
+    """
+    if db.engine.dialect.name == "sqlite":
+        # The one lock of all writers, which comes with the first write.
+        if not db.session.connection().connection.driver_connection.in_transaction:  # type: ignore[union-attr]
+            table = db.metadata.tables["users"]
+            db.session.execute(update(table).where(false()).values(id=table.c.id))
+        return
+    db.session.execute(
+        text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))"), {"name": name}
+    )

@@ -1,0 +1,62 @@
+"""Whether the databases can be served at all: asked at the start, by readyz and by the doctor."""
+
+import logging
+
+from flask import Flask
+from sqlalchemy import Engine
+from sqlalchemy.exc import SQLAlchemyError
+
+from app.database import migration_state, postgresql
+from app.extensions import db
+from config import SettingsRefused
+
+log = logging.getLogger(__name__)
+
+
+def flaws_of_the_replica(engine: Engine) -> list[str]:
+    """As of the database itself, in words about the replica. Raises what SQLAlchemy raises."""
+    with engine.connect() as connection:
+        found = migration_state.read(connection).flaws
+    return [
+        f"The replica: {flaw.replace('DATABASE_URL', 'DATABASE_REPLICA_URL')}" for flaw in found
+    ]
+
+
+def refuse_unfit(app: Flask) -> None:
+    """Stop the start where nothing could ever be served. Raises ``SettingsRefused``.
+
+    A server that is away may come back, and migrations may still be run: then
+    readyz says so, and the start goes on. The log says what to run.
+    """
+    with app.app_context():
+        reasons = [reason for name in db.engines for reason in _reasons(name, db.engines[name])]
+    if reasons:
+        raise SettingsRefused(*reasons)
+
+
+def _reasons(name: str | None, engine: Engine) -> list[str]:
+    try:
+        if name is not None:
+            return flaws_of_the_replica(engine)
+        with engine.connect() as connection:
+            driver = connection.connection.driver_connection
+            if isinstance(driver, postgresql.Connection):
+                # Otherwise a server that is frozen would hold up the start for good.
+                driver.answer_timeout = postgresql.ANSWER_TIMEOUT_SECONDS
+            state = migration_state.read(connection)
+            if not state.flaws and not state.is_current:
+                log.error(migration_state.NOT_MIGRATED)
+            return state.flaws
+    except SQLAlchemyError as error:
+        reason = str(getattr(error, "orig", error)).partition("\n")[0]
+        if engine.dialect.name == "sqlite":
+            sentence = (
+                f"DATABASE_URL leads to {engine.url.database}, and SQLite says: {reason}. Look "
+                "whether the folder is there and this account may write in it."
+            )
+            return [sentence]
+        log.warning("a database does not answer yet", extra={"reason": reason})
+        return []
+    finally:
+        # The workers, which are forked off, open their own.
+        engine.dispose()

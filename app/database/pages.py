@@ -1,0 +1,139 @@
+"""Lists in pages. A signed cursor says where the next page begins.
+
+A page begins after the last row of the one before, by the values that the
+list is sorted by. Rows that come and go meanwhile move nothing: a row that
+stood throughout is neither repeated nor left out. An offset could not do that.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Generic, TypeVar
+
+from itsdangerous import BadSignature, URLSafeSerializer
+from sqlalchemy import ColumnElement, Select, literal, tuple_
+from sqlalchemy.orm import Session as DatabaseSession
+
+from app.database.engines import replica
+from app.errors import Message, ValidationFailed
+from app.extensions import Base
+from config import settings
+
+# The longest says where an address of 254 characters stands, signed; this is more than it needs.
+MAX_LENGTH = 2000
+
+INVALID_CURSOR = Message("invalid_cursor", "Is no cursor of this list with these parameters.")
+
+Row = TypeVar("Row", bound=Base)
+
+
+@dataclass(frozen=True)
+class Key:
+    """Something to sort by: an attribute of the row, and the same in SQL."""
+
+    attribute: str
+    column: Any
+    read: Callable[[Any], Any] = lambda value: value
+
+    @classmethod
+    def instant(cls, attribute: str, column: Any) -> "Key":
+        return cls(attribute, column, datetime.fromisoformat)
+
+
+@dataclass(frozen=True)
+class Order:
+    """The keys of a list. No two rows may have all of them alike."""
+
+    keys: tuple[Key, ...]
+    descending: bool = False
+
+    @property
+    def columns(self) -> list[ColumnElement[Any]]:
+        columns = [key.column for key in self.keys]
+        return [column.desc() for column in columns] if self.descending else columns
+
+    def after(self, values: Sequence[Any]) -> ColumnElement[bool]:
+        """What comes after the row with these values."""
+        there = [
+            literal(key.read(value), key.column.type)
+            for key, value in zip(self.keys, values, strict=True)
+        ]
+        columns = tuple_(*(key.column for key in self.keys))
+        return columns < tuple_(*there) if self.descending else columns > tuple_(*there)
+
+
+@dataclass(frozen=True)
+class Page(Generic[Row]):
+    items: Sequence[Row]
+    next_cursor: str | None
+
+
+def page(
+    rows: Select[Row],
+    order: Order,
+    query: Mapping[str, Any],
+    *,
+    limit: int,
+    cursor: str | None = None,
+) -> Page[Row]:
+    """One page of the rows.
+
+    ``query`` is all that tells this list from others: its name, its filters,
+    its order. A cursor is good for the same query alone. Raises
+    ``ValidationFailed`` for one that is not.
+    """
+    signer = _signer(query)
+    statement = rows.order_by(*order.columns).limit(limit + 1)
+    if cursor is not None:
+        statement = statement.where(order.after(_values(cursor, signer)))
+    found = _read(statement)
+    items = found[:limit]
+    more = len(found) > limit
+    return Page(items, _cursor_after(items[-1], order, signer) if more else None)
+
+
+def everything(rows: Select[Row], order: Order, *, batch: int = 1000) -> Iterator[Sequence[Row]]:
+    """All of the rows, in batches, each a statement of its own: nothing is kept open or whole."""
+    statement = rows.order_by(*order.columns).limit(batch)
+    found = _read(statement)
+    while found:
+        yield found
+        last = [_plain(getattr(found[-1], key.attribute)) for key in order.keys]
+        found = _read(statement.where(order.after(last))) if len(found) == batch else []
+
+
+def _read(statement: Select[Row]) -> Sequence[Row]:
+    """Where all lists are read, a moment late perhaps. Nothing is locked, rows are detached."""
+    with DatabaseSession(replica(), expire_on_commit=False) as database:
+        return database.scalars(statement).all()
+
+
+def _signer(query: Mapping[str, Any]) -> URLSafeSerializer:
+    """It knows its own query's cursors alone: the query is part of what the key is made of."""
+    about = json.dumps(query, sort_keys=True, default=_plain)
+    return URLSafeSerializer(
+        settings.secret_key,
+        salt=f"user system: cursor: {about}",
+        signer_kwargs={"key_derivation": "hmac", "digest_method": hashlib.sha256},
+    )
+
+
+def _cursor_after(row: Row, order: Order, signer: URLSafeSerializer) -> str:
+    cursor = signer.dumps([_plain(getattr(row, key.attribute)) for key in order.keys])
+    return cursor if isinstance(cursor, str) else cursor.decode()
+
+
+def _values(cursor: str, signer: URLSafeSerializer) -> list[Any]:
+    if len(cursor) > MAX_LENGTH:
+        raise ValidationFailed([INVALID_CURSOR.about("cursor")])
+    try:
+        values: list[Any] = signer.loads(cursor)
+    except (BadSignature, UnicodeError):
+        raise ValidationFailed([INVALID_CURSOR.about("cursor")]) from None
+    return values
+
+
+def _plain(value: Any) -> Any:
+    return value.isoformat() if isinstance(value, datetime) else value

@@ -1,0 +1,232 @@
+"""How migrations run on a database in use: one upgrade at a time, and never for long in the way.
+
+``migrations/env.py`` calls it. What stops an upgrade ends the command with a
+sentence and exit status 1.
+"""
+
+import logging
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from time import sleep
+from typing import Any
+
+import click
+from sqlalchemy import Connection, event, inspect, text
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+
+from app.database import failures, migration_state, sqlite
+from app.database.postgresql import ONLY_IN_POSTGRESQL, is_behind_a_pooler
+from app.extensions import Base
+
+# Any number, as long as nobody else takes it: it names the lock under which migrations run.
+MIGRATION_LOCK = 5_117_329_406
+
+# ALTER TABLE waits for whoever reads the table, and everybody who comes later waits behind it. So
+# it waits for no longer than that, lets the others by, and tries again.
+LOCK_TIMEOUT_SECONDS = 2
+PAUSE_SECONDS = 1
+ATTEMPTS = 20
+
+INVALID = text(
+    "SELECT relname FROM pg_index JOIN pg_class ON pg_class.oid = indexrelid"
+    " WHERE NOT indisvalid AND pg_table_is_visible(pg_class.oid)"
+)
+OLDEST = text(
+    "SELECT pid, usename, application_name, xact_start FROM pg_stat_activity"
+    " WHERE datname = current_database() AND pid <> pg_backend_pid() AND xact_start IS NOT NULL"
+    " ORDER BY xact_start LIMIT 1"
+)
+
+log = logging.getLogger("alembic.runtime.migration")
+
+
+def cannot() -> str:
+    """How a refusal begins: it names the command, which need not be an upgrade."""
+    command = click.get_current_context(silent=True)
+    if command is None or command.info_name == "upgrade":
+        return "Cannot upgrade"
+    return f"Cannot run flask db {command.info_name}"
+
+
+def refuse_a_pooler(connection: Connection) -> None:
+    """Behind PgBouncer the lock below may be taken in one session and given back in another."""
+    driver: Any = connection.connection.driver_connection
+    if is_behind_a_pooler(driver):
+        sys.exit(
+            f"{cannot()} through a connection pooler: DATABASE_URL leads to one, and only one "
+            "migration at a time may run, which a pooler cannot keep. Name PostgreSQL itself for "
+            "this command: DATABASE_URL=postgresql://user:password@host:5432/name flask db …"
+        )
+
+
+def refuse_a_database_that_is_not_ours(connection: Connection) -> None:
+    """Before anything is changed in it."""
+    flaws = migration_state.read(connection).flaws
+    if flaws:
+        sys.exit("\n".join(f"{cannot()}: {flaw}" for flaw in flaws))
+    if unknown := migration_state.unknown_revisions(connection):
+        sys.exit(
+            f"{cannot()}: the database has the revision {', '.join(unknown)}, which this "
+            "checkout does not know. Run flask db upgrade from the newest checkout; where another "
+            "application shares alembic_version, give each a database of its own."
+        )
+    connection.rollback()
+
+
+@contextmanager
+def our_turn(connection: Connection) -> Iterator[None]:
+    """Let hosts that start at once upgrade one after the other; the last find nothing to do.
+
+    The lock ends with the connection to the server, which is closed here in
+    every case: the pool must not keep it with the lock and our
+    ``lock_timeout``. The lock is asked for again and again: one statement
+    that waits would keep a snapshot, which CREATE INDEX CONCURRENTLY in the
+    other's migration waits for in turn.
+    """
+    try:
+        while not connection.scalar(text(f"SELECT pg_try_advisory_lock({MIGRATION_LOCK})")):
+            connection.rollback()
+            sleep(0.5)
+        connection.commit()
+        yield
+    finally:
+        connection.invalidate()
+
+
+def clear_up_after_an_interruption(connection: Connection) -> None:
+    """Bring what an interrupted upgrade left to where migrations go on from."""
+    if connection.dialect.name == "postgresql":
+        _drop_unfinished_indexes(connection)
+    while rest := INTERRUPTED.get("".join(migration_state.applied(connection))):
+        if not rest.has_begun(connection):
+            break
+        _finish(connection, rest)
+    connection.rollback()
+
+
+def _drop_unfinished_indexes(connection: Connection) -> None:
+    """Such an index is there and of no use, and IF NOT EXISTS would keep it."""
+    ours = {str(index.name) for table in Base.metadata.tables.values() for index in table.indexes}
+    unfinished = set(connection.scalars(INVALID)) & (ours | set(ONLY_IN_POSTGRESQL))
+    connection.rollback()
+    for name in sorted(unfinished):
+        log.info("Removing the index %s, whose making was interrupted", name)
+        _run_outside_a_transaction(connection, f'DROP INDEX CONCURRENTLY IF EXISTS "{name}"')
+
+
+@dataclass(frozen=True)
+class Rest:
+    """What remains of a migration whose tables are there and whose number is not."""
+
+    revision: str
+    tables: dict[str, set[str]]
+    index: str
+
+    def has_begun(self, connection: Connection) -> bool:
+        inspector = inspect(connection)
+        return all(
+            inspector.has_table(name)
+            and columns <= {column["name"] for column in inspector.get_columns(name)}
+            for name, columns in self.tables.items()
+        )
+
+
+# By the revision before. These two commit their tables, then build an index beside the traffic, and
+# only then note that they are done: interrupted in between, they would meet their own tables. The
+# migrations themselves stay as they landed.
+INTERRUPTED = {
+    "0001": Rest(
+        "0002",
+        {"audit_events": {"subject_id", "request_id", "details"}},
+        "CREATE INDEX CONCURRENTLY IF NOT EXISTS ix_sessions_max_expires_at"
+        " ON sessions (max_expires_at)",
+    ),
+    "0002": Rest(
+        "0003",
+        {
+            "users": {"deletion_due_at"},
+            "one_time_tokens": {"token_hash", "replaced_email"},
+            "outbox_messages": {"sealed", "set_aside_at"},
+        },
+        "CREATE INDEX CONCURRENTLY IF NOT EXISTS ix_users_deletion_due_at"
+        " ON users (deletion_due_at) WHERE deletion_due_at IS NOT NULL",
+    ),
+}
+
+
+def _finish(connection: Connection, rest: Rest) -> None:
+    log.info("Finishing the migration %s, which was interrupted", rest.revision)
+    connection.rollback()
+    if connection.dialect.name == "postgresql":
+        _run_outside_a_transaction(connection, rest.index)
+    else:
+        connection.exec_driver_sql(rest.index.replace("CONCURRENTLY ", ""))
+    done = {"revision": rest.revision}
+    connection.execute(text("UPDATE alembic_version SET version_num = :revision"), done)
+    connection.commit()
+
+
+def _run_outside_a_transaction(connection: Connection, statement: str) -> None:
+    other = connection.engine.execution_options(isolation_level="AUTOCOMMIT")
+    with other.connect() as alone:
+        alone.exec_driver_sql(statement)
+
+
+def run_patiently(connection: Connection, run: Callable[[], None]) -> None:
+    """Run migrations, again and again while the locks that they need are held.
+
+    Each is a transaction of its own, so what is done stays done.
+    """
+    connection.exec_driver_sql(f"SET lock_timeout = '{LOCK_TIMEOUT_SECONDS}s'")
+    connection.commit()
+    event.listen(connection, "before_cursor_execute", _wait_where_nobody_waits_behind)
+    for attempt in range(ATTEMPTS):
+        try:
+            return run()
+        except DBAPIError as error:
+            if not failures.is_locked(error.orig):
+                raise
+            connection.rollback()
+        if attempt == 0:
+            log.info("A transaction holds a table; waiting in short steps, to stop nobody else")
+        sleep(PAUSE_SECONDS)
+    sys.exit(_gave_up(connection))
+
+
+def _wait_where_nobody_waits_behind(
+    _connection: Connection, cursor: Any, statement: str, *_: object
+) -> None:
+    """CREATE INDEX CONCURRENTLY waits for every transaction that is open, and stops none."""
+    is_long = "CONCURRENTLY" in statement
+    cursor.execute(f"SET lock_timeout = '{0 if is_long else LOCK_TIMEOUT_SECONDS}s'")
+
+
+def _gave_up(connection: Connection) -> str:
+    seconds = ATTEMPTS * (LOCK_TIMEOUT_SECONDS + PAUSE_SECONDS)
+    oldest = connection.execute(OLDEST).one_or_none()
+    named = (
+        f" The oldest is process {oldest.pid} of {oldest.usename}"
+        f" ({oldest.application_name or 'no name'}), since {oldest.xact_start:%H:%M:%S}."
+        if oldest
+        else ""
+    )
+    return (
+        f"{cannot()}: other transactions held a table for {seconds} seconds.{named} Nothing "
+        "is half done. Let it end, or end it with pg_terminate_backend, and run the command again."
+    )
+
+
+def run_whole_or_not_at_all(connection: Connection) -> None:
+    """Let SQLite make tables inside transactions as well: Python's driver begins none for that."""
+    event.listen(connection, "begin", lambda begun: begun.exec_driver_sql(sqlite.BEGIN))
+
+
+def sentence_about(error: BaseException) -> str:
+    """What stopped the command: the first error, and not what failed in its wake."""
+    first: BaseException | None = error
+    while isinstance(first, SQLAlchemyError) and not isinstance(first, DBAPIError):
+        first = first.__context__
+    reason = str(getattr(first or error, "orig", first or error)).strip().partition("\n")[0]
+    return f"{cannot()}: the database does not answer, or refused: {reason}"

@@ -1,0 +1,1 @@
+"""Checks that name what is weaker than production should be."""

@@ -1,0 +1,218 @@
+"""Checks of the database."""
+
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import select, text
+from sqlalchemy.exc import SQLAlchemyError
+
+from app import clock
+from app.database import fitness, migration_state
+from app.doctor.checks import Weight, checks
+from app.doctor.setting_checks import HERE
+from app.extensions import db
+from app.models import User
+from config import Settings
+from config_servers import database_hosts
+
+# docs/deploying.md asks for less than ten seconds between any two.
+LARGEST_CLOCK_SKEW = timedelta(seconds=5)
+
+
+@checks(
+    Weight.DANGEROUS,
+    "Look at DATABASE_URL, and whether the server runs and lets this host in.",
+    stops=True,
+)
+def database_answers(_settings: Settings) -> str | None:
+    try:
+        with db.engine.connect():
+            return None
+    except SQLAlchemyError as error:
+        reason = str(getattr(error, "orig", error)).partition("\n")[0]
+        return f"The database does not answer: {reason}."
+
+
+@checks(
+    Weight.DANGEROUS,
+    "Do what the sentence says: nothing is served from this database.",
+    stops=True,
+)
+def database_is_fit(_settings: Settings) -> str | None:
+    with db.engine.connect() as connection:
+        flaws = migration_state.read(connection).flaws
+    if "replica" in db.engines:
+        try:
+            flaws += fitness.flaws_of_the_replica(db.engines["replica"])
+        except SQLAlchemyError as error:
+            reason = str(getattr(error, "orig", error)).partition("\n")[0]
+            flaws.append(f"The replica does not answer: {reason}.")
+    return " ".join(flaws) or None
+
+
+@checks(
+    Weight.WEAK,
+    "Set sslmode=verify-full in DATABASE_URL; sslrootcert names who signed the certificate.",
+)
+def database_is_verified(settings: Settings) -> str | None:
+    if not _is_remote(settings):
+        return None
+    mode = settings.database_url.query.get("sslmode", "prefer")
+    if mode in ("require", "verify-ca"):
+        return f"sslmode is {mode}: another host can pose as the database."
+    return None
+
+
+@checks(Weight.DANGEROUS, "Set sslmode=verify-full in DATABASE_URL.")
+def database_is_encrypted(settings: Settings) -> str | None:
+    mode = settings.database_url.query.get("sslmode", "prefer")
+    if _is_remote(settings) and mode not in ("require", "verify-ca", "verify-full"):
+        hosts = " and ".join(database_hosts(settings.database_url))
+        return f"Nothing makes the connection to {hosts} use TLS (sslmode is {mode})."
+    return None
+
+
+@checks(
+    Weight.DANGEROUS,
+    "Serve under a role of its own; docs/deploying.md has the statements.",
+)
+def role_is_no_superuser(settings: Settings) -> str | None:
+    if settings.uses_sqlite:
+        return None
+    rights = "rolsuper OR rolcreaterole OR rolbypassrls"
+    if _scalar(f"SELECT {rights} FROM pg_roles WHERE rolname = current_user"):  # noqa: S608
+        return f"The role {settings.database_url.username} may do anything with the whole server."
+    return None
+
+
+@checks(
+    Weight.WEAK,
+    "Lower WEB_THREADS or WEB_CONCURRENCY, raise max_connections, or put PgBouncer in between.",
+)
+def connections_fit(settings: Settings) -> str | None:
+    if settings.uses_sqlite:
+        return None
+    wanted = settings.web_concurrency * (settings.web_threads + 2)
+    allowed = _scalar(
+        "SELECT current_setting('max_connections')::int"
+        " - current_setting('superuser_reserved_connections')::int"
+    )
+    if wanted > allowed:
+        return f"This server may open {wanted} connections, and PostgreSQL allows {allowed} to all."
+    return None
+
+
+@checks(Weight.WEAK, "Let NTP keep the clocks of all hosts.")
+def clocks_agree(settings: Settings) -> str | None:
+    if settings.uses_sqlite:
+        return None
+    skew = abs(_scalar("SELECT clock_timestamp()") - clock.now())
+    if skew > LARGEST_CLOCK_SKEW:
+        seconds = round(skew.total_seconds())
+        return f"The clocks of this host and of the database differ by {seconds} seconds."
+    return None
+
+
+@checks(Weight.DANGEROUS, "Run flask db upgrade.", stops=True)
+def migrations_are_applied(_settings: Settings) -> str | None:
+    with db.engine.connect() as connection:
+        if not migration_state.read(connection).is_current:
+            return "A migration is missing, so /readyz answers 503."
+    return None
+
+
+@checks(
+    Weight.DANGEROUS,
+    "Let DATABASE_URL lead to the server that writes; look whether its disk is full.",
+)
+def database_takes_writes(_settings: Settings) -> str | None:
+    try:
+        with db.engine.connect() as connection:
+            migration_state.refuse_unless_writable(connection)
+    except SQLAlchemyError as error:
+        reason = str(getattr(error, "orig", error)).partition("\n")[0]
+        return f"The database takes no writes: {reason}."
+    return None
+
+
+@checks(
+    Weight.WEAK,
+    "Let another role own the tables and migrate; docs/deploying.md has the statements.",
+)
+def role_cannot_change_tables(settings: Settings) -> str | None:
+    if settings.uses_sqlite:
+        return None
+    if _scalar(
+        "SELECT pg_has_role(relowner, 'USAGE') OR has_schema_privilege(relnamespace, 'CREATE')"
+        " FROM pg_class WHERE oid = to_regclass('users')"
+    ):
+        return "The role that serves may change and drop the tables."
+    return None
+
+
+# What `flask db upgrade` leaves to a role that serves, and docs/audit.md lists.
+RIGHTS_TO_EDIT_THE_LOG = """
+SELECT string_agg(DISTINCT held.name || ' on ' || log.name, ', ')
+  FROM (VALUES ('audit_events', '{ip,user_agent,personal}'::text[], 'DELETE,TRUNCATE'),
+               ('audit_seals', '{salt}', 'DELETE,TRUNCATE'),
+               ('audit_prunings', '{}', 'INSERT,DELETE,TRUNCATE')) AS log (name, erasable, rights)
+ CROSS JOIN LATERAL (
+    SELECT wanted FROM unnest(string_to_array(log.rights, ',')) AS wanted
+     WHERE has_table_privilege(log.name, wanted)
+    UNION ALL
+    SELECT 'UPDATE' FROM pg_attribute
+     WHERE attrelid = log.name::regclass AND attnum > 0 AND NOT attisdropped
+       AND attname <> ALL (log.erasable) AND has_column_privilege(attrelid, attnum, 'UPDATE')
+ ) AS held (name)
+"""
+
+
+@checks(
+    Weight.WEAK,
+    "Serve under a role that does not own the tables, and run the statements of docs/audit.md.",
+)
+def role_cannot_edit_the_audit_log(settings: Settings) -> str | None:
+    if settings.uses_sqlite:
+        return None
+    rights = _scalar(RIGHTS_TO_EDIT_THE_LOG)
+    if rights:
+        return f"The role that serves can remove events from the audit log ({rights})."
+    return None
+
+
+# Both databases have three on each table.
+TRIGGERS_OF_THE_LOG = 6
+
+
+@checks(Weight.WEAK, "Make the triggers again; docs/audit.md has the statements.")
+def audit_log_is_append_only(settings: Settings) -> str | None:
+    enabled = (
+        "SELECT count(*) FROM sqlite_master WHERE type = 'trigger'"
+        " AND tbl_name IN ('audit_events', 'audit_seals')"
+        if settings.uses_sqlite
+        else "SELECT count(*) FROM pg_trigger WHERE NOT tgisinternal AND tgenabled IN ('O', 'A')"
+        " AND tgrelid IN ('audit_events'::regclass, 'audit_seals'::regclass)"
+    )
+    missing = TRIGGERS_OF_THE_LOG - _scalar(enabled)
+    if missing > 0:
+        return f"{missing} of the triggers that keep the audit log append-only are missing."
+    return None
+
+
+@checks(Weight.GOOD_TO_KNOW, "Run flask users create … --superuser.")
+def somebody_is_superuser(_settings: Settings) -> str | None:
+    with db.engine.connect() as connection:
+        some = select(User.id).where(User.is_superuser, User.is_active).limit(1)
+        if connection.scalar(some) is None:
+            return "There is no active superuser."
+    return None
+
+
+def _is_remote(settings: Settings) -> bool:
+    hosts = database_hosts(settings.database_url)
+    return any(host not in HERE and not host.startswith("/") for host in hosts)
+
+
+def _scalar(statement: str) -> Any:
+    with db.engine.connect() as connection:
+        return connection.scalar(text(statement))

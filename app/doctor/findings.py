@@ -1,0 +1,25 @@
+"""What the checks find, in their order."""
+
+from collections.abc import Iterator
+
+from app.doctor import checks, database_checks, file_checks, mail_checks, setting_checks, sightings
+from app.doctor.checks import Finding
+from config import Settings
+
+# Where a check that stops finds something, those after it are not asked: they need what is missing.
+CHECKS = [
+    check
+    for group in (setting_checks, file_checks, database_checks, mail_checks, sightings)
+    for check in checks.of(group)
+]
+
+
+def findings(settings: Settings) -> Iterator[Finding]:
+    """What is weaker than it should be."""
+    for check in CHECKS:
+        reason = check.test(settings)
+        if reason is None:
+            continue
+        yield Finding(check.name, check.weight, reason, check.cure)
+        if check.stops:
+            return

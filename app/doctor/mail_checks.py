@@ -1,0 +1,34 @@
+"""Checks of mail."""
+
+from datetime import timedelta
+
+from sqlalchemy import func, select
+
+from app import clock
+from app.doctor.checks import Weight, checks
+from app.extensions import db
+from app.mail import delivery
+from app.models import OutboxMessage
+from config import Settings
+
+OLDEST_MAIL = timedelta(minutes=15)
+
+
+@checks(
+    Weight.WEAK,
+    "See flask outbox list, and whether the mail server takes mail.",
+)
+def mail_is_delivered(_settings: Settings) -> str | None:
+    backlog = delivery.backlog()
+    if backlog.oldest and clock.now() - backlog.oldest > OLDEST_MAIL:
+        since = f"{backlog.oldest:%Y-%m-%d %H:%M}"
+        return f"Waiting mails: {backlog.waiting}, the oldest since {since} UTC."
+    return None
+
+
+@checks(Weight.GOOD_TO_KNOW, "See flask outbox list; retry or drop them.")
+def no_mail_was_set_aside(_settings: Settings) -> str | None:
+    with db.engine.connect() as connection:
+        aside = select(func.count()).where(OutboxMessage.set_aside_at.is_not(None))
+        number = connection.scalar(aside)
+    return f"Mails set aside, which nobody tries again: {number}." if number else None

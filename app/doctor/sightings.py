@@ -1,0 +1,158 @@
+"""What looks wrong about how this is deployed, noticed while requests are answered.
+
+It goes to the log, and to the database for ``flask doctor``, at most once an
+hour from each process: it costs nothing and nobody can flood either.
+"""
+
+import logging
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from flask import Flask, current_app
+from sqlalchemy import func, select
+from sqlalchemy.exc import SQLAlchemyError
+
+from app import clock
+from app.access.limits import limit_refused
+from app.database.rows import insert
+from app.doctor.checks import Weight, checks
+from app.extensions import db
+from app.http.client import forwarding_ignored
+from app.models import Session, Sighting
+from config import Settings
+
+log = logging.getLogger(__name__)
+
+
+def init_app(app: Flask) -> None:
+    """Listen to what requests show of the deployment."""
+    forwarding_ignored.connect(_note_forwarding, app)
+    limit_refused.connect(_look_for_only_address, app)
+
+
+ONCE_IN = timedelta(hours=1)
+# So many logins, of so many people, are no family that shares an address.
+LOGINS, PEOPLE = 50, 5
+
+
+class Kind(StrEnum):
+    """What may be seen, and what it means."""
+
+    UNTRUSTED_FORWARDING = "untrusted_forwarding"
+    UNREAD_FORWARDING = "unread_forwarding"
+    ONE_ADDRESS = "one_address"
+
+    @property
+    def meaning(self) -> str:
+        match self:
+            case Kind.UNTRUSTED_FORWARDING:
+                return (
+                    "A peer that is not in TRUSTED_PROXIES sends forwarding headers, which are "
+                    "ignored. If it is your proxy, add its address (or `unix`)."
+                )
+            case Kind.UNREAD_FORWARDING:
+                return (
+                    "A proxy in TRUSTED_PROXIES sends no readable address in X-Forwarded-For, the "
+                    "only forwarding header that is read. All clients behind it share one rate "
+                    "limit. Configure the proxy to send X-Forwarded-For."
+                )
+            case Kind.ONE_ADDRESS:
+                return (
+                    "All recent logins come from one address, so all clients share one rate "
+                    "limit. If it is your proxy, add its address (or `unix`) to TRUSTED_PROXIES."
+                )
+
+
+def what_was_seen() -> Sequence[Sighting]:
+    """Everything that was noticed, with when it was last."""
+    return db.session.scalars(select(Sighting).order_by(Sighting.kind)).all()
+
+
+def only_address() -> str | None:
+    """The one address from which everybody logged in of late, if there is such a one."""
+    # By the order of logins that has an index.
+    recent = (
+        select(Session.ip, Session.user_id)
+        .order_by(Session.max_expires_at.desc())
+        .limit(LOGINS)
+        .subquery()
+    )
+    found = db.session.execute(
+        select(
+            func.min(recent.c.ip),
+            # Those without an address count as one more.
+            func.count(func.coalesce(recent.c.ip, "").distinct()),
+            func.count(recent.c.user_id.distinct()),
+            func.count(),
+        )
+    ).one()
+    address, addresses, people, logins = found
+    if logins < LOGINS or addresses > 1 or people < PEOPLE:
+        return None
+    # A UNIX socket has no address.
+    return address or "a UNIX socket"
+
+
+def _note_forwarding(app: Flask, *, from_proxy: bool, detail: str) -> None:
+    kind = Kind.UNREAD_FORWARDING if from_proxy else Kind.UNTRUSTED_FORWARDING
+    if is_news(app, kind):
+        with app.app_context():
+            record(kind, detail)
+
+
+def _look_for_only_address(_app: Flask) -> None:
+    # If everybody seems to be one network, a limit refuses everybody for the first of them.
+    look_for_only_address()
+
+
+def look_for_only_address() -> None:
+    """Record it if everybody seems to have one address. Commits."""
+    if not is_news(current_app, Kind.ONE_ADDRESS):
+        return
+    try:
+        address = only_address()
+    except SQLAlchemyError:
+        return
+    finally:
+        db.session.rollback()
+    if address is not None:
+        record(Kind.ONE_ADDRESS, address)
+
+
+def is_news(app: Flask, kind: Kind) -> bool:
+    """Whether this process has been silent about it for an hour; from now on it has not."""
+    told: dict[Kind, datetime] = app.extensions.setdefault("sightings", {})
+    now = clock.now()
+    if kind in told and now < told[kind] + ONCE_IN:
+        return False
+    told[kind] = now
+    return True
+
+
+def record(kind: Kind, detail: str) -> None:
+    """Log it and keep it for the doctor. Commits. A database that is away is no reason to fail."""
+    log.warning("%s", kind.meaning, extra={"sighting": kind.value, "detail": detail})
+    row = {"detail": detail[:200], "seen_at": clock.now()}
+    seen = insert(Sighting).values(kind=kind.value, **row)
+    try:
+        db.session.execute(seen.on_conflict_do_update(index_elements=["kind"], set_=row))
+        db.session.commit()
+    except SQLAlchemyError as error:
+        db.session.rollback()
+        log.warning("what was seen could not be kept", exc_info=error)
+
+
+@checks(Weight.WEAK, "See TRUSTED_PROXIES in docs/deploying.md.")
+def nothing_odd_was_seen(_settings: Settings) -> str | None:
+    told = [
+        f"{Kind(seen.kind).meaning} (Last: {seen.detail}, {seen.seen_at:%Y-%m-%d}.)"
+        for seen in what_was_seen()
+    ]
+    return " ".join(told) or None
+
+
+@checks(Weight.WEAK, "Name the proxy in TRUSTED_PROXIES.")
+def logins_come_from_several_addresses(_settings: Settings) -> str | None:
+    address = only_address()
+    return f"All recent logins come from {address}." if address else None

@@ -1,0 +1,1 @@
+"""Reads requests and writes answers. Knows no table and no user."""

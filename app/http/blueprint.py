@@ -1,0 +1,262 @@
+"""The blueprint that both features are made of: strict input, documented output.
+
+What a decorator here enforces is what the OpenAPI document says.
+"""
+
+from collections.abc import Callable, Iterator
+from copy import deepcopy
+from functools import partial
+from itertools import islice
+from typing import Any, ClassVar, Protocol, TypeVar
+
+import flask_smorest
+import marshmallow
+from flask import Request, current_app
+from flask_smorest import Api
+from werkzeug.sansio.response import Response
+
+from app.errors import (
+    AppError,
+    BadRequest,
+    BodyTooLarge,
+    InternalError,
+    MalformedJSON,
+    Unavailable,
+    UnsupportedMediaType,
+    ValidationFailed,
+)
+from app.http.parsing import FORM, StrictParser
+from app.http.problems import JSON, PROBLEM_JSON, TITLES
+
+# How many items of a list `streamed` writes in one piece.
+ITEMS_AT_ONCE = 100
+BODY_ERRORS = (MalformedJSON, BadRequest, BodyTooLarge, UnsupportedMediaType, ValidationFailed)
+ANYWHERE = (InternalError, Unavailable)
+
+View = TypeVar("View", bound=Callable[..., Any])
+
+
+class Decorator(Protocol):
+    """Gives a view back as it was typed."""
+
+    def __call__(self, view: View, /) -> View: ...
+
+
+def accepted() -> Response:
+    """202 and an empty object: whatever comes of it comes by mail."""
+    response = current_app.json.response({})
+    response.status_code = 202
+    return response
+
+
+def streamed(
+    schema: marshmallow.Schema, document: dict[str, Any], headers: dict[str, str]
+) -> Response:
+    """A JSON object that is written while its lists, which may be iterators, are read."""
+    write = partial(current_app.json.dumps, separators=(",", ":"))
+    return current_app.response_class(
+        _written(schema, document, write), mimetype=JSON, headers=headers
+    )
+
+
+def _written(
+    schema: marshmallow.Schema, document: dict[str, Any], write: Callable[[Any], str]
+) -> Iterator[str]:
+    before = "{"
+    for name, field in schema.dump_fields.items():
+        yield f"{before}{write(name)}:"
+        before = ","
+        if isinstance(field, marshmallow.fields.List):
+            items = (write(field.inner._serialize(item, name, document)) for item in document[name])
+            yield from _in_brackets(items)
+        else:
+            yield write(field.serialize(name, document))
+    yield "}"
+
+
+def _in_brackets(items: Iterator[str]) -> Iterator[str]:
+    """A JSON array, many items in one piece: each piece is a write to the client."""
+    before = "["
+    while piece := ",".join(islice(items, ITEMS_AT_ONCE)):
+        yield before + piece
+        before = ","
+    yield "[]" if before == "[" else "]"
+
+
+def refuses(*errors: type[AppError]) -> Decorator:
+    """Document errors that a client may meet, by status and code."""
+
+    def decorate(view: View) -> View:
+        document = documentation_of(view).setdefault("refusals", {})
+        for error in errors:
+            document.setdefault(error.status, {})[error.code] = None
+        return view
+
+    return decorate
+
+
+def documentation_of(view: Callable[..., Any]) -> dict[str, Any]:
+    """What flask-smorest's decorators have noted on the view so far, to be added to."""
+    document: dict[str, Any] = deepcopy(getattr(view, "_apidoc", {}))
+    view.__dict__["_apidoc"] = document
+    return document
+
+
+class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]  # flask-smorest has no types
+    """flask-smorest's blueprint with the strict parser, and typed."""
+
+    ARGUMENTS_PARSER = StrictParser()
+    DEFAULT_LOCATION_CONTENT_TYPE_MAPPING: ClassVar = {
+        "json": JSON,
+        "optional_json": JSON,
+        "form": FORM,
+    }
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._prepare_doc_cbks.append(self._document_refusals)
+
+    def get(self, rule: str) -> Decorator:
+        return self._route(rule, "GET")
+
+    def post(self, rule: str) -> Decorator:
+        return self._route(rule, "POST")
+
+    def put(self, rule: str) -> Decorator:
+        return self._route(rule, "PUT")
+
+    def patch(self, rule: str) -> Decorator:
+        return self._route(rule, "PATCH")
+
+    def delete(self, rule: str) -> Decorator:
+        return self._route(rule, "DELETE")
+
+    def _route(self, rule: str, method: str) -> Decorator:
+        def decorate(view: View) -> View:
+            self.add_url_rule(rule, f"{view.__name__}_{method.lower()}", view, methods=[method])
+            return view
+
+        return decorate
+
+    def takes(self, schema: type[marshmallow.Schema], *, optional: bool = False) -> Decorator:
+        """A JSON body, given to the view as a dictionary."""
+        location = "optional_json" if optional else "json"
+        # One instance for all requests: making one takes longer than using it.
+        decorate = self.arguments(schema(), location=location, required=not optional)
+        return _then(decorate, refuses(*BODY_ERRORS))
+
+    def parse_optional_json(self, schema: type[marshmallow.Schema]) -> dict[str, Any]:
+        """The body of the request at hand, for a view that may not need it at all."""
+        body: dict[str, Any] = self.ARGUMENTS_PARSER.parse(schema(), location="optional_json")
+        return body
+
+    def documents_optional_body(self, schema: type[marshmallow.Schema]) -> Decorator:
+        """The body that ``parse_optional_json`` reads, for the OpenAPI document."""
+        document = self.doc(requestBody={"required": False, "content": {JSON: {"schema": schema}}})
+        return _then(document, refuses(*BODY_ERRORS))
+
+    def takes_query(self, schema: type[marshmallow.Schema]) -> Decorator:
+        """Parameters of the query, given to the view as a dictionary."""
+        parse = self.arguments(schema(), location="query")
+        return _then(parse, refuses(ValidationFailed, BadRequest))
+
+    def takes_form(self, schema: type[marshmallow.Schema]) -> Decorator:
+        """An OAuth 2 form, given to the view as a dictionary.
+
+        All errors of the call are documented as ``application/json``. That
+        they are sent so is decided by the path (``OAUTH_PATHS``), since some
+        happen before any view runs.
+        """
+        return _then(
+            self.arguments(schema(), location="form"),
+            refuses(BodyTooLarge, UnsupportedMediaType),
+            _documents_plain_json,
+        )
+
+    def takes_json_or_form(
+        self, json: type[marshmallow.Schema], form: type[marshmallow.Schema]
+    ) -> Decorator:
+        """Either of two bodies, told apart by their Content-Type."""
+
+        of_json, of_form = json(), form()
+
+        def schema_for(req: Request) -> marshmallow.Schema:
+            return of_form if req.mimetype == FORM else of_json
+
+        parse: Any = self.ARGUMENTS_PARSER.use_args(schema_for, location="json_or_form")
+        bodies = {JSON: {"schema": json}, FORM: {"schema": form}}
+        document = self.doc(requestBody={"required": True, "content": bodies})
+        return _then(lambda view: document(parse(view)), refuses(*BODY_ERRORS))
+
+    def returns(
+        self,
+        status: int,
+        schema: marshmallow.Schema | type[marshmallow.Schema] | dict[str, Any] | None = None,
+        *,
+        content_type: str | None = None,
+        description: str | None = None,
+        headers: dict[str, Any] | None = None,
+    ) -> Decorator:
+        """The answer to success: what the view returns, through the schema."""
+        decorate: Decorator = self.response(
+            status, schema, content_type=content_type, description=description, headers=headers
+        )
+        return decorate
+
+    def also_returns(
+        self, status: int, schema: type[marshmallow.Schema], *, description: str
+    ) -> Decorator:
+        """Another answer to success, which the view makes itself."""
+        decorate: Decorator = self.alt_response(status, schema=schema, description=description)
+        return decorate
+
+    def _document_refusals(
+        self, document: dict[str, Any], noted: dict[str, Any], **_: Any
+    ) -> dict[str, Any]:
+        refusals = noted.get("refusals", {})
+        for error in ANYWHERE:
+            refusals.setdefault(error.status, {})[error.code] = None
+        successes = {
+            status: answer
+            for status, answer in document.get("responses", {}).items()
+            if str(status).isdecimal() and int(status) < 400
+        }
+        content_type = noted.get("problem_type", PROBLEM_JSON)
+        document["responses"] = successes | {
+            status: _refusal(status, list(codes), content_type)
+            for status, codes in sorted(refusals.items())
+        }
+        return document
+
+
+def _then(*decorators: Callable[[Any], Any]) -> Decorator:
+    def decorate(view: View) -> View:
+        for decorator in decorators:
+            view = decorator(view)
+        return view
+
+    return decorate
+
+
+def _documents_plain_json(view: View) -> View:
+    documentation_of(view)["problem_type"] = JSON
+    return view
+
+
+def _refusal(status: int, codes: list[str], content_type: str) -> dict[str, Any]:
+    problem = {"$ref": "#/components/schemas/Problem"}
+    narrowed = {"allOf": [problem, {"properties": {"code": {"enum": codes}}}]}
+    return {
+        "description": f"{TITLES[status]}: {', '.join(codes)}",
+        "content": {content_type: {"schema": narrowed}},
+    }
+
+
+class ProblemApi(Api):  # type: ignore[misc]  # flask-smorest has no types
+    """flask-smorest without error answers of its own: ``app/errors.py`` gives them all."""
+
+    def _register_error_handlers(self) -> None:
+        pass
+
+
+api = ProblemApi()

@@ -1,0 +1,199 @@
+"""Where a request comes from."""
+
+import re
+import socket
+import unicodedata
+from collections.abc import Iterable, Sequence
+from functools import lru_cache, partial
+from ipaddress import IPv4Address, IPv6Address, ip_address
+from typing import Any, NamedTuple
+
+from blinker import Namespace
+from flask import Flask, has_request_context, request
+from werkzeug.wsgi import ClosingIterator
+
+from config import UNIX, Network, Settings
+
+MAX_USER_AGENT_LENGTH = 300
+
+# Sent by the application after an answer whose request had forwarding headers that told nothing:
+# ``from_proxy`` says whether a trusted proxy sent them, ``detail`` which they are and from whom.
+forwarding_ignored = Namespace().signal("forwarding-ignored")
+
+# The headers in which proxies tell for whom they speak. Only the first is ever read: a proxy that
+# writes one of them passes the others on as the client made them up.
+FORWARDING_HEADERS = {
+    "HTTP_X_FORWARDED_FOR": "X-Forwarded-For",
+    "HTTP_FORWARDED": "Forwarded",
+    "HTTP_X_REAL_IP": "X-Real-IP",
+}
+
+# As a proxy writes an address with a port, and one of IPv6 at all.
+WITH_PORT = re.compile(r"\[([^]]+)\](?::[0-9]{1,5})?|([0-9.]+):[0-9]{1,5}")
+# nginx's word for a client that came through a UNIX socket.
+UNIX_HOP = "unix:"
+# More than any chain of proxies has; the rest of a longer list is not looked at.
+MOST_HOPS = 32
+LONGEST_ADDRESS = 100
+
+Address = IPv4Address | IPv6Address
+Trusted = Sequence[Network | str]
+
+
+class Client(NamedTuple):
+    """The device that asks, as far as it can be known."""
+
+    ip: str | None
+    user_agent: str | None
+
+
+def current_client() -> Client:
+    """Its address, and what it calls itself. Outside a request (commands) nothing is known."""
+    if not has_request_context():
+        return Client(None, None)
+    # Cut before it is looked at, too: the header may be long.
+    claimed = request.headers.get("User-Agent", "")[: 2 * MAX_USER_AGENT_LENGTH]
+    printable = "".join(c for c in claimed if unicodedata.category(c) not in ("Cc", "Cf"))
+    return Client(request.remote_addr or None, printable[:MAX_USER_AGENT_LENGTH] or None)
+
+
+def current_network() -> str:
+    """What the limits take for one client."""
+    return network(request.remote_addr if has_request_context() else None)
+
+
+@lru_cache(4096)
+def network(ip: str | None) -> str:
+    """An IPv4 address itself; the /64 of an IPv6 address, since one household has all of it."""
+    address = _parsed(ip or "")
+    if address is None:
+        return "unknown"
+    if isinstance(address, IPv4Address):
+        return str(address)
+    return f"{IPv6Address(int(address) >> 64 << 64)}/64"
+
+
+def init_app(app: Flask, settings: Settings) -> None:
+    """Let everything behind, the access log included, see the client's address as the peer's."""
+    app.wsgi_app = _AddressReader(  # type: ignore[method-assign]
+        app, settings.trusted_proxies, settings.trusted_proxy_count
+    )
+
+
+class _AddressReader:
+    """Replaces a trusted proxy's address by the one it speaks for, in ``REMOTE_ADDR``.
+
+    Anybody can send the headers that claim another address. Those of an
+    untrusted peer are ignored, and noted as a warning for the operator.
+    """
+
+    def __init__(self, app: Flask, trusted: Trusted, count: int) -> None:
+        self.app = app
+        self.behind = app.wsgi_app
+        self.trusted = trusted
+        self.count = count
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        peer = _peer(environ)
+        client = peer
+        is_trusted = bool(self.count) or _is_trusted(peer, self.trusted)
+        forwarded = environ.get("HTTP_X_FORWARDED_FOR", "")
+        if is_trusted:
+            client = client_behind(peer, forwarded, self.trusted, self.count)
+        environ["REMOTE_ADDR"] = str(client or "")
+
+        answer = self.behind(environ, start_response)
+        if is_trusted and _names_a_peer(forwarded):
+            return answer
+        return self._noted(environ, answer, peer, is_trusted)
+
+    def _noted(
+        self,
+        environ: dict[str, Any],
+        answer: Iterable[bytes],
+        peer: Address | None,
+        is_trusted: bool,
+    ) -> Iterable[bytes]:
+        """The answer; after it, a note of forwarding headers that told nothing."""
+        names = [FORWARDING_HEADERS[name] for name in FORWARDING_HEADERS if environ.get(name)]
+        if not names:
+            return answer
+        detail = f"{', '.join(names)} from {peer or 'a UNIX socket'}"
+        # Once the answer is out: nobody waits for the note to be written.
+        return ClosingIterator(answer, partial(self._announce, is_trusted, detail))
+
+    def _announce(self, from_proxy: bool, detail: str) -> None:
+        forwarding_ignored.send(self.app, from_proxy=from_proxy, detail=detail)
+
+
+def client_behind(
+    peer: Address | None, forwarded: str, trusted: Trusted, count: int = 0
+) -> Address | None:
+    """Who speaks through a trusted peer, by its ``X-Forwarded-For``.
+
+    Each proxy writes the address that it saw at the right end, so the list is
+    read from there: past those that are trusted too, up to the first that is
+    not; or, where only the number of proxies is known, as many as they are.
+    What is left of that is whatever the client made up. What is not an
+    address ends the walk.
+    """
+    client = peer
+    for number, part in enumerate(_parts(forwarded), 1):
+        hop = _hop(part)
+        if hop is None and part != UNIX_HOP:
+            break
+        client = hop or client
+        if number == count or not (count or _is_trusted(hop, trusted)):
+            break
+    return client
+
+
+def _names_a_peer(forwarded: str) -> bool:
+    """Whether the last entry of the list, which our own proxy wrote, can be read.
+
+    It may be the proxy's own address, for example in a health check.
+    """
+    last = next(iter(_parts(forwarded)), "")
+    return last == UNIX_HOP or _hop(last) is not None
+
+
+def _parts(forwarded: str) -> list[str]:
+    """The entries, the last one first. Empty ones mean nothing (RFC 9110 §5.6.1.2)."""
+    parts = [part for part in map(str.strip, forwarded.rsplit(",", MOST_HOPS)) if part]
+    return parts[::-1]
+
+
+def _peer(environ: dict[str, Any]) -> Address | None:
+    """The address of who is connected; none where that is through a UNIX socket.
+
+    There the peer's name, which it chooses itself, may look like an address.
+    """
+    connection = environ.get("gunicorn.socket")
+    if connection is not None and connection.family == socket.AF_UNIX:
+        return None
+    return _parsed((environ.get("REMOTE_ADDR") or "")[:LONGEST_ADDRESS])
+
+
+def _hop(text: str) -> Address | None:
+    """An address as proxies write it: a port may follow, and IPv6 may be in brackets."""
+    if len(text) > LONGEST_ADDRESS:
+        return None
+    found = WITH_PORT.fullmatch(text)
+    return _parsed((found[1] or found[2]) if found else text)
+
+
+@lru_cache(4096)
+def _parsed(text: str) -> Address | None:
+    """Without its zone, and an IPv4 address that is written as IPv6 as IPv4."""
+    try:
+        address = ip_address(text.partition("%")[0])
+    except ValueError:
+        return None
+    return getattr(address, "ipv4_mapped", None) or address
+
+
+def _is_trusted(address: Address | None, trusted: Trusted) -> bool:
+    """Whether it is one of the proxies. No address is the peer on a UNIX socket."""
+    if address is None:
+        return UNIX in trusted
+    return any(not isinstance(one, str) and address in one for one in trusted)

@@ -1,0 +1,29 @@
+"""Which language people are answered and written to in."""
+
+from flask import Flask, request
+from flask_babel import Babel
+from werkzeug.datastructures import LanguageAccept
+
+babel = Babel()
+
+
+def init_app(app: Flask) -> None:
+    babel.init_app(
+        app,
+        default_locale=LOCALES[0],
+        locale_selector=lambda: preferred(request.accept_languages),
+    )
+
+
+def preferred(accepted: LanguageAccept) -> str:
+    """The first of our languages that somebody's ``Accept-Language`` asks for."""
+    for wanted, quality in accepted:
+        language = wanted.partition("-")[0].lower()
+        # A quality of 0 means "anything but" (RFC 9110 §12.4.2).
+        if language in LOCALES and quality > 0:
+            return language
+    return LOCALES[0]
+
+
+# The languages in which a person is written to.
+LOCALES = ("en", "zh")

@@ -1,0 +1,54 @@
+"""What a request may look like before anything reads it."""
+
+from typing import Any
+
+from flask import Flask, Request
+from flask.sessions import SessionInterface
+from werkzeug.exceptions import RequestEntityTooLarge
+from werkzeug.routing import BaseConverter
+
+from app.database.types import MAX_ID
+from app.errors import BodyTooLarge
+
+
+class Digits(BaseConverter):
+    """An id in a path: ASCII digits alone, however many. Beyond any id, it becomes the largest."""
+
+    regex = "[0-9]+"
+
+    def to_python(self, value: str) -> int:
+        # Python refuses to read numbers of thousands of digits.
+        return min(int(value.lstrip("0")[:20] or 0), MAX_ID)
+
+
+class StrictRequest(Request):
+    """A request whose body is never cut short."""
+
+    # Unknown fields that were dropped before the schema saw them; the answer counts them.
+    fields_left_out = 0
+
+    def get_data(self, *args: Any, **kwargs: Any) -> Any:
+        """The body. Werkzeug cuts one that comes in chunks at the limit, silently."""
+        try:
+            data = super().get_data(*args, **kwargs)
+        except RequestEntityTooLarge:
+            raise BodyTooLarge from None
+        limit = self.max_content_length
+        is_full = self.content_length is None and limit is not None and len(data) >= limit
+        if is_full and self.environ["wsgi.input"].read(1):
+            raise BodyTooLarge
+        return data
+
+
+class NoCookies(SessionInterface):
+    """A login is a token here: no cookie is read or written.
+
+    Flask's own interface would look for one in every request. A blueprint
+    that wants ``flask.session`` sets ``app.session_interface``.
+    """
+
+    def open_session(self, app: Flask, request: Request) -> None:
+        return None
+
+    def save_session(self, app: Flask, session: Any, response: Any) -> None:
+        pass

@@ -1,0 +1,95 @@
+"""The log: one line an event, as JSON for machines or in columns for people."""
+
+import json
+import logging
+import sys
+from collections.abc import Callable, MutableMapping
+from datetime import UTC, datetime
+from typing import Any
+
+import structlog
+
+from app.http.request_id import request_id_or_none
+from app.observability.log_writer import WrittenTogether
+from config import Settings
+
+Entry = MutableMapping[str, Any]
+
+# Where gunicorn writes one line a request.
+REQUESTS = "gunicorn.access"
+
+# What every record has of its own; the rest is what the caller added.
+STANDARD = frozenset([*vars(logging.makeLogRecord({})), "message", "asctime", "taskName"])
+
+
+def configure(settings: Settings) -> None:
+    """Send everything that the process logs, libraries included, to standard error."""
+    formatter = OneLine(as_json if settings.log_format == "json" else _for_people())
+    together = WrittenTogether(sys.stderr)
+    together.setFormatter(formatter)
+    logging.getLogger(REQUESTS).handlers = [together]
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(formatter)
+    root = logging.getLogger()
+    for old in [h for h in root.handlers if type(h) is logging.StreamHandler]:
+        root.removeHandler(old)
+    root.addHandler(handler)
+    root.setLevel(settings.log_level)
+
+
+class OneLine(logging.Formatter):
+    """A record with all that was added to it, rendered by structlog.
+
+    structlog's own formatter copies it several times on the way, which each
+    request pays for.
+    """
+
+    def __init__(self, render: Callable[[Entry], str]) -> None:
+        super().__init__()
+        self._render = render
+
+    def format(self, record: logging.LogRecord) -> str:
+        at = datetime.fromtimestamp(record.created, UTC)
+        entry: dict[str, Any] = {
+            "timestamp": at.isoformat(timespec="microseconds").replace("+00:00", "Z"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "event": record.getMessage(),
+        }
+        entry |= {name: value for name, value in vars(record).items() if name not in STANDARD}
+        request_id = request_id_or_none()
+        if request_id is not None:
+            entry.setdefault("request_id", request_id)
+        if record.exc_info:
+            entry["exc_info"] = record.exc_info
+        return self._render(entry)
+
+
+# Made once: json.dumps makes one each time that it is asked for anything unusual.
+_encoder = json.JSONEncoder(ensure_ascii=True, default=repr)
+_render_json = structlog.processors.JSONRenderer(lambda entry, **_: _encoder.encode(entry))
+
+
+def as_json(entry: Entry) -> str:
+    if "exc_info" in entry:
+        entry = structlog.processors.format_exc_info(None, "", entry)
+    return str(_render_json(None, "", entry))
+
+
+def _for_people() -> Callable[[Entry], str]:
+    renderer = structlog.dev.ConsoleRenderer(
+        colors=sys.stderr.isatty(),
+        # The richer one prints the values of variables, passwords among them.
+        exception_formatter=structlog.dev.plain_traceback,
+    )
+    return lambda entry: renderer(None, "", _with_escapes(entry))
+
+
+def _with_escapes(entry: Entry) -> Entry:
+    """Show line breaks and terminal controls as escapes: no text makes a line of its own."""
+    return {
+        name: "".join(c if c.isprintable() else ascii(c)[1:-1] for c in value)
+        if isinstance(value, str) and not value.isprintable()
+        else value
+        for name, value in entry.items()
+    }

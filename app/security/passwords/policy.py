@@ -1,0 +1,103 @@
+"""Which passwords may be set."""
+
+from functools import cache
+from pathlib import Path
+
+from app.errors import Message, ValidationFailed
+from app.models import User
+from app.security.passwords.hashing import _normal
+from config import settings
+
+MAX_LENGTH = 100
+# Before NFC: a character may be sent as up to four code points. Normalising takes time by the
+# square of the length, so nothing longer is ever normalised.
+MAX_RAW_LENGTH = 4 * MAX_LENGTH
+
+
+TOO_LONG = Message("password_too_long", "Must have at most %(most)d characters.", most=MAX_LENGTH)
+
+
+# What people put around a name to make a password of it.
+AFFIXES = "0123456789!?.,-_*#$@ "
+
+
+def flaw(password: str) -> Message | None:
+    """Why nobody should have this password, or ``None`` (NIST SP 800-63B-4 §3.1.1.2)."""
+    if len(password) > MAX_RAW_LENGTH:
+        return TOO_LONG
+    length = len(_normal(password))
+    if length < settings.password_min_length:
+        return Message(
+            "password_too_short",
+            "Must have at least %(least)d characters. A few unrelated words are easy to remember.",
+            least=settings.password_min_length,
+        )
+    if length > MAX_LENGTH:
+        return TOO_LONG
+    if settings.password_reject_common and _is_common(_normal(password).casefold()):
+        return Message(
+            "password_common",
+            "Is among the first that an attacker tries. Choose a few unrelated words.",
+        )
+    return None
+
+
+def identity_flaw(password: str, *, email: str, username: str) -> Message | None:
+    """Why this person should not have this password, or ``None``."""
+    if not settings.password_reject_common:
+        return None
+    word = _normal(password).casefold()
+    local, _, domain = email.partition("@")
+    for name in (email, local, username.casefold(), domain):
+        # Digits and signs around a name, the name twice or backwards, are the first guesses.
+        core = name.strip(AFFIXES) or name
+        guesses = {form for base in (name, core) for form in (base, base * 2, base[::-1])}
+        if word in guesses or word.strip(AFFIXES) in guesses:
+            return Message(
+                "password_like_identity",
+                "Is too much like the email address or username. Choose a few unrelated words.",
+            )
+    return None
+
+
+def refuse_like_identity(password: str, user: User, *, field: str) -> None:
+    """Raises ``ValidationFailed`` about the field where ``identity_flaw`` finds one."""
+    if found := identity_flaw(password, email=user.email, username=user.username):
+        raise ValidationFailed([found.at([field])])
+
+
+def are_same(one: str, other: str) -> bool:
+    """Whether two spellings are the same password."""
+    return _normal(one) == _normal(other)
+
+
+ROWS = ("1234567890", "abcdefghijklmnopqrstuvwxyz", "qwertyuiopasdfghjklzxcvbnm")
+
+
+def _is_common(word: str) -> bool:
+    return (
+        word in _common_passwords()
+        or _is_common_word_repeated(word)
+        or any(
+            word in direction * (MAX_LENGTH // len(row) + 2)
+            for row in ROWS
+            for direction in (row, row[::-1])
+        )
+    )
+
+
+def _is_common_word_repeated(word: str) -> bool:
+    """``passwordpassword``, ``aaaaaaaaaaaa``: the list holds only what people typed once."""
+    return any(
+        word[:size] * (len(word) // size) == word
+        and (size < 4 or word[:size] in _common_passwords())
+        for size in range(1, len(word) // 2 + 1)
+        if len(word) % size == 0
+    )
+
+
+@cache
+def _common_passwords() -> frozenset[str]:
+    """zxcvbn's ranked list, those of 8 characters and more (see docs/security.md)."""
+    listed = Path(__file__).with_name("common_passwords.txt").read_text(encoding="utf-8")
+    return frozenset(listed.splitlines())

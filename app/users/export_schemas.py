@@ -1,0 +1,57 @@
+"""What the export of an account holds."""
+
+from marshmallow import fields
+
+from app.audit.schemas import _of_own
+from app.auth.schemas import UserSchema
+from app.auth.sessions.schemas import RoughInstant
+from app.http.fields import Instant, Schema
+
+
+class HeldSessionSchema(Schema):
+    id = fields.UUID()
+    ip = fields.String(allow_none=True)
+    user_agent = fields.String(allow_none=True)
+    created_at = Instant()
+    last_seen_at = RoughInstant(attribute="refreshed_at")
+    expires_at = RoughInstant()
+    ended_at = Instant(allow_none=True)
+
+
+class HeldTokenSchema(Schema):
+    """What a mailed link was for; the link itself is not kept."""
+
+    purpose = fields.String()
+    email = fields.String(allow_none=True)
+    replaced_email = fields.String(allow_none=True)
+    created_at = Instant()
+    expires_at = Instant()
+    used_at = Instant(allow_none=True)
+
+
+class HeldMailSchema(Schema):
+    recipient = fields.String()
+    message = fields.String()
+    locale = fields.String()
+    created_at = Instant()
+    delivered_at = Instant(allow_none=True)
+
+
+class HeldEventSchema(Schema):
+    at = Instant()
+    event = fields.String()
+    ip = _of_own("ip")
+    user_agent = _of_own("user_agent")
+    request_id = fields.String(allow_none=True)
+    details = fields.Dict(attribute="all_details")
+
+
+class ExportSchema(Schema):
+    """Everything held about a user."""
+
+    user = fields.Nested(UserSchema, required=True)
+    roles = fields.List(fields.String(), required=True)
+    sessions = fields.List(fields.Nested(HeldSessionSchema), required=True)
+    one_time_tokens = fields.List(fields.Nested(HeldTokenSchema), required=True)
+    mails = fields.List(fields.Nested(HeldMailSchema), required=True)
+    audit_events = fields.List(fields.Nested(HeldEventSchema), required=True)

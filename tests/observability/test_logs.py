@@ -1,0 +1,453 @@
+"""The log: one line an event, and nothing secret in it."""
+
+import json
+import logging
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import redirect_stderr
+from datetime import UTC, datetime
+from io import StringIO
+from select import PIPE_BUF
+from typing import Any
+from uuid import UUID
+
+import flask_migrate
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from app import create_app
+from app.extensions import db
+from app.models import User
+from app.observability import log_writer, logs
+from config import Settings
+from tests.conftest import ENVIRONMENT, HAS_POSTGRES, new_postgres_database
+from tests.factories import API, PASSWORD, bearer, problem
+from tests.servers import ROOT
+from tests.serving.test_serving import eventually
+
+CANARY = "canary-in-the-coal-mine"
+ESCAPES = "\x1b[31mred\x1b[0m"
+FORMATS = ("json", "console")
+
+Logged = Callable[[], list[str]]
+LogAs = Callable[..., None]
+MakeApp = Callable[..., Flask]
+
+
+@pytest.fixture(autouse=True)
+def root_logger_as_before() -> Iterator[None]:
+    """``logs.configure`` sends the log of the whole process elsewhere; take that back."""
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+
+
+@pytest.fixture
+def stream() -> StringIO:
+    """What standard error is when the log is configured."""
+    return StringIO()
+
+
+@pytest.fixture
+def logged(stream: StringIO) -> Logged:
+    """The lines of the log since the last call."""
+
+    def lines() -> list[str]:
+        text = stream.getvalue()
+        stream.seek(0)
+        stream.truncate()
+        return text.splitlines()
+
+    return lines
+
+
+@pytest.fixture
+def log_as(stream: StringIO) -> LogAs:
+    """Log in this format, to what ``logged`` shows."""
+
+    def configure(log_format: str, level: str = "INFO") -> None:
+        variables = ENVIRONMENT | {"LOG_FORMAT": log_format, "LOG_LEVEL": level}
+        with redirect_stderr(stream):
+            logs.configure(Settings.from_environment(variables))
+
+    return configure
+
+
+@pytest.fixture
+def make_logging_app(make_app: MakeApp, stream: StringIO) -> MakeApp:
+    """``make_app``, its log to what ``logged`` shows."""
+
+    def make(**environment: str) -> Flask:
+        with redirect_stderr(stream):
+            return make_app(**environment)
+
+    return make
+
+
+def test_a_line_of_json_says_when_where_how_bad_and_what(log_as: LogAs, logged: Logged) -> None:
+    log_as("json")
+
+    logging.getLogger("app.example").warning("it is %s", "late")
+
+    [line] = logged()
+    entry = json.loads(line)
+    assert (entry["event"], entry["level"], entry["logger"]) == (
+        "it is late",
+        "warning",
+        "app.example",
+    )
+    assert datetime.fromisoformat(entry["timestamp"]).utcoffset() == datetime.now(UTC).utcoffset()
+
+
+def test_members_that_a_caller_adds_are_kept(log_as: LogAs, logged: Logged) -> None:
+    log_as("json")
+
+    logging.getLogger("app.example").info("counted", extra={"number": 3})
+
+    assert json.loads(logged()[0])["number"] == 3
+
+
+def test_a_line_for_people_says_the_same(log_as: LogAs, logged: Logged) -> None:
+    log_as("console")
+
+    logging.getLogger("app.example").warning("it is %s", "late", extra={"number": 3})
+
+    [line] = logged()
+    assert "it is late" in line
+    assert "warning" in line
+    assert "app.example" in line
+    assert "number=3" in line
+
+
+@pytest.mark.parametrize("log_format", FORMATS)
+def test_what_is_below_the_level_is_left_out(
+    log_as: LogAs, logged: Logged, log_format: str
+) -> None:
+    log_as(log_format, "WARNING")
+
+    logging.getLogger("app.example").info("nothing much")
+    logging.getLogger("app.example").warning("something")
+
+    assert [("something" in line) for line in logged()] == [True]
+
+
+def test_configuring_twice_does_not_print_twice(log_as: LogAs, logged: Logged) -> None:
+    log_as("json")
+    log_as("json")
+
+    logging.getLogger("app.example").warning("once")
+
+    assert len(logged()) == 1
+
+
+INJECTIONS = [
+    'harmless\r\n{"event": "login_success", "request_id": "forged"}',
+    "harmless\n2026-11-22T08:00:00Z [info] forged",
+    ESCAPES,
+    "harmless\x85forged",
+    "harmless\u2028forged\u2029forged",
+    "harmless\x0bforged\x0cforged",
+    "harmless\x00\x08\x7fforged",
+    "harmless\u202eforged",
+]
+
+
+@pytest.mark.parametrize("text", INJECTIONS)
+@pytest.mark.parametrize("log_format", FORMATS)
+@pytest.mark.parametrize("place", ["message", "argument", "member"])
+def test_no_text_can_break_a_line_or_colour_a_terminal(
+    log_as: LogAs, logged: Logged, log_format: str, text: str, place: str
+) -> None:
+    log_as(log_format)
+    log = logging.getLogger("app.example")
+
+    match place:
+        case "message":
+            log.warning(text)
+        case "argument":
+            log.warning("sent: %s", text)
+        case "member":
+            log.warning("sent", extra={"user_agent": text})
+
+    # Python's idea of a line end is the widest: it knows U+2028, U+0085 and form feeds too.
+    [line] = logged()
+    assert line.isprintable(), ascii(line)
+    if log_format == "json":
+        assert json.loads(line)["level"] == "warning"
+
+
+def test_text_of_any_script_stays_readable_for_programs(log_as: LogAs, logged: Logged) -> None:
+    log_as("json")
+
+    logging.getLogger("app.example").warning("艾达 😀")
+
+    assert json.loads(logged()[0])["event"] == "艾达 😀"
+
+
+# In the course of a request
+
+
+@pytest.fixture(params=FORMATS)
+def broken_app(request: pytest.FixtureRequest, make_logging_app: MakeApp) -> Flask:
+    """An application with a call that fails while it holds a secret."""
+    app = make_logging_app(LOG_FORMAT=request.param)
+
+    @app.post("/broken")
+    def broken() -> str:
+        password = _secret()
+        return str(1 / (len(password) - len(password)))
+
+    return app
+
+
+def _secret() -> str:
+    # Not written out where it is used: a traceback quotes the source.
+    return CANARY
+
+
+def test_a_traceback_is_logged_under_the_request_id_of_the_answer(
+    broken_app: Flask, logged: Logged
+) -> None:
+    response = broken_app.test_client().post("/broken", json={"password": CANARY})
+
+    assert problem(response) == (500, "internal_error")
+    log = "\n".join(logged())
+    assert "ZeroDivisionError" in log
+    assert "Traceback" in log
+    assert response.json["request_id"] in log
+
+
+def test_a_traceback_never_prints_local_variables_bodies_or_headers(
+    broken_app: Flask, logged: Logged
+) -> None:
+    broken_app.test_client().post(
+        f"/broken?password={CANARY}",
+        json={"password": CANARY},
+        headers=bearer(CANARY) | {"Cookie": f"session={CANARY}"},
+    )
+
+    log = "\n".join(logged())
+    assert "ZeroDivisionError" in log
+    assert CANARY not in log
+
+
+def test_the_request_id_of_the_client_is_in_the_line(broken_app: Flask, logged: Logged) -> None:
+    broken_app.test_client().post("/broken", headers={"X-Request-ID": "from-the-client-1"})
+
+    assert "from-the-client-1" in "\n".join(logged())
+
+
+def test_a_request_id_that_could_forge_a_line_is_not_taken(
+    broken_app: Flask, logged: Logged
+) -> None:
+    broken_app.test_client().post("/broken", headers={"X-Request-ID": f"a {ESCAPES} forged"})
+
+    assert "forged" not in "\n".join(logged())
+
+
+def test_a_traceback_in_json_is_one_line(make_logging_app: MakeApp, logged: Logged) -> None:
+    app = make_logging_app(LOG_FORMAT="json")
+    app.add_url_rule("/broken", view_func=lambda: 1 / 0)
+    logged()
+
+    response = app.test_client().get("/broken")
+
+    entries = [json.loads(line) for line in logged()]
+    assert [entry["request_id"] for entry in entries] == [response.json["request_id"]]
+    assert "ZeroDivisionError" in entries[0]["exception"]
+
+
+def test_every_line_of_a_request_has_its_request_id(
+    make_logging_app: MakeApp, logged: Logged
+) -> None:
+    app = make_logging_app(LOG_FORMAT="json")
+
+    @app.get("/talkative")
+    def talkative() -> dict[str, str]:
+        logging.getLogger("app.example").info("one")
+        logging.getLogger("somebody.else").warning("two")
+        return {}
+
+    logged()
+    response = app.test_client().get("/talkative")
+    logging.getLogger("app.example").info("three")
+
+    entries = [json.loads(line) for line in logged()]
+    assert [(entry["event"], entry.get("request_id")) for entry in entries] == [
+        ("one", response.headers["X-Request-ID"]),
+        ("two", response.headers["X-Request-ID"]),
+        ("three", None),
+    ]
+
+
+# What the database objects to
+
+needs_postgres = pytest.mark.skipif(not HAS_POSTGRES, reason="no PostgreSQL")
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=needs_postgres)])
+def empty_database(request: pytest.FixtureRequest, tmp_path: Any) -> Iterator[str]:
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path / 'empty.db'}"
+        return
+    with new_postgres_database() as url:
+        yield url
+
+
+@pytest.mark.parametrize("log_format", FORMATS)
+def test_an_error_of_the_database_is_logged_without_the_values_of_its_statement(
+    empty_database: str, stream: StringIO, logged: Logged, log_format: str
+) -> None:
+    # A table is missing, so every statement fails, and SQLAlchemy's message could quote it.
+    variables = ENVIRONMENT | {"DATABASE_URL": empty_database, "LOG_FORMAT": log_format}
+    with redirect_stderr(stream):
+        app = create_app(Settings.from_environment(variables))
+    with app.app_context():
+        flask_migrate.upgrade()
+        db.session.execute(db.text("ALTER TABLE one_time_tokens RENAME TO renamed"))
+        db.session.commit()
+    account = {"email": f"{CANARY}@example.com", "username": "ada", "password": PASSWORD}
+
+    response = app.test_client().post(f"{API}/auth/register", json=account)
+
+    with app.app_context():
+        db.engine.dispose()
+    log = "\n".join(logged())
+    assert response.status_code in (500, 503)
+    assert response.json["request_id"] in log
+    assert "one_time_tokens" in log
+    assert CANARY not in log
+    assert not re.search(r"\$2b\$|hs384\$", log)
+
+
+def test_logging_in_leaves_no_password_and_no_token_in_the_log(
+    make_logging_app: MakeApp, ada: User, logged: Logged
+) -> None:
+    client: FlaskClient = make_logging_app(LOG_FORMAT="json", LOG_LEVEL="DEBUG").test_client()
+
+    right = client.post(f"{API}/auth/login", json={"username": "ada", "password": PASSWORD})
+    client.post(f"{API}/auth/login", json={"username": "ada", "password": CANARY})
+    client.post(f"{API}/auth/refresh", json={"refresh_token": right.json["refresh_token"]})
+    client.get(f"{API}/users/me", headers=bearer(right.json["access_token"]))
+
+    log = "\n".join(logged())
+    secrets = (PASSWORD, CANARY, right.json["access_token"], right.json["refresh_token"])
+    assert [secret for secret in secrets if secret in log] == []
+
+
+# Lines that are written together
+
+
+def line(number: int, size: int = 1) -> logging.LogRecord:
+    return logging.makeLogRecord({"msg": f"{number} {'x' * size}"})
+
+
+def test_lines_are_written_a_moment_later_in_their_order() -> None:
+    stream = StringIO()
+    handler = log_writer.WrittenTogether(stream)
+
+    for number in range(100):
+        handler.handle(line(number))
+    eventually(lambda: stream.getvalue().count("\n") == 100)
+
+    assert stream.getvalue() == "".join(f"{number} x\n" for number in range(100))
+
+
+def test_no_piece_is_more_than_a_pipe_takes_at_once_nor_ends_within_a_line() -> None:
+    pieces: list[str] = []
+    stream = StringIO()
+    stream.write = pieces.append  # type: ignore[method-assign,assignment]
+    handler = log_writer.WrittenTogether(stream)
+
+    for number in range(200):
+        handler.handle(line(number, size=number))
+    handler.flush()
+    eventually(lambda: "".join(pieces).count("\n") == 200)
+
+    assert all(piece.endswith("\n") for piece in pieces if piece)
+    assert max(map(len, pieces)) <= PIPE_BUF
+    assert len([piece for piece in pieces if piece]) < 100
+
+
+def test_many_who_log_at_once_lose_nothing() -> None:
+    stream = StringIO()
+    handler = log_writer.WrittenTogether(stream)
+
+    def log_some(start: int) -> None:
+        for number in range(start, start + 500):
+            handler.handle(line(number))
+
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(log_some, range(0, 2000, 500)))
+    eventually(lambda: stream.getvalue().count("\n") >= 2000)
+
+    numbers = sorted(int(text.split()[0]) for text in stream.getvalue().splitlines())
+    assert numbers == list(range(2000))
+
+
+def test_after_a_write_that_failed_the_next_lines_are_written() -> None:
+    stream = StringIO()
+    write, failures = stream.write, [OSError(28, "No space left on device")]
+
+    def write_or_fail(text: str) -> int:
+        if text and failures:
+            raise failures.pop()
+        return write(text)
+
+    stream.write = write_or_fail  # type: ignore[method-assign]
+    handler = log_writer.WrittenTogether(stream)
+
+    handler.handle(line(1))
+    eventually(lambda: not failures)
+    handler.handle(line(2))
+
+    eventually(lambda: stream.getvalue() == "2 x\n")
+
+
+def test_what_was_logged_at_the_end_and_after_a_fork_is_written_by_each_process() -> None:
+    script = """
+import logging, os, sys
+from app.observability.logs import WrittenTogether
+handler = WrittenTogether(sys.stderr)
+logging.getLogger("one").addHandler(handler)
+logging.getLogger("one").warning("before")
+handler.flush()
+child = os.fork()
+logging.getLogger("one").warning("in the child" if child == 0 else "in the parent")
+if child:
+    os.waitpid(child, 0)
+"""
+    done = subprocess.run(
+        # Newer Pythons warn of a fork beside threads, which is what this is about.
+        [sys.executable, "-W", "ignore", "-c", script],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert sorted(done.stderr.splitlines()) == ["before", "in the child", "in the parent"]
+
+
+def test_two_processes_never_make_the_same_request_id() -> None:
+    script = """
+import os
+from app.http.request_id import _new
+print(_new(), flush=True)
+if child := os.fork():
+    os.waitpid(child, 0)  # two that write at once may share a line
+print(_new(), flush=True)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+
+    made = done.stdout.split()
+    assert len(set(made)) == len(made) == 3
+    assert all(UUID(one).version == 4 for one in made)
