@@ -1,1 +1,1 @@
-"""What administrators do with accounts and roles."""
+"""Administrators manage accounts and roles."""

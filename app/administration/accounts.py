@@ -1,6 +1,6 @@
-"""What operators and administrators do with accounts.
+"""Operators and administrators manage accounts.
 
-``actor`` is the session of who does it, and ``None`` for an operator in the shell.
+``actor`` is the session of the administrator, and ``None`` for an operator in the shell.
 """
 
 from collections.abc import Callable
@@ -30,7 +30,7 @@ from app.security.identifiers import username_key
 from app.security.one_time_tokens import Purpose
 from app.users import authority, closing, profile
 
-# What becomes of a flag, in the words of the audit log: (taken, given).
+# The audit event for each flag: (when it is cleared, when it is set).
 FLAGS = {
     "is_superuser": (Event.USER_DEMOTED, Event.USER_PROMOTED),
     "is_active": (Event.USER_DEACTIVATED, Event.USER_ACTIVATED),
@@ -38,10 +38,10 @@ FLAGS = {
 
 
 def read(user_id: int, *, viewer: User, rights: Callable[[], Rights]) -> User:
-    """One user, for themselves or for who may see all.
+    """The viewer, or any user if the viewer may see all accounts.
 
-    Raises ``NotEnoughPermissions`` for anyone else, whether or not there is
-    such a user, and ``NotFound``.
+    Raises ``NotEnoughPermissions`` for any other viewer, whether or not there
+    is such a user, and ``NotFound``.
     """
     if user_id == viewer.id:
         return viewer
@@ -58,11 +58,11 @@ def invite(
     is_superuser: bool = False,
     actor: Session,
 ) -> User:
-    """Make an account whose owner gets a mail to choose the password. Commits.
+    """Make an account, and mail its owner a link to choose the password. Commits.
 
-    The address counts as confirmed once that link was used. Raises
-    ``EmailTaken``, ``UsernameTaken``, or ``NotEnoughPermissions`` to make a
-    superuser.
+    The address counts as confirmed once the owner has used that link. Raises
+    ``EmailTaken``, ``UsernameTaken``, or ``NotEnoughPermissions`` if somebody
+    who is not a superuser wants to make one.
     """
     rights = authority.hold_actor(USERS_WRITE, actor=actor)
     if is_superuser and not rights.everything:
@@ -86,8 +86,8 @@ def invite(
 def edit(user_id: int, changes: dict[str, Any], *, actor: Session | None) -> User:
     """Set the given fields of an account. Commits.
 
-    Deactivating signs it out everywhere at once and ends the links that were
-    mailed; activating revives neither. Raises ``NotFound``,
+    Deactivating signs the account out everywhere at once and ends the links
+    that were mailed. Activating brings neither back. Raises ``NotFound``,
     ``NotEnoughPermissions``, ``UsernameTaken``, or ``LastSuperuser``.
     """
     held = authority.hold(user_id, USERS_WRITE, actor=actor)
@@ -110,18 +110,18 @@ def edit(user_id: int, changes: dict[str, Any], *, actor: Session | None) -> Use
 
 
 def set_superuser(email: str, is_superuser: bool) -> User:
-    """Give or take the right to everything, from the next request on. Commits.
+    """Make the user a superuser or not, from the next request on. Commits.
 
-    Raises ``NotFound`` where nobody has the address, or ``LastSuperuser``.
+    Raises ``NotFound`` if nobody has the address, or ``LastSuperuser``.
     """
     return edit(by_email(email).id, {"is_superuser": is_superuser}, actor=None)
 
 
 def set_active(email: str, is_active: bool) -> User:
-    """Let an account log in again, or sign it out everywhere and let it log in no more. Commits.
+    """Let an account log in again, or sign it out everywhere and refuse its logins. Commits.
 
-    Activating revives no session. Raises ``NotFound`` where nobody has the
-    address, or ``LastSuperuser``.
+    Activating does not bring back any session. Raises ``NotFound`` if nobody
+    has the address, or ``LastSuperuser``.
     """
     return edit(by_email(email).id, {"is_active": is_active}, actor=None)
 
@@ -139,7 +139,7 @@ def delete(user_id: int, *, actor: Session | None) -> None:
 def end_sessions(user_id: int, *, actor: Session | None) -> None:
     """Sign an account out everywhere, and end the links that were mailed. Commits.
 
-    Where there is neither a session nor a link, nothing is put on record. Raises
+    If there was neither a session nor a link, it records nothing. Raises
     ``NotFound`` or ``NotEnoughPermissions``.
     """
     user = authority.hold(user_id, SESSIONS_REVOKE, actor=actor).user
@@ -150,7 +150,7 @@ def end_sessions(user_id: int, *, actor: Session | None) -> None:
 
 
 def end_sessions_of_everybody(limit: int, *, begun_by: datetime) -> int:
-    """Sign out up to ``limit`` devices that had begun by then, and say how many. Commits."""
+    """End up to ``limit`` sessions that began by then. Returns how many. Commits."""
     ended = sessions.end_batch(limit, begun_by=begun_by)
     if ended:
         audit.record(Event.SESSIONS_ENDED, subject_id=None, sessions_ended=ended)
@@ -159,17 +159,19 @@ def end_sessions_of_everybody(limit: int, *, begun_by: datetime) -> int:
 
 
 def end_links_of_everybody(limit: int, *, issued_by: datetime) -> int:
-    """End what was mailed by then to up to ``limit`` people, and say to how many. Commits."""
+    """End the links that up to ``limit`` people got by then. Returns how many people. Commits."""
     people = one_time_tokens.revoke_batch(limit, issued_by=issued_by)
     db.session.commit()
     return people
 
 
 def send_reset(user_id: int, *, actor: Session | None) -> None:
-    """Mail a link to set a new password, or the invitation to who never had one. Commits.
+    """Mail a link to set a new password. Commits.
 
-    Somebody who said "this wasn't me" has no password either, but a confirmed
-    address, and gets the link for a new one. Raises ``NotFound`` or ``NotEnoughPermissions``.
+    A user who never had a password gets the invitation again. A user who said
+    "this wasn't me" has no password either, but has a confirmed address, and
+    so gets the link for a new password. Raises ``NotFound`` or
+    ``NotEnoughPermissions``.
     """
     user = authority.hold(user_id, USERS_WRITE, actor=actor).user
     if user.hashed_password is None and not user.email_verified:
@@ -181,7 +183,7 @@ def send_reset(user_id: int, *, actor: Session | None) -> None:
 
 
 def sessions_of(user_id: int) -> dict[str, Any]:
-    """Where somebody is signed in. Raises ``NotFound``."""
+    """The sessions of a user that are still live. Raises ``NotFound``."""
     return {"items": sessions.living(_existing(user_id))}
 
 
@@ -197,9 +199,9 @@ def by_email(email: str) -> User:
 def _shut_out(user: User) -> tuple[int, int]:
     """Sign all devices out, and end the links that open the account. The caller commits.
 
-    Else somebody who reads the mailbox, or waits to confirm a change of
-    address, would be back. The links stay good by which the owner takes the
-    account back. Returns how many links and how many devices that were.
+    Otherwise somebody who reads the mailbox, or waits to confirm a change of
+    address, could come back. The links with which the owner takes the account
+    back stay valid. Returns how many links and how many sessions it ended.
     """
     return one_time_tokens.revoke_all(user), sessions.end_all(user.id)
 
@@ -219,7 +221,7 @@ def _mail_invitation(user: User) -> None:
 def _record_edit(
     user: User, changed: dict[str, Any], actor: Session | None, *, sessions_ended: int
 ) -> None:
-    """Flags with what they were, and of what people say about themselves the names alone."""
+    """Record flags with their old and new values, and profile fields by their names only."""
     for name, (taken, given) in FLAGS.items():
         if name in changed:
             event = given if changed[name] else taken

@@ -22,10 +22,10 @@ from app.database.types import UTCDateTime
 from app.extensions import db
 from app.models import User
 
-# Between the texts that are searched, and before the first: no text can hold it.
+# It stands before each text that is searched. No text can contain it.
 BREAK = "\n"
 
-# The expression that PostgreSQL's index is of: it must stay what migration 0007 says.
+# PostgreSQL has an index of this expression: it must stay the same as in migration 0007.
 SEARCHED: ColumnElement[str] = literal_column(
     f"lower('{BREAK}' || users.email || '{BREAK}' || users.username || '{BREAK}'"
     " || coalesce(users.full_name, ''))",
@@ -37,7 +37,7 @@ SORTS = ("id", "-id", "created_at", "-created_at", "email", "username")
 def find(
     *, q: str | None = None, sort: str = "id", limit: int, cursor: str | None = None, **filters: Any
 ) -> Page[User]:
-    """A page of those accounts that pass every filter. Raises ``ValidationFailed``."""
+    """A page of the accounts that match every filter. Raises ``ValidationFailed``."""
     query = {"list": "users", "q": q, "sort": sort, **filters}
     return pages.page(_matching(q, filters), _order(sort), query, limit=limit, cursor=cursor)
 
@@ -55,10 +55,10 @@ def _matching(q: str | None, filters: Mapping[str, Any]) -> Select[User]:
 
 
 def _contains(text: str) -> ColumnElement[bool]:
-    """Whether email, username or full name hold the text literally, whatever the case.
+    """Whether email, username or full name contain the text literally, in upper or lower case.
 
-    PostgreSQL's index is of trigrams: what has no three letters or digits in
-    a row is looked for in one account after the other.
+    PostgreSQL's index is of trigrams. It does not help with a text that has
+    no three letters or digits in a row: PostgreSQL then reads every account.
     """
     for special in "/%_":
         text = text.replace(special, f"/{special}")
@@ -66,7 +66,7 @@ def _contains(text: str) -> ColumnElement[bool]:
 
 
 def _flag(column: Any) -> Callable[[bool], ColumnElement[bool]]:
-    # As a condition and not as a comparison, which is what the indexes are of.
+    # The indexes are of the condition itself, so this is not a comparison with true or false.
     return lambda wanted: column if wanted else ~column
 
 
@@ -97,13 +97,13 @@ KEYS: Mapping[str, Callable[[], tuple[Key, ...]]] = MappingProxyType(
 
 
 def _by_bytes(column: Any) -> ColumnElement[str]:
-    """In the one order that is the same on every machine."""
+    """Sort by bytes, because only that order is the same on every machine."""
     by_bytes: ColumnElement[str] = column.collate("BINARY" if _on_sqlite() else "C")
     return by_bytes
 
 
 def _created_at() -> SQLColumnExpression[Any]:
-    """SQLite's own now() writes no fraction, which sorts before the same instant with one."""
+    """SQLite's own now() writes no fraction of a second, and such a text would sort too early."""
     if not _on_sqlite():
         return User.created_at
     as_text = type_coerce(User.created_at, String)

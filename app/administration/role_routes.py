@@ -1,4 +1,4 @@
-"""The calls under ``/roles``, and those that give roles to people."""
+"""The calls under ``/roles``, and the calls that give roles to users."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -32,7 +32,7 @@ from app.http.blueprint import Blueprint, refuses
 from app.http.parameters import PageQuerySchema
 from app.models import Role
 
-bp = Blueprint("roles", __name__, description="Who may do what.")
+bp = Blueprint("roles", __name__, description="Roles, and the permissions that they give.")
 
 
 @bp.get("/roles")
@@ -58,7 +58,7 @@ def list_permissions() -> dict[str, Any]:
 @refuses(RoleNameTaken)
 @bp.returns(201, RoleSchema, headers={"Location": {"schema": {"type": "string"}}})
 def create_role(role: dict[str, Any]) -> tuple[Role, int, dict[str, str]]:
-    """Make a role, of permissions that you have."""
+    """Make a role. You can only put permissions into it that you have."""
     made = roles.create(**role, actor=current_session())
     return made, 201, {"Location": url_for("roles.read_role_get", role_id=made.id)}
 
@@ -78,7 +78,10 @@ def read_role(role_id: int) -> Role:
 @refuses(NotFound, RoleNameTaken)
 @bp.returns(200, RoleSchema)
 def edit_role(changes: dict[str, Any], role_id: int) -> Role:
-    """Edit a role that allows nothing that you may not. It counts from the next request on."""
+    """Edit a role. You must have all its permissions, before and after.
+
+    The change counts from the next request on.
+    """
     return roles.edit(role_id, changes, actor=current_session())
 
 
@@ -87,7 +90,7 @@ def edit_role(changes: dict[str, Any], role_id: int) -> Role:
 @refuses(NotFound)
 @bp.returns(204)
 def delete_role(role_id: int) -> None:
-    """Delete a role; whoever has it has it no more."""
+    """Delete a role, and take it from everybody who has it."""
     roles.remove(role_id, actor=current_session())
 
 
@@ -96,7 +99,7 @@ def delete_role(role_id: int) -> None:
 @refuses(NotEnoughPermissions, NotFound)
 @bp.returns(200, RoleListSchema)
 def read_roles_of_user(user_id: int) -> dict[str, Sequence[Role]]:
-    """Somebody's roles: your own, or anybody's for who may see roles."""
+    """Your own roles, or those of any user if you have the permission `roles:read`."""
     return {"items": roles.of(user_id, viewer=current_user(), rights=current_rights)}
 
 
@@ -106,5 +109,8 @@ def read_roles_of_user(user_id: int) -> dict[str, Sequence[Role]]:
 @refuses(NotFound)
 @bp.returns(200, RoleListSchema)
 def assign_roles(body: dict[str, Any], user_id: int) -> dict[str, Sequence[Role]]:
-    """Give somebody exactly these roles, of which you have every permission."""
+    """Give a user exactly these roles.
+
+    You must have every permission of the roles that you give or take, and of the user.
+    """
     return {"items": roles.assign(user_id, body["roles"], actor=current_session())}

@@ -1,4 +1,4 @@
-"""What the calls on roles take and give."""
+"""The bodies of the calls on roles."""
 
 import re
 from typing import Any
@@ -11,7 +11,7 @@ from app.http.fields import DisplayName, FewOf, Id, Instant, Schema, Text
 
 
 class RoleName(Text):
-    """The name of a role: easy to type, in a shell too."""
+    """The name of a role. It is easy to type in a shell."""
 
     PATTERN = "^[a-z0-9]+([._-][a-z0-9]+)*$"
 
@@ -65,7 +65,7 @@ class NewRoleSchema(Schema):
 
 
 class RoleChangesSchema(Schema):
-    """What is left out stays; ``permissions`` are all that it has afterwards."""
+    """A field that is left out does not change. ``permissions`` replaces the whole list."""
 
     name = RoleName()
     description = DisplayName(max_length=200, allow_none=True)
@@ -73,7 +73,7 @@ class RoleChangesSchema(Schema):
 
 
 class RolesOfUserSchema(Schema):
-    """All that the user has afterwards."""
+    """``roles`` replaces the whole list of the user."""
 
     roles = FewOf(Id(), required=True)
 

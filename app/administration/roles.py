@@ -1,4 +1,4 @@
-"""Making roles, and giving them to people. Nobody gives what they do not have."""
+"""Making roles, and giving them to users. Nobody can give a permission that they lack."""
 
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -49,9 +49,9 @@ def by_name(name: str) -> Role:
 
 
 def of(user_id: int, *, viewer: User, rights: Callable[[], Rights]) -> Sequence[Role]:
-    """Somebody's roles, for themselves or for who may see roles.
+    """The roles of the viewer, or of any user if the viewer may see roles.
 
-    Raises ``NotEnoughPermissions`` for anyone else, and ``NotFound``.
+    Raises ``NotEnoughPermissions`` for any other viewer, and ``NotFound``.
     """
     if user_id != viewer.id:
         if not rights().include(ROLES_READ):
@@ -81,11 +81,11 @@ def create(
 
 
 def edit(role_id: int, changes: dict[str, Any], *, actor: Session | None) -> Role:
-    """Set the given of ``name``, ``description`` and ``permissions``. Commits.
+    """Set those of ``name``, ``description`` and ``permissions`` that are given. Commits.
 
-    It counts for everybody who has the role, from the next request on. Raises
-    ``NotFound``, ``RoleNameTaken``, or ``NotEnoughPermissions`` also where
-    the role allows something that the actor may not, before or after.
+    The change counts for everybody who has the role, from the next request
+    on. Raises ``NotFound``, ``RoleNameTaken``, or ``NotEnoughPermissions``,
+    also if the role has a permission that the actor lacks, before or after.
     """
     rights, role = _hold(role_id, actor)
     words = {name: value for name, value in changes.items() if name != "permissions"}
@@ -95,13 +95,13 @@ def edit(role_id: int, changes: dict[str, Any], *, actor: Session | None) -> Rol
 def change_permissions(
     role_id: int, *, add: Iterable[str] = (), take: Iterable[str] = (), actor: Session | None
 ) -> Role:
-    """Let a role allow more, or less. Commits. Raises as ``edit`` does."""
+    """Add permissions to a role, or take some away. Commits. Raises the same as ``edit``."""
     rights, role = _hold(role_id, actor)
     return _write(role, {}, {*role.permissions, *add} - {*take}, rights, actor)
 
 
 def remove(role_id: int, *, actor: Session | None) -> None:
-    """Delete a role; whoever had it has it no more. Commits.
+    """Delete a role, and take it from everybody who has it. Commits.
 
     Raises ``NotFound`` or ``NotEnoughPermissions``.
     """
@@ -115,8 +115,8 @@ def assign(user_id: int, role_ids: Sequence[int], *, actor: Session | None) -> S
     """Give a user exactly these roles. Commits.
 
     Raises ``NotFound``, ``ValidationFailed`` for a role that does not exist,
-    or ``NotEnoughPermissions`` where the user, or a role that is given or
-    taken, allows something that the actor may not.
+    or ``NotEnoughPermissions`` if the user, or a role that is given or taken,
+    has a permission that the actor lacks.
     """
     held = authority.hold(user_id, ROLES_WRITE, actor=actor)
     after = _kept_from_deletion(role_ids)
@@ -130,7 +130,7 @@ def assign(user_id: int, role_ids: Sequence[int], *, actor: Session | None) -> S
 def change_roles(
     user_id: int, *, add: Iterable[Role] = (), take: Iterable[Role] = (), actor: Session | None
 ) -> Sequence[Role]:
-    """Give a user these roles beside the others, or take them. Commits. Raises as ``assign``."""
+    """Give roles to a user, or take roles away. Commits. Raises the same as ``assign``."""
     held = authority.hold(user_id, ROLES_WRITE, actor=actor)
     wanted = {role.id for role in [*held_by(user_id), *add]} - {role.id for role in take}
     return _give(held, _kept_from_deletion(wanted), actor)
@@ -142,7 +142,10 @@ def number_of_holders(role: Role) -> int:
 
 
 def _hold(role_id: int, actor: Session | None) -> tuple[Rights, Role]:
-    """A role to be changed by who may do all that it allows. The caller commits."""
+    """Lock a role that the actor may change. The caller commits.
+
+    The actor must have every permission of the role.
+    """
     rights = authority.hold_actor(ROLES_WRITE, actor=actor)
     role = database_rows.hold(Role, Role.id == role_id)
     if role is None:
@@ -152,7 +155,7 @@ def _hold(role_id: int, actor: Session | None) -> tuple[Rights, Role]:
 
 
 def _kept_from_deletion(role_ids: Iterable[int]) -> Sequence[Role]:
-    # A lock that is shared: many may be given the same role at once.
+    # The lock is shared, because many users may get the same role at once.
     rows = select(Role).where(Role.id.in_(set(role_ids))).order_by(Role.id)
     return db.session.scalars(
         rows.with_for_update(read=True).execution_options(populate_existing=True)

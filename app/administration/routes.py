@@ -39,7 +39,7 @@ from app.http.parameters import PageQuerySchema
 from app.models import AuditEvent, User
 from app.users.authority import LastSuperuser
 
-bp = Blueprint("administration", __name__, description="What administrators do with accounts.")
+bp = Blueprint("administration", __name__, description="Administrators manage accounts.")
 
 
 @bp.get("")
@@ -49,8 +49,8 @@ bp = Blueprint("administration", __name__, description="What administrators do w
 def list_users(query: dict[str, Any]) -> Page[User]:
     """Find accounts.
 
-    `q` is looked for literally, anywhere and whatever the case. Sorting by email or username
-    goes by bytes.
+    The text `q` is found literally, anywhere in the email address, the username or the full name,
+    in upper or lower case. Email addresses and usernames are sorted by their bytes.
     """
     return directory.find(**query)
 
@@ -61,9 +61,9 @@ def list_users(query: dict[str, Any]) -> Page[User]:
 @refuses(EmailTaken, UsernameTaken, FreshTokenRequired)
 @bp.returns(201, UserSchema, headers={"Location": {"schema": {"type": "string"}}})
 def invite_user(account: dict[str, Any]) -> tuple[User, int, dict[str, str]]:
-    """Make an account. Its owner gets a mail to choose the password.
+    """Make an account, and mail its owner a link to choose the password.
 
-    To make a superuser takes a superuser with a fresh token.
+    Only a superuser with a fresh access token can make a superuser.
     """
     if account["is_superuser"] and current_user().is_superuser:
         refuse_unless_fresh()
@@ -77,9 +77,10 @@ def invite_user(account: dict[str, Any]) -> tuple[User, int, dict[str, str]]:
 @refuses(NotFound, UsernameTaken, LastSuperuser)
 @bp.returns(200, UserSchema)
 def edit_user(changes: dict[str, Any], user_id: int) -> User:
-    """Edit an account, activate or deactivate it; a superuser may promote and demote.
+    """Edit an account, or activate or deactivate it.
 
-    Deactivating signs it out everywhere at once.
+    Only a superuser can change `is_superuser`. Deactivating an account signs it out
+    everywhere at once.
     """
     return accounts.edit(user_id, changes, actor=current_session())
 
@@ -89,7 +90,7 @@ def edit_user(changes: dict[str, Any], user_id: int) -> User:
 @refuses(NotFound, LastSuperuser)
 @bp.returns(204)
 def delete_user(user_id: int) -> None:
-    """Erase an account, at once and for good."""
+    """Erase an account at once. It cannot be restored."""
     accounts.delete(user_id, actor=current_session())
 
 
@@ -98,7 +99,7 @@ def delete_user(user_id: int) -> None:
 @refuses(NotFound)
 @bp.returns(200, ExactSessionListSchema)
 def read_sessions_of_user(user_id: int) -> dict[str, Any]:
-    """Where somebody is signed in, the device seen last first."""
+    """The signed-in devices of a user. The device that was seen last comes first."""
     return accounts.sessions_of(user_id)
 
 
@@ -107,7 +108,7 @@ def read_sessions_of_user(user_id: int) -> dict[str, Any]:
 @refuses(NotFound)
 @bp.returns(204)
 def end_sessions_of_user(user_id: int) -> None:
-    """Sign somebody out everywhere."""
+    """Sign a user out everywhere."""
     accounts.end_sessions(user_id, actor=current_session())
 
 
@@ -116,7 +117,7 @@ def end_sessions_of_user(user_id: int) -> None:
 @refuses(NotFound)
 @bp.returns(202, NothingSchema)
 def send_password_reset(user_id: int) -> dict[str, Any]:
-    """Mail somebody a link to set a new password; nobody sets another's."""
+    """Mail a user a link to set a new password. Nobody can set the password of another user."""
     accounts.send_reset(user_id, actor=current_session())
     return {}
 
@@ -127,7 +128,7 @@ def send_password_reset(user_id: int) -> dict[str, Any]:
 @refuses(NotFound)
 @bp.returns(200, AuditPageSchema)
 def read_audit_of_user(query: dict[str, Any], user_id: int) -> Page[AuditEvent]:
-    """What happened to an account, the newest first; also to one that is gone."""
+    """The events of an account, the newest first, even if the account is erased by now."""
     return activity.about(user_id, **query)
 
 
@@ -136,7 +137,7 @@ def read_audit_of_user(query: dict[str, Any], user_id: int) -> Page[AuditEvent]:
 @bp.takes_query(PageQuerySchema)
 @bp.returns(200, AuditPageSchema)
 def read_audit(query: dict[str, Any]) -> Page[AuditEvent]:
-    """What happened to all accounts, the newest first."""
+    """The events of all accounts, the newest first."""
     return activity.of_everybody(**query)
 
 
@@ -145,5 +146,5 @@ def read_audit(query: dict[str, Any]) -> Page[AuditEvent]:
 @refuses(NotEnoughPermissions, NotFound)
 @bp.returns(200, UserSchema)
 def read_user(user_id: int) -> User:
-    """One account: your own, or any for who may see all."""
+    """One account: your own, or any account if you have the permission `users:read`."""
     return accounts.read(user_id, viewer=current_user(), rights=current_rights)

@@ -1,4 +1,4 @@
-"""What the calls of administrators take and give."""
+"""The bodies and the query parameters of the calls of administrators."""
 
 from marshmallow import fields
 
@@ -10,17 +10,17 @@ from app.http.parameters import FlagParameter, InstantParameter, PageQuerySchema
 
 
 class UserQuerySchema(PageQuerySchema):
-    """Filters that are given must all be met."""
+    """An account is listed if it matches every filter that is given."""
 
     q = DisplayName(
         max_length=254,
-        metadata={"description": "Found in email, username or full name, literally."},
+        metadata={"description": "A text in the email address, the username or the full name."},
     )
     is_active = FlagParameter()
     is_superuser = FlagParameter()
     email_verified = FlagParameter()
-    created_after = InstantParameter(metadata={"description": "Then or later."})
-    created_before = InstantParameter(metadata={"description": "Earlier than then."})
+    created_after = InstantParameter(metadata={"description": "Made at this time or later."})
+    created_before = InstantParameter(metadata={"description": "Made earlier than this."})
     sort = OneOf(SORTS, load_default="id")
 
 
@@ -37,7 +37,7 @@ class InvitationSchema(Schema):
 
 
 class AccountSchema(Schema):
-    """What is left out stays; null clears what may be empty."""
+    """A field that is left out does not change; null clears a field that may be empty."""
 
     full_name = DisplayName(max_length=100, allow_none=True)
     bio = Text(max_length=5000, allow_none=True)

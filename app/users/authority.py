@@ -1,4 +1,4 @@
-"""Who may change whom: nobody somebody who may do more than they."""
+"""Who may change whom. You cannot change a user who has rights that you lack."""
 
 from dataclasses import dataclass
 
@@ -19,28 +19,28 @@ class LastSuperuser(AppError):
 
 @dataclass(frozen=True)
 class Held:
-    """A user as they are, locked until the commit, and what who changes them may do."""
+    """A user as they are now, locked until the commit, and the rights of the actor."""
 
     user: User
     rights: Rights
     is_last_superuser: bool
 
     def refuse_to_lose(self) -> None:
-        """For what would take a superuser away. Raises ``LastSuperuser``."""
+        """For a change that takes this superuser away. Raises ``LastSuperuser``."""
         if self.is_last_superuser:
             raise LastSuperuser
 
 
 def hold(user_id: int, permission: Permission, *, actor: Session | None) -> Held:
-    """Take a user to change them, if the actor may. The caller commits.
+    """Lock a user who is about to be changed, if the actor may. The caller commits.
 
-    ``actor`` is the session of who changes them, and ``None`` for an operator
-    in the shell, who may do everything. What the actor may do, and whether the
-    session still lives, is read under the same locks as the user: of two who
-    take each other's rights away at once, one comes too late, and so does what
-    waited while its session was ended. Raises ``SessionEnded``, ``NotFound``, or
-    ``NotEnoughPermissions`` also where the user may do something that the
-    actor may not.
+    ``actor`` is the session of the person who makes the change, and ``None``
+    for an operator in the shell, who may do everything. The rights of the
+    actor, and whether the session is still live, are read under the same locks
+    as the user. So if two people take away each other's rights at once, the
+    second is refused. So is a change that waited while its session was ended.
+    Raises ``SessionEnded``, ``NotFound``, or ``NotEnoughPermissions``, also if
+    the user has rights that the actor lacks.
     """
     people = _hold_people(user_id, *([actor.user_id] if actor else []))
     rights = _rights_of(actor, people, permission)
@@ -54,7 +54,7 @@ def hold(user_id: int, permission: Permission, *, actor: Session | None) -> Held
 
 
 def hold_actor(permission: Permission, *, actor: Session | None) -> Rights:
-    """What the actor may do, for a change that is about nobody else. The caller commits.
+    """The rights of the actor, for a change that concerns no other user. The caller commits.
 
     Raises ``SessionEnded`` or ``NotEnoughPermissions``.
     """
@@ -62,14 +62,14 @@ def hold_actor(permission: Permission, *, actor: Session | None) -> Rights:
 
 
 def refuse_to_lose(user_id: int) -> None:
-    """For somebody who leaves by themselves. The caller commits. Raises ``LastSuperuser``."""
+    """For a user who closes their own account. The caller commits. Raises ``LastSuperuser``."""
     people = _hold_people(user_id)
     if user_id in people and _is_last_superuser(people[user_id], people):
         raise LastSuperuser
 
 
 def _hold_people(*ids: int) -> dict[int, User]:
-    """These, and all superusers: who takes one away must see another stay."""
+    """Lock these users, and all superusers, so that two changes cannot remove the last two."""
     held = hold_in_order(User, or_(User.id.in_(ids), User.is_superuser))
     return {user.id: user for user in held}
 
@@ -94,6 +94,10 @@ def _is_last_superuser(user: User, people: dict[int, User]) -> bool:
 
 
 def _is_active_superuser(user: User) -> bool:
-    """Who is about to be erased, or was only invited yet, does not count: nobody would be left."""
+    """Whether the user would still be there as a superuser after another one has gone.
+
+    A user who is to be erased, or has not accepted an invitation yet, does
+    not count: in the end there might be no superuser left.
+    """
     can_log_in = user.is_active and user.hashed_password is not None
     return user.is_superuser and can_log_in and user.deletion_due_at is None

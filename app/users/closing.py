@@ -1,4 +1,4 @@
-"""Leaving: what is held about a person, handed over and erased."""
+"""Closing an account, and erasing what is stored about its owner."""
 
 from datetime import datetime
 
@@ -21,9 +21,9 @@ from config import settings
 
 
 def close(session: Session, password: str) -> datetime:
-    """Sign a user out everywhere and have the account erased when the grace is over. Commits.
+    """Sign a user out everywhere, and have the account erased after the grace period. Commits.
 
-    Returns when that is. Logging in before then keeps the account. Raises
+    Returns the end of the grace period. A login before then keeps the account. Raises
     ``WrongPassword``, ``LastSuperuser``, or ``SessionEnded``.
     """
     check_password(session.user, password)
@@ -46,24 +46,24 @@ def close(session: Session, password: str) -> datetime:
 
 
 def erase_due(limit: int) -> int:
-    """Erase up to ``limit`` people whose grace is over, and say how many. Commits.
+    """Erase up to ``limit`` users whose grace period is over. Returns how many. Commits.
 
-    Sessions, tokens, mails and counted failures go with the user. Audit events stay, with the
-    number of the user for a pseudonym and without address and device.
+    Their sessions, tokens, mails and counted failures are erased too. Their audit events stay.
+    These keep the id of the user as a pseudonym, and lose the IP address and the device.
     """
     return _erase(User.deletion_due_at <= clock.now(), limit, reason="closed")
 
 
 def erase(user: User, *, actor: Session | None) -> None:
-    """Erase somebody at once, as the actor wants it. Commits."""
+    """Erase a user at once, because the actor asked for it. Commits."""
     _erase(User.id == user.id, 1, reason="deleted", actor=actor)
 
 
 def erase_unverified(limit: int) -> int:
     """Erase up to ``limit`` accounts whose address nobody confirmed in time. Commits.
 
-    An account that lost its address to the former owner is kept: it may have
-    been confirmed before.
+    It keeps an account that lost its address to the former owner, because
+    that account may have been confirmed before.
     """
     if not settings.unverified_account_lifetime:
         return 0
@@ -79,8 +79,8 @@ def erase_unverified(limit: int) -> int:
 def _erase(
     which: ColumnElement[bool], limit: int, *, reason: str, actor: Session | None = None
 ) -> int:
-    # Who logs in at this moment keeps the account, or comes too late: the condition is asked
-    # again under the lock that deleting takes.
+    # Somebody may log in at this moment, which keeps the account. So the DELETE checks the
+    # condition once more, under its own lock.
     found = select(User.id).where(which).limit(limit).with_for_update(skip_locked=True)
     erasure = (
         delete(User)
@@ -91,7 +91,7 @@ def _erase(
     erased = db.session.scalars(erasure).all()
     for person in erased:
         throttle.lift(person)
-    # Requests for a mail name the address alone.
+    # A request for a mail names only the address, not the user.
     requests = (
         delete(OutboxMessage)
         .where(OutboxMessage.recipient.in_([row.email for row in erased]))
@@ -99,8 +99,9 @@ def _erase(
     )
     db.session.execute(requests)
     erasing.forget([row.id for row in erased])
-    # Recorded after the forgetting: from where an administrator did it belongs to the
-    # administrator. The erasure itself is about somebody who cannot be forgotten once more.
+    # These events are recorded after ``forget``, because the address and the device in
+    # USER_DELETED are the administrator's, and stay. USER_ERASED is recorded without them: it is
+    # about the erased user, whose events nobody will clean a second time.
     here = recording.circumstances()
     from_nowhere = here._replace(ip=None, user_agent=None) if here.request_id else None
     for row in erased:

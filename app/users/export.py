@@ -1,4 +1,4 @@
-"""Everything that is held about a user, for them to take along."""
+"""Everything that is stored about a user, as a download for them."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -12,10 +12,10 @@ from app.models import AuditEvent, OneTimeToken, OutboxMessage, Session, User
 
 
 def held_about(user: User) -> dict[str, Any]:
-    """Everything that is stored about a user, save what only the server can read.
+    """Everything that is stored about a user, except what only the server can read.
 
-    A history may be long, so lists are read page by page while somebody goes
-    through them.
+    A history may be long, so each list is read page by page while the caller
+    goes through it.
     """
 
     def rows(model: Any, of_user: ColumnElement[bool], *columns: str) -> Iterator[dict[str, Any]]:
@@ -37,7 +37,7 @@ def held_about(user: User) -> dict[str, Any]:
         ),
         "mails": rows(
             OutboxMessage,
-            # What became of a mail to a new address would tell whether somebody has it.
+            # The state of a mail to a new address would tell whether an account has that address.
             (OutboxMessage.user_id == user.id)
             & OutboxMessage.message.not_in(change.TO_NEW_ADDRESS),
             *("recipient", "message", "locale", "created_at", "delivered_at"),

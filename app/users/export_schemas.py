@@ -1,4 +1,4 @@
-"""What the export of an account holds."""
+"""The document that exports an account."""
 
 from marshmallow import fields
 
@@ -19,7 +19,7 @@ class HeldSessionSchema(Schema):
 
 
 class HeldTokenSchema(Schema):
-    """What a mailed link was for; the link itself is not kept."""
+    """The purpose of a mailed link. The link itself is not stored."""
 
     purpose = fields.String()
     email = fields.String(allow_none=True)
@@ -47,7 +47,7 @@ class HeldEventSchema(Schema):
 
 
 class ExportSchema(Schema):
-    """Everything held about a user."""
+    """Everything that is stored about a user."""
 
     user = fields.Nested(UserSchema, required=True)
     roles = fields.List(fields.String(), required=True)

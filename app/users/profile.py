@@ -1,4 +1,4 @@
-"""What people say about themselves."""
+"""The fields of an account that users fill in about themselves."""
 
 from collections.abc import Collection
 from typing import Any
@@ -18,9 +18,9 @@ from app.security.identifiers import username_key
 def edit(session: Session, changes: dict[str, Any]) -> User:
     """Set the given fields of the session's user, and commit.
 
-    Fields that are not given are left to other requests. Where nothing
-    changes, nothing is written and nothing is put on record. Raises
-    ``UsernameTaken``, or ``SessionEnded`` where the session or the user is gone by now.
+    It writes only the given fields, so that other requests can write the
+    others. If nothing changes, it writes and records nothing. Raises
+    ``UsernameTaken``, or ``SessionEnded`` if the session or the user is gone by now.
     """
     user = session.user
     changed = difference(user, changes)
@@ -30,7 +30,7 @@ def edit(session: Session, changes: dict[str, Any]) -> User:
     if edited is None:
         db.session.rollback()
         raise SessionEnded
-    # The write may have waited for somebody who ended the session.
+    # The write may have waited for a request that ended the session.
     sessions.refuse_if_over(session)
     record(edited, changed, actor_id=user.id)
     db.session.commit()
@@ -38,7 +38,7 @@ def edit(session: Session, changes: dict[str, Any]) -> User:
 
 
 def difference(user: User, changes: dict[str, Any]) -> dict[str, Any]:
-    """Those of the changes that the account does not have already."""
+    """The changes whose values differ from those of the account."""
     return {name: value for name, value in changes.items() if getattr(user, name) != value}
 
 
@@ -62,9 +62,9 @@ def write(user_id: int, changes: dict[str, Any]) -> User | None:
 
 
 def record(user: User, fields: Collection[str], *, actor_id: int | None) -> None:
-    """Put on record which fields were written. The caller commits.
+    """Record which fields were written. The caller commits.
 
-    With what, stays out but for the name, by which others know somebody.
+    Values are not recorded, except the username, by which others know the user.
     """
     name = {"username": user.username} if "username" in fields else None
     audit.record(

@@ -24,7 +24,7 @@ from app.users.authority import LastSuperuser
 from app.users.export_schemas import ExportSchema
 from app.users.schemas import DeletionSchema, ProfileSchema
 
-bp = Blueprint("users", __name__, description="What is known about you.")
+bp = Blueprint("users", __name__, description="Your own account.")
 
 
 @bp.get("/me")
@@ -45,7 +45,8 @@ def read_me() -> User:
 def edit_me(changes: dict[str, Any]) -> User:
     """Edit your profile.
 
-    What is left out stays; null clears what may be empty. PUT and PATCH do the same.
+    A field that is left out does not change; null clears a field that may be empty. PUT and
+    PATCH do the same.
     """
     return profile.edit(current_session(), changes)
 
@@ -58,7 +59,7 @@ def edit_me(changes: dict[str, Any]) -> User:
 @refuses(WrongPassword, LastSuperuser, Overloaded)
 @bp.returns(202, DeletionSchema)
 def close_my_account(body: dict[str, Any]) -> dict[str, Any]:
-    """Have your account erased, after a time in which logging in keeps it."""
+    """Have your account erased after a grace period. A login before then keeps it."""
     return {"deletion_due_at": closing.close(current_session(), body["password"])}
 
 
@@ -67,7 +68,7 @@ def close_my_account(body: dict[str, Any]) -> dict[str, Any]:
 @limited_writes
 @bp.returns(200, ExportSchema, headers={"Content-Disposition": {"schema": {"type": "string"}}})
 def export_me() -> Response:
-    """Everything that is held about you, as one document."""
+    """Everything that is stored about you, as one document."""
     attachment = {"Content-Disposition": 'attachment; filename="account.json"'}
     return streamed(ExportSchema(), export.held_about(current_user()), attachment)
 
@@ -77,5 +78,5 @@ def export_me() -> Response:
 @bp.takes_query(PageQuerySchema)
 @bp.returns(200, ActivityPageSchema)
 def read_my_activity(query: dict[str, Any]) -> Page[AuditEvent]:
-    """What happened to your account, the newest first."""
+    """The events of your account, the newest first."""
     return activity.about(current_user().id, **query)

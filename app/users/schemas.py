@@ -1,4 +1,4 @@
-"""What the users calls take and give. A user is a ``UserSchema``."""
+"""The bodies of the calls under ``/users``. A user is a ``UserSchema``."""
 
 from app.auth.fields import Username
 from app.http.fields import DisplayName, HttpUrl, Instant, OneOf, Schema, Text
@@ -6,7 +6,7 @@ from app.http.languages import LOCALES
 
 
 class ProfileSchema(Schema):
-    """What is left out stays; null clears what may be empty."""
+    """A field that is left out does not change; null clears a field that may be empty."""
 
     full_name = DisplayName(max_length=100, allow_none=True)
     bio = Text(max_length=5000, allow_none=True)
