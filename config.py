@@ -1,8 +1,8 @@
-"""Settings, read once from the environment, and refused when they are half right.
+"""Read the settings once from the environment, and refuse to start if one is wrong.
 
-``Settings.from_environment()`` is called by ``create_app``. Whatever is wrong
-stops the start with sentences that name the variable, say what was wrong and
-what to write instead. ``docs/settings.md`` is the list for people.
+``create_app`` calls ``Settings.from_environment()``. A wrong value stops the
+start. Each message names the variable and says what is wrong and what to write
+instead. ``docs/settings.md`` explains each setting to operators.
 """
 
 import os
@@ -64,7 +64,7 @@ INSTANCE = ROOT / "instance"
 
 
 class SettingsRefused(SystemExit):
-    """The environment is not one to start with. Exits with status 1 and the reasons."""
+    """The process cannot start with these settings. It prints the reasons and exits with 1."""
 
     def __init__(self, *reasons: str) -> None:
         self.reasons = list(reasons)
@@ -140,12 +140,12 @@ class Settings:
     def from_environment(
         cls, environment: Mapping[str, str] | None = None, *, instance: Path = INSTANCE
     ) -> "Settings":
-        """Read the settings, from ``.env`` and the process's environment unless one is given.
+        """Read the settings from ``environment``, by default the process's and ``.env``.
 
         A variable of the process wins over the same one in ``.env``; an empty
-        one counts as not set. Raises ``SettingsRefused`` with every reason at
-        once. Outside production, a missing ``SECRET_KEY`` is made and kept in
-        ``instance``.
+        one counts as not set. Raises ``SettingsRefused`` with all reasons at
+        once. Outside production, a missing ``SECRET_KEY`` is made and stored
+        in ``instance``.
         """
         if environment is None:
             environment = _environment()
@@ -245,8 +245,8 @@ class Settings:
         if settings.trusted_proxies and settings.trusted_proxy_count:
             read.refuse(
                 "TRUSTED_PROXY_COUNT",
-                "is set beside TRUSTED_PROXIES. Set only TRUSTED_PROXIES if you know the addresses "
-                "of the proxies, and only TRUSTED_PROXY_COUNT if you do not.",
+                "is set together with TRUSTED_PROXIES. Set only TRUSTED_PROXIES if you know the "
+                "addresses of the proxies, and only TRUSTED_PROXY_COUNT if you do not.",
             )
         if settings.algorithm != "HS256":
             _want_signing_key(read)
@@ -281,7 +281,7 @@ def _refuse_unfit_for_production(
     if settings.uses_sqlite and not allow_sqlite and not read.refused("DATABASE_URL"):
         read.refuse(
             "DATABASE_URL",
-            "means SQLite here, which production does not use unless you allow it. Write "
+            "means SQLite, which production refuses unless you allow it. Write "
             "postgresql://user:password@host/name, or set ALLOW_SQLITE=true if one machine and "
             "one writer at a time are enough.",
         )
@@ -294,7 +294,7 @@ def _refuse_unfit_for_production(
     if not read.has("MAIL_FROM"):
         read.refuse(
             "MAIL_FROM",
-            "is not set, and mail servers reject mail from no-reply@localhost. Write one like "
+            "is not set, and mail servers reject mail from no-reply@localhost. Write a sender like "
             "Example <no-reply@example.com>.",
         )
 
@@ -313,7 +313,7 @@ def _want_signing_key(read: "_Reader") -> None:
 
 
 class _Reader:
-    """Reads one variable after the other and collects what is wrong."""
+    """Reads one variable after the other and collects the reasons not to start."""
 
     def __init__(self, environment: Mapping[str, str]) -> None:
         self.environment = environment
@@ -341,11 +341,8 @@ class _Reader:
 
 
 def variable(name: str) -> str:
-    """The variable that an operator names in an option of a command; empty if it is not set."""
+    """The value of a variable that a command's option names; empty if it is not set."""
     return _environment().get(name, "")
-
-
-# Parsers: text in, value out, or Wrong with the end of the sentence "NAME …".
 
 
 def _kept_secret(instance: Path) -> str:
@@ -365,7 +362,7 @@ def _keep_new_secret(kept: Path) -> None:
     made = kept.with_name(f"{kept.name}.{secrets.token_hex(8)}")
     with os.fdopen(os.open(made, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
         file.write(secrets.token_urlsafe(48))
-    # A link appears whole or not at all, and only one process can make it.
+    # The link shows a complete file from the first moment, and only one process can make it.
     try:
         os.link(made, kept)
     except FileExistsError:

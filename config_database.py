@@ -1,6 +1,6 @@
-"""``DATABASE_URL`` and ``DATABASE_REPLICA_URL``: read to the end, or refused with a sentence.
+"""Check every part of ``DATABASE_URL`` and ``DATABASE_REPLICA_URL``.
 
-A sentence never repeats the value, nor a part of it that may be the password's.
+A message never repeats the value, nor a part of it that may belong to the password.
 """
 
 import re
@@ -19,7 +19,7 @@ LIBPQ = "https://www.postgresql.org/docs/current/libpq-connect.html lists the va
 
 POSTGRESQL = ("postgresql", "postgres", "postgresql+psycopg")
 
-# With it, the server takes none of our statements.
+# With this option, the server accepts none of our statements.
 NOT_OURS = ("replication",)
 NUMBERS = (
     "connect_timeout",
@@ -31,7 +31,7 @@ NUMBERS = (
 )
 GSS_MODES = ("disable", "prefer", "require")
 
-# Where no server listens, libpq ends after it has read its options and before it asks the network.
+# No server listens in this folder. libpq reads its options, then fails without using the network.
 NOWHERE = "/nowhere"
 
 
@@ -43,7 +43,8 @@ def database_url(text: str) -> URL:
     except (ArgumentError, ValueError):
         raise Wrong(f"cannot be read as a URL. {EXAMPLE} {ESCAPES}") from None
     if url.drivername in POSTGRESQL:
-        # A question mark in a password begins the options where the password has an @ before it.
+        # If a password has an @ and later a ?, SQLAlchemy ends the password at the @ and takes what
+        # follows the ? for options.
         if "@" in text.partition("?")[2]:
             raise Wrong(f"has an @ after a question mark. {ESCAPES}")
         _refuse_unknown_options(one)
@@ -90,8 +91,8 @@ def _sqlite(url: URL) -> URL:
 
 def _postgresql(url: URL, servers: list[Server]) -> URL:
     if "@" in (url.database or "") or (url.host and not HOST.fullmatch(url.host)):
-        # A password with an @ in it ends there, and the rest of it is taken for the host. It would
-        # then stand in each message about a host that cannot be found.
+        # SQLAlchemy ends a password at an @ and takes the rest of it for the host. Each message
+        # about a host that cannot be found would then show that rest.
         raise config_servers.wrong_host()
     if not url.database:
         raise Wrong(f"names no database. {EXAMPLE}")
@@ -108,7 +109,10 @@ def _postgresql(url: URL, servers: list[Server]) -> URL:
 
 
 def _with_all_in_its_place(url: URL) -> URL:
-    """The password where nothing that prints the URL shows it, although an option gave it."""
+    """Move the user, the password and the database from the options to their places in the URL.
+
+    SQLAlchemy hides a password when it prints the URL, but not one in an option.
+    """
     places = {"user": "username", "password": "password", "dbname": "database"}
     for option, place in places.items():
         value = url.query.get(option)
@@ -139,14 +143,20 @@ def _refuse_options(url: URL) -> None:
             )
     encoding = str(url.query.get("client_encoding", "utf8"))
     if re.sub(r"[^a-z0-9]", "", encoding.lower()) not in ("utf8", "unicode"):
-        raise Wrong("has a client_encoding other than utf8, which cannot hold every name.")
+        raise Wrong(
+            "has a client_encoding other than utf8, which cannot hold every name. "
+            "Remove the option, or write client_encoding=utf8."
+        )
     if url.query.get("gssencmode", "prefer") not in GSS_MODES:
-        raise Wrong(f"has the option 'gssencmode' with a value other than {', '.join(GSS_MODES)}.")
+        raise Wrong(
+            "has the option 'gssencmode' with a value that we do not support. "
+            f"Write one of {', '.join(GSS_MODES)}."
+        )
     _refuse_values(url)
 
 
 def _refuse_values(url: URL) -> None:
-    """Let libpq read the values; it asks no network for a host that is a folder."""
+    """Let libpq check the values. It does not use the network if the host is a folder."""
     tried = {
         name: str(value) for name, value in url.query.items() if name not in (*HOSTS, "gssencmode")
     }
@@ -159,18 +169,22 @@ def _refuse_values(url: URL) -> None:
         variable = (next(found, None) or b"a variable named PG...").decode()
         raise Wrong(
             f"cannot be used: the environment has {variable} with a value that PostgreSQL's client "
-            f"library does not take. {LIBPQ}"
+            f"library does not accept. Correct or remove that variable. {LIBPQ}"
         )
     wrong = next((name for name in tried if name in reason), None)
     named = f"the option {wrong!r}" if wrong else "an option"
-    raise Wrong(f"has {named} with a value that PostgreSQL's client library does not take. {LIBPQ}")
+    raise Wrong(
+        f"has {named} with a value that PostgreSQL's client library does not accept. "
+        f"Correct or remove it. {LIBPQ}"
+    )
 
 
 def _reason_against(options: dict[str, str]) -> str | None:
-    """Why libpq does not take these options; ``None`` if it does.
+    """Why libpq does not accept these options; ``None`` if it does.
 
-    GSSAPI is left out, also where PGGSSENCMODE asks for it: it does not work
-    over a socket. So is PGHOSTADDR, which would lead to the network.
+    GSSAPI is off here, even if PGGSSENCMODE asks for it, because it does not
+    work over a socket. PGHOSTADDR is overridden, because libpq would use the
+    network for it.
     """
     tried = {"host": NOWHERE, "hostaddr": "", "gssencmode": "disable"} | options
     conninfo = " ".join(f"{name}='{_quoted(value)}'" for name, value in tried.items())

@@ -1,7 +1,8 @@
-"""Hosts, origins and networks: what a setting may hold, and when two of them are the same.
+"""Read the hosts, origins and networks in settings, and compare them with those of a request.
 
-Hosts are compared as RFC 9110 §4.2.3 asks, origins as RFC 6454 §5: not letter
-for letter, for ``API.example.com.:443`` is ``api.example.com``.
+Hosts are compared as RFC 9110 §4.2.3 asks, and origins as RFC 6454 §5 asks. A
+comparison of letters is not enough: ``API.example.com.:443`` and
+``api.example.com`` are the same host.
 """
 
 import re
@@ -15,7 +16,7 @@ Network = IPv4Network | IPv6Network
 UNIX = "unix"
 
 HTTP_PORTS = {"http": 80, "https": 443}
-# The shortest prefix of a network of proxies, by the version of IP.
+# The shortest prefix that a network of proxies may have, for each version of IP.
 BROADEST = {4: 8, 6: 16}
 UNIQUE_LOCAL = IPv6Network("fc00::/7")
 MAPPED = IPv6Network("::ffff:0:0/96")
@@ -27,10 +28,10 @@ HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 
 class Wrong(ValueError):
-    """What is wrong with one value and what to write instead, without the variable's name."""
+    """A value is wrong. The text says why and what to write; the caller adds the name."""
 
 
-# When two are the same
+# Comparing hosts and origins
 
 
 def host_of(text: str) -> tuple[str, int | None] | None:
@@ -84,11 +85,11 @@ def is_among(host: str, trusted: list[str]) -> bool:
     )
 
 
-# What a setting may hold
+# Reading settings
 
 
 def host(text: str) -> str:
-    """A host name in normal form, or ``.name`` for it and all below it."""
+    """A host name in normal form. ``.name`` means that name and all names below it."""
     example = (
         "Write names without scheme or port, separated by commas, like "
         "api.example.com,.example.org."
@@ -110,7 +111,7 @@ def origin(text: str) -> str:
     found = origin_of(f"{scheme}://{_ascii(authority)}") if separator else None
     if found is None:
         raise Wrong(
-            f"holds {text!r}, which is not an origin. Write exact ones, separated by commas, "
+            f"holds {text!r}, which is not an origin. Write full origins, separated by commas, "
             "like https://app.example.com,http://localhost:3000,capacitor://localhost."
         )
     scheme, name, port = found
@@ -140,9 +141,10 @@ def network(text: str) -> Network:
             f"holds {text!r}, which is not an address or a range of addresses. {example}"
         ) from None
     if isinstance(found, IPv6Network) and found.subnet_of(MAPPED):
-        # Addresses are compared as IPv4 where they are IPv4.
+        # An IPv4 address in IPv6 form is compared as IPv4.
         found = IPv4Network((int(found.network_address) & 0xFFFFFFFF, found.prefixlen - 96))
-    # Not only /0: two halves are everything as well. In fc00::/7 are private addresses alone.
+    # Refusing /0 alone is not enough: two networks of /1 are all addresses as well. All addresses
+    # in fc00::/7 are private.
     is_private = isinstance(found, IPv6Network) and found.subnet_of(UNIQUE_LOCAL)
     if found.prefixlen < BROADEST[found.version] and not is_private:
         raise Wrong(

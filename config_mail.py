@@ -1,4 +1,4 @@
-"""How the settings of mail are read, down to the last character: what starts, works."""
+"""Check every part of ``MAIL_URL`` and ``MAIL_FROM`` at the start, before the first mail."""
 
 import re
 import unicodedata
@@ -14,7 +14,7 @@ from config_hosts import Wrong
 
 
 class Sender(NamedTuple):
-    """Who a mail is from: the name that people read, perhaps none, and the address."""
+    """The sender of a mail: the name that people read, which may be empty, and the address."""
 
     name: str
     address: str
@@ -52,7 +52,7 @@ def mail_server(text: str) -> MailServer:
 
     Everything before the last ``@`` is the user and the password, so that a
     password with ``/``, ``#`` or ``@`` in it means the same whether or not
-    it was escaped. The value is never repeated in a sentence: it may hold the
+    it was escaped. A message never repeats the value, because it may hold the
     password.
     """
     credentials, _, server = text.partition("://")[2].rpartition("@")
@@ -97,7 +97,7 @@ def _mail_host(text: str) -> str:
             return str(IPv6Address(text[1:-1]))
         return _ascii_domain(text.removesuffix("."))
     except ValueError:
-        raise Wrong(f"has a host that is not one. {MAIL_URL_EXAMPLE}") from None
+        raise Wrong(f"has a host that is not valid. {MAIL_URL_EXAMPLE}") from None
 
 
 def mail_folder(text: str) -> Path:
@@ -127,15 +127,15 @@ def sender(text: str) -> Sender:
         name = re.sub(r"\\(.)", r"\1", quoted[1])
     if not name.isprintable() or "@" in name or "=?" in name:
         raise Wrong(
-            f"is {text!r}: the name before the address must be as people read it, without "
-            f"control characters, encoded words and @. {example}"
+            f"is {text!r}, and the name before the address has an @, a control character or an "
+            f"encoded word (=?…?=). Write the name as people read it. {example}"
         )
     local, _, domain = address.rpartition("@")
     atom = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
     try:
         if not re.fullmatch(rf"{atom}(\.{atom})*", local) or len(local) > 64 or "=?" in address:
             raise ValueError
-        # Hosts inside a network may have an underscore in their name, domains of mail may not.
+        # A host inside a network may have an underscore in its name; a mail domain may not.
         if "_" in domain:
             raise ValueError
         return Sender(name, f"{local}@{_ascii_domain(domain)}")

@@ -1,7 +1,7 @@
 """The servers in a ``DATABASE_URL``: one, several, or the folder of a UNIX socket.
 
-libpq and SQLAlchemy write several servers differently. Both forms are read
-here, and become one that both understand.
+libpq and SQLAlchemy write several servers differently. This module reads both
+forms and turns them into one that both understand.
 """
 
 import re
@@ -20,18 +20,18 @@ PLACES = (
     "and the folder of a UNIX socket as ?host=/var/run/postgresql."
 )
 
-# These may be several.
+# A URL may have several values of each of these options.
 HOSTS = ("host", "port", "hostaddr")
 
-# What is before the servers, the servers, and what is after them. As in SQLAlchemy, a password may
-# hold a slash, and no @.
+# The groups are the part before the servers, the servers, and the rest. As in SQLAlchemy, a
+# password may hold a slash, but not an @.
 AUTHORITY = re.compile(r"([a-z+]+://(?:[^:/@?]*(?::[^@]*)?@)?)([^/?@]*)(.*)", re.DOTALL)
 HOST = re.compile(r"[A-Za-z0-9._-]+|[0-9A-Fa-f:.]+(%[A-Za-z0-9]+)?")
 WITH_PORT = re.compile(r"(\[[^]]*\]|[^:]*)(?::(.*))?")
 
 
 class Server(NamedTuple):
-    """One of the servers in a URL, as text; the port is empty where it is not given."""
+    """One of the servers in a URL, as text; the port is empty if it is not given."""
 
     host: str
     port: str
@@ -44,9 +44,10 @@ def database_hosts(url: URL) -> list[str]:
 
 
 def before_the_path(text: str) -> tuple[list[Server], str]:
-    """The servers that only libpq knows how to write there, and the URL without them.
+    """The servers before the path that SQLAlchemy cannot read, and the URL without them.
 
-    Those are several ones, and the folder of a UNIX socket with escaped slashes.
+    Only libpq reads several servers there, or the folder of a UNIX socket with
+    escaped slashes.
     """
     found = AUTHORITY.fullmatch(text)
     if found is None or not ("," in found[2] or found[2].lower().startswith("%2f")):
@@ -136,4 +137,7 @@ def _refuse_addresses(addresses: list[str], hosts: int) -> None:
             "Write one like 10.0.0.7."
         )
     if addresses and hosts and len(addresses) != hosts:
-        raise Wrong("does not have one address in 'hostaddr' for each host. Write as many.")
+        raise Wrong(
+            "does not have one address in 'hostaddr' for each host. "
+            "Write as many addresses as hosts."
+        )

@@ -1,4 +1,7 @@
-"""From the text of a setting to its value, or the sentence that refuses it."""
+"""Turn the text of a setting into its value, or raise ``Wrong`` with the reason.
+
+The reason is the end of a sentence that begins with the variable's name.
+"""
 
 import base64
 import re
@@ -12,7 +15,7 @@ from limits import RateLimitItem, parse_many
 
 from config_hosts import Wrong
 
-# The name of a signing key: it becomes a file name and stands in every token.
+# The id of a signing key: it becomes a file name, and every token names it.
 KEY_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 T = TypeVar("T")
@@ -84,7 +87,7 @@ def public_url(text: str) -> str:
 
 
 def _has_port(url: str) -> bool:
-    """Whether the port, if there is one, can be."""
+    """Whether the port is valid, if there is one."""
     try:
         return urlsplit(url).port != 0
     except ValueError:
@@ -106,9 +109,9 @@ def key_id(text: str) -> str:
 
 
 def redis_url(text: str) -> str:
-    """Options in the query are few: the client refuses others when it connects, not before."""
+    """Check the options too: the client would refuse a wrong one only when it connects."""
     server = r"rediss?://([^\s/?#@]*@)?[^\s/?#@]+(/[0-9]{0,4})?(\?ssl_ca_certs=/[^\s&#]+)?"
-    # The value is never repeated in the sentence: it may hold the password.
+    # The message never repeats the value, because it may hold the password.
     if text and not (
         re.fullmatch(rf"{server}|unix://([^\s/?#@]*@)?/[^\s?#]+(\?db=[0-9]{{1,4}})?", text)
         and _has_port(text)
@@ -121,14 +124,14 @@ def redis_url(text: str) -> str:
 
 
 def rate_limits(text: str) -> list[RateLimitItem]:
-    """As the library ``limits`` writes them."""
-    example = "Write like 60 per minute; 600 per hour."
+    """Rate limits in the notation of the library ``limits``."""
+    example = "Write limits like 60 per minute; 600 per hour."
     try:
         # The library also reads "5 per minute:; 6 per hour".
         found = parse_many(text.replace(":", "?"))
     except ValueError:
         raise Wrong(f"is {text!r}, which is not a rate limit. {example}") from None
-    # The library takes a multiple of 0, as in "5 per 0 minutes", for 1.
+    # The library reads a multiple of 0, as in "5 per 0 minutes", as 1.
     multiples = re.findall(r"(?:/|per)\s*([0-9]+)", text, re.IGNORECASE)
     if not all(1 <= limit.amount <= 10**9 for limit in found) or not all(
         1 <= int(multiple) <= 10**6 for multiple in multiples
@@ -179,7 +182,8 @@ def firebase_signer_key(text: str) -> str:
         length = len(base64.b64decode(text, validate=True))
     except ValueError:
         length = -1
-    # The hash that it encrypts to must be long enough to be told from another's.
+    # A hash of Firebase is this key, encrypted with the password. If it were short, a wrong
+    # password could match by chance.
     if text and not 16 <= length <= 64:
         raise Wrong(
             "is not a signer key of Firebase. Write the base64_signer_key as the console shows it, "
@@ -189,7 +193,7 @@ def firebase_signer_key(text: str) -> str:
 
 
 def _is_repetition(text: str) -> bool:
-    """Whether the text is some shorter piece over and over, the last time perhaps cut off."""
+    """Whether the text repeats a shorter piece; the last repetition may be cut off."""
     return any(
         (text[:size] * (len(text) // size + 1)).startswith(text)
         for size in range(1, len(text) // 2 + 1)

@@ -1,9 +1,10 @@
-"""Reads ``.env``: one ``NAME=value`` in each line, every value as it is written.
+"""Read ``.env``: each line is one ``NAME=value``, and each value is taken as it is written.
 
-Readers of such files differ in what ``$``, a backslash or an open quote mean,
-and most skip a line that they cannot read. A skipped line is a lost setting:
-without ``APP_ENV=production`` the service would start for development. So
-here nothing is replaced, and a line that cannot be read stops the start.
+Other readers of such files disagree about ``$``, a backslash and an open
+quote, and most skip a line that they cannot read. A skipped line is a lost
+setting: without ``APP_ENV=production`` the service would start for
+development. So this one replaces nothing, and a line that it cannot read stops
+the start.
 """
 
 import os
@@ -20,16 +21,18 @@ UTF_16_OR_32 = (b"\xff\xfe", b"\xfe\xff", b"\x00\x00\xfe\xff")
 
 
 class Unreadable(ValueError):
-    """What cannot be read in the file, where, and what to write instead. It quotes no value."""
+    """The file cannot be read. The text says where, why and what to write; it quotes no value."""
 
 
 def read(path: Path) -> dict[str, str]:
-    """The variables in the file; none if there is no file. Raises ``Unreadable``."""
+    """The variables in the file; empty if the file does not exist. Raises ``Unreadable``."""
     try:
         content = path.read_bytes()
     except FileNotFoundError:
         if path.is_symlink():
-            raise Unreadable(f"{path} is a link to a file that does not exist.") from None
+            raise Unreadable(
+                f"{path} is a link to a file that does not exist. Remove it, or write that file."
+            ) from None
         return {}
     except IsADirectoryError:
         raise Unreadable(f"{path} is a folder. Remove it, or write a file there.") from None
@@ -42,7 +45,7 @@ def read(path: Path) -> dict[str, str]:
 
 
 def with_process(variables: Mapping[str, str]) -> dict[str, str]:
-    """The variables of the file, under those that the process was started with."""
+    """The variables of the file and of the process. The process wins where both have one."""
     added = _added_by_flask(variables)
     return dict(variables) | {k: v for k, v in os.environ.items() if k not in added}
 
@@ -79,7 +82,7 @@ def _assignment(encoded: bytes) -> tuple[str, str] | None:
     line = line.strip(" \t")
     if not line or line.startswith("#"):
         return None
-    # The word that makes the file readable for a shell.
+    # With ``export`` in front, a shell can read the file too.
     written = re.sub(r"^export[ \t]+", "", line)
     name, equals, value = written.partition("=")
     name = name.rstrip(" \t")
@@ -111,11 +114,11 @@ def _value(written: str) -> str:
 
 
 def _added_by_flask(variables: Mapping[str, str]) -> set[str]:
-    """The names that the command ``flask`` put into the environment itself.
+    """The names that the command ``flask`` itself added to the environment.
 
-    Where python-dotenv is installed, it reads the same file before us, by
-    python-dotenv's rules. On Linux the kernel still knows what the process was
-    started with.
+    If python-dotenv is installed, ``flask`` reads the same file before us, by
+    python-dotenv's rules. On Linux the kernel still knows the variables that
+    the process was started with.
     """
     if os.environ.get("FLASK_RUN_FROM_CLI") != "true" or "dotenv" not in sys.modules:
         return set()

@@ -453,10 +453,10 @@ BAD: list[tuple[str, str, str]] = [
     ("MAIL_FROM", "Example <no-reply@example.com", "Example <no-reply@example.com>"),
     ("MAIL_FROM", "no-reply@example.com>", "Example <no-reply@example.com>"),
     ("MAIL_FROM", "a@example.com\r\nBcc: b@example.com", "no-reply@example.com"),
-    ("MAIL_FROM", "A\nBcc: b <a@example.com>", "control characters"),
+    ("MAIL_FROM", "A\nBcc: b <a@example.com>", "a control character"),
     ("MAIL_FROM", "a@example.com, b@example.com", "no-reply@example.com"),
     ("MAIL_FROM", "a@example.com, B <b@example.com>", "no-reply@example.com"),
-    ("MAIL_FROM", "=?utf-8?q?A?= <a@example.com>", "encoded words"),
+    ("MAIL_FROM", "=?utf-8?q?A?= <a@example.com>", "encoded word (=?…?=)"),
     ("MAIL_FROM", "=?utf-8?q?a?=@example.com", "no-reply@example.com"),
     ("MAIL_FROM", "ä@example.com", "no-reply@example.com"),
     ("MAIL_FROM", "a..b@example.com", "no-reply@example.com"),
@@ -744,7 +744,7 @@ def test_a_replica_is_read_like_the_database(read: Read) -> None:
 def test_proxies_are_known_by_address_or_by_number(refusals: Refusals, read: Read) -> None:
     [reason] = refusals(TRUSTED_PROXIES="unix", TRUSTED_PROXY_COUNT="1")
 
-    assert reason.startswith("TRUSTED_PROXY_COUNT is set beside TRUSTED_PROXIES. Set only ")
+    assert reason.startswith("TRUSTED_PROXY_COUNT is set together with TRUSTED_PROXIES. Set only ")
     assert read(TRUSTED_PROXIES="unix", TRUSTED_PROXY_COUNT="0").trusted_proxies == ["unix"]
 
 
