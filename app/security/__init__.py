@@ -1,1 +1,1 @@
-"""Primitives for passwords, keys, tokens and names. Has no route and sees no request."""
+"""Primitives for passwords, keys, tokens and names. It has no routes and sees no requests."""

@@ -1,7 +1,8 @@
-"""What people call their devices: "Firefox on Linux".
+"""Names for devices, as people would say them: "Firefox on Linux".
 
-A user agent is a text that the client makes up, and names end up in mails and
-pages. So nothing of it is ever repeated: it only chooses among the names here.
+A client can send any text as its user agent, and the names appear in mails and
+pages. So no part of that text is ever repeated: it only selects a name from
+the tables here.
 """
 
 import re
@@ -9,7 +10,8 @@ from functools import lru_cache
 
 UNKNOWN = "Unknown device"
 
-# The first that fits counts: many programs also name those whose sites they want to be served.
+# The first match counts: many programs also name other browsers, to be served the pages that are
+# made for those.
 PROGRAMS = (
     (r"Edg(e|A|iOS)?/", "Edge"),
     (r"OPR/|OPT/|OPiOS/|Opera[/ ]", "Opera"),
@@ -68,7 +70,7 @@ SYSTEMS = (
 
 @lru_cache(4096)
 def name(user_agent: str | None) -> str:
-    """One of the names above, or two as in "Firefox on Linux", or ``UNKNOWN``."""
+    """Return a name from the tables, or two as in "Firefox on Linux", or ``UNKNOWN``."""
     program, system = (_first(table, user_agent or "") for table in (PROGRAMS, SYSTEMS))
     if program and system:
         return f"{program} on {system}"
@@ -76,5 +78,5 @@ def name(user_agent: str | None) -> str:
 
 
 def _first(table: tuple[tuple[str, str], ...], user_agent: str) -> str:
-    # A name begins where no other word is under way: "NotFirefox/1" is none of these.
+    # A name must be at the beginning of a word: "NotFirefox/1" does not match "Firefox/".
     return next((name for mark, name in table if re.search(rf"\b({mark})", user_agent)), "")

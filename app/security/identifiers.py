@@ -1,8 +1,8 @@
 """The one canonical form of an email address and of a username.
 
 Registration, login, administration and limits all compare what these
-functions return, never what was typed, and never by the database's own idea
-of case: PostgreSQL's and SQLite's differ from Python's and from each other.
+functions return. They never compare the text that was typed, and never let
+the database ignore case: PostgreSQL, SQLite and Python do it differently.
 """
 
 import unicodedata
@@ -16,15 +16,16 @@ from app.security import lookalikes
 
 MAX_EMAIL_LENGTH = 254
 MIN_USERNAME_LENGTH, MAX_USERNAME_LENGTH = 3, 50
-# Before NFC: a character may be sent as up to four code points. Normalising takes time by the
-# square of the length, so nothing longer is ever normalised.
+# The limit before NFC, where a character may be sent as up to four code points. The time that
+# normalising takes grows with the square of the length, so no longer text is ever normalised.
 MAX_RAW_USERNAME_LENGTH = 4 * MAX_USERNAME_LENGTH
-# Compatibility characters may be written out: one Arabic letter becomes eighteen.
+# NFKC replaces some characters by several: one Arabic letter becomes eighteen.
 MAX_USERNAME_KEY_LENGTH = 200
-# So much of what can be nobody's is told apart.
+# An identifier that nobody can have is cut to this length. Limits and throttles still tell such
+# identifiers apart by their beginning.
 MOST_OF_NOTHING = 300
 
-# Nobody may pose as the service or its staff, nor be mistaken for a path of the API.
+# Nobody may pose as the service or its staff, or take a name that is also a path of the API.
 RESERVED_USERNAMES = frozenset(
     """
     abuse account accounts admin administrator anonymous api audit auth billing everyone export
@@ -34,8 +35,8 @@ RESERVED_USERNAMES = frozenset(
     """.split()
 )
 
-# Scripts of UTS 39's recommended set; those that one language writes together count as one
-# script (UTS 39 §5.1).
+# The scripts that UTS 39 recommends. Scripts that one language uses together count as one script
+# (UTS 39 §5.1).
 SCRIPTS = (
     ["Latin"],
     ["Greek"],
@@ -71,7 +72,7 @@ def _username_pattern() -> regex.Pattern[str]:
     alternatives = []
     for scripts in SCRIPTS:
         letters = "".join(rf"\p{{Script_Extensions={script}}}" for script in scripts)
-        # Some letters, like the Hangul fillers, are there to be invisible.
+        # Some letters are invisible on purpose, like the Hangul fillers. They are left out.
         seen = r"[\p{L}\p{M}\p{Nd}]--[\p{Default_Ignorable_Code_Point}]"
         inner = rf"[[[{letters}]&&[{seen}]]||[0-9]]"
         alternatives.append(rf"{inner}(?:[{inner[1:-1]}||[._-]]*{inner})?")
@@ -81,16 +82,16 @@ def _username_pattern() -> regex.Pattern[str]:
 _USERNAME = _username_pattern()
 
 
-# An encoded word, or a host on either side of the sign by which it is a route.
+# An encoded word, or a route: a "%" with a host after it, or a "!" with a host before it.
 _ENCODED_OR_ROUTE = regex.compile(r"=\?|.%[a-z0-9]|[a-z0-9]!.")
 
 
 class InvalidEmail(ValueError):
-    """The text is no address that could be written to."""
+    """The text is not an address to which a mail could be sent."""
 
 
 class InvalidUsername(ValueError):
-    """The text is no username; ``message`` says why."""
+    """The text is not a valid username; ``message`` says why."""
 
     def __init__(self, message: Message) -> None:
         self.message = message
@@ -98,17 +99,18 @@ class InvalidUsername(ValueError):
 
 
 class Identifier(NamedTuple):
-    """What somebody is known by: ``email`` or ``username``, and the canonical form."""
+    """The email address or username of an account: the kind, and the canonical form."""
 
     kind: str
     value: str
 
 
 def read(*, email: str | None = None, username: str | None = None) -> Identifier:
-    """What was typed at login. ``username`` may hold an address as well; no username has an ``@``.
+    """Read what somebody typed at login.
 
-    What is no address is known by itself: there is no such user, and it is
-    dealt with like any other that does not exist.
+    ``username`` may hold an address as well, because no username has an
+    ``@``. A text that is not an address is kept as it was typed. No user has
+    it, so the caller treats it like any other address that nobody has.
     """
     typed = email if email is not None else username or ""
     if email is None and "@" not in typed:
@@ -134,11 +136,11 @@ CHARACTERS = Message(
 
 
 def canonical_email(text: str) -> str:
-    """Lower case, the domain in its ASCII form. Raises ``InvalidEmail``.
+    """Return the address in lower case, with its domain in ASCII. Raises ``InvalidEmail``.
 
-    The local part is folded too, so only ASCII is accepted in it: folding
-    other letters makes different mailboxes the same (CVE-2019-19844). DNS is
-    not asked.
+    The part before the ``@`` is changed to lower case too, so only ASCII is
+    accepted there: with other letters, two different mailboxes could become
+    the same address (CVE-2019-19844). DNS is not asked.
     """
     if len(text) > MAX_EMAIL_LENGTH:
         raise InvalidEmail
@@ -155,14 +157,14 @@ def canonical_email(text: str) -> str:
 
 
 def canonical_new_email(text: str) -> str:
-    """The same for an address that an account is to get. Raises ``InvalidEmail``.
+    """Do the same for an address that an account will get. Raises ``InvalidEmail``.
 
-    Some spellings are addresses by the letter of RFC 5322, and programs on the
-    way read another mailbox out of them: each would be one more account for
-    that one. ``=?utf-8?q?ada?=`` is an encoded word (RFC 2047) for ``ada``.
-    ``ada%example.org@relay`` and ``example.org!ada@relay`` are routes, which
-    Postfix follows unless told otherwise. Old accounts that have one may go on
-    with it.
+    RFC 5322 allows some addresses that mail programs on the way understand as
+    another mailbox. With each of them, the owner of that mailbox could make
+    one more account. ``=?utf-8?q?ada?=`` is an encoded word (RFC 2047) for
+    ``ada``. ``ada%example.org@relay`` and ``example.org!ada@relay`` are
+    routes, which Postfix follows by default. Old accounts that have such an
+    address may keep it.
     """
     email = canonical_email(text)
     if _ENCODED_OR_ROUTE.search(email.rpartition("@")[0]):
@@ -171,7 +173,7 @@ def canonical_new_email(text: str) -> str:
 
 
 def canonical_username(text: str) -> str:
-    """The username as it is kept and shown: in NFC. Raises ``InvalidUsername``."""
+    """Return the username in NFC, as it is stored and shown. Raises ``InvalidUsername``."""
     if len(text) > MAX_RAW_USERNAME_LENGTH:
         raise InvalidUsername(LENGTH)
     username = unicodedata.normalize("NFC", text)
@@ -183,12 +185,15 @@ def canonical_username(text: str) -> str:
 
 
 def username_key(username: str) -> str:
-    """What makes two usernames the same: NFKC, case-folded (UAX 31, toNFKC_Casefold)."""
+    """Return the form by which usernames are compared (UAX 31, toNFKC_Casefold).
+
+    Two usernames with the same key are the same name.
+    """
     folded = unicodedata.normalize("NFKC", username).casefold()
     return unicodedata.normalize("NFKC", folded)
 
 
 def is_reserved(username: str) -> bool:
-    """Whether it is a reserved name, or looks like one."""
+    """Whether the username is a reserved name, or looks like one."""
     is_exact = username_key(username) in RESERVED_USERNAMES
     return is_exact or lookalikes.looks_like_any(username, RESERVED_USERNAMES)

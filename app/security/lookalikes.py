@@ -10,16 +10,18 @@ from collections.abc import Collection
 from functools import cache
 from pathlib import Path
 
-# How often one look-alike may stand for another. The table needs two; more would mean a loop.
+# How many times the table is applied to a text. The table of today needs two steps; the limit
+# prevents an endless loop.
 MAX_STEPS = 4
 
 
 def looks_like_any(name: str, words: Collection[str]) -> bool:
     """Whether a username, in NFC, looks like one of these words in lower-case ASCII.
 
-    The words may be meant in capitals as well, since a username keeps its
-    case. But a name in plain lower-case letters is what it says: ``mall`` is
-    not ``MAIL`` because a capital I looks like an l.
+    The words are compared in capitals as well, because a username keeps its
+    case. A name in plain lower-case ASCII letters is compared only in lower
+    case: otherwise ``mall`` would look like ``MAIL``, because a capital I
+    looks like an l.
     """
     looks = _settled(unicodedata.normalize("NFKC", name))
     if name.isascii() and name.isalpha() and name.islower():
@@ -34,7 +36,7 @@ def _looks_of(words: frozenset[str], *, capitals: bool) -> frozenset[str]:
 
 
 def _settled(text: str) -> str:
-    """The skeleton (UTS 39 §4) without regard to case: the same for texts that look alike."""
+    """Return the skeleton (UTS 39 §4), ignoring case. Texts that look alike have the same one."""
     for _ in range(MAX_STEPS):
         before = text
         text = unicodedata.normalize("NFD", text).translate(_prototypes()).casefold()

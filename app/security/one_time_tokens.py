@@ -1,4 +1,4 @@
-"""Tokens that are mailed: one purpose, one user, one use."""
+"""Tokens that are mailed. Each has one purpose, belongs to one user and works once."""
 
 import hashlib
 import secrets
@@ -18,11 +18,11 @@ from config import settings
 
 
 class Purpose(StrEnum):
-    """What a one-time token is good for."""
+    """What a one-time token may be used for."""
 
     EMAIL_VERIFICATION = "email_verification"
     PASSWORD_RESET = "password_reset"
-    # Sets a new password too, after the owner said "this wasn't me" or undid a change.
+    # This one sets a new password too, after the owner said "this wasn't me" or undid a change.
     ACCOUNT_RECOVERY = "account_recovery"
     INVITATION = "invitation"
     EMAIL_CHANGE = "email_change"
@@ -30,20 +30,25 @@ class Purpose(StrEnum):
     NOT_ME = "not_me"
 
 
-# Links in notices: those who get one may read it days later, and each undoes its own event.
+# The links in notices. People may read a notice days later, and each link undoes its own event, so
+# a newer link does not replace an older one.
 LASTING = (Purpose.EMAIL_UNDO, Purpose.NOT_ME)
 _IS_LASTING = OneTimeToken.purpose.in_([purpose.value for purpose in LASTING])
 
-# Links that set a new password. Anybody can ask for one to somebody else's mailbox, so the newest
-# does not kill the one before it: its owner may be about to use that. One that was sent because
-# the owner said "this wasn't me" is of another purpose, and no request of a stranger kills it.
+# Links that set a new password. A stranger can have one sent to somebody else's mailbox. So a new
+# link does not end the one before it, which the owner may be about to use. A link that was sent
+# because the owner said "this wasn't me" has another purpose, and no request of a stranger ends it.
 RESETS = (Purpose.PASSWORD_RESET, Purpose.ACCOUNT_RECOVERY)
 RESETS_KEPT = 2
 
 
 def lifetime(purpose: Purpose) -> timedelta:
-    """NIST SP 800-63B-4 allows 24 hours for what gives access; these are within it but for
-    an invitation, which gives access to an account that nobody has used yet."""
+    """Return how long a link of this purpose works.
+
+    NIST SP 800-63B-4 allows 24 hours for a link that gives access. All links
+    that give access keep to that, except an invitation, which gives access to
+    an account that nobody has used yet.
+    """
     match purpose:
         case Purpose.PASSWORD_RESET | Purpose.ACCOUNT_RECOVERY:
             return settings.reset_token_lifetime
@@ -58,11 +63,11 @@ def lifetime(purpose: Purpose) -> timedelta:
 
 
 def issue(user_id: int, purpose: Purpose, *, email: str, replaced_email: str | None = None) -> str:
-    """A new token of 256 random bits; older ones of its purpose are dead. The caller commits.
+    """Make a token of 256 random bits, and end the older ones of its purpose. The caller commits.
 
-    Of the links for a new password the last two are good, and the notices'
-    tokens do not supersede each other. Of requests at once, the caller's lock
-    on the user makes one wait for the other.
+    The last two links that set a new password both work, and the tokens of
+    notices do not replace each other. The caller holds a lock on the user, so
+    that of two requests at the same time one waits for the other.
     """
     if purpose not in LASTING:
         _supersede(user_id, purpose, kept=RESETS_KEPT - 1 if purpose in RESETS else 0)
@@ -83,12 +88,13 @@ def issue(user_id: int, purpose: Purpose, *, email: str, replaced_email: str | N
 
 
 def read(token: str, *purposes: Purpose) -> OneTimeToken:
-    """The token's row, user included, not used up yet. Raises ``InvalidLink``.
+    """Return the token's row with its user, and do not use it up. Raises ``InvalidLink``.
 
-    While an account is deactivated, only the links work that undo something.
-    Whoever acts on it writes to the user first and calls ``redeem`` next: all
-    who change an account take its row before its tokens, so that they wait
-    for each other instead of deadlocking.
+    While an account is deactivated, only those of its links work that undo
+    something. A caller that acts on the token writes to the user first and
+    calls ``redeem`` after that. All code that changes an account locks its row
+    before its tokens, so that requests wait for each other and do not
+    deadlock.
     """
     found: OneTimeToken | None = db.session.scalar(
         select(OneTimeToken)
@@ -106,10 +112,13 @@ def read(token: str, *purposes: Purpose) -> OneTimeToken:
 
 
 def redeem(token: OneTimeToken) -> None:
-    """Use the token up. The caller commits. Raises ``InvalidLink`` when another was faster."""
+    """Use the token up. The caller commits.
+
+    Raises ``InvalidLink`` if another request has used it up meanwhile.
+    """
     use = (
         update(OneTimeToken)
-        # Not by id: SQLite gives that of a deleted row to the next one.
+        # The id would not do: SQLite gives the id of a deleted row to the next row.
         .where(OneTimeToken.token_hash == token.token_hash, OneTimeToken.used_at.is_(None))
         .values(used_at=clock.now())
         .returning(OneTimeToken.id)
@@ -121,9 +130,9 @@ def redeem(token: OneTimeToken) -> None:
 
 
 def revoke_all(user: User) -> int:
-    """Kill what is outstanding, the notices' links excepted. The caller commits.
+    """End a user's links, except those in notices. The caller commits.
 
-    Returns how many links that were still good.
+    Returns how many of the ended links still worked.
     """
     now = clock.now()
     kill = delete(OneTimeToken).where(OneTimeToken.user_id == user.id).where(~_IS_LASTING)
@@ -132,25 +141,29 @@ def revoke_all(user: User) -> int:
 
 
 def revoke(user_id: int, purpose: Purpose) -> None:
-    """Kill what is outstanding of one purpose. The caller commits."""
+    """End a user's links of one purpose. The caller commits."""
     _supersede(user_id, purpose, kept=0)
 
 
 def revoke_for_address(user_id: int, email: str | None) -> None:
-    """Kill everything that was mailed to an address that is not the user's. The caller commits."""
+    """End links that were mailed to an address that no longer belongs to the user.
+
+    The caller commits.
+    """
     db.session.execute(
         delete(OneTimeToken).where(OneTimeToken.user_id == user_id, OneTimeToken.email == email)
     )
 
 
 def revoke_batch(limit: int, *, issued_by: datetime) -> int:
-    """Kill what was issued by then to up to ``limit`` people, and say to how many.
+    """End the links of up to ``limit`` users that were issued until this moment.
 
-    The notices' links are excepted, as they are for one person. The caller commits.
+    Returns the number of users. The links in notices stay, as they do in
+    ``revoke_all``. The caller commits.
     """
     outstanding = and_(~_IS_LASTING, OneTimeToken.created_at <= issued_by)
     owners = select(OneTimeToken.user_id).where(outstanding).distinct().limit(limit)
-    # Users before their tokens, like everybody who changes an account.
+    # The users are locked before their tokens, as in all code that changes an account.
     held = [user.id for user in hold_in_order(User, User.id.in_(db.session.scalars(owners).all()))]
     theirs = delete(OneTimeToken).where(OneTimeToken.user_id.in_(held), outstanding)
     db.session.execute(theirs.execution_options(synchronize_session=False))
@@ -158,19 +171,21 @@ def revoke_batch(limit: int, *, issued_by: datetime) -> int:
 
 
 def revoke_later_undos(token: OneTimeToken) -> None:
-    """Kill the links that lead other accounts back to this one's address. The caller commits.
+    """End the links that would give this account's address back to other accounts.
 
-    Only those of accounts that got the address after this one had left it.
+    This concerns accounts that got the address after this account had left
+    it. The caller commits.
     """
     later = and_(IS_UNDO, OneTimeToken.email == token.email, OneTimeToken.id > token.id)
     db.session.execute(delete(OneTimeToken).where(later, OneTimeToken.user_id != token.user_id))
 
 
 def revoke_later_notices(token: OneTimeToken) -> None:
-    """Kill the notices' links that went to other addresses after this one. The caller commits.
+    """End the links in notices that went to other addresses after this one. The caller commits.
 
-    Whoever moved an account to an address of theirs also got the notices
-    there; they must not be able to take it back from who was there before.
+    Somebody who moved an account to their own address also got the notices
+    there. With the links in those notices they could take the account away
+    again from its earlier owner.
     """
     db.session.execute(
         delete(OneTimeToken)
@@ -196,5 +211,5 @@ def _supersede(user_id: int, purpose: Purpose, *, kept: int) -> None:
 
 
 def _hash(token: str) -> str:
-    # The token is random enough that a fast hash cannot be turned back.
+    # A fast hash is enough: the token has too many random bits to be found by trying.
     return hashlib.sha256(token.encode()).hexdigest()

@@ -1,7 +1,8 @@
-"""Names for addresses and usernames that tell nothing to who reads the database or the limits.
+"""Pseudonyms for addresses and usernames, for the database and the counters of the limits.
 
-An HMAC: the same identifier has the same name, and without ``SECRET_KEY``
-nobody can find out which, not even by trying all the addresses they know.
+A pseudonym is an HMAC: the same identifier always has the same one. Without
+``SECRET_KEY`` nobody can find out whose it is, not even by trying all the
+addresses they know.
 """
 
 import hashlib
@@ -11,6 +12,6 @@ from config import settings
 
 
 def of(kind: str, text: str) -> str:
-    """64 hexadecimal digits. ``kind`` keeps those of different things apart."""
+    """Return 64 hexadecimal digits. The same text has another pseudonym under another ``kind``."""
     key = hashlib.sha256(b"user system: pseudonyms\0" + settings.secret_key.encode()).digest()
     return hmac.digest(key, f"{kind}:{text}".encode(), "sha256").hex()

@@ -1,13 +1,13 @@
-"""The keys that sign and verify tokens: read once, looked up in a fixed map.
+"""The keys that sign and verify tokens. They are read once and looked up in a fixed map.
 
-With HS256 there is one, ``SECRET_KEY``, without a name. Otherwise they are
-the files of ``SIGNING_KEYS_DIR``:
+With HS256 there is one key, ``SECRET_KEY``, which has no id. With other
+algorithms the keys are the files in ``SIGNING_KEYS_DIR``:
 
-- ``<key id>.pem``: a private key. The one named by ``SIGNING_KEY_ID`` signs;
-  the others verify, and wait for their turn.
+- ``<key id>.pem``: a private key. The key that ``SIGNING_KEY_ID`` names signs.
+  The others only verify, until the setting names them.
 - ``<key id>.until-<seconds>.pem``: the public half of a retired key. It
-  verifies until that instant (seconds since 1970), by when the last token
-  that it signed has expired.
+  verifies until that instant (seconds since 1970). By then the last token
+  that the key signed has expired.
 """
 
 import json
@@ -36,12 +36,12 @@ MIN_RSA_BITS = 2048
 
 
 class UnfitKey(ValueError):
-    """The file holds no key that can be used; the message says why."""
+    """The file does not hold a key that can be used; the message says why."""
 
 
 @dataclass(frozen=True)
 class Key:
-    """One key. ``until`` is set on a retired one, whose private half is gone."""
+    """One key. A retired key has ``until``, and its private half was deleted."""
 
     id: str
     algorithm: str
@@ -57,7 +57,7 @@ class Key:
 
 @dataclass(frozen=True, eq=False)
 class KeyRing:
-    """What this process signs with, and what it accepts."""
+    """The key with which this process signs, and the keys that it accepts."""
 
     algorithm: str
     signing_key: Any
@@ -65,7 +65,10 @@ class KeyRing:
     verifying: Mapping[Any, Key | str]
 
     def verifying_key(self, key_id: Any) -> Any:
-        """The key of that name, or ``None``. The name comes from outside and is only compared."""
+        """Return the key with this id, or ``None``. A token names the id, so it is only compared.
+
+        Nothing is read from a file or a URL that a token names.
+        """
         key = self.verifying.get(key_id) if key_id is None or isinstance(key_id, str) else None
         if isinstance(key, Key):
             return key.public if key.verifies else None
@@ -78,9 +81,10 @@ class KeyRing:
 
 
 class HMAC(HMACAlgorithm):
-    """PyJWT's, but that a secret is looked at once and not at each token.
+    """PyJWT's HMAC, but it checks the secret once instead of for each token.
 
-    PyJWT tries to read it as a key of every other kind, which none may be.
+    PyJWT tests whether the secret looks like a key of another kind, which
+    takes a while.
     """
 
     def prepare_key(self, key: str | bytes) -> bytes:
@@ -97,25 +101,25 @@ register_algorithm("HS256", HMAC(HMACAlgorithm.SHA256))
 
 
 def init_app(app: Flask, settings: Settings) -> None:
-    """Read the keys. Raises ``SettingsRefused`` where they are not fit to start with."""
+    """Read the keys. Raises ``SettingsRefused`` if the application cannot start with them."""
     app.extensions["signing_keys"] = _key_ring(settings)
 
 
 def current() -> KeyRing:
-    """The keys of the current application."""
+    """Return the keys of the current application."""
     ring: KeyRing = current_app.extensions["signing_keys"]
     return ring
 
 
 def read_all(folder: Path) -> list[Key]:
-    """Every key in the folder. Raises ``UnfitKey`` for a file that holds none."""
+    """Read every key in the folder. Raises ``UnfitKey`` for a file that does not hold one."""
     return [_read(path) for path in sorted(folder.glob("*.pem"))]
 
 
 def generate(folder: Path, key_id: str, algorithm: str) -> Key:
-    """Make a private key, readable by its owner alone.
+    """Make a private key that only the owner of its file can read.
 
-    Raises ``FileExistsError`` where the id is taken, by a retired key too.
+    Raises ``FileExistsError`` if another key, or a retired one, has this id.
     """
     if any(folder.glob(f"{key_id}.until-*.pem")):
         raise FileExistsError
@@ -140,7 +144,7 @@ def generate(folder: Path, key_id: str, algorithm: str) -> Key:
 
 
 def retire(key: Key, until: datetime) -> Key:
-    """Keep the public half until then, and destroy the private one."""
+    """Keep the public half of the key until this moment, and delete the private half."""
     path = key.path.with_name(f"{key.id}.until-{int(until.timestamp())}.pem")
     _write(
         path,
@@ -153,7 +157,7 @@ def retire(key: Key, until: datetime) -> Key:
 
 
 def longest_token_life(settings: Settings) -> timedelta:
-    """How long a token that is signed now may be presented."""
+    """Return how long a token that is signed now can be used at most."""
     longest = max(
         settings.access_token_lifetime,
         min(settings.refresh_token_lifetime, settings.session_max_age),
@@ -168,7 +172,7 @@ def _key_ring(settings: Settings) -> KeyRing:
         found = read_all(settings.signing_keys_dir or Path())
     except (OSError, UnfitKey) as error:
         raise SettingsRefused(f"SIGNING_KEYS_DIR {error}") from None
-    # Retiring that was cut short leaves both halves; then the retired one counts.
+    # If retiring a key was interrupted, both files exist. Then the key counts as retired.
     keys = {key.id: key for key in found}
     for key in found:
         if key.public != keys[key.id].public:
@@ -182,10 +186,10 @@ def _key_ring(settings: Settings) -> KeyRing:
             )
     signing = keys.get(settings.signing_key_id)
     if signing is None or signing.private is None:
-        fit = ", ".join(key.id for key in keys.values() if key.private) or "(there is none)"
+        fit = ", ".join(key.id for key in keys.values() if key.private) or "(the folder has none)"
         raise SettingsRefused(
-            f"SIGNING_KEY_ID is {settings.signing_key_id!r}, of which "
-            f"{settings.signing_keys_dir} holds no private key. Write one of: {fit}."
+            f"SIGNING_KEY_ID is {settings.signing_key_id!r}, and {settings.signing_keys_dir} "
+            f"has no private key with this id. Write one of: {fit}."
         )
     return KeyRing(settings.algorithm, signing.private, {"kid": signing.id}, keys)
 
@@ -194,7 +198,8 @@ def _read(path: Path) -> Key:
     named = FILE_NAME.fullmatch(path.name)
     if named is None:
         raise UnfitKey(
-            f"holds {path.name}, whose name is not a key id. Call it <letters, digits, _ or ->.pem."
+            f"holds {path.name}, and this name is not a key id followed by .pem. "
+            "A key id consists of letters, digits, _ and -."
         )
     try:
         if named["until"] is None:
@@ -205,7 +210,7 @@ def _read(path: Path) -> Key:
         until = datetime.fromtimestamp(int(named["until"]), UTC) if named["until"] else None
     except (ValueError, TypeError, OverflowError) as error:
         raise UnfitKey(
-            f"holds {path.name}, which is not a key without a password: {error}"
+            f"holds {path.name}, which cannot be read as a key without a password: {error}"
         ) from None
     return Key(named["id"], _algorithm_of(public, path), private, public, until, path)
 
@@ -218,7 +223,8 @@ def _algorithm_of(public: PublicKeyTypes, path: Path) -> str:
     if isinstance(public, ed25519.Ed25519PublicKey):
         return "EdDSA"
     raise UnfitKey(
-        f"holds {path.name}, which is no P-256 key, RSA key of {MIN_RSA_BITS} bits, or Ed25519 key."
+        f"holds {path.name}. A key must be a P-256 key, an Ed25519 key, or an RSA key of at least "
+        f"{MIN_RSA_BITS} bits."
     )
 
 

@@ -1,8 +1,8 @@
 """Minting and reading tokens. The only module that knows the claims.
 
-A token says who (``sub``), in which session (``sid``) and until when
-(``exp``), and nothing that could change meanwhile: no address, no right.
-Whether it is still good is the session's to say.
+A token names the user (``sub``), the session (``sid``) and the moment at which
+it expires (``exp``). It says nothing that could change meanwhile: no address
+and no right. Whether a token is still accepted depends on its session.
 """
 
 import json
@@ -26,13 +26,14 @@ from app.security.signing_keys import KeyRing
 from config import settings
 
 CLOCK_SKEW = timedelta(seconds=10)
-# As many access tokens as a process remembers to have found genuine, a kilobyte each.
+# A process remembers this many access tokens as genuine. Each takes about a kilobyte.
 REMEMBERED_TOKENS = 1000
-# Ours have 500 to 1,200 characters, by the algorithm. A longer text is not looked at.
+# Our tokens have 500 to 1,200 characters, depending on the algorithm. A text that is longer than
+# this is refused without a look at it.
 MAX_LENGTH = 4000
-# A user's id, well within what a database can compare.
+# The id of a user. Every number of this form fits into the column of the database.
 SUBJECT = re.compile("[1-9][0-9]{0,17}")
-# Private to us (RFC 7519 §4.3). A change of the password begins a new generation.
+# A private claim (RFC 7519 §4.3). A change of the password begins a new generation of tokens.
 GENERATION = "gen"
 REQUIRED_CLAIMS = frozenset(("iss", "aud", "sub", "sid", "jti", "iat", "exp", "type"))
 
@@ -51,7 +52,7 @@ class FreshAccess(NamedTuple):
 
 
 class RefreshClaims(NamedTuple):
-    """What a genuine refresh token says."""
+    """The claims of a genuine refresh token."""
 
     user_id: int
     session_id: UUID
@@ -60,17 +61,18 @@ class RefreshClaims(NamedTuple):
 
 
 class Origin(NamedTuple):
-    """The session that a token belongs to, and which generation of its tokens."""
+    """The session to which a token belongs, and the generation of the token."""
 
     session_id: UUID
     generation: int
 
 
 def pair_for(session: Session, *, fresh: bool = False) -> TokenPair:
-    """A new access token, and the session's one refresh token.
+    """Make a new access token, and the session's one refresh token.
 
-    The refresh token is made of the row alone, so that the same row gives the
-    same token again. ``fresh`` marks an access token that follows a password.
+    The refresh token is made from the session's row only, so the same row
+    always gives the same token. ``fresh`` marks an access token that is made
+    right after the user gave the password.
     """
     refresh_token = create_refresh_token(
         session.user_id,
@@ -86,12 +88,15 @@ def pair_for(session: Session, *, fresh: bool = False) -> TokenPair:
 
 
 def fresh_access_for(session: Session) -> FreshAccess:
-    """An access token that follows a password, for the session as it is."""
+    """Make an access token right after the user gave the password. The session does not change."""
     return FreshAccess(*_access_token_for(session, fresh=True))
 
 
 def origin_of(token: str) -> Origin | None:
-    """That of a genuine token of either kind, expired or not; ``None`` for any other."""
+    """Return the origin of a genuine token of either kind, even of an expired one.
+
+    Returns ``None`` for any other text.
+    """
     try:
         claims = read(token, allow_expired=True)
     except PyJWTError:
@@ -100,9 +105,10 @@ def origin_of(token: str) -> Origin | None:
 
 
 def generation_of(claims: Mapping[str, Any]) -> int:
-    """Which generation of its session's tokens a token belongs to.
+    """Return to which generation of its session's tokens a token belongs.
 
-    The first one goes without saying: few sessions ever have another.
+    A token of the first generation does not have this claim, because most
+    sessions never have another generation.
     """
     return int(claims.get(GENERATION, 0))
 
@@ -113,7 +119,10 @@ def _origin_claims(session: Session) -> dict[str, Any]:
 
 
 def _access_token_for(session: Session, *, fresh: bool) -> tuple[str, int]:
-    """An access token and the seconds it lasts; never longer than its session."""
+    """Make an access token, and say for how many seconds it works.
+
+    It never works longer than its session.
+    """
     lifetime = min(settings.access_token_lifetime, session.expires_at - clock.now())
     seconds = max(1, int(lifetime.total_seconds()))
     token = create_access_token(
@@ -128,7 +137,7 @@ def _access_token_for(session: Session, *, fresh: bool) -> tuple[str, int]:
 
 
 def read_access_token(token: str) -> dict[str, Any]:
-    """The claims of a good access token. Raises ``InvalidToken``, or ``TokenExpired``."""
+    """Return the claims of a valid access token. Raises ``InvalidToken`` or ``TokenExpired``."""
     try:
         claims = _in_force(_take_apart_once(token, signing_keys.current()))
     except ExpiredSignatureError:
@@ -141,7 +150,10 @@ def read_access_token(token: str) -> dict[str, Any]:
 
 
 def read_refresh_token(token: str, *, allow_expired: bool = False) -> RefreshClaims:
-    """What a genuine refresh token says, else ``InvalidRefreshToken``, whatever is wrong."""
+    """Return the claims of a genuine refresh token.
+
+    Raises ``InvalidRefreshToken``, whatever is wrong with it.
+    """
     try:
         claims = read(token, allow_expired=allow_expired)
     except PyJWTError:
@@ -154,17 +166,17 @@ def read_refresh_token(token: str, *, allow_expired: bool = False) -> RefreshCla
 
 
 def read(token: str, *, allow_expired: bool = False) -> dict[str, Any]:
-    """The claims of a genuine token of either kind. Raises as PyJWT does, whatever is wrong.
+    """Return the claims of a genuine token of either kind. Raises ``PyJWTError`` for any other.
 
-    Flask-JWT-Extended reads tokens by this alone. It would fill in a missing
-    ``type`` with ``access``, a missing ``jti`` with nothing, and take a token
-    without ``exp`` for one that never expires.
+    Flask-JWT-Extended reads tokens only by this function. Its own function
+    would read a missing ``type`` as ``access`` and a missing ``jti`` as
+    ``None``, and a token without ``exp`` would never expire.
     """
     return _in_force(_take_apart(token, signing_keys.current()), allow_expired=allow_expired)
 
 
 class Genuine(NamedTuple):
-    """What a token says whose signature was verified."""
+    """A token whose signature was verified."""
 
     key_id: str | None
     claims: Mapping[str, Any]
@@ -180,12 +192,12 @@ def _take_apart(token: str, keys: KeyRing) -> Genuine:
     claims: dict[str, Any] = decode(
         token,
         key,
-        # One algorithm in all: a key is never taken for one of another kind.
+        # Only one algorithm is allowed, so a key is never used as a key of another kind.
         algorithms=[keys.algorithm],
         audience=settings.public_url,
         issuer=settings.public_url,
-        # Hosts whose clocks differ a little must not refuse each other's tokens as made in
-        # the future; nothing lives longer for it.
+        # The clocks of two hosts may differ a little. A host must not refuse a token of another
+        # host because it seems to be made in the future. This does not make tokens last longer.
         leeway=CLOCK_SKEW,
         options={"verify_exp": False},
     )
@@ -194,13 +206,13 @@ def _take_apart(token: str, keys: KeyRing) -> Genuine:
     return Genuine(key_id, claims)
 
 
-# A client sends its access token with every request, and what was genuine once stays genuine.
-# Refresh tokens come once.
+# A client sends its access token with every request, and a token that was genuine once stays
+# genuine. A refresh token is sent once, so it is not remembered.
 _take_apart_once = lru_cache(maxsize=REMEMBERED_TOKENS)(_take_apart)
 
 
 def _in_force(token: Genuine, *, allow_expired: bool = False) -> dict[str, Any]:
-    """The claims, of which each caller has its own. Here is asked what changes with time."""
+    """Check what changes with time, and return a copy of the claims for the caller."""
     if signing_keys.current().verifying_key(token.key_id) is None:
         raise InvalidTokenError("no such key")
     if not allow_expired and token.claims["exp"] <= clock.now().timestamp():
@@ -208,10 +220,10 @@ def _in_force(token: Genuine, *, allow_expired: bool = False) -> dict[str, Any]:
     return dict(token.claims)
 
 
-# All tokens of one kind and one key begin alike.
+# All tokens of one kind that were signed with one key have the same header.
 @lru_cache(maxsize=16)
 def _key_id(header: str) -> Any:
-    """What the header calls its key. Nothing vouches for it yet, so it is only looked up."""
+    """Return the key id in the header. It is not verified yet, so it is only used to find a key."""
     try:
         return json.loads(base64url_decode(header)).get("kid")
     except (ValueError, AttributeError, RecursionError):
@@ -220,7 +232,7 @@ def _key_id(header: str) -> Any:
 
 
 def has_every_claim(claims: dict[str, Any]) -> bool:
-    """Whether every claim of the contract is there, and of its kind."""
+    """Whether every required claim is there and has the right type."""
     return (
         claims.keys() >= REQUIRED_CLAIMS
         and claims["type"] in ("access", "refresh")
@@ -234,7 +246,10 @@ def has_every_claim(claims: dict[str, Any]) -> bool:
 
 
 def _is_freshness(fresh: Any) -> bool:
-    """``False``, or the second until which the login counts as recent; never fresh for good."""
+    """Whether it is ``False``, or the time until which the login counts as recent.
+
+    ``True`` is refused: it would make the token fresh until its end.
+    """
     return fresh is False or type(fresh) in (int, float)
 
 

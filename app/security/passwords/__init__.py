@@ -1,1 +1,1 @@
-"""Hashing, verifying and judging passwords."""
+"""Passwords: how they are hashed and verified, and which of them may be set."""

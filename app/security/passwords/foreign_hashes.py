@@ -1,10 +1,10 @@
-"""Passwords as other systems stored them: recognised, bounded and compared, never made.
+"""The hashes of other systems. Passwords are compared with them; none is ever made here.
 
-``passwords.py`` asks here for whatever is neither ours nor plain bcrypt. What
-those systems put around bcrypt is told here; bcrypt itself stays there.
+``hashing.py`` passes every hash here that is not in our own form. For a hash
+that uses bcrypt, this module only prepares the password; bcrypt runs there.
 
-Two tags are ours. An import puts them before what Flask-Security and Firebase
-store, which does not tell by itself how it was made:
+Three tags are ours. An import puts them before the hashes of Flask-Security
+and Firebase, because those do not say how they were made:
 
     flask-security$<passlib hash>          of an HMAC of the password
     flask-security-single$<passlib hash>   of the password (SECURITY_PASSWORD_SINGLE_HASH)
@@ -27,19 +27,19 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from app.http.strict_json import is_storable
 from config import settings
 
-# A hash that would take more memory than this, or more than about three seconds of a busy core
-# (measured; half of that on an idle one), counts as corrupt: one login must not be able to take a
-# server down. A password that was not typed in NFC is compared twice, which doubles the time.
+# A hash counts as corrupt if it needs more memory than this, or more than about three seconds of a
+# busy core (measured; half of that on an idle core). Otherwise one login could make a server
+# unusable. A password that was not typed in NFC is compared twice, which doubles the time.
 MAX_MEMORY_BYTES = 256 * 2**20
 MAX_SCRYPT_WORK = 2**21  # N × r × p
-MAX_SCRYPT_LANES = 64  # p; with a small N each costs far more than the work that it stands for
+MAX_SCRYPT_LANES = 64  # p; with a small N, each lane costs far more than N × r × p says
 MAX_PBKDF2_ITERATIONS = {"sha1": 8_000_000, "sha256": 8_000_000, "sha512": 3_500_000}
 MAX_ARGON2_WORK = 2**21  # passes × KiB
 MAX_ARGON2_LANES = 16  # each is a thread
 MAX_ARGON2_STARTS = 1024  # passes × lanes: every pass starts its threads four times
 
 ARGON2 = {"argon2id": Type.ID, "argon2i": Type.I}
-# A digest of a byte or two would be right for every 256th password.
+# Shorter digests are refused: one of a single byte would match every 256th password.
 MIN_DIGEST_BYTES, MAX_DIGEST_BYTES = 16, 64
 
 NUMBER = "[1-9][0-9]{0,8}"
@@ -47,7 +47,7 @@ BASE64 = "[A-Za-z0-9+/]+={0,2}"
 
 
 class Unverifiable(ValueError):
-    """No login can be checked against this stored password; ``code`` says why to programs."""
+    """No password can be compared with this stored hash. ``code`` tells programs the reason."""
 
     def __init__(self, code: str, sentence: str) -> None:
         self.code = code
@@ -56,25 +56,25 @@ class Unverifiable(ValueError):
 
 @dataclass(frozen=True)
 class ForeignHash:
-    """What to make of a password, and what must come out of it."""
+    """A hash of another system: how to derive a digest from a password, and the right digest."""
 
     derive: Callable[[str], bytes]
     expected: bytes
 
     def matches(self, password: str) -> bool:
-        """Raises ``Unverifiable`` where the library refuses, or memory runs out."""
+        """Raises ``Unverifiable`` if the library refuses the hash, or memory runs out."""
         try:
             derived = self.derive(password)
         except (ValueError, OverflowError, MemoryError, Argon2Error) as error:
             raise Unverifiable(
-                "unknown_hash", f"its library refuses it ({type(error).__name__})"
+                "unknown_hash", f"the library for this hash refuses it ({type(error).__name__})"
             ) from None
         return hmac.compare_digest(derived, self.expected)
 
 
 @dataclass(frozen=True)
 class AroundBcrypt:
-    """What to make of a password before bcrypt, and the hash that bcrypt made of that."""
+    """A hash of another system that uses bcrypt: what to do before bcrypt, and bcrypt's hash."""
 
     prepare: Callable[[str], bytes]
     bcrypt: str
@@ -85,12 +85,12 @@ Read = Callable[[re.Match[str], Prepare], ForeignHash]
 
 
 def read(stored: str) -> ForeignHash | AroundBcrypt:
-    """A stored password, taken apart. Raises ``Unverifiable``; calculates nothing.
+    """Read the parts of a stored hash, and compute nothing. Raises ``Unverifiable``.
 
-    Settings are read here and not later: where it is calculated there are none.
+    Settings are read here: the threads of the hashing pool have no access to them.
     """
     if not is_storable(stored):
-        # A file may hold a lone surrogate, which has no bytes to hash.
+        # An imported file may contain a lone surrogate, which UTF-8 cannot encode.
         raise _unknown()
     if stored.startswith("flask-security$"):
         return _read(stored.removeprefix("flask-security$"), _flask_security_hmac())
@@ -113,36 +113,30 @@ def _read(stored: str, prepare: Prepare) -> ForeignHash | AroundBcrypt:
 
 
 def _unknown() -> Unverifiable:
-    return Unverifiable("unknown_hash", "its form is not known, or it is damaged")
+    return Unverifiable("unknown_hash", "the form of the hash is not known, or it is damaged")
 
 
 def _refuse_too_costly(*, memory: int = 0, work: int, most: int) -> None:
     if memory > MAX_MEMORY_BYTES or work > most:
-        raise Unverifiable("hash_too_costly", "it asks for more time or memory than a login may")
-
-
-# The password, before it is hashed
+        raise Unverifiable("hash_too_costly", "it needs more time or memory than a login may take")
 
 
 def _flask_security_hmac() -> Prepare:
     if not settings.security_password_salt:
         raise Unverifiable(
-            "setting_missing", "a hash of Flask-Security needs SECURITY_PASSWORD_SALT"
+            "setting_missing", "a hash of Flask-Security needs the setting SECURITY_PASSWORD_SALT"
         )
     key = settings.security_password_salt.encode()
     return lambda password: base64.b64encode(hmac.digest(key, _nfkd(password), "sha512"))
 
 
 def _nfkd(password: str) -> bytes:
-    """SECURITY_PASSWORD_NORMALIZE_FORM, by default."""
+    """Normalise as Flask-Security does by default (``SECURITY_PASSWORD_NORMALIZE_FORM``)."""
     return unicodedata.normalize("NFKD", password).encode()
 
 
 def _sha256_hex(password: str) -> bytes:
     return hashlib.sha256(password.encode()).hexdigest().encode()
-
-
-# The forms
 
 
 def _werkzeug_scrypt(found: re.Match[str], prepare: Prepare) -> ForeignHash:
@@ -158,7 +152,7 @@ def _django_scrypt(found: re.Match[str], prepare: Prepare) -> ForeignHash:
 def _scrypt(prepare: Prepare, salt: bytes, n: int, r: int, p: int, expected: bytes) -> ForeignHash:
     if n < 2 or n & (n - 1) or n.bit_length() > 16 * r:
         raise _unknown()
-    # What OpenSSL counts: N blocks, one for each lane, and two to work in.
+    # OpenSSL counts N blocks, one block for each lane, and two blocks to work in.
     memory = 128 * r * (n + p + 2)
     _refuse_too_costly(memory=memory, work=n * r * p, most=MAX_SCRYPT_WORK)
     _refuse_too_costly(work=p, most=MAX_SCRYPT_LANES)
@@ -219,14 +213,14 @@ def _argon2(found: re.Match[str], prepare: Prepare) -> ForeignHash:
 
 def _firebase(found: re.Match[str], _prepare: Prepare) -> ForeignHash:
     if not settings.firebase_signer_key:
-        raise Unverifiable("setting_missing", "a Firebase hash needs FIREBASE_SIGNER_KEY")
+        raise Unverifiable("setting_missing", "a hash of Firebase needs FIREBASE_SIGNER_KEY")
     signer_key = base64.b64decode(settings.firebase_signer_key)
     salt = _from_base64(found["salt"]) + _from_base64(found["separator"])
     n, r = 2 ** int(found["memory"]), int(found["rounds"])
     key_of = _scrypt(str.encode, salt, n, r, 1, bytes(64)).derive
 
     def derive(password: str) -> bytes:
-        # What is stored is no digest of the password but the project's key, encrypted with one.
+        # Firebase stores the project's key, encrypted with a key that the password gives.
         encrypted = Cipher(algorithms.AES256(key_of(password)[:32]), modes.CTR(bytes(16)))
         return encrypted.encryptor().update(signer_key)
 
@@ -298,7 +292,7 @@ def _foreign(
 
 
 def _from_base64(text: str) -> bytes:
-    """With the padding or without it."""
+    """Decode base64 with or without padding."""
     bare = text.rstrip("=")
     try:
         return base64.b64decode(bare + "=" * (-len(bare) % 4), validate=True)

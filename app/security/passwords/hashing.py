@@ -1,11 +1,12 @@
-"""Hashing, verifying and judging passwords. The only module that knows bcrypt.
+"""Hashing and verifying passwords. The only module that uses bcrypt.
 
-A stored password reads ``hs384$<pepper id>$<bcrypt hash>``: the password in
-NFC goes through HMAC-SHA-384 and base64 before bcrypt, which alone would stop
-at 72 bytes. The key of the HMAC is a pepper, kept outside the database, or a
-fixed one where none is set (then the id is ``-``). A plain ``$2b$…`` hash of
-another system verifies as well, and so does whatever ``foreign_hashes`` can
-read; all of them are outdated.
+A stored password has the form ``hs384$<pepper id>$<bcrypt hash>``. The
+password in NFC goes through HMAC-SHA-384 and base64 before bcrypt, because
+bcrypt alone uses only the first 72 bytes. The key of the HMAC is a pepper,
+which is kept outside the database. If no pepper is set, the key is a fixed one
+and the id is ``-``. A plain ``$2b$…`` hash of another system can be verified
+as well, and so can every hash that ``foreign_hashes`` can read. All of these
+count as outdated.
 """
 
 import base64
@@ -25,36 +26,37 @@ from config import settings
 
 log = logging.getLogger(__name__)
 
-# A password that is checked may be another system's, and longer. Beyond this it is wrong.
+# At a login the password may be longer than one that can be set here, because it may come from
+# another system. A password that is longer than this is wrong.
 MAX_CHECKED_LENGTH = 1000
 
 
 SCHEME = "hs384"
 NO_PEPPER = "-"
-# Not a secret: it only keeps this use of HMAC apart from any other.
+# This is not a secret. It only makes this use of HMAC different from any other.
 FIXED_KEY = b"user system: password before bcrypt"
 
 # 2a, 2b and 2y are the same algorithm under the names of different implementations.
-# The salt's 22nd character carries two bits; bcrypt raises where it carries more.
+# The 22nd character of the salt has two bits of the salt; bcrypt raises an error if it has more.
 BCRYPT_HASH = re.compile(r"\$2[aby]\$(?P<cost>[0-9]{2})\$[./A-Za-z0-9]{21}[.Oeu][./A-Za-z0-9]{31}")
 STORED = re.compile(rf"{SCHEME}\$(?P<pepper>[A-Za-z0-9_]+|{NO_PEPPER})\$(?P<bcrypt>.+)")
-# The least that bcrypt knows, and the most that BCRYPT_ROUNDS may ask for. A hash of a higher cost
+# The lowest cost of bcrypt, and the highest value of BCRYPT_ROUNDS. A hash with a higher cost
 # counts as corrupt: each step doubles the time, and a cost of 15 takes two to three seconds.
 MIN_COST, MAX_COST = 4, 15
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whether the password was right, and whether its hash should be made anew."""
+    """Whether the password was right, and whether it should be hashed again in today's form."""
 
     is_right: bool
     is_outdated: bool = False
 
 
 def hash(password: str) -> str:
-    """The password as it is stored, by the newest pepper and today's cost.
+    """Hash a password for storing, with the newest pepper and today's cost.
 
-    Takes a quarter of a second in the hashing pool; raises ``Overloaded``.
+    This takes a quarter of a second in the hashing pool. Raises ``Overloaded``.
     """
     pepper = _newest_pepper()
     salt = bcrypt.gensalt(settings.bcrypt_rounds)
@@ -63,12 +65,13 @@ def hash(password: str) -> str:
 
 
 def verify(password: str, stored: str | None) -> Verdict:
-    """Compare a password with a stored one; ``None`` is a user who has none, or no user.
+    """Compare a password with a stored hash. Raises ``Overloaded``.
 
-    Takes the same time whatever is stored, corrupt hashes and cheaper ones of
-    other systems included, so that the answer's time says nothing of it. Only
-    a hash that is dearer than today's cannot hide. A password that is too long
-    to be anybody's is wrong at the same cost. Raises ``Overloaded``.
+    ``stored`` is ``None`` if the user has no password, or if there is no user.
+    The time is the same whatever is stored, even for a corrupt hash or a
+    cheaper one of another system, so that the time of the answer does not tell
+    which it was. Only a hash that costs more than today's takes longer. A
+    password that is too long to be anybody's is wrong after the same time.
     """
     is_possible = len(password) <= MAX_CHECKED_LENGTH
     spellings = dict.fromkeys([password, _normal(password)] if is_possible else [""])
@@ -90,7 +93,10 @@ def verify(password: str, stored: str | None) -> Verdict:
 
 
 def objection(stored: str) -> str | None:
-    """The code of why no login could be checked against this, or ``None`` where one could."""
+    """Return why no login can be checked against this hash, as a code.
+
+    Returns ``None`` if the hash can be used.
+    """
     try:
         _read(stored)
     except Unverifiable as reason:
@@ -100,10 +106,11 @@ def objection(stored: str) -> str | None:
 
 @dataclass(frozen=True)
 class _Known:
-    """A stored hash that can be compared.
+    """A stored hash with which a password can be compared.
 
-    ``cost`` is bcrypt's, ``None`` where only the clock can tell what a
-    comparison costs; ``pepper`` is that of a hash of our own scheme.
+    ``cost`` is the cost of bcrypt. It is ``None`` for a hash of another kind,
+    for which the time of the comparison must be measured. ``pepper`` is the
+    id of the pepper, if the hash has our own form.
     """
 
     matches: Callable[[str], bool]
@@ -118,12 +125,13 @@ def _read(stored: str) -> _Known:
         if pepper != NO_PEPPER and pepper not in settings.password_peppers:
             raise Unverifiable(
                 "pepper_missing",
-                f"it is hashed with pepper {pepper!r}, which PASSWORD_PEPPERS lacks",
+                f"it was hashed with pepper {pepper!r}, which is not in PASSWORD_PEPPERS",
             )
         return _bcrypt(tagged["bcrypt"], _keyed(pepper), pepper)
     foreign = foreign_hashes.read(stored)
     if isinstance(foreign, AroundBcrypt):
-        # As the systems that made it did: they cut silently, bcrypt 5 raises.
+        # The systems that made the hash used only the first 72 bytes. bcrypt 5 raises an error
+        # for more.
         return _bcrypt(foreign.bcrypt, lambda password: foreign.prepare(password)[:72])
     return _Known(foreign.matches)
 
@@ -131,9 +139,9 @@ def _read(stored: str) -> _Known:
 def _bcrypt(hashed: str, presented: Callable[[str], bytes], pepper: str | None = None) -> _Known:
     found = BCRYPT_HASH.fullmatch(hashed)
     if found is None or int(found["cost"]) < MIN_COST:
-        raise Unverifiable("unknown_hash", "its form is not known, or it is damaged")
+        raise Unverifiable("unknown_hash", "the form of the hash is not known, or it is damaged")
     if int(found["cost"]) > MAX_COST:
-        raise Unverifiable("hash_too_costly", "it asks for more time than a login may")
+        raise Unverifiable("hash_too_costly", "it needs more time than a login may take")
     return _Known(
         lambda password: bcrypt.checkpw(presented(password), hashed.encode()),
         int(found["cost"]),
@@ -146,11 +154,12 @@ def _compare_in_pool(spellings: list[str], known: _Known) -> bool:
 
 
 def _compare(spellings: list[str], known: _Known, rounds: int) -> bool:
-    """Whether the password is right as it was typed, or else in NFC.
+    """Whether the password is right, either as it was typed or in NFC.
 
-    Other systems hashed what was typed, and a keyboard may compose today what
-    another did not. The work is the same for every kind of hash: ours are of
-    the NFC either way.
+    Other systems hashed the password as it was typed, and the keyboard of
+    today may combine an accent with its letter where that of then did not. A
+    hash in our own form is of the NFC, so one comparison would do; it gets two
+    as well, so that every kind of hash takes the same work.
     """
     return any(_compare_one(spelling, known, rounds) for spelling in spellings)
 
@@ -164,9 +173,10 @@ def _compare_one(password: str, known: _Known, rounds: int) -> bool:
 
 
 def _rounds_in(seconds: float, rounds: int) -> int:
-    """How many of bcrypt's rounds this machine does in that time, as an eighth of them tells.
+    """Return how many of bcrypt's rounds this machine does in this time.
 
-    That eighth is work as well, and counted.
+    To measure it, one eighth of a hash is computed. This eighth is work too,
+    so the result includes it.
     """
     eighth = max(rounds - 3, MIN_COST)
     begun = time.perf_counter()
@@ -175,7 +185,7 @@ def _rounds_in(seconds: float, rounds: int) -> int:
 
 
 def _make_up(missing: int) -> None:
-    """Do as many of bcrypt's rounds as a cheaper hash has saved, to the nearest 16."""
+    """Do the rounds of bcrypt that a cheaper hash has saved, rounded down to a multiple of 16."""
     for cost in range(MIN_COST, max(missing, 0).bit_length()):
         if missing >> cost & 1:
             bcrypt.hashpw(b"", bcrypt.gensalt(cost))
@@ -186,7 +196,10 @@ def _newest_pepper() -> str:
 
 
 def _nobodys() -> _Known:
-    """What is compared when there is nothing to compare: the form of a hash, and its cost."""
+    """Return a hash that no password matches, with today's cost.
+
+    It is compared if there is no stored hash, so that this takes the same time.
+    """
     pepper = _newest_pepper()
     hashed = f"$2b${settings.bcrypt_rounds:02}${'.' * 53}"
     return _bcrypt(hashed, _keyed(pepper), pepper)
@@ -197,9 +210,10 @@ def _normal(password: str) -> str:
 
 
 def _keyed(pepper: str) -> Callable[[str], bytes]:
-    """What a password becomes before bcrypt.
+    """Return the function that prepares a password for bcrypt.
 
-    The key is looked up here: the threads of the hashing pool know no settings.
+    The key is looked up here, because the threads of the hashing pool have no
+    access to the settings.
     """
     key = FIXED_KEY if pepper == NO_PEPPER else settings.password_peppers[pepper].encode()
 

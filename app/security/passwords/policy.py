@@ -9,20 +9,20 @@ from app.security.passwords.hashing import _normal
 from config import settings
 
 MAX_LENGTH = 100
-# Before NFC: a character may be sent as up to four code points. Normalising takes time by the
-# square of the length, so nothing longer is ever normalised.
+# The limit before NFC, where a character may be sent as up to four code points. The time that
+# normalising takes grows with the square of the length, so no longer text is ever normalised.
 MAX_RAW_LENGTH = 4 * MAX_LENGTH
 
 
 TOO_LONG = Message("password_too_long", "Must have at most %(most)d characters.", most=MAX_LENGTH)
 
 
-# What people put around a name to make a password of it.
+# People put these characters around a name to make a password from it.
 AFFIXES = "0123456789!?.,-_*#$@ "
 
 
 def flaw(password: str) -> Message | None:
-    """Why nobody should have this password, or ``None`` (NIST SP 800-63B-4 §3.1.1.2)."""
+    """Return why nobody should have this password, or ``None`` (NIST SP 800-63B-4 §3.1.1.2)."""
     if len(password) > MAX_RAW_LENGTH:
         return TOO_LONG
     length = len(_normal(password))
@@ -43,13 +43,13 @@ def flaw(password: str) -> Message | None:
 
 
 def identity_flaw(password: str, *, email: str, username: str) -> Message | None:
-    """Why this person should not have this password, or ``None``."""
+    """Return why this person should not have this password, or ``None``."""
     if not settings.password_reject_common:
         return None
     word = _normal(password).casefold()
     local, _, domain = email.partition("@")
     for name in (email, local, username.casefold(), domain):
-        # Digits and signs around a name, the name twice or backwards, are the first guesses.
+        # Attackers first guess the name with digits and signs around it, twice, and backwards.
         core = name.strip(AFFIXES) or name
         guesses = {form for base in (name, core) for form in (base, base * 2, base[::-1])}
         if word in guesses or word.strip(AFFIXES) in guesses:
@@ -61,7 +61,7 @@ def identity_flaw(password: str, *, email: str, username: str) -> Message | None
 
 
 def refuse_like_identity(password: str, user: User, *, field: str) -> None:
-    """Raises ``ValidationFailed`` about the field where ``identity_flaw`` finds one."""
+    """Raises ``ValidationFailed`` for the field if ``identity_flaw`` finds a reason."""
     if found := identity_flaw(password, email=user.email, username=user.username):
         raise ValidationFailed([found.at([field])])
 
@@ -87,7 +87,7 @@ def _is_common(word: str) -> bool:
 
 
 def _is_common_word_repeated(word: str) -> bool:
-    """``passwordpassword``, ``aaaaaaaaaaaa``: the list holds only what people typed once."""
+    """Whether it is like ``passwordpassword`` or ``aaaaaaaaaaaa``, which the list does not hold."""
     return any(
         word[:size] * (len(word) // size) == word
         and (size < 4 or word[:size] in _common_passwords())
@@ -98,6 +98,6 @@ def _is_common_word_repeated(word: str) -> bool:
 
 @cache
 def _common_passwords() -> frozenset[str]:
-    """zxcvbn's ranked list, those of 8 characters and more (see docs/security.md)."""
+    """Return the words of zxcvbn's list with 8 characters or more (see docs/security.md)."""
     listed = Path(__file__).with_name("common_passwords.txt").read_text(encoding="utf-8")
     return frozenset(listed.splitlines())

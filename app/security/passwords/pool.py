@@ -1,10 +1,10 @@
-"""Where passwords are hashed: a few threads of low priority, and a queue that ends.
+"""The hashing pool: a few threads of low priority hash the passwords, and a limited queue waits.
 
-A hash holds a core for a quarter of a second. Done in the request's own
-thread, a flood of logins would take every core from every other request.
-Here it waits its turn behind them: as many hashes at once as there are cores
-for them, the others as their networks take turns, and beyond the queue's end
-a refusal at once. For callers who have hung up nothing is hashed.
+A hash uses a core for a quarter of a second. If each request hashed in its own
+thread, many logins at once would take all cores from all other requests. The
+pool computes only as many hashes at once as it has threads. The other callers
+wait, and their networks take turns. If the queue is full, a caller is refused
+at once. If a caller has closed the connection, its hash is not computed.
 """
 
 import os
@@ -28,16 +28,16 @@ from config import Settings
 P = ParamSpec("P")
 R = TypeVar("R")
 
-# On Linux each thread has a priority of its own. So much below the process's own leaves the others
-# nine tenths of a core that both want.
+# On Linux each thread has a priority of its own. The hashing threads are this much "nicer" than the
+# rest of the process. Where both want the same core, the rest gets nine tenths of it.
 NICENESS = 10
 LOWEST_PRIORITY = 19
-# Whoever waits longer has given up, or had better come again.
+# A caller that waits longer is refused. It has probably given up, or should try again later.
 LONGEST_WAIT_SECONDS = 30.0
 
 
 class HashingPool:
-    """``concurrency`` threads, and room for ``queue_limit`` callers who wait for one."""
+    """A pool of ``concurrency`` threads, with room for ``queue_limit`` callers that wait."""
 
     def __init__(self, concurrency: int, queue_limit: int) -> None:
         self._concurrency = concurrency
@@ -50,11 +50,11 @@ class HashingPool:
         )
 
     def run(self, who: Caller, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-        """The function's result, from one of the threads.
+        """Run the function in one of the threads, and return its result.
 
-        Raises ``Overloaded``, with nothing done, where the queue is full, the
-        wait too long, or ``who`` not there any more. The caller should hold
-        neither a database connection nor a lock meanwhile.
+        Raises ``Overloaded`` without running it if the queue is full, the wait
+        is too long, or ``who`` has closed the connection. The caller should
+        hold neither a database connection nor a lock meanwhile.
         """
         job = _Job(who, partial(function, *args, **kwargs))
         self._line_up(job)
@@ -69,7 +69,11 @@ class HashingPool:
             job.show_wait()
 
     def _line_up(self, job: "_Job") -> None:
-        """Join the line. Where it is full, only in the place of somebody else."""
+        """Join the line. If it is full, take the place of another caller, or raise an error.
+
+        Callers that have closed the connection make room first. After them, a
+        caller of the network with the most callers does.
+        """
         if self._join(job):
             return
         for other in self._waiting():
@@ -91,7 +95,7 @@ class HashingPool:
             return has_room
 
     def _take_out(self, job: "_Job", *, because: str) -> bool:
-        """Refuse who still waits; ``False`` for whom it is too late to."""
+        """Cancel a waiting job. Returns False if it has started or was cancelled before."""
         with self._lock:
             was_waiting = self._line.leave(job)
         if was_waiting:
@@ -99,14 +103,17 @@ class HashingPool:
         return was_waiting
 
     def _do_next(self) -> None:
-        """Hash for whose turn it is: called once for each caller, but some are gone by then."""
+        """Do the next job, if one waits.
+
+        This is called once for each job, but some were cancelled meanwhile.
+        """
         with self._lock:
             job = self._line.take_next()
             if job is None:
                 return
             self._running += 1
         tell = job.work()
-        # Before the caller is told, who may come back at once.
+        # This comes before the caller gets its result, because the caller may come back at once.
         with self._lock:
             self._running -= 1
         tell()
@@ -116,7 +123,7 @@ class HashingPool:
             return list(self._line)
 
     def _show(self) -> None:
-        # Done in the callers' threads: those of low priority are to hold no lock for long.
+        # The callers' threads do this. The threads of low priority must not hold a lock for long.
         with self._lock:
             busy = len(self._line) + self._running
         metrics.HASHES_RUNNING.set(min(busy, self._concurrency))
@@ -124,9 +131,10 @@ class HashingPool:
 
 
 def init_app(app: Flask, settings: Settings) -> None:
-    """Give the application a pool, and each process that is forked off it another one."""
+    """Give the application a pool, and each process that is forked from it another one."""
 
-    # Registered for good, so it must not keep the application alive for good.
+    # ``renew`` stays registered until the process ends. A weak reference in it lets the
+    # application be freed before that.
     application = ref(app)
 
     def renew() -> None:
@@ -141,13 +149,14 @@ def init_app(app: Flask, settings: Settings) -> None:
 
 
 def run(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-    """The same in the pool of the current application, for who asks at present."""
+    """Run the function in the current application's pool, for the caller of this request."""
     pool: HashingPool = current_app.extensions["hashing_pool"]
     return pool.run(caller.current(), function, *args, **kwargs)
 
 
 def _lower_priority() -> None:
-    # Elsewhere than on Linux this would mean the whole process; there it stays as it is.
+    # Only on Linux does a thread have its own priority. Elsewhere this would change the whole
+    # process, so nothing is done there.
     if hasattr(os, "setpriority") and os.uname().sysname == "Linux":
         with suppress(OSError):
             thread = threading.get_native_id()

@@ -1,4 +1,4 @@
-"""Who waits for a hash, and whose turn it is."""
+"""The line of callers that wait for a hash, and the order in which they get it."""
 
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -22,7 +22,7 @@ class _Job:
     began_at: float | None = None
 
     def work(self) -> Callable[[], None]:
-        """Do it, and give back what tells the caller."""
+        """Run the function, and return another one that gives the result to the caller."""
         if not self.who.is_there():
             return partial(self.refuse, "left")
         self.began_at = perf_counter()
@@ -41,10 +41,10 @@ class _Job:
 
 
 class _Line:
-    """Who waits. The networks take turns, so that one with many callers delays its own alone."""
+    """The waiting jobs. The networks take turns, so one with many jobs delays only its own."""
 
     def __init__(self) -> None:
-        # In the order of their turns; none is empty.
+        # The networks in the order of their turns. Each has at least one job.
         self._networks: dict[str, deque[_Job]] = {}
 
     def __iter__(self) -> Iterator[_Job]:
@@ -66,7 +66,10 @@ class _Line:
         return True
 
     def take_next(self) -> _Job | None:
-        """The first of the network whose turn it is; its others wait until its next turn."""
+        """Remove the first job of the network whose turn it is, and return it.
+
+        The other jobs of this network wait until its next turn.
+        """
         if not self._networks:
             return None
         network = next(iter(self._networks))
@@ -77,7 +80,11 @@ class _Line:
         return job
 
     def last_of_the_greediest(self, newcomer: str) -> _Job | None:
-        """Who makes way for a newcomer's network, if any has two callers more than it."""
+        """Return the job that must give its place to a newcomer.
+
+        It is the last job of the network with the most jobs, if that network
+        has at least two jobs more than the newcomer's. Otherwise it is ``None``.
+        """
         ours = self._networks.get(newcomer, deque())
         greediest = max(self._networks.values(), key=len, default=ours)
         return greediest[-1] if len(greediest) >= len(ours) + 2 else None
