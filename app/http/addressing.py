@@ -59,9 +59,9 @@ def is_spelt_otherwise(environ: dict[str, Any]) -> bool:
     ``/%2Fmetrics``, which Werkzeug takes for the same.
     """
     # RAW_URI is gunicorn's and Werkzeug's name for what was sent.
-    sent = str(environ.get("RAW_URI", "")).partition("?")[0]
+    sent = environ.get("RAW_URI", "").partition("?")[0]
     return (
-        str(environ.get("PATH_INFO", "")).startswith("//")
+        environ.get("PATH_INFO", "").startswith("//")
         or "#" in sent
-        or NEEDLESSLY_ENCODED.search(sent) is not None
+        or ("%" in sent and NEEDLESSLY_ENCODED.search(sent) is not None)
     )

@@ -32,7 +32,12 @@ class _HeaderCutter:
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         for name, value in environ.items():
-            if name.startswith("HTTP_") or name == "CONTENT_TYPE":
+            # The length comes first: nearly every header of nearly every request is short.
+            if (
+                isinstance(value, str)
+                and len(value) > MAX_LENGTH
+                and (name.startswith("HTTP_") or name == "CONTENT_TYPE")
+            ):
                 environ[name] = cut(name, value)
         return self.behind(environ, start_response)  # type: ignore[no-any-return]
 
