@@ -1,4 +1,4 @@
-"""The application factory: what there is, one line each."""
+"""The application factory. It lists every part of the application, one line each."""
 
 from flask import Flask
 
@@ -38,7 +38,7 @@ MAX_BODY_BYTES = 64 * 1024
 
 
 def create_app(settings: Settings | None = None) -> Flask:
-    """The whole application, by the given settings or by the environment's.
+    """Build the whole application from the given settings, or from the environment.
 
     Raises ``SettingsRefused`` (exit status 1) when the environment is not fit
     to start with.
@@ -63,7 +63,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.request_class = StrictRequest
     app.session_interface = NoCookies()
     app.json = StrictJSONProvider(app)
-    # A path that is written otherwise is another path: no answer is a redirect.
+    # A path with doubled slashes is another path. It is not found, and there is no redirect.
     app.url_map.merge_slashes = False
 
     client.init_app(app, settings)
@@ -93,7 +93,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     api.register_blueprint(key_set)
     app.register_blueprint(account.bp)
 
-    # Last, since it comes before everything else that looks at a request.
+    # Last: it wraps all of the above, and so cuts the headers before other code reads them.
     request_headers.init_app(app)
     cli.init_app(app)
     composing.check(app)

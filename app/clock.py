@@ -1,4 +1,4 @@
-"""The only clock."""
+"""The only place that reads the clock."""
 
 from datetime import UTC, datetime
 

@@ -1,10 +1,8 @@
-"""Every error, as data, and the one place that turns any of them into an answer.
+"""The errors that a client can meet.
 
-An error that a client can meet is a subclass of ``AppError``: a status, a
-``code`` for programs that never changes, and a sentence for people. Whatever
-else goes wrong (Flask's own errors, the database's, a bug) is translated
-here into the same ``application/problem+json`` (RFC 9457), and nothing
-internal leaves but the ``request_id``.
+Each is a subclass of ``AppError``: a status, a ``code`` for programs that
+never changes, and a sentence for people. ``app/http/problems.py`` turns them
+into answers.
 """
 
 import json
@@ -16,10 +14,10 @@ from urllib.parse import quote
 
 from flask_babel import gettext
 
-# An answer of errors is never much larger than the request that caused it, and never larger than
-# 16 KiB: so many errors, so many characters of each key in a pointer, so many of a whole pointer
-# (one key of 100 characters fits, percent-encoded), so many of a sentence, and so many bytes of
-# the list. The rest of the document needs less than 4 KiB.
+# These limits keep an answer with errors from being much larger than the request that caused it,
+# or larger than 16 KiB. Lengths are in characters; a whole pointer has room for one key of 100
+# characters, percent-encoded. The bytes are those of the list of errors; the rest of the document
+# needs less than 4 KiB.
 MAX_ERRORS = 20
 MAX_KEY_LENGTH = 100
 MAX_POINTER_LENGTH = 1250
@@ -48,7 +46,7 @@ class Message(str):
         return Message, (self.code, str(self))
 
     def translated(self) -> str:
-        """In the language of who asks."""
+        """The sentence in the language of the current request."""
         return str(gettext(self.template, **self.values))
 
     def at(self, path: Iterable[str | int]) -> dict[str, str]:
@@ -85,10 +83,10 @@ def json_pointer(path: Iterable[str | int]) -> str:
 
 
 def told(found: Iterable[T]) -> tuple[list[T], int]:
-    """As many of what was found as an answer has room for, and how many more there are.
+    """The first flaws, as many as an answer has room for, and the number of the others.
 
-    What is left out is counted and never kept: a request of 64 KiB can have
-    thousands of flaws.
+    The others are counted and never kept, because a request of 64 KiB can
+    have thousands of flaws.
     """
     rest = iter(found)
     first = list(islice(rest, MAX_ERRORS))
@@ -121,7 +119,7 @@ class BadRequest(AppError):
 
 class MalformedJSON(AppError):
     status, code = 400, "malformed_json"
-    detail = "The body must be one JSON object in UTF-8, each key once, nested 20 deep at most."
+    detail = "The body must be one JSON object in UTF-8, with each key once and at most 20 levels."
 
 
 class EmailTaken(AppError):
@@ -141,10 +139,10 @@ class InactiveUser(AppError):
 
 class InvalidLink(AppError):
     status, code = 400, "invalid_link"
-    detail = "This link does not work, or not any more. Ask for a new one."
+    detail = "This link is not valid, or it is no longer valid. Ask for a new one."
 
 
-# 401: who are you? (RFC 6750 §3)
+# 401: the caller is not known (RFC 6750 §3)
 
 
 class Unauthorized(AppError):
@@ -197,7 +195,7 @@ class FreshTokenRequired(Unauthorized):
         return {"WWW-Authenticate": 'Bearer error="insufficient_user_authentication"'}
 
 
-# 403 and 404: not yours, not there
+# 403 and 404: the caller may not do it, or nothing is there
 
 
 class NotEnoughPermissions(AppError):
@@ -217,13 +215,10 @@ class EmailNotVerified(AppError):
 
 class NotFound(AppError):
     status, code = 404, "not_found"
-    detail = "There is no such thing here."
+    detail = "There is nothing at this path."
 
 
-# 409: not in this state of affairs
-
-
-# What is wrong with the request's form
+# 405 to 422: the form of the request is wrong
 
 
 class MethodNotAllowed(AppError):
@@ -244,7 +239,7 @@ class UnsupportedMediaType(AppError):
 class ValidationFailed(AppError):
     """Some fields are refused; each of ``errors`` is ``Message.at(…)`` or ``Message.about(…)``.
 
-    ``left_out`` counts those that the caller found and did not describe.
+    ``left_out`` counts the errors that the caller found and did not describe.
     """
 
     status, code = 422, "validation_failed"
@@ -266,14 +261,14 @@ def _that_fit(errors: list[dict[str, str]]) -> list[dict[str, str]]:
     return errors
 
 
-# Too often
+# 429: too many requests
 
 
 class RateLimited(AppError):
     """``retry_after`` is in seconds."""
 
     status, code = 429, "rate_limited"
-    detail = "Too many attempts. Try again when Retry-After is over."
+    detail = "Too many attempts. Try again after the number of seconds in Retry-After."
 
     def __init__(self, retry_after: float = 1) -> None:
         super().__init__()
@@ -284,7 +279,7 @@ class RateLimited(AppError):
         return {"Retry-After": str(self.retry_after)}
 
 
-# 5xx: our fault
+# 5xx: the fault is on our side
 
 
 class InternalError(AppError):

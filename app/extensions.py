@@ -21,8 +21,8 @@ class Base(DeclarativeBase):
     )
 
 
-# Objects keep their values after a commit (no second SELECT to answer with them), and
-# nothing is written before the code says so.
+# Objects keep their values after a commit, so an answer needs no second SELECT. Nothing is
+# written before the code flushes or commits.
 db = SQLAlchemy(model_class=Base, session_options={"expire_on_commit": False, "autoflush": False})
 migrate = Migrate()
 ma = Marshmallow()

@@ -24,7 +24,7 @@ from config import settings
 # The longest says where an address of 254 characters stands, signed; this is more than it needs.
 MAX_LENGTH = 2000
 
-INVALID_CURSOR = Message("invalid_cursor", "Is no cursor of this list with these parameters.")
+INVALID_CURSOR = Message("invalid_cursor", "Is not a cursor of this list with these parameters.")
 
 Row = TypeVar("Row", bound=Base)
 

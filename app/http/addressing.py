@@ -1,4 +1,4 @@
-"""Whether a request names this service and a path as they are written here."""
+"""Refuses requests for another host, and paths that are spelt in another way."""
 
 import logging
 import re
@@ -11,7 +11,7 @@ from app import clock
 from app.errors import BadRequest, NotFound
 from config import Settings, is_among
 
-# Load balancers and Prometheus ask a server by its address, whatever the service is called.
+# Load balancers and Prometheus know a server by its IP address and not by the service's name.
 FOR_ANY_HOST = {"/healthz", "/readyz", "/metrics"}
 
 # Characters that nobody has to encode (letters, digits, "-", ".", "_" and "~": RFC 3986 §2.3), and
@@ -20,8 +20,8 @@ NEEDLESSLY_ENCODED = re.compile(
     "%(?:2[DEF]|3[0-9]|4[1-9A-F]|5[0-9ACF]|6[1-9A-F]|7[0-9AE])", re.IGNORECASE
 )
 
-# The log names a host that was refused, at most so often from each process and so long: the
-# client chooses it.
+# The client chooses the host. So each process logs a refused host at most once in this time, and
+# cuts it to this length.
 TOLD_ONCE_IN = timedelta(minutes=1)
 MAX_TOLD_LENGTH = 100
 
@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 
 
 def init_app(app: Flask, settings: Settings) -> None:
-    """Refuse other hosts and other spellings, before anything else is looked at."""
+    """Refuse other hosts and other spellings before anything else looks at the request."""
 
     @app.before_request
     def refuse_other_names() -> None:
@@ -44,7 +44,7 @@ def init_app(app: Flask, settings: Settings) -> None:
 
 
 def _tell(app: Flask, host: str) -> None:
-    """Whoever mistyped TRUSTED_HOSTS would see nothing but 400 otherwise."""
+    """Log the refused host: an operator who mistyped TRUSTED_HOSTS would only see 400."""
     now = clock.now()
     told: datetime | None = app.extensions.get("refused_host_told_at")
     if told is None or now >= told + TOLD_ONCE_IN:
@@ -53,10 +53,10 @@ def _tell(app: Flask, host: str) -> None:
 
 
 def is_spelt_otherwise(environ: dict[str, Any]) -> bool:
-    """Whether the path is another spelling of a path.
+    """Whether the path is spelt in another way than the routes are.
 
-    A proxy that closes ``/metrics`` may not close ``//metrics`` and
-    ``/%2Fmetrics``, which Werkzeug takes for the same.
+    A proxy that blocks ``/metrics`` may let ``//metrics`` and ``/%2Fmetrics``
+    through. Werkzeug takes all three for the same path.
     """
     # RAW_URI is gunicorn's and Werkzeug's name for what was sent.
     sent = environ.get("RAW_URI", "").partition("?")[0]

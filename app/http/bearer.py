@@ -6,7 +6,7 @@ from app.errors import InvalidToken, NotAuthenticated
 
 
 def bearer_token() -> str:
-    """The token that was sent as Bearer, of whatever kind. Raises ``NotAuthenticated``."""
+    """The Bearer token of the request. Raises ``NotAuthenticated`` or ``InvalidToken``."""
     sent = [part.split(" ", 1) for part in _authorization_parts()]
     found = [rest[0] for scheme, *rest in sent if scheme == "Bearer" and rest]
     if len(found) != 1:
@@ -15,7 +15,7 @@ def bearer_token() -> str:
 
 
 def missing_token() -> InvalidToken | NotAuthenticated:
-    """Two tokens are one too many; another scheme is none."""
+    """More than one Bearer token is invalid. A scheme other than Bearer counts as no token."""
     is_bearer = any(part.split(" ", 1)[0] == "Bearer" for part in _authorization_parts())
     return InvalidToken() if is_bearer else NotAuthenticated()
 
@@ -28,13 +28,13 @@ def _authorization_parts() -> list[str]:
 def canonicalize_authorization() -> None:
     """Write the header as Flask-JWT-Extended reads it.
 
-    The scheme is case-insensitive (RFC 9110 §11.1), and the library knows
-    ``Bearer`` alone; an empty element between commas makes it raise IndexError.
+    The scheme is case-insensitive (RFC 9110 §11.1), but the library knows
+    only ``Bearer``. An empty element between commas makes it raise IndexError.
     """
     header = request.environ.get("HTTP_AUTHORIZATION")
     if header is None:
         return
-    # What is white space beyond ASCII would part the scheme from the token as well.
+    # ``split`` would also take white space beyond ASCII for the end of the scheme.
     visible = header.encode("ascii", "replace").decode()
     parts = [part.strip() for part in visible.split(",") if part.strip()]
     for index, part in enumerate(parts):

@@ -1,6 +1,6 @@
-"""The blueprint that both features are made of: strict input, documented output.
+"""The blueprint for all routes: strict input, documented output.
 
-What a decorator here enforces is what the OpenAPI document says.
+Each decorator here enforces a rule and writes it into the OpenAPI document.
 """
 
 from collections.abc import Callable, Iterator
@@ -37,13 +37,13 @@ View = TypeVar("View", bound=Callable[..., Any])
 
 
 class Decorator(Protocol):
-    """Gives a view back as it was typed."""
+    """A decorator that keeps the type of the view."""
 
     def __call__(self, view: View, /) -> View: ...
 
 
 def accepted() -> Response:
-    """202 and an empty object: whatever comes of it comes by mail."""
+    """202 and an empty object. The result comes by mail, if there is one."""
     response = current_app.json.response({})
     response.status_code = 202
     return response
@@ -52,7 +52,7 @@ def accepted() -> Response:
 def streamed(
     schema: marshmallow.Schema, document: dict[str, Any], headers: dict[str, str]
 ) -> Response:
-    """A JSON object that is written while its lists, which may be iterators, are read."""
+    """A JSON object that is written while its lists are read. They may be iterators."""
     write = partial(current_app.json.dumps, separators=(",", ":"))
     return current_app.response_class(
         _written(schema, document, write), mimetype=JSON, headers=headers
@@ -75,7 +75,7 @@ def _written(
 
 
 def _in_brackets(items: Iterator[str]) -> Iterator[str]:
-    """A JSON array, many items in one piece: each piece is a write to the client."""
+    """A JSON array in pieces of many items, since each piece is one write to the client."""
     before = "["
     while piece := ",".join(islice(items, ITEMS_AT_ONCE)):
         yield before + piece
@@ -96,7 +96,7 @@ def refuses(*errors: type[AppError]) -> Decorator:
 
 
 def documentation_of(view: Callable[..., Any]) -> dict[str, Any]:
-    """What flask-smorest's decorators have noted on the view so far, to be added to."""
+    """The notes that flask-smorest's decorators have left on the view. Callers add to them."""
     document: dict[str, Any] = deepcopy(getattr(view, "_apidoc", {}))
     view.__dict__["_apidoc"] = document
     return document
@@ -146,12 +146,12 @@ class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]  # flask-smorest
         return _then(decorate, refuses(*BODY_ERRORS))
 
     def parse_optional_json(self, schema: type[marshmallow.Schema]) -> dict[str, Any]:
-        """The body of the request at hand, for a view that may not need it at all."""
+        """Read the body of the current request, for a view that may not need it."""
         body: dict[str, Any] = self.ARGUMENTS_PARSER.parse(schema(), location="optional_json")
         return body
 
     def documents_optional_body(self, schema: type[marshmallow.Schema]) -> Decorator:
-        """The body that ``parse_optional_json`` reads, for the OpenAPI document."""
+        """Describe the body that ``parse_optional_json`` reads in the OpenAPI document."""
         document = self.doc(requestBody={"required": False, "content": {JSON: {"schema": schema}}})
         return _then(document, refuses(*BODY_ERRORS))
 
@@ -163,9 +163,9 @@ class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]  # flask-smorest
     def takes_form(self, schema: type[marshmallow.Schema]) -> Decorator:
         """An OAuth 2 form, given to the view as a dictionary.
 
-        All errors of the call are documented as ``application/json``. That
-        they are sent so is decided by the path (``OAUTH_PATHS``), since some
-        happen before any view runs.
+        The OpenAPI document says that all errors of the call are
+        ``application/json``. The path (``OAUTH_PATHS``) decides how they are
+        sent, because some happen before any view runs.
         """
         return _then(
             self.arguments(schema(), location="form"),
@@ -176,7 +176,7 @@ class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]  # flask-smorest
     def takes_json_or_form(
         self, json: type[marshmallow.Schema], form: type[marshmallow.Schema]
     ) -> Decorator:
-        """Either of two bodies, told apart by their Content-Type."""
+        """A JSON or a form body. The Content-Type says which of the two it is."""
 
         of_json, of_form = json(), form()
 
@@ -197,7 +197,7 @@ class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]  # flask-smorest
         description: str | None = None,
         headers: dict[str, Any] | None = None,
     ) -> Decorator:
-        """The answer to success: what the view returns, through the schema."""
+        """The answer to success. The schema turns the view's result into JSON."""
         decorate: Decorator = self.response(
             status, schema, content_type=content_type, description=description, headers=headers
         )
@@ -253,7 +253,7 @@ def _refusal(status: int, codes: list[str], content_type: str) -> dict[str, Any]
 
 
 class ProblemApi(Api):  # type: ignore[misc]  # flask-smorest has no types
-    """flask-smorest without error answers of its own: ``app/errors.py`` gives them all."""
+    """flask-smorest without its own error answers: ``app/http/problems.py`` makes them all."""
 
     def _register_error_handlers(self) -> None:
         pass

@@ -1,4 +1,4 @@
-"""Who waits for an answer, and whether they still do."""
+"""The caller of a request, and whether it still waits for the answer."""
 
 import socket
 from collections.abc import Callable
@@ -11,10 +11,10 @@ from app.http.client import current_network
 
 
 class Caller(NamedTuple):
-    """Where a call comes from.
+    """The network of a caller, and two ways to ask whether it is still there.
 
-    ``is_there`` may be asked while the call's own thread waits, as the answer
-    may begin with it; ``sends`` at any time, from any thread.
+    Only the call's own thread may ask ``is_there``, because the question may
+    begin the answer. Any thread may ask ``sends`` at any time.
     """
 
     network: str
@@ -22,15 +22,18 @@ class Caller(NamedTuple):
     sends: Callable[[], bool] | None = None
 
     def seems_there(self) -> bool:
-        """Without a doubt in its favour: a client that sends no more may wait for an answer."""
+        """A guess for other threads. A client that sends no more counts as gone here.
+
+        It may still wait for an answer, which ``is_there`` finds out.
+        """
         return (self.sends or self.is_there)()
 
 
 def current() -> Caller:
-    """Who asks at present. Commands come from nowhere, and wait."""
+    """The caller of the current request. A command has no network, and it always waits."""
     if not has_request_context():
         return Caller("", lambda: True)
-    # gunicorn's alone: the test client and `flask run` hand over none.
+    # Only gunicorn gives the connection; the test client and `flask run` do not.
     connection = request.environ.get("gunicorn.socket")
     if connection is None:
         return Caller(current_network(), lambda: True)
@@ -41,7 +44,7 @@ def _reads(connection: socket.socket) -> bool:
     """Whether the other end has not hung up. A proxy hangs up when its own client does."""
     if _sends(connection):
         return True
-    # The worker's own can tell: a client may close its half, and wait for the answer.
+    # A client may close its sending half and wait for the answer. Our worker's connection can tell.
     still_reads = getattr(connection, "still_reads", None)
     return bool(still_reads and still_reads())
 
@@ -49,12 +52,12 @@ def _reads(connection: socket.socket) -> bool:
 def _sends(connection: socket.socket) -> bool:
     """Whether more may come from the other end.
 
-    What a client sends ahead, the next request perhaps, is looked at and left
-    where it is.
+    This only peeks. If the client has already sent its next request, those
+    bytes stay where they are.
     """
     try:
         peek = socket.MSG_PEEK | socket.MSG_DONTWAIT
-        # Not the method of our own, which would wait.
+        # The connection's own ``recv`` would wait.
         return socket.socket.recv(connection, 1, peek) != b""
     except BlockingIOError:
         return True

@@ -16,23 +16,24 @@ from config import UNIX, Network, Settings
 
 MAX_USER_AGENT_LENGTH = 300
 
-# Sent by the application after an answer whose request had forwarding headers that told nothing:
-# ``from_proxy`` says whether a trusted proxy sent them, ``detail`` which they are and from whom.
+# The application sends this signal after an answer if the forwarding headers of the request were
+# of no use. ``from_proxy`` says whether a trusted proxy sent them. ``detail`` names the headers
+# and the sender.
 forwarding_ignored = Namespace().signal("forwarding-ignored")
 
-# The headers in which proxies tell for whom they speak. Only the first is ever read: a proxy that
-# writes one of them passes the others on as the client made them up.
+# The headers in which proxies name the client. Only the first is ever read: a proxy that writes
+# one of them passes the others on, and the client may have made those up.
 FORWARDING_HEADERS = {
     "HTTP_X_FORWARDED_FOR": "X-Forwarded-For",
     "HTTP_FORWARDED": "Forwarded",
     "HTTP_X_REAL_IP": "X-Real-IP",
 }
 
-# As a proxy writes an address with a port, and one of IPv6 at all.
+# An address with a port, or an IPv6 address in brackets, as proxies write them.
 WITH_PORT = re.compile(r"\[([^]]+)\](?::[0-9]{1,5})?|([0-9.]+):[0-9]{1,5}")
 # nginx's word for a client that came through a UNIX socket.
 UNIX_HOP = "unix:"
-# More than any chain of proxies has; the rest of a longer list is not looked at.
+# No chain of proxies is longer. The rest of a longer list is not read.
 MOST_HOPS = 32
 LONGEST_ADDRESS = 100
 
@@ -41,24 +42,24 @@ Trusted = Sequence[Network | str]
 
 
 class Client(NamedTuple):
-    """The device that asks, as far as it can be known."""
+    """The device that sent the request, as far as it is known."""
 
     ip: str | None
     user_agent: str | None
 
 
 def current_client() -> Client:
-    """Its address, and what it calls itself. Outside a request (commands) nothing is known."""
+    """The client's address and User-Agent. Both are None outside a request (commands)."""
     if not has_request_context():
         return Client(None, None)
-    # Cut before it is looked at, too: the header may be long.
+    # Cut it before the loop as well, because the header may be long.
     claimed = request.headers.get("User-Agent", "")[: 2 * MAX_USER_AGENT_LENGTH]
     printable = "".join(c for c in claimed if unicodedata.category(c) not in ("Cc", "Cf"))
     return Client(request.remote_addr or None, printable[:MAX_USER_AGENT_LENGTH] or None)
 
 
 def current_network() -> str:
-    """What the limits take for one client."""
+    """The network that the rate limits count as one client."""
     return network(request.remote_addr if has_request_context() else None)
 
 
@@ -74,17 +75,17 @@ def network(ip: str | None) -> str:
 
 
 def init_app(app: Flask, settings: Settings) -> None:
-    """Let everything behind, the access log included, see the client's address as the peer's."""
+    """Give all other code, the access log included, the client's address as the peer's."""
     app.wsgi_app = _AddressReader(  # type: ignore[method-assign]
         app, settings.trusted_proxies, settings.trusted_proxy_count
     )
 
 
 class _AddressReader:
-    """Replaces a trusted proxy's address by the one it speaks for, in ``REMOTE_ADDR``.
+    """Replaces a trusted proxy's address in ``REMOTE_ADDR`` by its client's address.
 
-    Anybody can send the headers that claim another address. Those of an
-    untrusted peer are ignored, and noted as a warning for the operator.
+    Anybody can send headers that claim another address. The headers of an
+    untrusted peer are ignored, and the operator gets a warning about them.
     """
 
     def __init__(self, app: Flask, trusted: Trusted, count: int) -> None:
@@ -114,12 +115,12 @@ class _AddressReader:
         peer: Address | None,
         is_trusted: bool,
     ) -> Iterable[bytes]:
-        """The answer; after it, a note of forwarding headers that told nothing."""
+        """Return the answer. After it, note forwarding headers that were of no use."""
         names = [FORWARDING_HEADERS[name] for name in FORWARDING_HEADERS if environ.get(name)]
         if not names:
             return answer
         detail = f"{', '.join(names)} from {peer or 'a UNIX socket'}"
-        # Once the answer is out: nobody waits for the note to be written.
+        # After the answer, so that the client does not wait for the note.
         return ClosingIterator(answer, partial(self._announce, is_trusted, detail))
 
     def _announce(self, from_proxy: bool, detail: str) -> None:
@@ -129,13 +130,13 @@ class _AddressReader:
 def client_behind(
     peer: Address | None, forwarded: str, trusted: Trusted, count: int = 0
 ) -> Address | None:
-    """Who speaks through a trusted peer, by its ``X-Forwarded-For``.
+    """The client of a trusted peer, by its ``X-Forwarded-For``.
 
-    Each proxy writes the address that it saw at the right end, so the list is
-    read from there: past those that are trusted too, up to the first that is
-    not; or, where only the number of proxies is known, as many as they are.
-    What is left of that is whatever the client made up. What is not an
-    address ends the walk.
+    Each proxy adds the address that it saw at the right end, so the list is
+    read from the right, up to the first address that is not trusted. If only
+    the number of proxies is known, that many entries are read. The client may
+    have made up the entries further to the left. An entry that is not an
+    address ends the search.
     """
     client = peer
     for number, part in enumerate(_parts(forwarded), 1):
@@ -164,9 +165,9 @@ def _parts(forwarded: str) -> list[str]:
 
 
 def _peer(environ: dict[str, Any]) -> Address | None:
-    """The address of who is connected; none where that is through a UNIX socket.
+    """The address of the peer. It is None if the peer came through a UNIX socket.
 
-    There the peer's name, which it chooses itself, may look like an address.
+    On a UNIX socket the peer chooses its name, which may look like an address.
     """
     connection = environ.get("gunicorn.socket")
     if connection is not None and connection.family == socket.AF_UNIX:
@@ -184,7 +185,7 @@ def _hop(text: str) -> Address | None:
 
 @lru_cache(4096)
 def _parsed(text: str) -> Address | None:
-    """Without its zone, and an IPv4 address that is written as IPv6 as IPv4."""
+    """The address without its zone. An IPv4 address that is written as IPv6 becomes IPv4."""
     try:
         address = ip_address(text.partition("%")[0])
     except ValueError:
@@ -193,7 +194,7 @@ def _parsed(text: str) -> Address | None:
 
 
 def _is_trusted(address: Address | None, trusted: Trusted) -> bool:
-    """Whether it is one of the proxies. No address is the peer on a UNIX socket."""
+    """Whether it is one of the proxies. None stands for the peer on a UNIX socket."""
     if address is None:
         return UNIX in trusted
     return any(not isinstance(one, str) and address in one for one in trusted)

@@ -5,9 +5,9 @@ from flask import Flask, Response, request
 from config import Settings, origin_of
 
 METHODS = "DELETE, GET, PATCH, POST, PUT"
-# What a browser may send, beside the few headers that need no leave.
+# The headers that a browser may send, besides the few that are always allowed.
 REQUEST_HEADERS = ("Authorization", "Content-Type", "X-Request-ID")
-# What a page may read.
+# The headers that a page may read.
 RESPONSE_HEADERS = "Location, Retry-After, WWW-Authenticate, X-Request-ID"
 PREFLIGHT_MAX_AGE_SECONDS = 600
 
@@ -20,7 +20,7 @@ def init_app(app: Flask, settings: Settings) -> None:
 
     @app.after_request
     def allow(response: Response) -> Response:
-        # Asked by whomever: a cache must not give the answer to one origin to another.
+        # On every answer: a cache must not give one origin the answer for another.
         response.vary.add("Origin")
         origin = request.headers.get("Origin", "")
         if origin_of(origin) not in allowed or not origin:

@@ -1,7 +1,7 @@
-"""What a field may hold: a class for each row of the contract's input rules.
+"""The types of fields: a class for each row of the contract's input rules.
 
-Each refusal is a ``Message``: a code for programs beside the sentence. Types
-are strict: nothing is taken for something else.
+Each refusal is a ``Message``: a code for programs and a sentence for people.
+Types are strict: a value of another type is refused and never converted.
 """
 
 import re
@@ -36,7 +36,7 @@ SEEMLY = frozenset("\u200c\u200d\u200e\u200f\u061c\u00ad") | frozenset(
 
 # No string is longer than this, unless its field says otherwise.
 MAX_TEXT_LENGTH = 5000
-# What an instant has at most, in characters: nanoseconds and a zone, and room to spare.
+# The longest instant, in characters. Nanoseconds and a zone fit, with room to spare.
 MAX_INSTANT_LENGTH = 64
 
 
@@ -56,17 +56,17 @@ class FormSchema(Schema):
 
 
 class _Coded(fields.Field[Any]):
-    """Gives marshmallow's own refusals codes and our words."""
+    """Gives marshmallow's own refusals a code and a sentence of ours."""
 
     def make_error(self, key: str, **kwargs: Any) -> ValidationError:
         return ValidationError(Message(key, REFUSALS.get(key, "Is not acceptable.")))
 
 
 class Text(_Coded, fields.String):
-    """A string, ``max_length`` code points at most, as they were sent.
+    """A string of at most ``max_length`` code points, kept as it was sent.
 
-    The length is asked before anything else is done with the string. Unicode's
-    normal forms take seconds for 64 KiB of combining marks.
+    The length is checked before anything else, because Unicode's normal forms
+    take seconds for 64 KiB of combining marks.
     """
 
     def __init__(self, *, max_length: int | None = None, **kwargs: Any) -> None:
@@ -94,8 +94,9 @@ class Text(_Coded, fields.String):
 class Checked(Text):
     """A string that is simply right or wrong, such as a password, a login name or a token.
 
-    What is longer than anything that can be right is cut one code point after
-    that. So it stays wrong, costs what a wrong one costs, and is not told apart.
+    A string that is longer than any right one is cut to one code point more
+    than ``longest``. So it stays wrong, and it takes as long and gets the same
+    answer as any other wrong one.
     """
 
     def __init__(self, *, longest: int, **kwargs: Any) -> None:
@@ -167,7 +168,7 @@ class OneOf(Text):
 
 
 class FewOf(_Coded, fields.List[Any]):
-    """A list of at most 100."""
+    """A list of at most 100 items."""
 
     MOST = 100
 
@@ -185,7 +186,7 @@ class FewOf(_Coded, fields.List[Any]):
 
 
 class Flag(_Coded, fields.Boolean):
-    """A boolean, and nothing that is like one."""
+    """A boolean. Numbers and strings that look like one are refused."""
 
     def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> bool:
         if not isinstance(value, bool):

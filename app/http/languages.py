@@ -1,4 +1,4 @@
-"""Which language people are answered and written to in."""
+"""The languages of answers and mails."""
 
 from flask import Flask, request
 from flask_babel import Babel
@@ -25,5 +25,5 @@ def preferred(accepted: LanguageAccept) -> str:
     return LOCALES[0]
 
 
-# The languages in which a person is written to.
+# The languages of answers and mails. The first is the default.
 LOCALES = ("en", "zh")

@@ -1,4 +1,4 @@
-"""Values of a query."""
+"""The types of the parameters of a query."""
 
 import re
 from datetime import MINYEAR, UTC, datetime
@@ -57,12 +57,12 @@ class InstantParameter(_Coded, fields.DateTime):
             instant = datetime.fromisoformat(value.upper())
         except ValueError:
             raise ValidationError(
-                Message("invalid_instant", "Is no instant like 2026-11-22T08:00:00Z.")
+                Message("invalid_instant", "Is not an instant like 2026-11-22T08:00:00Z.")
             ) from None
         try:
             return instant.astimezone(UTC)
         except OverflowError:
-            # Beyond the first or the last instant there is; nothing happened there.
+            # It is outside the years that Python knows, and no row is there.
             return FIRST_INSTANT if instant.year == MINYEAR else LAST_INSTANT
 
 

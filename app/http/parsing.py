@@ -24,7 +24,7 @@ from app.http.problems import JSON
 from app.http.strict_json import is_storable
 
 FORM = "application/x-www-form-urlencoded"
-# What clients call the one character set of JSON.
+# The names that clients use for UTF-8, the only character set of JSON.
 UTF_8 = ("utf-8", "utf8")
 
 
@@ -48,7 +48,7 @@ class StrictParser(FlaskParser):
 
     def load_form(self, req: Request, schema: marshmallow.Schema) -> Any:
         if not req.mimetype and not req.get_data():
-            # As clients send a form without fields.
+            # Clients send a form without fields in this way.
             return {}
         if req.mimetype != FORM:
             raise UnsupportedMediaType
@@ -107,10 +107,10 @@ def _each_once(encoded: bytes, located: Callable[[Message, str], dict[str, str]]
 def _without_surplus(
     body: dict[str, Any], req: Request, schema: marshmallow.Schema
 ) -> dict[str, Any]:
-    """The body with no more unknown fields than the answer can name.
+    """Drop the unknown fields for which the answer has no room.
 
     marshmallow would keep an error for each of them. It still refuses the
-    body, since what is kept has more of them than none.
+    body, because some unknown fields are left in it.
     """
     if len(body) <= len(schema.fields) + MAX_ERRORS:
         return body

@@ -1,4 +1,8 @@
-"""The one place that turns an error into an answer."""
+"""Turns every error into an answer: ``application/problem+json`` (RFC 9457).
+
+That includes Flask's own errors, the database's, and bugs. Of everything
+internal, the answer holds only the ``request_id``.
+"""
 
 import logging
 from collections.abc import Mapping
@@ -75,7 +79,7 @@ def as_response(error: AppError) -> BaseResponse:
 
 
 def init_app(app: Flask) -> None:
-    """Answer every error of this application in the one shape."""
+    """Answer every error of this application in the same shape."""
     app.register_error_handler(AppError, as_response)
     app.register_error_handler(HTTPException, _answer_http_exception)
     for away in (OperationalError, InterfaceError, PoolTimeout):
@@ -96,7 +100,7 @@ def _problem(
         "type": "about:blank",
         "title": TITLES[status],
         "status": status,
-        # Another blueprint may quote the request in a sentence of its own.
+        # It is cut because another blueprint may quote the request in its own sentence.
         "detail": detail[:MAX_DETAIL_LENGTH],
         "code": code,
         **(members or {}),
@@ -110,12 +114,12 @@ def _problem(
 
 
 def _is_for_oauth_clients(path: str) -> bool:
-    """Whether the path is that of an OAuth 2 call, perhaps with a slash too many."""
+    """Whether the path is that of an OAuth 2 call. A slash at its end does not matter."""
     return path.rstrip("/") in OAUTH_PATHS
 
 
 def _answer_http_exception(error: HTTPException) -> BaseResponse:
-    """What Flask, Werkzeug or another blueprint's ``abort`` says in its own way."""
+    """Answer an error of Flask, of Werkzeug or of another blueprint's ``abort``."""
     if isinstance(error, SecurityError):
         # A host that is not ours; Werkzeug would repeat its name.
         return as_response(BadRequest())
@@ -173,5 +177,5 @@ def _is_for_want_of_an_upgrade(error: DBAPIError) -> bool:
 
 
 def _answer_bug(error: Exception) -> BaseResponse:
-    log.error("unforeseen exception", exc_info=error)
+    log.error("unexpected exception", exc_info=error)
     return as_response(InternalError())

@@ -2,8 +2,8 @@
 
 One client could otherwise send hundreds of kilobytes of ``Accept-Language``
 or of commas in ``Authorization``, which take a second to parse, or a
-``User-Agent`` that fills the log. gunicorn bounds what comes in at all
-(``gunicorn.conf.py``).
+``User-Agent`` that fills the log. ``gunicorn.conf.py`` limits what gunicorn
+accepts at all.
 """
 
 from collections.abc import Iterable
@@ -48,6 +48,6 @@ def cut(name: str, value: str) -> str:
     if len(value) <= most:
         return value
     if name in READ_FROM_THE_RIGHT:
-        # Without the element that is cut in two: half an address is another address.
+        # Drop the element that is cut in two: half an address is another address.
         return value[-most:].partition(",")[2]
     return value[:most]

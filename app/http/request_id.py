@@ -1,4 +1,4 @@
-"""The name under which one request is known: in its answer, in errors and in the log."""
+"""The id of a request. It stands in the answer, in errors and in the log."""
 
 import os
 import re
@@ -20,13 +20,14 @@ def request_id() -> str:
 
 
 def request_id_or_none() -> str | None:
-    """The same where a request is being answered, ``None`` elsewhere (commands, start-up)."""
+    """The id of the current request. It is None outside a request (commands, start-up)."""
     return request_id() if has_request_context() else None
 
 
-# Made ahead: to ask the system for random bits lets all other threads run first.
+# Ids are made in advance, because asking the system for random bits lets all other threads run
+# first.
 _ahead: deque[str] = deque()
-# Two processes must not have the same ones.
+# Two processes must not use the same ids.
 os.register_at_fork(after_in_child=_ahead.clear)
 
 

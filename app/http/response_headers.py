@@ -1,4 +1,4 @@
-"""What every answer carries, errors included."""
+"""The headers of every answer, errors included."""
 
 from flask import Flask, Response, request
 
@@ -9,7 +9,7 @@ SECURITY_HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'; base-uri 'none'",
-    # Tokens, profiles and errors are nothing for a cache; what may be kept says so itself.
+    # No cache may keep tokens, profiles and errors. An answer that may be kept has its own header.
     "Cache-Control": "no-store",
 }
 HSTS = "max-age=31536000; includeSubDomains"
@@ -22,11 +22,11 @@ def init_app(app: Flask, settings: Settings) -> None:
 
     @app.after_request
     def add_headers(response: Response) -> Response:
-        # ``setdefault`` would look through all headers for each.
+        # ``setdefault`` would look through all headers for each one.
         there = {name.lower() for name, _ in response.headers}
         response.headers.extend([one for one in headers.items() if one[0].lower() not in there])
         response.headers["X-Request-ID"] = request_id()
         if response.status_code == 204 or request.method == "OPTIONS":
-            # There is no body, and Flask calls that one HTML or JSON all the same.
+            # There is no body, but Flask still calls it HTML or JSON.
             response.headers.pop("Content-Type", None)
         return response

@@ -1,9 +1,9 @@
 """JSON as the contract wants it: one object, every key once, nothing that a database cannot hold.
 
-Python's ``json`` lets pass what proxies, databases and other languages read
-otherwise: duplicate keys (the last wins), NaN and Infinity, numbers that
-overflow to infinity, lists and scalars where an object belongs. Database drivers
-then trip over NUL and lone surrogates. All of it ends here, for
+Python's ``json`` accepts text that proxies, databases and other languages
+read in another way: duplicate keys (the last wins), NaN and Infinity, numbers
+that overflow to infinity, lists and scalars where an object belongs. Database
+drivers fail at NUL and lone surrogates. All of this is refused here, for
 ``request.get_json()`` in any blueprint too.
 """
 
@@ -50,7 +50,7 @@ class StrictJSONProvider(DefaultJSONProvider):
             raise MalformedJSON
         if _is_deeper_than(MAX_DEPTH, text):
             raise MalformedJSON
-        # The text is asked first: a walk over 20,000 elements takes long, and few need one.
+        # Search the text first: a walk over 20,000 elements takes long, and few bodies need one.
         paths, more = told(_unstorable(value)) if MAY_BE_UNSTORABLE.search(text) else ([], 0)
         if paths:
             raise ValidationFailed([UNSTORABLE.at(path) for path in paths], left_out=more)
@@ -81,9 +81,9 @@ def _finite(digits: str) -> float:
 
 
 def _is_deeper_than(levels: int, text: str) -> bool:
-    """Whether lists and objects of this valid JSON are nested deeper than so many levels.
+    """Whether lists and objects of this valid JSON are nested deeper than ``levels``.
 
-    Each step takes the innermost level away, in a few calls whatever the number of elements.
+    Each step removes the innermost level, in a few calls for any number of elements.
     """
     brackets = NO_BRACKET.sub("", STRING.sub("", text))
     for _ in range(levels):

@@ -1,4 +1,4 @@
-"""What a request may look like before anything reads it."""
+"""The parts of Flask that read a request, made strict."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from app.errors import BodyTooLarge
 
 
 class Digits(BaseConverter):
-    """An id in a path: ASCII digits alone, however many. Beyond any id, it becomes the largest."""
+    """An id in a path, in ASCII digits only. A number beyond any id becomes the largest id."""
 
     regex = "[0-9]+"
 
@@ -28,7 +28,7 @@ class StrictRequest(Request):
     fields_left_out = 0
 
     def get_data(self, *args: Any, **kwargs: Any) -> Any:
-        """The body. Werkzeug cuts one that comes in chunks at the limit, silently."""
+        """The body. Werkzeug would silently cut a body in chunks at the limit; this refuses it."""
         try:
             data = super().get_data(*args, **kwargs)
         except RequestEntityTooLarge:
@@ -41,7 +41,7 @@ class StrictRequest(Request):
 
 
 class NoCookies(SessionInterface):
-    """A login is a token here: no cookie is read or written.
+    """No cookie is read or written, because a login is a token here.
 
     Flask's own interface would look for one in every request. A blueprint
     that wants ``flask.session`` sets ``app.session_interface``.

@@ -23,7 +23,7 @@ class PreciseInstant(fields.Field[datetime]):
             return (instant if instant.tzinfo else instant.replace(tzinfo=UTC)).astimezone(UTC)
         except (TypeError, ValueError, OverflowError):
             raise ValidationError(
-                Message("invalid", "Is no instant like 2026-11-22T08:00:00Z.")
+                Message("invalid", "Is not an instant like 2026-11-22T08:00:00Z.")
             ) from None
 
 

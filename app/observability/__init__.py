@@ -1,1 +1,1 @@
-"""What the application tells about itself: logs, metrics and readiness."""
+"""Logs, metrics and readiness: the application reports on itself."""

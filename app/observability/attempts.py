@@ -1,4 +1,4 @@
-"""Work beside the requests: a failure is logged and counted, and ends nothing else."""
+"""Runs background work. A failure is logged and counted, and stops nothing else."""
 
 import logging
 from collections.abc import Callable
@@ -17,10 +17,10 @@ Result = TypeVar("Result")
 def attempt(
     app: Flask, name: str, function: Callable[..., Result], *arguments: object
 ) -> Result | None:
-    """Do one thing in an application context of its own. Returns ``None`` where it fails.
+    """Call a function in an application context of its own. Returns ``None`` if it fails.
 
-    The end of the context can fail as well: a connection is given back there.
-    A failure is logged and counted, and ends nothing else.
+    The end of the context can fail as well, because it gives a connection
+    back. A failure is logged and counted, and stops nothing else.
     """
     try:
         with app.app_context():
@@ -32,6 +32,6 @@ def attempt(
 
 def note_failure(name: str) -> None:
     with suppress(Exception):
-        log.exception("work beside the requests failed; it goes on", extra={"work": name})
+        log.exception("background work failed; the process goes on", extra={"work": name})
     with suppress(Exception):
         metrics.BACKGROUND_WORK_FAILURES.labels(name).inc()

@@ -9,19 +9,19 @@ from threading import Event, Lock, Thread
 from time import sleep
 from typing import Any
 
-# How long such a line may wait for others.
+# How long a line may wait for others.
 MOMENT_SECONDS = 0.02
-# As many may wait for a stream that takes none; the oldest are dropped then.
+# How many lines may wait for a stream that takes none. Beyond that, the oldest are dropped.
 MOST_LINES = 100_000
 
 
 class WrittenTogether(logging.StreamHandler):  # type: ignore[type-arg]
-    """Lines that are written a moment later, as many together as have come by then.
+    """Writes lines a moment later, together with the others that have come by then.
 
-    Each write lets all other threads run first, and whoever wants to write
-    next waits for it, which a busy server would pay for with every request.
-    What the process has not written when it is killed is lost, and so is
-    what cannot be written, to a full disk for instance.
+    Each write lets all other threads run first, and the next writer waits for
+    that. A busy server would pay for it with every request. Lines are lost if
+    the process is killed before it has written them, or if they cannot be
+    written, for instance to a full disk.
     """
 
     def __init__(self, stream: Any) -> None:
@@ -30,11 +30,11 @@ class WrittenTogether(logging.StreamHandler):  # type: ignore[type-arg]
         self._has_some = Event()
         self._beginning = Lock()
         self._writing = Lock()
-        # The process whose thread writes; after a fork that is not this one.
+        # The process whose thread writes. After a fork it is another than this one.
         self._process = 0
 
     def handle(self, record: logging.LogRecord) -> bool:
-        """Without the lock of other handlers: each line is put into the queue in one step."""
+        """Needs no lock, unlike other handlers: each line enters the queue in one step."""
         if is_wanted := bool(self.filter(record)):
             self.emit(record)
         return is_wanted
@@ -50,13 +50,13 @@ class WrittenTogether(logging.StreamHandler):  # type: ignore[type-arg]
             self._has_some.set()
 
     def flush(self) -> None:
-        """Write what there is. Logging does so when the process ends."""
+        """Write all lines that wait. Logging calls this when the process ends."""
         with self._writing:
             some, size = "", 0
             while line := self._next():
                 size += len(line.encode())
                 if some and size > PIPE_BUF:
-                    # In one piece, a pipe would mix it with the lines of another process.
+                    # A pipe would mix a longer piece with the lines of another process.
                     self._write(some)
                     some, size = "", len(line.encode())
                 some += line
@@ -83,6 +83,6 @@ class WrittenTogether(logging.StreamHandler):  # type: ignore[type-arg]
             self._has_some.wait()
             self._has_some.clear()
             sleep(MOMENT_SECONDS)
-            # Whatever is wrong with the stream, the next lines may find it well again.
+            # The stream may work again when the next lines come.
             with suppress(OSError, ValueError):
                 self.flush()

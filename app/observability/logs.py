@@ -1,4 +1,4 @@
-"""The log: one line an event, as JSON for machines or in columns for people."""
+"""The log: one line for each event, as JSON for machines or in columns for people."""
 
 import json
 import logging
@@ -15,10 +15,10 @@ from config import Settings
 
 Entry = MutableMapping[str, Any]
 
-# Where gunicorn writes one line a request.
+# The logger in which gunicorn writes one line for each request.
 REQUESTS = "gunicorn.access"
 
-# What every record has of its own; the rest is what the caller added.
+# The attributes that every record has. The caller added all others.
 STANDARD = frozenset([*vars(logging.makeLogRecord({})), "message", "asctime", "taskName"])
 
 
@@ -38,10 +38,10 @@ def configure(settings: Settings) -> None:
 
 
 class OneLine(logging.Formatter):
-    """A record with all that was added to it, rendered by structlog.
+    """Lets structlog render a record with everything that the caller added to it.
 
-    structlog's own formatter copies it several times on the way, which each
-    request pays for.
+    structlog's own formatter would copy the record several times, which costs
+    time in each request.
     """
 
     def __init__(self, render: Callable[[Entry], str]) -> None:
@@ -65,7 +65,7 @@ class OneLine(logging.Formatter):
         return self._render(entry)
 
 
-# Made once: json.dumps makes one each time that it is asked for anything unusual.
+# Made once: json.dumps would make a new encoder at each call with these options.
 _encoder = json.JSONEncoder(ensure_ascii=True, default=repr)
 _render_json = structlog.processors.JSONRenderer(lambda entry, **_: _encoder.encode(entry))
 
@@ -79,14 +79,14 @@ def as_json(entry: Entry) -> str:
 def _for_people() -> Callable[[Entry], str]:
     renderer = structlog.dev.ConsoleRenderer(
         colors=sys.stderr.isatty(),
-        # The richer one prints the values of variables, passwords among them.
+        # structlog's rich one would print the values of variables, passwords among them.
         exception_formatter=structlog.dev.plain_traceback,
     )
     return lambda entry: renderer(None, "", _with_escapes(entry))
 
 
 def _with_escapes(entry: Entry) -> Entry:
-    """Show line breaks and terminal controls as escapes: no text makes a line of its own."""
+    """Show line breaks and terminal controls as escapes, so that no text can forge a line."""
     return {
         name: "".join(c if c.isprintable() else ascii(c)[1:-1] for c in value)
         if isinstance(value, str) and not value.isprintable()

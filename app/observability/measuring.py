@@ -11,7 +11,7 @@ from app.observability import metrics
 
 
 def init_app(app: Flask) -> None:
-    """Measure every request and every connection. Before all others, so that nothing escapes."""
+    """Measure every request and every connection. Comes before other hooks, to miss nothing."""
     app.before_request(_begin_to_measure)
     app.after_request(_measure)
     with app.app_context():
@@ -25,7 +25,7 @@ def _begin_to_measure() -> None:
 
 def _measure(response: Response) -> Response:
     seconds = perf_counter() - g.began
-    # Paths and methods that lead nowhere are whatever people send: they share one label.
+    # Clients can send any path and method. Those without a route share one label.
     if request.url_rule is None:
         metrics.count_request("any", "unmatched", response.status_code, seconds)
     else:

@@ -1,7 +1,7 @@
-"""What is counted and measured, for Prometheus. The names are what dashboards and alerts know.
+"""The metrics for Prometheus. Dashboards and alerts use their names.
 
-Under gunicorn each worker counts in files of its own, which a scrape adds up,
-whichever worker answers it; ``gunicorn.conf.py`` makes the folder. Elsewhere
+Under gunicorn each worker counts in files of its own. A scrape adds them up,
+and any worker can answer it. ``gunicorn.conf.py`` makes the folder. Elsewhere
 the numbers are those of the one process.
 """
 
@@ -39,14 +39,14 @@ LATENCY = Histogram(
     buckets=LATENCY_BUCKETS,
 )
 SECURITY_EVENTS = Counter(
-    "security_events", "What happened to accounts, by the audit log's vocabulary.", ["event"]
+    "security_events", "Security events, by their names in the audit log.", ["event"]
 )
 LIMITER_FALLBACKS = Counter(
-    "rate_limiter_fallbacks", "Times that rate limits were counted in memory, Redis being away."
+    "rate_limiter_fallbacks", "Times that limits were counted in memory because Redis was away."
 )
 HASHES_WAITING = Gauge(
     "password_hashes_waiting",
-    "Callers who wait for a thread that hashes.",
+    "Callers that wait for a thread that hashes.",
     multiprocess_mode="livesum",
 )
 HASHES_RUNNING = Gauge(
@@ -58,16 +58,16 @@ HASH_WAIT = Histogram(
     buckets=WAIT_BUCKETS,
 )
 HASHES_REFUSED = Counter(
-    "password_hashes_refused", "Callers for whom nothing was hashed, by the reason.", ["reason"]
+    "password_hashes_refused", "Passwords that were not hashed, by the reason.", ["reason"]
 )
 BACKGROUND_WORK_RUNNING = Gauge(
     "background_work_running",
-    "Processes that do this work beside the requests; 0 where nobody does.",
+    "Processes that do this background work; 0 if none does.",
     ["work"],
     multiprocess_mode="livesum",
 )
 BACKGROUND_WORK_FAILURES = Counter(
-    "background_work_failures", "Failures of the work beside the requests.", ["work"]
+    "background_work_failures", "Failures of the background work.", ["work"]
 )
 CONNECTIONS_IN_USE = Gauge(
     "database_connections_in_use",
@@ -77,13 +77,13 @@ CONNECTIONS_IN_USE = Gauge(
 
 
 def count_request(method: str, route: str, status: int, seconds: float) -> None:
-    """One request more, on ``route``: the rule that matched, never the path that was sent."""
+    """Count a request. ``route`` is the rule that matched, never the path that was sent."""
     _requests(method, route, status).inc()
     _latency(route).observe(seconds)
 
 
-# Looking a metric up by its labels costs as much as counting. What is found belongs to no
-# process: after a fork it counts in the new one's file.
+# Looking a metric up by its labels takes as long as counting. The metric belongs to no process:
+# after a fork it counts in the file of the new one.
 @cache
 def _requests(method: str, route: str, status: int) -> Counter:
     return REQUESTS.labels(method, route, str(status))
@@ -95,7 +95,7 @@ def _latency(route: str) -> Histogram:
 
 
 def exposition(read_now: Mapping[str, tuple[str, float]]) -> bytes:
-    """All metrics as text; ``read_now`` adds some, name → (help, value), of this very moment."""
+    """All metrics as text. ``read_now`` adds values of this moment, name → (help, value)."""
     registry = CollectorRegistry()
     if is_multiprocess():
         _Workers(registry)  # type: ignore[no-untyped-call]
@@ -106,20 +106,20 @@ def exposition(read_now: Mapping[str, tuple[str, float]]) -> bytes:
 
 
 def is_multiprocess() -> bool:
-    """Whether several processes add up what they count."""
+    """Whether the counts of several processes are added up."""
     return bool(ValueClass._multiprocess)
 
 
 def forget_process(pid: int) -> None:
-    """A worker has ended: what was going on in it goes on no more. Its counts stay."""
+    """Take an ended worker out of the live gauges, such as running hashes. Its counts stay."""
     if is_multiprocess():
         mark_process_dead(pid)  # type: ignore[no-untyped-call]
 
 
 class _Workers(MultiProcessCollector):
-    """The files of all workers, but for that of one which begins at this moment: it is empty.
+    """The files of all workers, without empty ones, at which the library would raise.
 
-    The library would raise.
+    The file of a worker that is just starting is empty.
     """
 
     @staticmethod
@@ -132,7 +132,7 @@ def _is_empty(file: str) -> bool:
     try:
         return Path(file).stat().st_size == 0
     except FileNotFoundError:
-        # Of a worker that ended; the library knows for which files that is all right.
+        # The worker has ended. The library knows for which files that is all right.
         return False
 
 
@@ -147,7 +147,7 @@ class _ReadNow(Collector):
         ]
 
 
-# What a scrape reads: name → sentence and number.
+# The values that are read at a scrape: name → (help, value).
 Readings = dict[str, tuple[str, float]]
 
 
@@ -157,7 +157,7 @@ def add_reading(app: Flask, read: Callable[[], Readings]) -> None:
 
 
 def read_at_scrape(app: Flask) -> Readings:
-    """What every part reads at a scrape. Raises what the database raises where it is away."""
+    """Read the values of every part. Raises the database's error if it is away."""
     found: Readings = {}
     for read in app.extensions.get("metrics", []):
         found |= read()

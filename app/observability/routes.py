@@ -1,4 +1,4 @@
-"""Is it alive, is it ready, and how does it fare?"""
+"""The routes for load balancers and Prometheus: health, readiness and metrics."""
 
 import logging
 import secrets
@@ -57,10 +57,10 @@ def readyz() -> dict[str, Any]:
 @refuses(NotAuthenticated, InvalidToken, NotFound)
 @bp.returns(200, {"type": "string"}, content_type="text/plain")
 def prometheus() -> Response:
-    """Counts and measures for Prometheus, which sends `METRICS_TOKEN` as Bearer.
+    """Metrics for Prometheus, which sends `METRICS_TOKEN` as Bearer.
 
-    In production there is nothing here without that setting: the counts of
-    events and of mails tell whether an address has an account.
+    In production the answer is 404 without that setting, because the counts
+    of events and of mails tell whether an address has an account.
     """
     _refuse_strangers()
     return Response(metrics.exposition(_read_now()), content_type=metrics.CONTENT_TYPE)
@@ -79,7 +79,7 @@ def _database_readiness() -> dict[str, str]:
         log.warning("the database does not answer, or takes no writes", exc_info=error)
         return {"database": "away", "migrations": "away"}
     for flaw in state.flaws + of_the_replica:
-        log.error("the database cannot be served", extra={"reason": flaw})
+        log.error("the database cannot be used", extra={"reason": flaw})
     return {
         "database": "away" if state.encoding_flaw or of_the_replica else "ok",
         "migrations": "ok" if state.is_current else "away",
@@ -97,7 +97,7 @@ def _refuse_strangers() -> None:
 
 
 def _read_now() -> dict[str, tuple[str, float]]:
-    """What is asked of the database while Prometheus waits; without one, that it is away."""
+    """Read values from the database while Prometheus waits. If it is away, report only that."""
     up = "Whether the database answered this scrape."
     try:
         return {"database_up": (up, 1)} | metrics.read_at_scrape(current_app)

@@ -266,7 +266,7 @@ def test_the_sealer_outlives_a_database_that_fails(
     sealer.run(app, stop)
 
     assert len(tries) == 2
-    assert "work beside the requests failed; it goes on" in caplog.text
+    assert "background work failed; the process goes on" in caplog.text
 
 
 def test_the_server_seals_by_itself(app: Flask, database_url: str, tmp_path: Path) -> None:
