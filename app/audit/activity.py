@@ -10,14 +10,17 @@ NEWEST_FIRST = Order((Key("id", AuditEvent.id),), descending=True)
 
 
 def of_everybody(*, limit: int, cursor: str | None = None) -> Page[AuditEvent]:
-    """A page of everything. Raises ``ValidationFailed``."""
+    """Return a page of all events. Raises ``ValidationFailed``."""
     return pages.page(
         select(AuditEvent), NEWEST_FIRST, {"list": "audit"}, limit=limit, cursor=cursor
     )
 
 
 def about(user_id: int, *, limit: int, cursor: str | None = None) -> Page[AuditEvent]:
-    """A page of what happened to one user, who may be gone by now. Raises ``ValidationFailed``."""
+    """Return a page of what happened to one user. Raises ``ValidationFailed``.
+
+    The user may have been erased since.
+    """
     rows = select(AuditEvent).where(AuditEvent.subject_id == user_id)
     query = {"list": "audit", "subject": user_id}
     return pages.page(rows, NEWEST_FIRST, query, limit=limit, cursor=cursor)

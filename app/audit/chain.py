@@ -1,9 +1,9 @@
-"""What is hashed, and how: anybody can compute it again from an export.
+"""The digests of events and seals. Anybody can compute them again from an export.
 
 Every digest is the SHA-256, in hexadecimal, of a JSON list in ASCII without
-spaces, the keys of its objects sorted. ``docs/audit.md`` says the same to
-those who write a verifier of their own. A change here makes everything that
-was sealed before look edited.
+spaces, with the keys of its objects sorted. ``docs/audit.md`` says the same
+for people who write their own verifier. After a change here, everything that
+was sealed before would look edited.
 """
 
 import hashlib
@@ -15,15 +15,18 @@ from sqlalchemy import Row
 
 from app.models import AuditEvent
 
-# What the first seal follows from.
+# The first seal has no seal before it and follows from this.
 BEGINNING = "0" * 64
 
-# An event, or its columns as they were selected.
+# An event, or a row with its columns.
 Recorded = AuditEvent | Row[Any]
 
 
 def event_digest(event: Recorded, *, under_id: int | None = None) -> str:
-    """Of what stays for good; on request as if it stood under another id."""
+    """Return the digest of the part of an event that is never erased.
+
+    With ``under_id`` it is the digest that the event would have under that id.
+    """
     return _digest(
         "event 1",
         event.id if under_id is None else under_id,
@@ -37,10 +40,10 @@ def event_digest(event: Recorded, *, under_id: int | None = None) -> str:
 
 
 def personal_digest(event: Recorded, salt: str) -> str:
-    """Of what is erased with the user.
+    """Return the digest of the part of an event that is erased with the user.
 
-    There are few enough addresses to try them all. The salt, which is erased
-    too, keeps the digest from telling which it was.
+    There are so few addresses that somebody could try them all. The salt makes
+    the digest useless for this as soon as the salt is erased too.
     """
     return _digest("personal 1", salt, event.ip, event.user_agent, event.personal)
 
@@ -54,17 +57,18 @@ def seal_hash(
     event_digest: str,
     personal_digest: str,
 ) -> str:
-    """Of a seal, and by ``previous`` of everything before it."""
+    """Return the hash of a seal. Through ``previous`` it covers everything before it."""
     covered = (position, event_id, instant(sealed_at), event_digest, personal_digest)
     return _digest("seal 1", previous, *covered)
 
 
 def instant(moment: datetime) -> str:
-    """Like ``2026-11-22T08:00:00.000000Z``, to the microsecond on either database."""
+    """Write a time like ``2026-11-22T08:00:00.000000Z``, the same with either database."""
     return f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%fZ}"
 
 
 def _digest(*parts: Any) -> str:
-    # What no column of ours can hold was put there by hand; it must be named, not crash.
+    # A value that our columns cannot hold was put there by hand. ``repr`` makes the digest wrong,
+    # so the event is reported as edited, where an error would stop the verification.
     text = json.dumps(parts, sort_keys=True, separators=(",", ":"), ensure_ascii=True, default=repr)
     return hashlib.sha256(text.encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""Forgetting people: what the log says of them beyond their number."""
+"""Erasing what the log says about people, except their ids."""
 
 from collections.abc import Collection
 
@@ -11,15 +11,16 @@ from app.models.audit_event import ACTS_ON_OTHERS
 
 
 def forget(user_ids: Collection[int]) -> None:
-    """Erase the personal part of what these users did and of what was done to them.
+    """Erase the personal part of the events that these users caused or that concern them.
 
-    The chain stays whole: it knows that part by a salted digest, and the
-    salt goes too. To `flask audit verify` personal data may only be gone where
-    ``USER_ERASED`` is on record, so the caller records it. The caller commits.
+    The chain stays whole: it holds only a salted digest of that part, and the
+    salt is erased too. `flask audit verify` accepts that personal data is gone
+    only if a ``USER_ERASED`` is on record, so the caller must record it. The
+    caller commits.
     """
     if not user_ids:
         return
-    # Nobody seals in between what this is about to take away.
+    # Until the caller commits, no sealer may seal what is erased here.
     sealing.hold_chain()
     theirs = or_(
         AuditEvent.subject_id.in_(user_ids),

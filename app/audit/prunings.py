@@ -1,7 +1,8 @@
-"""The prunings on record, and whether the retention explains each.
+"""The entries about prunings, and whether the retention explains each of them.
 
-Whoever can delete events can also insert an entry that says they were
-pruned. Such an entry must say what `flask prune` would have said.
+A person who can delete events can also insert an entry that says that they
+were pruned. So an entry is accepted only if `flask prune` would have written
+it.
 """
 
 from dataclasses import dataclass
@@ -17,10 +18,10 @@ from app.audit.reading import Database
 from app.models import AuditEvent, AuditSeal
 from app.models.audit_event import IS_PRUNING
 
-# An entry of an older version does not say when the last deleted event happened. Its seal does,
-# which was made within this time.
+# An entry of an older version does not say when the last deleted event happened. The seal of that
+# event tells it roughly, because an event is sealed within this time.
 LONGEST_SEALING = timedelta(hours=1)
-# How much the clocks of two servers may differ.
+# The clocks of two servers may differ by this much.
 CLOCK_SKEW = timedelta(minutes=10)
 
 # The columns that the digest of an event covers.
@@ -29,20 +30,20 @@ COVERED = ("id", "event", "actor_id", "subject_id", "request_id", "details")
 
 @dataclass(frozen=True)
 class Unexplained:
-    """An entry that the retention does not explain, and why not."""
+    """An entry that the retention does not explain, and the reason."""
 
     event_id: int
     reason: str
 
 
 def describe(deleted: list[Row[Any]]) -> dict[str, Any]:
-    """What an entry says about the links that were deleted."""
+    """Return the details of the entry about the links that were deleted."""
     last = deleted[-1]
     return {
         "through": last.position,
         "hash": last.hash,
         "events": len(deleted),
-        # The digest of this event stays in the last seal, so nobody can invent an older one.
+        # The last seal keeps the digest of this event, so nobody can invent an older event.
         "last": {"at": chain.instant(last.at), **{name: getattr(last, name) for name in COVERED}},
     }
 
@@ -53,7 +54,10 @@ def ended_at(database: Database, seal: Row[Any]) -> bool:
 
 
 def last_deleted_at(database: Database, seal: Row[Any]) -> datetime | None:
-    """When the last event happened that was pruned through this seal; older entries do not say."""
+    """Return when the last event happened that was pruned through this seal.
+
+    Returns ``None`` if no entry says it, as those of older versions do not.
+    """
     named = (details.get("last") for details in _through(database, seal))
     times = [_time_of(last) for last in named if isinstance(last, dict)]
     return max((at for at in times if at), default=None)
@@ -70,7 +74,7 @@ def _through(database: Database, seal: Row[Any]) -> list[dict[str, Any]]:
 
 
 def first_unexplained(database: Database, retention: timedelta) -> Unexplained | None:
-    """The oldest entry that `flask prune` would not have written under this retention."""
+    """Return the oldest entry that `flask prune` would not have written with this retention."""
     beginning = database.execute(
         select(AuditSeal.__table__).order_by(AuditSeal.position).limit(1)
     ).one_or_none()
@@ -81,7 +85,7 @@ def first_unexplained(database: Database, retention: timedelta) -> Unexplained |
     )
     before: dict[str, Any] | None = None
     for event_id, at, details in database.execute(entries):
-        # Two prunings at once wrote the same entry twice in older versions.
+        # In older versions, two prunings at the same time wrote the same entry twice.
         if details == before:
             continue
         reason = (
@@ -103,7 +107,7 @@ def _not_ours(details: Any) -> str | None:
         and isinstance(details.get("hash"), str)
         and isinstance(details.get("last", {}), dict)
     )
-    return None if is_ours else "`flask prune` writes no such entry"
+    return None if is_ours else "`flask prune` does not write entries of this form"
 
 
 def _wrong_rows(
@@ -112,10 +116,16 @@ def _wrong_rows(
     through, events = details["through"], details["events"]
     first = beginning.position if beginning else 0
     if through > first:
-        return f"it says that everything up to position {through} went, and {first} is there"
+        return (
+            f"it says that everything up to position {through} was deleted, "
+            f"but position {first} is still there"
+        )
     gone = through - before["through"] if before else None
     if events < 1 or events > through or (gone is not None and events != gone):
-        return f"{events} events up to position {through} do not follow from the pruning before"
+        return (
+            f"it names {events} events up to position {through}, which does not fit the "
+            "pruning before it"
+        )
     return None
 
 
@@ -125,7 +135,7 @@ def _too_early(
     if not retention:
         return (
             "AUDIT_RETENTION_DAYS is not set. If it was set at that time, "
-            "name it with --retention-days"
+            "give its value with --retention-days"
         )
     is_newest = beginning is not None and beginning.position == details["through"]
     last = details.get("last")
@@ -137,7 +147,7 @@ def _too_early(
         happened = beginning.sealed_at - LONGEST_SEALING
     else:
         return None
-    # An entry that is not sealed yet may say any time.
+    # An entry that is not sealed yet may have any time written in it, even one in the future.
     kept_for = min(at, clock.now() + CLOCK_SKEW) - happened
     if kept_for > retention:
         return None

@@ -1,4 +1,4 @@
-"""Reading the log: as people ask, and as the chain goes."""
+"""Reading the log: the events that somebody asks for, or the whole chain in its order."""
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
@@ -16,7 +16,7 @@ Database = Connection | scoped_session[Any]
 
 PAGE = 1000
 
-# A seal and its event; the columns of the event are NULL where it is gone.
+# A seal with its event. If the event was deleted, its columns are NULL.
 LINKS = (
     select(
         AuditSeal.position,
@@ -42,7 +42,7 @@ def newest(
     event: str | None = None,
     since: datetime | None = None,
 ) -> Sequence[AuditEvent]:
-    """Up to ``limit`` events of these, the newest first."""
+    """Return up to ``limit`` events that fit these conditions, the newest first."""
     events = select(AuditEvent).order_by(AuditEvent.id.desc()).limit(limit)
     if subject_id is not None:
         events = events.where(AuditEvent.subject_id == subject_id)
@@ -58,23 +58,23 @@ def newest(
 
 
 def links(database: Database, after: int = 0) -> Iterator[Row[Any]]:
-    """Seals with their events, behind a position, in the order of the chain, page by page."""
+    """Read the seals after a position with their events, in the order of the chain, in pages."""
     while page := database.execute(LINKS.where(AuditSeal.position > after).limit(PAGE)).all():
         yield from page
         after = page[-1].position
 
 
 def position_before(database: Database, moment: datetime) -> int:
-    """The position of the last that was sealed before this moment."""
+    """Return the position of the last seal that was made before this moment, or 0."""
     earlier = select(AuditSeal.position).where(AuditSeal.sealed_at < moment)
     return database.scalar(earlier.order_by(AuditSeal.position.desc()).limit(1)) or 0
 
 
 def export(database: Database, after: int = 0) -> Iterator[dict[str, Any]]:
-    """Whatever was sealed behind a position, as JSON can hold it, and at last the head.
+    """Return every link after a position in a form that JSON can hold, and the head at the end.
 
-    With it anybody can verify the chain without this program, from
-    ``follows`` on, which is the hash before the first.
+    With this anybody can verify the chain without this program. It starts from
+    ``follows``, which is the hash before the first link.
     """
     before = select(AuditSeal.hash).where(AuditSeal.position == after)
     follows = head = database.scalar(before) or chain.BEGINNING

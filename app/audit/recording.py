@@ -1,4 +1,4 @@
-"""The audit log: one line where something happens, in the transaction in which it happens."""
+"""Writing events to the audit log, in the transaction that changes what they tell of."""
 
 import logging
 from typing import Any, NamedTuple
@@ -17,11 +17,12 @@ from app.observability import metrics
 
 log = logging.getLogger(__name__)
 
-# Every login adds one. The columns are named with no values, so that the database numbers the rows.
+# Every login adds an event, so the statement is prepared. The id is left out of it, so that the
+# database numbers the rows.
 _COLUMNS = [column.key for column in AuditEvent.__table__.columns if not column.primary_key]
 APPENDED = Prepared(insert(AuditEvent).values(dict.fromkeys(_COLUMNS)).returning(AuditEvent.id))
-# The account is asked for under a lock that an erasure waits for, or that waits for the erasure:
-# SELECT … FOR KEY SHARE. SQLite has one writer at a time.
+# The account is read with SELECT … FOR KEY SHARE. With this lock an erasure waits for this
+# transaction, or this transaction waits for the erasure. SQLite has one writer at a time.
 _SUBJECT = bindparam("subject_id", type_=BigId)
 _IS_THERE = select(User.id).where(User.id == _SUBJECT).with_for_update(read=True, key_share=True)
 _IS_KEPT = or_(_SUBJECT.is_(None), _IS_THERE.exists())
@@ -37,14 +38,14 @@ ATTEMPTED = Prepared(
 )
 
 
-# A row stays for good, so no request may make it large. The code decides the names of details, and
-# clients decide some texts and lists.
+# A row may stay forever, so no request may make it large. Our code chooses the names of details,
+# but some of their texts and lists come from clients.
 LONGEST_TEXT = 500
 LONGEST_LIST = 50
 
 
 class Circumstances(NamedTuple):
-    """From where and in which request something was done; nothing is known of a command."""
+    """The client and the request that did something. For a command all of them are ``None``."""
 
     ip: str | None = None
     user_agent: str | None = None
@@ -52,7 +53,7 @@ class Circumstances(NamedTuple):
 
 
 def circumstances() -> Circumstances:
-    """Those of the request that is being answered, if one is."""
+    """Return the circumstances of the current request, or empty ones outside a request."""
     return Circumstances(*current_client(), request_id_or_none())
 
 
@@ -65,13 +66,14 @@ def record(
     under: Circumstances | None = None,
     **details: Any,
 ) -> None:
-    """Note an event about the subject. The caller commits.
+    """Record an event about the subject. The caller commits.
 
-    ``subject_id`` is ``None`` where nobody has what was named, ``actor_id``
-    where nobody can tell who did it: who uses a mailed link, or a command.
-    What says more of a person than their number goes into ``personal``,
-    which is erased with them and not logged; ``details`` are for good. The
-    circumstances are those of the present request unless others are given.
+    ``subject_id`` is ``None`` if no user has the name that was given.
+    ``actor_id`` is ``None`` if the actor is not known, as with a mailed link
+    or a command. Everything about a person except their id belongs in
+    ``personal``, which is erased with the user and does not go to the log
+    files. ``details`` are never erased. The circumstances are those of the
+    current request, unless others are given.
     """
     _append(APPENDED, event, subject_id, actor_id, personal, under, details)
 
@@ -79,12 +81,13 @@ def record(
 def record_attempt(
     event: Event, *, subject_id: int | None, actor_id: int | None = None, **details: Any
 ) -> None:
-    """Note what somebody tried at an account and did not get. The caller commits.
+    """Record a failed attempt at an account, like a wrong password. The caller commits.
 
-    Other events are written where the account is written to, and nobody can
-    erase it meanwhile. A password takes a while to compare, and the account may
-    be erased in that time: then the event holds no address and no program,
-    because nobody will come to erase them.
+    Other events are recorded in a transaction that also changes the account,
+    so the account cannot be erased meanwhile. Comparing a password takes a
+    while, and the account may be erased in that time. Then the event is
+    recorded without the address and the program of the client, because the
+    erasure, which would have removed them, is already over.
     """
     _append(ATTEMPTED, event, subject_id, actor_id, None, None, details)
 
@@ -101,10 +104,10 @@ def _append(
     if under is None:
         under = circumstances()
         if under.request_id is None:
-            # No request is being answered: an operator's command does it.
+            # Outside a request, an operator's command is running.
             details["via"] = "cli"
     if event is not Event.AUDIT_PRUNED:
-        # That one repeats an event as it was sealed, which must stay letter for letter.
+        # Such an entry repeats an event as it was sealed, so nothing in it may change.
         details = bounded(details)
     statement.rows(
         at=clock.now(),
@@ -122,7 +125,7 @@ def _append(
 
 
 def bounded(value: Any) -> Any:
-    """The value with long texts and lists cut, and a word that they were."""
+    """Shorten long texts and lists in a value, and mark where something was cut."""
     match value:
         case str() if len(value) > LONGEST_TEXT:
             return f"{value[: LONGEST_TEXT - 1]}…"
@@ -137,7 +140,7 @@ def bounded(value: Any) -> Any:
 
 
 def note(event: Event, **details: Any) -> None:
-    """Log and count an event without a row: for what must not cost a write, like a refusal."""
+    """Log and count an event without a row, if it must not cost a write, like a refusal."""
     _log(event, {"ip": current_client().ip, **details})
 
 

@@ -1,4 +1,4 @@
-"""The end of what is old, where ``AUDIT_RETENTION_DAYS`` wants one."""
+"""Deleting old events, if ``AUDIT_RETENTION_DAYS`` is set."""
 
 import logging
 from itertools import islice
@@ -18,12 +18,13 @@ log = logging.getLogger(__name__)
 def prune(limit: int) -> int:
     """Delete up to ``limit`` events from the beginning of the chain, and say how many. Commits.
 
-    The last seal of them stays: the next one follows from it. That they went
-    by pruning, and up to which hash, is an event itself, and so in the chain.
+    The last of their seals stays, because the next seal follows from it. An
+    event of its own records the pruning and the hash up to which it went, so
+    the pruning is part of the chain too.
     """
     if not settings.audit_retention:
         return 0
-    # One pruning at a time: a second one would put the same events on record again.
+    # Only one pruning runs at a time. A second one would record the same events again.
     sealing.hold_chain()
     oldest_kept = clock.now() - settings.audit_retention
     old = []
@@ -33,9 +34,10 @@ def prune(limit: int) -> int:
                 break
             old.append(link)
     except verification.Broken as broken:
-        # It stays, and what follows it, for `flask audit verify` to name.
+        # The broken place stays, and so does everything after it, so that `flask audit verify`
+        # can report it.
         log.warning(
-            "audit log is not pruned beyond what is not as it was written",
+            "audit log is pruned only up to its first wrong place",
             extra={"position": broken.position, "reason": broken.sentence},
         )
     if not old:
@@ -43,7 +45,7 @@ def prune(limit: int) -> int:
         return 0
     last = old[-1]
     for statement in (
-        # What the database's own refusal to delete makes an exception for.
+        # The database refuses to delete events, except those up to a position in this table.
         insert(AuditPruning).values(through=last.position),
         delete(AuditEvent).where(AuditEvent.id.in_([link.event_id for link in old])),
         delete(AuditSeal).where(AuditSeal.position < last.position),

@@ -1,4 +1,4 @@
-"""What calls about the audit log take and give."""
+"""The schemas of the calls about the audit log."""
 
 from marshmallow import fields
 
@@ -7,7 +7,10 @@ from app.models.audit_event import AuditEvent
 
 
 def _of_own(name: str) -> fields.Function:
-    """Where the subject did it, or nobody knows who: an administrator's address is not theirs."""
+    """A field that is shown if the subject did it, or if the actor is not known.
+
+    Users must not see the address or program of an administrator.
+    """
 
     def unless_by_another(event: AuditEvent) -> str | None:
         return getattr(event, name) if event.actor_id in (None, event.subject_id) else None
@@ -33,7 +36,10 @@ class AuditPageSchema(Schema):
 
 
 class ActivitySchema(Schema):
-    """What happened to who asks. Where somebody else did it, nothing tells who and from where."""
+    """What happened to the user who asks.
+
+    If somebody else did it, the answer does not say who, and not from where.
+    """
 
     id = fields.Integer(required=True)
     at = Instant(required=True)

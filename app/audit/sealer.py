@@ -1,4 +1,4 @@
-"""The sealer that comes with the server: one a machine, and of those one at a time."""
+"""The sealer in the background. Each machine has one, and only one of them works at a time."""
 
 import threading
 from itertools import count
@@ -10,12 +10,12 @@ from app.observability import attempts
 
 NAME = "sealer"
 IDLE_SECONDS = 1.0
-# Of so many looks, one goes far back.
+# One look in this many goes back very far.
 LOOKS = 60
 
 
 def run(app: Flask, stop: threading.Event) -> None:
-    """Seal what is recorded, about every second, until told to stop."""
+    """Seal the recorded events, about every second, until told to stop."""
     for look in count():
         late = sealing.LATE if look % LOOKS else sealing.VERY_LATE
         while not stop.is_set() and _seal(app, late) == sealing.BATCH:

@@ -1,8 +1,8 @@
-"""Sealing: what was recorded is bound into the chain, a moment later and in batches.
+"""Sealing: a moment after events are recorded, a batch of them is added to the chain.
 
-Events are recorded without a look at each other, so that no login waits for
-another; one sealer at a time then puts them in a row. An event that commits
-late, behind one with a higher id, is sealed later and that is all.
+Recording an event does not depend on other events, so no login waits for
+another. One sealer at a time then puts the events in an order. If an event
+commits after one with a higher id, it only gets a later place in the chain.
 """
 
 import logging
@@ -21,22 +21,24 @@ from app.models import AuditEvent, AuditSeal
 log = logging.getLogger(__name__)
 
 BATCH = 1000
-# How many ids behind the newest sealed event it is looked for events that committed late: every
-# time, and once in a while. `flask audit seal` and `flask prune` look everywhere.
+# Some events commit late. The sealer looks for them this many ids behind the newest sealed event:
+# the first number every time, the second once in a while. `flask audit seal` and `flask prune`
+# look everywhere.
 LATE = 1_000
 VERY_LATE = 100_000
-# Any number, as long as nobody else takes it: it names the lock under which the chain grows.
+# This number names the lock under which the chain grows. It must differ from those of other locks.
 SEALING_LOCK = 5_117_329_407
 
 
 def seal(limit: int = BATCH, *, late: int | None = LATE) -> int:
     """Seal up to ``limit`` events, the oldest first, and say how many. Commits.
 
-    None where another sealer is at it. Looks everywhere where ``late`` is ``None``.
+    Seals nothing if another sealer is at work. If ``late`` is ``None``, it
+    looks everywhere for events that committed late.
     """
     newest = db.session.scalar(select(func.max(AuditSeal.event_id))) or 0
     behind = 0 if late is None else newest - late
-    # The lock is not asked for while there is nothing to do: SQLite's keeps all writers waiting.
+    # The lock is taken only if there is something to do: with SQLite, all writers wait for it.
     if not unsealed(behind, 1) or not _take_turn(wait=False):
         db.session.rollback()
         return 0
@@ -46,18 +48,20 @@ def seal(limit: int = BATCH, *, late: int | None = LATE) -> int:
             db.session.execute(insert(AuditSeal), seals)
         db.session.commit()
     except IntegrityError:
-        # The lock is the courtesy, and the primary key the rule: no position is given twice.
+        # Another sealer took the same position. The lock makes this rare, and the primary key
+        # makes sure that no position exists twice.
         db.session.rollback()
         return 0
     if seals:
-        # Whoever ships the log elsewhere has there a head that nobody here can change.
+        # If the log files are sent to another machine, that one has a head of the chain that
+        # nobody here can change.
         head = {"position": seals[-1]["position"], "head": seals[-1]["hash"]}
         log.info("audit log sealed", extra={"events": len(seals), **head})
     return len(seals)
 
 
 def seal_everything() -> int:
-    """Seal whatever is not yet, and say how many events that were. Commits, several times."""
+    """Seal all events that are not sealed yet, and say how many. Commits several times."""
     total = 0
     while sealed := seal(late=None):
         total += sealed
@@ -70,8 +74,8 @@ def hold_chain() -> None:
 
 
 def unsealed(behind: int, limit: int) -> Sequence[Row[Any]]:
-    """Up to ``limit`` events with an id beyond ``behind`` that have no seal, the oldest first."""
-    # The second bound says nothing new; it keeps PostgreSQL from reading every seal there is.
+    """Return up to ``limit`` events with an id above ``behind`` and no seal, the oldest first."""
+    # The second bound does not change the result. It keeps PostgreSQL from reading every seal.
     sealed = exists().where(AuditSeal.event_id == AuditEvent.id, AuditSeal.event_id > behind)
     return db.session.execute(
         select(AuditEvent.__table__)
@@ -82,7 +86,7 @@ def unsealed(behind: int, limit: int) -> Sequence[Row[Any]]:
 
 
 def _seals_for(events: Sequence[Row[Any]]) -> list[dict[str, Any]]:
-    """The next links of the chain, one for each event."""
+    """Make the next links of the chain, one for each event."""
     last = db.session.execute(
         select(AuditSeal.position, AuditSeal.hash).order_by(AuditSeal.position.desc()).limit(1)
     ).one_or_none()
@@ -105,7 +109,7 @@ def _seals_for(events: Sequence[Row[Any]]) -> list[dict[str, Any]]:
 
 def _take_turn(*, wait: bool) -> bool:
     if db.session.get_bind().dialect.name == "sqlite":
-        # Takes the one lock of all writers, and changes nothing.
+        # This changes nothing, but it takes the lock that all writers of SQLite share.
         nothing = update(AuditSeal).where(AuditSeal.position.is_(None)).values(salt=None)
         db.session.execute(nothing.execution_options(synchronize_session=False))
         return True

@@ -1,4 +1,4 @@
-"""Whether the log is still what was written, and where it first is not."""
+"""Verifying the log: whether it was changed since it was written, and the first such place."""
 
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
@@ -15,11 +15,11 @@ from app.audit.vocabulary import Event
 from app.models import AuditEvent, AuditSeal, User
 from config import settings
 
-# Longer than any transaction lasts, and than the clocks of two servers differ.
+# This is longer than any transaction lasts, and more than the clocks of two servers differ.
 TOLERANCE = timedelta(minutes=10)
-# The sealer comes by every second; nobody is down for so long without knowing.
+# The sealer works every second, and operators notice when a server is down for an hour.
 UNSEALED_AT_MOST = timedelta(hours=1)
-# How far it is looked for what should stand where something else does.
+# If the wrong event is at a position, the right one is searched up to this far away.
 NEIGHBOURHOOD = 1000
 REPORT_EVERY = 100_000
 
@@ -30,7 +30,7 @@ Report = Callable[[int], None]
 
 @dataclass(eq=False)
 class Broken(Exception):
-    """The first place at which the log is not what was written."""
+    """The first place at which the log differs from what was written."""
 
     kind: str
     sentence: str
@@ -39,10 +39,10 @@ class Broken(Exception):
 
 
 class Start(NamedTuple):
-    """A place of the chain. ``newest`` is when the event there happened.
+    """A place in the chain. ``newest`` is the time of the event there.
 
-    Without it, an event that was dated back would look right once those
-    before it are pruned, and be pruned itself.
+    Without it, a back-dated event would look right as soon as the events
+    before it are pruned, and would be pruned too early itself.
     """
 
     position: int
@@ -52,7 +52,7 @@ class Start(NamedTuple):
 
 @dataclass(frozen=True)
 class Verdict:
-    """How far the log was found whole, and what is wrong there, if anything is."""
+    """How far the log is as it was written, and what is wrong after that, if anything is."""
 
     sealed: int
     position: int
@@ -71,11 +71,11 @@ def verify(
 ) -> Verdict:
     """Compute the chain again, in constant memory, up to the first thing that is wrong.
 
-    ``heads`` are hashes that were kept elsewhere: the chain must have gone
-    through each. ``after`` is a position that was verified before, and is
+    ``heads`` are hashes that were kept elsewhere, and the chain must contain
+    each of them. ``after`` is a position that was verified before, and is
     trusted. ``retention`` must explain every pruning; by default it is
-    ``AUDIT_RETENTION_DAYS``. ``report`` is told now and then how many events
-    are done.
+    ``AUDIT_RETENTION_DAYS``. ``report`` is called now and then with the number
+    of events that are done.
     """
     sealed, position, head = 0, after, chain.BEGINNING
     missing = set(heads)
@@ -101,13 +101,13 @@ def verify(
 
 
 def walk(database: Database) -> Iterator[Row[Any]]:
-    """The links of the chain, each found to be what was written. Raises ``Broken``."""
+    """Verify the links of the chain, and return each. Raises ``Broken`` at the first wrong one."""
     return _walk(database, _start(database, 0))
 
 
 def _start(database: Database, after: int) -> Start:
-    """The place from which the rest must follow."""
-    # Not the event's own columns: SQLite may hold in them what cannot be read.
+    """Return the place from which the rest must follow."""
+    # The other columns of the event are not read here: in SQLite they may hold anything.
     beginning: Any = (
         select(AuditSeal.position, AuditSeal.event_id, AuditSeal.hash, AuditEvent.id)
         .select_from(AuditSeal)
@@ -126,13 +126,13 @@ def _start(database: Database, after: int) -> Start:
     if not prunings.ended_at(database, first):
         return Start(0, chain.BEGINNING, None)
     if first.id is not None:
-        sentence = "The event was inserted by hand: the log was pruned to behind it."
+        sentence = "The event was inserted by hand, because the log was pruned beyond its place."
         raise _broken("inserted", sentence, first)
     return Start(first.position, first.hash, prunings.last_deleted_at(database, first))
 
 
 def _time_of(database: Database, seal: Row[Any]) -> datetime | None:
-    """When the event of a seal happened, if it is there and can be read."""
+    """Return when the event of a seal happened, if it is there and can be read."""
     try:
         at: datetime | None = database.scalar(
             select(AuditEvent.at).where(AuditEvent.id == seal.event_id)
@@ -156,7 +156,7 @@ def _walk(database: Database, start: Start) -> Iterator[Row[Any]]:
 
 
 def _readable_links(database: Database, after: int) -> Iterator[Row[Any]]:
-    """The links, or the name of the one that cannot be read: SQLite takes any text for a time."""
+    """Read the links, and name one that cannot be read: SQLite stores any text as a time."""
     position = after
     try:
         for link in reading.links(database, after):
@@ -177,28 +177,28 @@ def _one_by_one(database: Database, after: int) -> Iterator[Row[Any]]:
         try:
             link = database.execute(reading.LINKS.where(AuditSeal.position == position)).one()
         except (ValueError, TypeError):
-            sentence = "The event was edited: it holds what its columns cannot."
+            sentence = "The event was edited: it holds a value of the wrong type."
             raise Broken("edited", sentence, position, event_id) from None
         yield link
 
 
 def _refuse_wrong_place(database: Database, link: Row[Any], position: int, head: str) -> None:
-    """A seal must be the next, and follow from the one before."""
+    """A seal must have the next position, and follow from the seal before it."""
     if link.position == position and _follows(link, position, head):
         return
     nearby = reading.LINKS.where(AuditSeal.position > position).limit(NEIGHBOURHOOD)
     for other in database.execute(nearby):
         if _follows(other, position, head):
             sentence = (
-                f"The log was reordered: what was sealed at position {position} is at "
-                f"position {other.position}."
+                f"The log was reordered: the event that was sealed at position {position} is now "
+                f"at position {other.position}."
             )
             raise Broken("reordered", sentence, position, other.event_id)
     if link.position != position:
         gone = f"{position}" if link.position == position + 1 else f"{position}…{link.position - 1}"
         sentence = f"The seals at {gone} were removed, and no pruning of them is on record."
         raise Broken("seal_removed", sentence, position)
-    raise _broken("seal_edited", "The seal was edited: it does not follow from what it does.", link)
+    raise _broken("seal_edited", "The seal was edited: it does not fit the seal before it.", link)
 
 
 def _follows(link: Row[Any], position: int, head: str) -> bool:
@@ -219,7 +219,7 @@ def _refuse_edited_event(database: Database, link: Row[Any]) -> None:
     nearby = reading.LINKS.where(AuditSeal.position > link.position).limit(NEIGHBOURHOOD)
     for other in database.execute(nearby):
         if other.id and chain.event_digest(other, under_id=link.id) == link.event_digest:
-            sentence = f"The log was reordered: what was event {link.id} is event {other.id}."
+            sentence = f"The log was reordered: event {link.id} is now event {other.id}."
             raise _broken("reordered", sentence, link)
     raise _broken("edited", "The event was edited after it was sealed.", link)
 
@@ -233,7 +233,7 @@ def _refuse_edited_personal_part(link: Row[Any], is_erased: Callable[[int], bool
             )
             raise _broken(kind, f"The personal part of the event was {verb} by hand.", link)
     elif not is_empty:
-        sentence = "The personal part of the event was written after it had been erased."
+        sentence = "The personal part of the event was erased, and written again by hand."
         raise _broken("personal_altered", sentence, link)
     elif not any(is_erased(user_id) for user_id in (link.subject_id, link.actor_id) if user_id):
         sentence = "The personal part of the event is gone, and none of its users was erased."
@@ -243,13 +243,13 @@ def _refuse_edited_personal_part(link: Row[Any], is_erased: Callable[[int], bool
 def _refuse_wrong_time(link: Row[Any], newest: datetime | None) -> None:
     if newest and link.at < newest - TOLERANCE:
         sentence = (
-            f"The event is back-dated: it says {chain.instant(link.at)}, and one of "
+            f"The event is back-dated: its time is {chain.instant(link.at)}, but an event of "
             f"{chain.instant(newest)} was sealed before it."
         )
         raise _broken("backdated", sentence, link)
     if link.at > link.sealed_at + TOLERANCE:
         sentence = (
-            f"The event is dated ahead: it says {chain.instant(link.at)}, and was sealed "
+            f"The event is dated ahead: its time is {chain.instant(link.at)}, but it was sealed "
             f"at {chain.instant(link.sealed_at)}."
         )
         raise _broken("dated_ahead", sentence, link)
@@ -269,14 +269,14 @@ def _refuse_unexplained_pruning(database: Database, retention: timedelta) -> Non
 def _refuse_missing_heads(missing: Collection[str]) -> None:
     for head in sorted(missing):
         sentence = (
-            f"The chain never had the head {head}: what led to it was rewritten or cut off, "
-            "or has been pruned since."
+            f"The chain never had the head {head}: the events before it were edited, removed, "
+            "or pruned since."
         )
         raise Broken("head_missing", sentence)
 
 
 def _refuse_unsealed(database: Database) -> None:
-    """What the sealer passed by was not there when it did."""
+    """Refuse old events without a seal. Where later ones have a seal, it was inserted by hand."""
     oldest = database.execute(
         select(AuditEvent.id, AuditEvent.at)
         .where(~IS_SEALED, AuditEvent.at < clock.now() - UNSEALED_AT_MOST)
@@ -286,14 +286,14 @@ def _refuse_unsealed(database: Database) -> None:
     if oldest is None:
         return
     if oldest.id < (database.scalar(select(func.max(AuditSeal.event_id))) or 0):
-        sentence = "The event was inserted by hand: later ones were sealed, and it was not."
+        sentence = "The event was inserted by hand: it has no seal, but later events have one."
         raise Broken("inserted", sentence, event_id=oldest.id)
-    sentence = f"The event of {chain.instant(oldest.at)} is not sealed yet: does a sealer run?"
+    sentence = f"The event of {chain.instant(oldest.at)} is not sealed yet. Does a sealer run?"
     raise Broken("unsealed", sentence, event_id=oldest.id)
 
 
 def _is_erased(database: Database, user_id: int) -> bool:
-    """Whether that is on record, and true: the row of it alone is quickly put in."""
+    """Whether the user is gone and the erasure is on record. A record alone could be forged."""
     on_record = exists().where(
         AuditEvent.subject_id == user_id, AuditEvent.event == Event.USER_ERASED.value
     )

@@ -4,12 +4,12 @@ from enum import StrEnum
 
 
 class Event(StrEnum):
-    """The vocabulary of the audit log: a noun, and what became of it.
+    """The names of the events in the audit log: a noun, and what happened to it.
 
-    ``docs/audit.md`` says of each when it is recorded and with which details.
+    ``docs/audit.md`` says when each is recorded, and with which details.
     """
 
-    # Coming and going
+    # Logins, logouts and sessions
     LOGIN_SUCCEEDED = "login_succeeded"
     LOGIN_FAILED = "login_failed"
     LOGGED_OUT = "logged_out"
@@ -21,7 +21,7 @@ class Event(StrEnum):
     REAUTHENTICATED = "reauthenticated"
     REAUTHENTICATION_FAILED = "reauthentication_failed"
 
-    # What people do with their accounts
+    # Things that people do with their own accounts
     USER_REGISTERED = "user_registered"
     REGISTRATION_ATTEMPTED = "registration_attempted"
     EMAIL_VERIFIED = "email_verified"
@@ -36,7 +36,7 @@ class Event(StrEnum):
     DELETION_ASKED = "deletion_asked"
     DELETION_CALLED_OFF = "deletion_called_off"
 
-    # What becomes of users, by themselves or by who looks after them
+    # Changes to users, by themselves or by administrators
     USER_CREATED = "user_created"
     USER_UPDATED = "user_updated"
     USER_DELETED = "user_deleted"
@@ -51,7 +51,7 @@ class Event(StrEnum):
     # Many at once
     USERS_IMPORTED = "users_imported"
 
-    # Roles, which belong to nobody
+    # Roles, which do not belong to one user
     ROLE_CREATED = "role_created"
     ROLE_CHANGED = "role_changed"
     ROLE_DELETED = "role_deleted"
@@ -60,7 +60,7 @@ class Event(StrEnum):
     AUDIT_PRUNED = "audit_pruned"
 
 
-# What an alarm may hang on; the others are daily life.
+# Events that should raise an alarm. They are logged as warnings; all others are normal.
 ALARMING = frozenset(
     {
         Event.LOGIN_FAILED,

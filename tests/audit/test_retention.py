@@ -190,7 +190,7 @@ def test_an_event_dated_back_is_not_dropped_with_those_before_it(
 
     assert [event for event in left() if event in (*old, back, *later)] == [back, *later]
     assert what_is_wrong() == ("backdated", 4, back)
-    assert "not pruned beyond" in caplog.text
+    assert "pruned only up to its first wrong place" in caplog.text
 
 
 def test_an_event_dated_back_is_named_where_verifying_goes_on_behind_the_one_before() -> None:
