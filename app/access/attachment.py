@@ -1,8 +1,8 @@
 """The user and the session of a request, and ``db.session``.
 
 A request loads both with one prepared statement, outside ``db.session``, as
-most requests only read them. What is done to them beyond reading must not be
-lost: they join ``db.session`` as soon as it happens.
+most requests only read them. A change to them must not be lost, so they join
+``db.session`` as soon as somebody changes them.
 """
 
 from collections.abc import Callable
@@ -29,7 +29,7 @@ def when_changed(join: Callable[..., None]) -> None:
 def join(changed: User | Session) -> None:
     """Let the next commit write what is about to change.
 
-    Raises ``InvalidRequestError`` where ``db.session`` has another object of
+    Raises ``InvalidRequestError`` if ``db.session`` has another object for
     the same row.
     """
     if object_session(changed) is None:
@@ -37,9 +37,9 @@ def join(changed: User | Session) -> None:
 
 
 def attached(user: User) -> User:
-    """The user as one of ``db.session``: changes are written, and relationships load.
+    """The user as an object of ``db.session``: changes are written, and relationships load.
 
-    Where ``db.session`` has the same user already, it is that one.
+    If ``db.session`` has the same user already, it returns that object.
     """
     state: InstanceState[User] = inspect(user)
     if state.session is not None or state.was_deleted:

@@ -15,7 +15,7 @@ from config import Settings
 
 
 class SingleReading(JWTManager):
-    """Flask-JWT-Extended, which would take a token apart four times, and by its own rules.
+    """Makes Flask-JWT-Extended read a token once and by our rules, not four times by its own.
 
     ``app/security/tokens.py`` says how a token is read; ``jwt_required()`` of
     any blueprint then reads it that way too.
@@ -89,5 +89,5 @@ jwt.revoked_token_loader(_answer(SessionEnded))
 jwt.user_lookup_error_loader(_answer(SessionEnded))
 jwt.token_verification_failed_loader(_answer(InvalidToken))
 jwt.user_lookup_loader(load_attached_user)
-# ``decode_token`` and ``jwt_required()`` read a token by this alone.
+# ``decode_token`` and ``jwt_required()`` read a token only with this function.
 jwt.read_token = tokens.read

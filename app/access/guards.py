@@ -1,6 +1,6 @@
-"""Whether a token is still good, whose it is, and who may.
+"""Who sends a request, and whether they may: access tokens and permissions.
 
-A token is good while its session lives, so loading the session is the check:
+A token is valid while its session is live, so loading the session is the check:
 one statement answers "ended?", "which device?" and "which user?".
 """
 
@@ -41,17 +41,17 @@ def init_app(app: Flask) -> None:
 
 
 def signed_in(view: Callable[P, R]) -> Callable[P, R]:
-    """Only with a good access token."""
+    """Allow the call only with a valid access token."""
     return _guarded(view, lambda: None)
 
 
 def freshly_signed_in(view: Callable[P, R]) -> Callable[P, R]:
-    """Only with an access token that followed a password a short while ago."""
+    """Allow the call only with an access token whose user gave the password a short while ago."""
     return refuses(FreshTokenRequired)(_guarded(view, refuse_unless_fresh))
 
 
 def permitted(permission: Permission) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """Only for who holds the permission. A superuser holds every one."""
+    """Allow the call only to users who have the permission. A superuser has every permission."""
 
     def decorate(view: Callable[P, R]) -> Callable[P, R]:
         guarded = _guarded(view, lambda: _refuse_without(permission))
@@ -61,7 +61,7 @@ def permitted(permission: Permission) -> Callable[[Callable[P, R]], Callable[P, 
 
 
 def freshly_permitted(permission: Permission) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """Only for who holds the permission and gave a password a short while ago."""
+    """Allow the call only to users who have the permission and just gave their password."""
 
     def guard() -> None:
         _refuse_without(permission)
@@ -75,8 +75,8 @@ def freshly_permitted(permission: Permission) -> Callable[[Callable[P, R]], Call
 
 
 def current_rights() -> Rights:
-    """What who asks may do, as the database has it now. Inside a guarded view alone."""
-    # With a connection of its own, back in the pool before the view goes on.
+    """The rights of the current user, as the database has them now. Only in a guarded view."""
+    # It has its own connection, which is back in the pool before the view goes on.
     with DatabaseSession(reader()) as database:
         return rights_of(current_user(), database)
 
@@ -117,7 +117,11 @@ def documents_access_token(*others: dict[str, list[str]]) -> Decorator:
 
 
 def refuse_unless_fresh() -> None:
-    """After the session was found alive: an ended one is told so, and not to log in again."""
+    """Raises ``FreshTokenRequired``.
+
+    Call it after the check that the session is live: the error for an ended
+    session must say that it has ended, and not that the token is not fresh.
+    """
     if get_jwt()["fresh"] <= clock.now().timestamp():
         raise FreshTokenRequired
 
@@ -125,29 +129,29 @@ def refuse_unless_fresh() -> None:
 def authenticate_request() -> Session:
     """The session of the access token that was sent.
 
-    It is what ``jwt_required()`` does, in half the time. Raises
+    It does the same as ``jwt_required()``, in half the time. Raises
     ``NotAuthenticated``, ``InvalidToken``, ``TokenExpired`` or ``SessionEnded``.
     """
     claims = tokens.read_access_token(bearer_token())
     user = load_user_of_live_session({}, claims)
     if user is None:
         raise SessionEnded
-    # Where Flask-JWT-Extended's own ``current_user`` and ``get_jwt()`` look.
+    # Flask-JWT-Extended's own ``current_user`` and ``get_jwt()`` look here.
     g._jwt_extended_jwt, g._jwt_extended_jwt_user = claims, Loaded(loaded_user=user)
     g._jwt_extended_jwt_location = "headers"
     return current_session()
 
 
 def current_user() -> User:
-    """Who asks. Inside a guarded view alone.
+    """The user who sent the request. Only in a guarded view.
 
-    It is not in ``db.session`` until it is changed there.
+    The object is not in ``db.session`` until somebody changes it.
     """
     return current_session().user
 
 
 def current_session() -> Session:
-    """The session of who asks. Inside a guarded view alone."""
+    """The session of the user who sent the request. Only in a guarded view."""
     return cast(Session, g.session)
 
 

@@ -1,7 +1,7 @@
-"""Where calls are counted: Redis, and this process's memory while Redis is away.
+"""Counts calls in Redis, and in this process's memory while Redis is away.
 
-Flask-Limiter can fall back too, but every request would then ask Redis again
-in vain, and its memory keeps every key for ever.
+Flask-Limiter can fall back too, but then every request would ask Redis again
+in vain, and its memory would keep every key for ever.
 """
 
 import logging
@@ -21,11 +21,11 @@ log = logging.getLogger(__name__)
 P = ParamSpec("P")
 R = TypeVar("R")
 
-# Nobody waits longer than this for Redis, once at the start of an outage.
+# One request waits this long for Redis, once at the start of an outage.
 TIMEOUT_SECONDS = 0.25
 # In an outage, one request in this time asks Redis again; all others are counted in memory.
 ASK_AGAIN_AFTER_SECONDS = 2
-# The most counters in memory. Beyond it, whoever called longest ago is forgotten.
+# The most counters in memory. When there are more, the one that was used longest ago is dropped.
 MOST_KEYS = 20_000
 
 
@@ -68,19 +68,19 @@ class BoundedMemoryStorage(MemoryStorage):
 
 
 class RedisOrMemoryStorage(RedisStorage):
-    """Moving windows in Redis, shared by workers and hosts; in memory while it is away."""
+    """Moving windows in Redis, which all workers and hosts share, or in memory while it is away."""
 
     STORAGE_SCHEME = ["redis-or-memory"]  # noqa: RUF012 — as the library types it
 
     def __init__(self, _uri: str, *, redis_url: str, **options: Any) -> None:
-        # The library loads it where it is wanted: it takes up 6 MiB.
+        # The library loads the client only when it is needed, because it takes up 6 MiB.
         redis: Any = self.dependencies["redis"].module
         super().__init__(
             redis_url,
             socket_timeout=TIMEOUT_SECONDS,
             socket_connect_timeout=TIMEOUT_SECONDS,
-            # The client itself would try again for seconds. Once more, at once, is for a
-            # connection that was closed while it lay in the pool.
+            # By default the client tries again for seconds. Here it tries once more, at once,
+            # because the connection may have been closed while it lay in the pool.
             retry=redis.retry.Retry(
                 redis.backoff.NoBackoff(), 1, supported_errors=(redis.ConnectionError,)
             ),
@@ -107,7 +107,7 @@ class RedisOrMemoryStorage(RedisStorage):
         if self._is_worth_asking():
             try:
                 answer = redis(*args, **kwargs)
-            # A name that cannot be looked up may be an OSError, or no name at all.
+            # An OSError or ValueError is a host name that cannot be looked up, or is not valid.
             except (self.dependency.RedisError, OSError, ValueError) as error:
                 self._note_away(error)
             else:

@@ -1,8 +1,9 @@
-"""How often one network may call, or one user: every limit in a sentence, its number in a setting.
+"""How often one network or one user may call.
 
-A network is an IPv4 address or the /64 of an IPv6 one. ``config.py`` has the
-numbers; ``limited``, ``limited_guesses`` and ``limited_writes`` put them on a call. Guessing at
-one account is slowed down, from wherever it comes, in ``app/auth/login/throttle.py``.
+A network is an IPv4 address, or the /64 of an IPv6 address. ``config.py`` has
+the numbers; ``limited``, ``limited_guesses`` and ``limited_writes`` put them on
+a call. ``app/auth/login/throttle.py`` slows down guesses at one account, no
+matter where they come from.
 """
 
 import logging
@@ -39,34 +40,34 @@ limit_refused = Namespace().signal("limit-refused")
 
 @dataclass(frozen=True)
 class Limit:
-    """``name`` is what calls that share the limit are counted under."""
+    """Calls whose limits have the same ``name`` are counted together."""
 
     name: str
     numbers: Callable[[], Sequence[RateLimitItem]]
 
 
-# Passwords tried, right or wrong: at login, and wherever the current one is asked for once more.
+# Passwords, right or wrong: at login, and in calls that ask for the current password again.
 LOGIN = Limit("login", lambda: settings.ratelimit_login)
 
-# Wrong ones among them, whoever's they are: one password tried at many accounts is no forgetful
-# owner of one.
+# Wrong passwords among them, for all accounts together. Somebody who tries one password at many
+# accounts is not a user who forgot a password.
 LOGIN_FAILURES = Limit("login failures", lambda: settings.ratelimit_login_failures)
 
-# Registrations, successful or not: by default they tell who has an account.
+# Registrations, successful or not. By default the answer tells whether an address has an account.
 REGISTER = Limit("register", lambda: settings.ratelimit_register)
 
-# Requests that send mail, to anybody.
+# Requests that send mail, to any address.
 MAIL = Limit("mail", lambda: settings.ratelimit_mail)
 
-# Of those, the ones to one address, whether or not somebody has it. From one network, or else an
-# attacker could use up the owner's.
+# Requests that send mail to one address, whether or not an account has it. They are counted for
+# each network, because otherwise an attacker could use up the owner's requests.
 MAIL_PER_ADDRESS = Limit("mail per address", lambda: settings.ratelimit_mail_per_address)
 
-# Refresh tokens and mailed tokens presented, good or not.
+# Refresh tokens and mailed tokens that clients present, valid or not.
 TOKEN = Limit("token", lambda: settings.ratelimit_token)
 
-# What a signed-in user writes to their own account, and exports: each costs rows or much reading.
-# Counted for the user, from wherever it comes.
+# Writes of a signed-in user to their own account, and exports, because each of them writes rows or
+# reads a lot. They are counted for the user, from all networks together.
 WRITES = Limit("writes", lambda: settings.ratelimit_writes)
 
 
@@ -79,8 +80,8 @@ def init_app(app: Flask, settings: Settings) -> None:
         storage_uri=f"{scheme[0]}://",
         storage_options={"redis_url": settings.redis_url} if settings.redis_url else {},
     )
-    # Counted among those already bound, it puts no hooks on each and every request: only the
-    # calls that have a limit pay for it.
+    # A limiter that is already in this set adds no hooks to every request, so only the calls that
+    # have a limit spend time on it.
     app.extensions.setdefault("limiter", set()).add(limiter)
     limiter.init_app(app)
     app.extensions["limits"] = limiter
@@ -89,13 +90,13 @@ def init_app(app: Flask, settings: Settings) -> None:
 
 
 def announce(settings: Settings) -> None:
-    """Say at the start what the limits are worth as they are set up."""
+    """Log at the start how far the settings weaken the limits."""
     if not settings.ratelimit_enabled:
-        log.warning("RATELIMIT_ENABLED is false: nobody is kept from guessing passwords")
+        log.warning("RATELIMIT_ENABLED is false: anybody may guess passwords without a limit")
     elif not settings.redis_url:
         log.info(
-            "rate limits are counted in memory, by each of %d worker processes for itself; "
-            "with REDIS_URL they count together",
+            "each of %d worker processes counts rate limits by itself, in memory; "
+            "set REDIS_URL to make them count together",
             settings.web_concurrency,
         )
 
@@ -105,9 +106,11 @@ def _is_redis_there() -> bool:
 
 
 def limited(limit: Limit, *, by: Callable[..., str] | None = None) -> Decorator:
-    """Only so often from one network. Above what reads the body, it is not even read.
+    """Limit how often one network may call the view.
 
-    ``by`` gets what the view gets, and says what else is told apart.
+    Put it above the decorator that reads the body, and the body of a refused
+    request is not read. ``by`` gets the arguments of the view; each value that
+    it returns is counted separately.
     """
 
     def decorate(view: View) -> View:
@@ -122,7 +125,7 @@ def limited(limit: Limit, *, by: Callable[..., str] | None = None) -> Decorator:
 
 
 def limited_guesses(view: Callable[P, R]) -> Callable[P, R]:
-    """Only so many passwords from one network, and so many wrong ones."""
+    """Limit how many passwords one network may try, and how many wrong ones."""
 
     @wraps(view)
     def guess(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -142,7 +145,7 @@ def limited_guesses(view: Callable[P, R]) -> Callable[P, R]:
 
 
 def limited_writes(view: Callable[P, R]) -> Callable[P, R]:
-    """Only so often for one user. Below what says who that is."""
+    """Limit how often one user may call. Put it below the decorator that signs the user in."""
 
     @wraps(view)
     def write(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -153,7 +156,7 @@ def limited_writes(view: Callable[P, R]) -> Callable[P, R]:
 
 
 def to_address(body: dict[str, Any]) -> str:
-    """Whom a mail is asked for, however the address is spelt."""
+    """A key for the address that gets the mail. It is the same for every spelling of it."""
     known_as = identifiers.read(email=body.get("email") or body.get("new_email", ""))
     return pseudonyms.of(known_as.kind, known_as.value)
 

@@ -12,7 +12,7 @@ from app.database.rows import from_row
 from app.models import Session, User
 from app.security import tokens
 
-# What a request may ask of its session and its user. Built once: this runs on every request.
+# The columns that requests use. They are built once, because this runs on every request.
 OF_SESSION = [
     Session.id,
     Session.user_id,
@@ -29,7 +29,7 @@ SESSION_AND_USER = Prepared(
 
 
 def load_attached_user(_header: dict[str, Any], claims: dict[str, Any]) -> User | None:
-    """For ``jwt_required()``, whose ``current_user`` everybody expects in ``db.session``."""
+    """For ``jwt_required()``. People expect that its ``current_user`` is in ``db.session``."""
     user = load_user_of_live_session({}, claims)
     return attached(user) if user else None
 
@@ -46,7 +46,7 @@ def load_user_of_live_session(_header: dict[str, Any], claims: dict[str, Any]) -
     if str(session.user_id) != claims["sub"]:
         return None
     if session.generation != tokens.generation_of(claims):
-        # From before a change of the password.
+        # The token is from before a change of the password.
         return None
     g.session = session
     return session.user

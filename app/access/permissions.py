@@ -1,7 +1,7 @@
-"""What there is to be permitted, and who holds it.
+"""The permissions, and the rights that users have.
 
-A permission is declared where the call is that wants it, in one line. Roles
-carry permissions, users have roles, and a superuser may do everything.
+A permission is declared in one line, beside the call that requires it. Roles
+contain permissions, users have roles, and a superuser may do everything.
 """
 
 from collections.abc import Sequence
@@ -13,13 +13,13 @@ from sqlalchemy.orm import Session as DatabaseSession
 from app.extensions import db
 from app.models import Role, RolePermission, User, UserRole
 
-# What the column holds.
+# The length of the column in the database.
 MAX_NAME_LENGTH = 50
 
 
 @dataclass(frozen=True)
 class Permission:
-    """Something that not everybody may do."""
+    """The right to do something that not everybody may do."""
 
     name: str
     description: str
@@ -32,10 +32,10 @@ _declared: dict[str, Permission] = {}
 
 
 def declare(name: str, description: str) -> Permission:
-    """A new permission, named after what it is about and what it allows: ``notes:read``."""
+    """A new permission. Its name says what it concerns and what it allows: ``notes:read``."""
     permission = Permission(name, description)
     if _declared.setdefault(name, permission) != permission:
-        raise ValueError(f"The permission {name} is declared already, for something else.")
+        raise ValueError(f"The permission {name} is already declared with another description.")
     if len(name) > MAX_NAME_LENGTH:
         raise ValueError(f"The name {name} has more than {MAX_NAME_LENGTH} characters.")
     return permission
@@ -62,7 +62,7 @@ ROLES_WRITE = declare("roles:write", "Make and edit roles; give and take them.")
 
 @dataclass(frozen=True)
 class Rights:
-    """What somebody may do."""
+    """The permissions that a user has."""
 
     permissions: frozenset[str] = frozenset()
     everything: bool = False
@@ -71,13 +71,13 @@ class Rights:
         return self.everything or self.permissions >= {str(wanted) for wanted in permissions}
 
     def cover(self, others: "Rights") -> bool:
-        """Whether whoever has these may do all that the others allow."""
+        """Whether these rights include all of the others."""
         return self.everything or (not others.everything and self.permissions >= others.permissions)
 
 
 EVERYTHING = Rights(everything=True)
 
-# Built once: it runs on every call that wants a permission.
+# It is built once, because it runs on every call that requires a permission.
 PERMISSIONS_OF_USER = (
     select(RolePermission.permission)
     .join(UserRole, UserRole.role_id == RolePermission.role_id)
@@ -86,7 +86,7 @@ PERMISSIONS_OF_USER = (
 
 
 def rights_of(user: User, database: DatabaseSession) -> Rights:
-    """What the user may do now. For a superuser, nothing is asked of the database."""
+    """The rights of the user now. For a superuser it sends no query."""
     if user.is_superuser:
         return EVERYTHING
     return Rights(frozenset(database.scalars(PERMISSIONS_OF_USER, {"user_id": user.id})))

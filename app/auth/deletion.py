@@ -1,4 +1,4 @@
-"""An account that waits to be erased."""
+"""An account whose owner asked to have it erased."""
 
 from sqlalchemy import update
 
@@ -9,7 +9,7 @@ from app.models import User
 
 
 def call_deletion_off(user_id: int, *, actor_id: int | None) -> None:
-    """Keep an account that waits to be erased, if it does. The caller commits."""
+    """Keep the account if it waits to be erased. The caller commits."""
     call = (
         update(User)
         .where(User.id == user_id, User.deletion_due_at.is_not(None))

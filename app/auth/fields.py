@@ -11,7 +11,7 @@ from app.security.passwords import policy
 
 
 class Email(Text):
-    """The address that an account is to get, in its canonical form."""
+    """A new address for an account, in its canonical form."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(
@@ -28,7 +28,7 @@ class Email(Text):
 
 
 class Username(Text):
-    """A username in NFC. ``allow_reserved`` is for operators."""
+    """A username in NFC. Only operators may use ``allow_reserved``."""
 
     def __init__(self, *, allow_reserved: bool = False, **kwargs: Any) -> None:
         self.allow_reserved = allow_reserved
@@ -57,7 +57,7 @@ class Username(Text):
 
 
 class NewPassword(Text):
-    """A password to be set; the policy applies."""
+    """A new password. It must satisfy the password policy."""
 
     def __init__(self, **kwargs: Any) -> None:
         document = {"format": "password", "minLength": 8, "maxLength": policy.MAX_LENGTH}

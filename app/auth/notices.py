@@ -2,8 +2,8 @@
 
 They go to confirmed addresses only. Anybody can register with somebody else's
 address and then cause as many notices as they like. Each kind is limited for
-the same reason: after the third in an hour there is one mail that sums up,
-and then none.
+the same reason: after the third in an hour the user gets one mail that sums
+up, and then none.
 """
 
 from collections.abc import Callable
@@ -24,7 +24,7 @@ from app.security.one_time_tokens import Purpose
 Notice = Callable[..., Content]
 
 MOST, PERIOD = 3, timedelta(hours=1)
-# What says that there are more of the kind.
+# For each notice, the mail that says that there are more of the same kind.
 SUMMARIES: dict[Notice, Notice] = {
     messages.new_device: messages.many_new_devices,
     messages.password_changed: messages.many_password_changes,
@@ -35,7 +35,7 @@ SUMMARIES: dict[Notice, Notice] = {
 
 
 def notify(message: Notice, user: User, **context: str) -> None:
-    """Queue a notice of what was done just now, from where, if one is due. The caller commits."""
+    """Queue a notice of the current request, with its origin, if one is due. The caller commits."""
 
     def token() -> str:
         return one_time_tokens.issue(user.id, Purpose.NOT_ME, email=user.email)
@@ -44,7 +44,7 @@ def notify(message: Notice, user: User, **context: str) -> None:
 
 
 def notify_with(token: Callable[[], str], message: Notice, user: User, **context: str) -> bool:
-    """Queue a notice with another link in it, if one is due; say whether one was.
+    """Queue a notice with another link in it, if one is due. Returns whether one was.
 
     The caller commits.
     """
@@ -57,10 +57,10 @@ def notify_with(token: Callable[[], str], message: Notice, user: User, **context
 
 
 def circumstances() -> dict[str, str]:
-    """When, from where and by what device, in the words of a notice.
+    """The time, the IP address and the device of the request, as a notice names them.
 
-    None of them are the client's own: a stranger must not write to anybody
-    through us.
+    It never quotes text that the client sent: a stranger must not be able to
+    write to our users through us.
     """
     client = current_client()
     device = devices.name(client.user_agent)
@@ -82,7 +82,7 @@ def _due(message: Notice, user: User) -> Notice | None:
     if not goes_to(user):
         return None
     summary = SUMMARIES[message]
-    # Several of them at once are counted one after the other.
+    # If there are several of them at once, each waits for the one before, so that all are counted.
     engines.take_turn(f"notice {message.__name__} {user.email}")
     if outbox.queued_lately(user.email, message, within=PERIOD) < MOST:
         return message

@@ -1,4 +1,4 @@
-"""The calls under ``/auth``: each story has its own blueprint."""
+"""The calls under ``/auth``. Each of the folders here has its own blueprint."""
 
 from app.auth.email.routes import bp as email
 from app.auth.login.routes import bp as login
@@ -8,7 +8,7 @@ from app.auth.registration.routes import bp as registration
 from app.auth.sessions.routes import bp as sessions
 from app.http.blueprint import Blueprint
 
-bp = Blueprint("auth", __name__, description="Who are you?")
+bp = Blueprint("auth", __name__, description="Registration, login, sessions, passwords, addresses.")
 
 bp.register_blueprint(registration)
 bp.register_blueprint(login)

@@ -1,4 +1,4 @@
-"""What the auth calls take and give."""
+"""Fields and bodies that several calls under ``/auth`` share."""
 
 from typing import Any
 
@@ -11,14 +11,14 @@ from app.security.passwords import hashing
 
 
 class LoginName(Checked):
-    """What somebody may be known by; any string is simply right or wrong."""
+    """An email address or username at login. Any string is accepted, and may be unknown."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(longest=identifiers.MOST_OF_NOTHING, **kwargs)
 
 
 class CheckedPassword(Checked):
-    """A password that is asked for once more; any string is simply right or wrong."""
+    """A password to compare with the stored one. Any string is accepted, and may be wrong."""
 
     def __init__(self, **kwargs: Any) -> None:
         longest = hashing.MAX_CHECKED_LENGTH
@@ -26,14 +26,14 @@ class CheckedPassword(Checked):
 
 
 class Token(Checked):
-    """A token of either kind, or of a mail; any string is simply good or not."""
+    """A refresh token, an access token or a mailed token. Any string is accepted."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(longest=tokens.MAX_LENGTH, **kwargs)
 
 
 class UserSchema(Schema):
-    """The one shape of a user that leaves the server."""
+    """A user. Every call that answers with a user has these fields."""
 
     id = fields.Integer(required=True)
     email = fields.String(required=True)
@@ -54,7 +54,7 @@ class TokenSchema(Schema):
         required=True, metadata={"description": "Send it as `Authorization: Bearer …`."}
     )
     refresh_token = fields.String(
-        required=True, metadata={"description": "For `/auth/refresh`; works once."}
+        required=True, metadata={"description": "Send it to `/auth/refresh`. It works once."}
     )
     token_type = fields.String(required=True, metadata={"enum": ["bearer"]})
     expires_in = fields.Integer(
@@ -63,17 +63,17 @@ class TokenSchema(Schema):
 
 
 class PasswordSchema(Schema):
-    """The current password, asked for once more; any string is simply right or wrong."""
+    """The current password, which the user gives again."""
 
     password = CheckedPassword(required=True)
 
 
 class MailedTokenSchema(Schema):
-    token = Token(required=True, metadata={"description": "From the link in the mail."})
+    token = Token(required=True, metadata={"description": "The token from the link in the mail."})
 
 
 class AddressSchema(Schema):
-    """Any string will do, and is answered alike."""
+    """Any string is accepted, and the answer is always the same."""
 
     email = LoginName(required=True)
 

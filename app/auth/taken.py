@@ -1,10 +1,10 @@
-"""Whether an address or a username is somebody's already.
+"""Whether an address or a username is taken.
 
-The unique constraints know the addresses and names that accounts have now,
-those that wait to be erased included. One more address is taken: the one that
-an account has left, while the link that undoes the change is good. Else who
-moved an account to a mailbox of theirs could register the old address, and
-the owner could not take the account back.
+The unique constraints know the addresses and usernames that accounts have now,
+also those of accounts that wait to be erased. One more address is taken: the
+address that an account has left, while the link that undoes the change is
+valid. Otherwise a thief who moved an account to another mailbox could register
+the old address, and the owner could not take the account back.
 """
 
 from collections.abc import Iterator
@@ -26,7 +26,7 @@ from config import settings
 
 @contextmanager
 def unless_taken() -> Iterator[None]:
-    """Turn a unique constraint's objection into ``EmailTaken`` or ``UsernameTaken``."""
+    """Turn the error of a unique constraint into ``EmailTaken`` or ``UsernameTaken``."""
     try:
         yield
     except IntegrityError as error:
@@ -43,10 +43,10 @@ def unless_taken() -> Iterator[None]:
 def refuse_if_left(email: str, *, user_id: int) -> None:
     """Refuse an address that another account may return to. The caller commits.
 
-    To call when the address has been written, not before. The link that
-    undoes a change is committed before the change frees the address, so who
-    got the address sees the link, whatever happens at the same moment. Raises
-    ``EmailTaken``.
+    Call it after the address has been written, not before. The link that
+    undoes a change is committed before the change frees the address. So the
+    account that got the address always finds the link, also if both happen at
+    the same moment. Raises ``EmailTaken``.
     """
     if former_owner(email, but_for=user_id) is not None:
         db.session.rollback()
@@ -54,7 +54,7 @@ def refuse_if_left(email: str, *, user_id: int) -> None:
 
 
 def former_owner(email: str, *, but_for: int | None = None) -> int | None:
-    """The number of an account that has left this address and may return to it."""
+    """The id of an account that has left this address and may return to it."""
     found: int | None = db.session.scalar(
         select(OneTimeToken.user_id)
         .where(may_be_returned_to(), OneTimeToken.email == email)
@@ -72,10 +72,10 @@ def may_be_returned_to() -> ColumnElement[bool]:
 
 
 def tell_former_owner(request: OutboxMessage, user_id: int) -> tuple[Any, dict[str, Any]] | None:
-    """Tell a mailbox that somebody wanted the address. For resolvers.
+    """The mail that tells a mailbox that somebody wanted its address. For resolvers.
 
-    It goes to the mailbox that was asked for and not to the account's address
-    of now, which may be that of a thief.
+    It goes to the requested address and not to the present address of the
+    account, which may be a thief's.
     """
     owner = rows.hold(User, User.id == user_id)
     if owner is None or outbox.is_mailed_enough(request.recipient, messages.address_in_use):
@@ -95,15 +95,15 @@ def add(user: User) -> None:
             db.session.flush()
         refuse_if_left(user.email, user_id=user.id)
     except (EmailTaken, UsernameTaken):
-        # Where both are taken the databases disagree on which they name first.
+        # If both are taken, PostgreSQL and SQLite may name different ones.
         raise _what_is_taken(user) from None
 
 
 def _what_is_taken(user: User) -> EmailTaken | UsernameTaken:
-    """Where existence is hidden the name comes first: it then says nothing of the address."""
+    """The error to raise. If accounts are hidden, a taken username hides whether the address is."""
     name_taken = exists().where(User.username_key == user.username_key).select()
     address_taken = exists().where(User.email == user.email).select()
-    # Asked in both cases, as it is of a new account: the time must not tell.
+    # It is asked in every case, as for a new account: the time of the answer must not tell.
     is_left = former_owner(user.email) is not None
     if settings.hide_account_existence:
         return UsernameTaken() if db.session.scalar(name_taken) else EmailTaken()

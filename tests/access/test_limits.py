@@ -553,7 +553,7 @@ def test_a_refusal_looks_whether_everybody_has_one_address(
     ("variables", "said"),
     [
         ({"RATELIMIT_ENABLED": "true", "WEB_CONCURRENCY": "3"}, "each of 3 worker processes"),
-        ({"RATELIMIT_ENABLED": "false"}, "nobody is kept from guessing"),
+        ({"RATELIMIT_ENABLED": "false"}, "anybody may guess passwords"),
         ({"RATELIMIT_ENABLED": "true", "REDIS_URL": "redis://127.0.0.1:1"}, ""),
     ],
 )

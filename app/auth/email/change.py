@@ -28,13 +28,13 @@ MOST_ASKED = 5
 def ask(session: Session, new_email: str) -> None:
     """Mail a link to the new address, and a notice with an undo link to the old one. Commits.
 
-    The old address gets the notice if it was confirmed: another may be
-    somebody else's. Nothing changes before the link is used. An address that
-    belongs to somebody is answered alike; its owner is told instead, when the
-    mail is prepared outside the request. More requests than anybody needs are
-    answered alike too, and the links that were mailed stay good; a confirmed
-    address that could not be told of one more is such a case. Raises
-    ``SessionEnded``.
+    The old address gets the notice only if it was confirmed: an unconfirmed
+    address may be somebody else's. Nothing changes before the link is used.
+    The answer is the same for an address that another account has. Its owner
+    gets a mail instead, which is prepared outside the request. The answer is
+    also the same after too many requests, which send nothing: the links that
+    were mailed before stay valid. It counts as too many if the old address is
+    confirmed and must not get one more notice. Raises ``SessionEnded``.
     """
     user = sessions.hold(session)
     if new_email == user.email or _is_enough(user, new_email) or not _notify(user, new_email):
@@ -53,8 +53,8 @@ def ask(session: Session, new_email: str) -> None:
 
 def _is_enough(user: User, new_email: str) -> bool:
     to_new = (new_address_named, messages.confirm_email_change, messages.address_in_use)
-    # The mails to the new addresses are not counted: how many there are depends on which of them
-    # are taken.
+    # This does not count the mails to the new addresses, because their number depends on which of
+    # the addresses are taken.
     asked = (
         select(func.count())
         .select_from(AuditEvent)
@@ -67,7 +67,7 @@ def _is_enough(user: User, new_email: str) -> bool:
 
 
 def _notify(user: User, new_email: str) -> bool:
-    """Queue the notice with the undo link. Returns False if its owner can no longer be told."""
+    """Queue the notice with the undo link. Returns False if the owner got too many already."""
 
     def undo_token() -> str:
         return one_time_tokens.issue(
@@ -82,7 +82,7 @@ def _notify(user: User, new_email: str) -> bool:
 @outbox.resolver
 def new_address_named(request: OutboxMessage) -> tuple[Any, dict[str, Any]] | None:
     if db.session.scalar(exists().where(User.email == request.recipient).select()):
-        # From here on it is the owner's mail, in the owner's language.
+        # From here on the mail belongs to the owner of the address, and is in their language.
         owner = outbox.addressee(request, messages.address_in_use)
         return (messages.address_in_use, {}) if owner else None
     if (former := taken.former_owner(request.recipient, but_for=request.user_id)) is not None:
@@ -90,14 +90,14 @@ def new_address_named(request: OutboxMessage) -> tuple[Any, dict[str, Any]] | No
     return messages.confirm_email_change, outbox.context_of(request)
 
 
-# What a mail to a new address is called on its way, as long as it is the asking user's.
+# The names of a mail to a new address in the outbox, while it belongs to the user who asked.
 TO_NEW_ADDRESS = (new_address_named.__name__, messages.confirm_email_change.__name__)
 
 
 def confirm(token: str) -> None:
     """Move the account to the address that the token was mailed to. Commits.
 
-    Raises ``InvalidLink``, also where the address has been taken meanwhile.
+    Raises ``InvalidLink``, also if the address has been taken in the meantime.
     """
     found = one_time_tokens.read(token, Purpose.EMAIL_CHANGE)
     user = _move(found)
@@ -113,8 +113,8 @@ def confirm(token: str) -> None:
 def cancel(token: str) -> None:
     """Stop a change that waits, or undo one that was confirmed. Commits.
 
-    Whoever asked for the change knew the password, so it is taken away, every
-    device is signed out, a deletion is called off, and a link for a new
+    The person who asked for the change knew the password. So it is removed,
+    every device is signed out, a deletion is called off, and a link for a new
     password goes to the old address. An account that got the old address
     after the change loses it. Raises ``InvalidLink``.
     """
@@ -138,7 +138,7 @@ def cancel(token: str) -> None:
 
 
 def _move(token: OneTimeToken, **changes: Any) -> User:
-    """Write the address, which the mail to it has confirmed. The caller commits."""
+    """Set the address, and mark it as confirmed by the mail. The caller commits."""
     move = (
         update(User)
         .where(User.id == token.user_id)
@@ -158,16 +158,17 @@ def _move(token: OneTimeToken, **changes: Any) -> User:
 
 
 def _take_back(undo: OneTimeToken) -> None:
-    """Take the address that the link leads back to from who has it now. The caller commits.
+    """Take the old address away from another account that has it now. The caller commits.
 
     The link's account had confirmed the address, and still had it when the
-    link was made. So whoever else has it got it later. Such an account keeps
-    everything but the address. It can log in with the username, also where
-    only confirmed addresses may, because it has to set another address. It is
-    not erased as unconfirmed.
+    link was made. So the other account got it later. That account keeps
+    everything except the address. It can log in with the username, even if
+    only confirmed addresses may log in, because it has to set another
+    address. It is not erased as unconfirmed.
     """
     its_account, has_address = User.id == undo.user_id, User.email == undo.email
-    # In one order, or two who take back from each other would each wait for the other.
+    # All are locked in one order. Otherwise two accounts that take addresses back from each other
+    # would each wait for the other.
     for holder in rows.hold_in_order(User, or_(its_account, has_address)):
         if holder.id == undo.user_id:
             continue

@@ -19,7 +19,7 @@ bp = Blueprint("email", __name__)
 @limited(MAIL_PER_ADDRESS, by=to_address)
 @bp.returns(202, NothingSchema)
 def resend_verification(body: dict[str, Any]) -> dict[str, Any]:
-    """Ask for the link that confirms an address once more."""
+    """Ask for another mail with the link that confirms your address."""
     verification.resend(body["email"])
     return {}
 
@@ -30,7 +30,7 @@ def resend_verification(body: dict[str, Any]) -> dict[str, Any]:
 @refuses(InvalidLink)
 @bp.returns(204)
 def verify_email(body: dict[str, Any]) -> None:
-    """Confirm an address by the token of a mail."""
+    """Confirm an address with the token from a mail."""
     verification.verify(body["token"])
 
 
@@ -42,7 +42,7 @@ def verify_email(body: dict[str, Any]) -> None:
 @limited(MAIL_PER_ADDRESS, by=to_address)
 @bp.returns(202, NothingSchema)
 def change_email(body: dict[str, Any]) -> dict[str, Any]:
-    """Ask to use another address. It counts once the link that is mailed to it was used."""
+    """Ask to use another address. It changes when you use the link that is mailed to it."""
     change.ask(current_session(), body["new_email"])
     return {}
 
@@ -63,5 +63,5 @@ def confirm_email_change(body: dict[str, Any]) -> None:
 @refuses(InvalidLink)
 @bp.returns(204)
 def cancel_email_change(body: dict[str, Any]) -> None:
-    """Stop a change of address, or undo it; every device is signed out."""
+    """Stop a change of address, or undo it. Every device is signed out."""
     change.cancel(body["token"])

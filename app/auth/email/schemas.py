@@ -1,4 +1,4 @@
-"""What those calls take."""
+"""The body of a change of address."""
 
 from app.auth.fields import Email
 from app.http.fields import Schema

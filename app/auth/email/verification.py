@@ -1,4 +1,4 @@
-"""Whether an address belongs to who registered it."""
+"""Confirming that an address belongs to the user who registered it."""
 
 from typing import Any
 
@@ -21,10 +21,10 @@ def send(user: User) -> None:
 
 
 def resend(email: str) -> None:
-    """Send the mail once more, if there is an account to confirm. Commits.
+    """Send the mail again, if there is an account to confirm. Commits.
 
-    Whether there is one is found out outside the request, so that neither
-    the answer nor its time tells.
+    The account is looked up outside the request, so that neither the answer
+    nor its time tells whether there is one.
     """
     outbox.request(verification_asked, email)
 

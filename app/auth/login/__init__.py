@@ -1,1 +1,1 @@
-"""From a password to a session."""
+"""Logging in, and giving the password again."""

@@ -1,4 +1,4 @@
-"""Logging in: whether the password is right."""
+"""Checking the password of a user who logs in."""
 
 from sqlalchemy import bindparam, select, update
 
@@ -15,7 +15,7 @@ from app.security.identifiers import Identifier
 from app.security.passwords import hashing
 from config import settings
 
-# Every login asks one of them.
+# Every login runs one of them.
 OF_USER = list(User.__table__.columns)
 KNOWN_AS = {
     "email": Prepared(select(*OF_USER).where(User.email == bindparam("value"))),
@@ -24,14 +24,14 @@ KNOWN_AS = {
 
 
 def authenticate(password: str, *, email: str | None = None, username: str | None = None) -> User:
-    """The user whose password this is.
+    """The user with this address or username, if the password is right.
 
-    ``username`` may hold an address as well, as OAuth 2's form has but one
+    ``username`` may also hold an address, because OAuth 2's form has only one
     field. Raises ``InvalidCredentials`` for a wrong password and for a user
-    who does not exist, in the same time, and ``InactiveUser`` for a
-    deactivated one, or ``EmailNotVerified``, but only to who knows the
-    password. Raises ``RateLimited`` where too many were wrong before. Commits
-    what it counts, the record of a failure, and an upgrade of the stored hash.
+    who does not exist, in the same time. Raises ``InactiveUser`` for a
+    deactivated user, or ``EmailNotVerified``, but only if the password is
+    right. Raises ``RateLimited`` after too many wrong passwords. Commits the
+    counted attempt, the record of a failure, and an upgrade of the stored hash.
     """
     known_as = identifiers.read(email=email, username=username)
     user = find(known_as)
@@ -47,21 +47,22 @@ def authenticate(password: str, *, email: str | None = None, username: str | Non
     if not user.is_active:
         record_failure(user, "inactive")
         raise InactiveUser
-    # Who lost the address to its former owner has nothing to confirm before setting another.
+    # A user who lost the address to its former owner must log in to set another one.
     if settings.require_verified_email and not (user.email_verified or user.lost_address):
         record_failure(user, "email_not_verified")
         raise EmailNotVerified
     if verdict.is_outdated and not _upgrade_hash(user, password):
-        # Another login was faster, or the password was changed: what is stored now decides.
+        # Another login was faster, or the password was changed. The new stored hash decides.
         return authenticate(password, email=email, username=username)
     return user
 
 
 def record_failure(user: User | None, reason: str) -> None:
-    """Put a login that failed on record. Commits.
+    """Record a failed login. Commits.
 
-    One INSERT, whether or not there is such a user: the time says nothing.
-    What was typed for a name is not kept, since people type passwords there.
+    It is one INSERT, whether or not there is such a user, so the time does not
+    tell. It does not record the name that was typed, because people sometimes
+    type their password there.
     """
     recording.record_attempt(
         Event.LOGIN_FAILED, subject_id=user.id if user else None, reason=reason
@@ -70,9 +71,9 @@ def record_failure(user: User | None, reason: str) -> None:
 
 
 def check_password(user: User, password: str) -> None:
-    """Whether a signed-in user knows the password. Commits what it counts.
+    """Check that a signed-in user knows the password. Commits the counted attempt.
 
-    Raises ``WrongPassword``, or ``RateLimited`` where too many were wrong.
+    Raises ``WrongPassword``, or ``RateLimited`` after too many wrong passwords.
     """
     with throttle.attempt(user):
         verdict = hashing.verify(password, user.hashed_password)
@@ -87,13 +88,13 @@ def check_password(user: User, password: str) -> None:
 
 
 def find(known_as: Identifier) -> User | None:
-    """Who is known as that, for a login: read in one statement, without a transaction."""
+    """The user of this address or username, read in one statement, without a transaction."""
     row = KNOWN_AS[known_as.kind].row(value=known_as.value)
     return from_row(User, OF_USER, row) if row else None
 
 
 def _upgrade_hash(user: User, password: str) -> bool:
-    """Store today's kind of hash, unless what is stored has changed in the meantime."""
+    """Store the newest kind of hash, unless the stored hash has changed in the meantime."""
     upgraded = hashing.hash(password)
     upgrade = (
         update(User)

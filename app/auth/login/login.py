@@ -22,7 +22,7 @@ from app.security import tokens
 from app.security.tokens import TokenPair
 from config import settings
 
-# What a login does in its transaction, compiled once as well.
+# The statements of a login, each compiled once.
 NEW = Prepared(insert(Session).returning(Session.id))
 UNCHANGED = Prepared(
     select(User.deletion_due_at)
@@ -53,9 +53,9 @@ EARLIER = Prepared(select(func.count(), func.count(case((_ALIKE, 1)))).where(_OT
 
 
 def start(user: User, client: Client) -> TokenPair:
-    """Sign a device in, for a user whose password was found right. Commits.
+    """Sign a device in, for a user who gave the right password. Commits.
 
-    Raises ``InvalidCredentials`` when the account was deleted or deactivated,
+    Raises ``InvalidCredentials`` if the account was deleted or deactivated,
     or its password changed, since the password was compared.
     """
     now = clock.now()
@@ -82,9 +82,9 @@ def start(user: User, client: Client) -> TokenPair:
         db.session.rollback()
         record_failure(None, "account_changed")
         raise InvalidCredentials from None
-    # Hashing took a while. Whoever deactivates an account or changes its password writes to
-    # the user first and ends the sessions next, so under this lock either they see the new
-    # session, or this sees what they did.
+    # Hashing took a while. A request that deactivates an account or changes its password writes
+    # to the user first and ends the sessions next. So under this lock either that request sees
+    # the new session, or this one sees its change.
     unchanged = UNCHANGED.rows(user=user.id, password=user.hashed_password)
     if not unchanged:
         db.session.rollback()
@@ -97,8 +97,8 @@ def start(user: User, client: Client) -> TokenPair:
     surplus = _end_surplus(session) if earlier >= settings.max_sessions_per_user else 0
     if deletion_due_at:
         call_deletion_off(user.id, actor_id=user.id)
-    # Nobody is warned of their own first login. Of an old account, past sessions may have been
-    # pruned; that somebody is back is news then.
+    # The first login of a new account sends no warning. The past sessions of an old account may
+    # have been pruned, so a login after a long time does.
     is_back = user.created_at < now - settings.session_max_age
     is_new_device = not alike and (earlier > 0 or is_back)
     if is_new_device:
@@ -116,10 +116,10 @@ def start(user: User, client: Client) -> TokenPair:
 
 
 def _end_surplus(session: Session) -> int:
-    """End those idle longest beyond the most that a user may have, and say how many.
+    """End the sessions above the maximum, those that were idle longest. Returns how many.
 
-    This new one is not among them. The lock on the user is held, so that
-    logins in parallel do it one after the other.
+    It never ends this new session. The caller holds the lock on the user, so
+    that parallel logins do this one after the other.
     """
     return len(
         SURPLUS.rows(

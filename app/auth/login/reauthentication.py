@@ -1,4 +1,4 @@
-"""A fresh access token for somebody who is signed in and gives the password again."""
+"""A fresh access token for a signed-in user who gives the password again."""
 
 from app import audit
 from app.audit.vocabulary import Event
@@ -11,10 +11,10 @@ from app.security.tokens import FreshAccess
 
 
 def reauthenticate(session: Session, password: str) -> FreshAccess:
-    """A fresh access token for a session whose user says the password again. Commits.
+    """A fresh access token for a session whose user gives the password again. Commits.
 
-    Raises ``WrongPassword``, after which the session goes on, ``RateLimited``,
-    or ``SessionEnded`` where it was ended while the password was compared.
+    Raises ``WrongPassword``, which does not end the session, ``RateLimited``,
+    or ``SessionEnded`` if the session was ended while the password was compared.
     """
     check_password(session.user, password)
     user = sessions.hold(session)

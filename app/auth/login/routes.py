@@ -24,7 +24,8 @@ bp = Blueprint("login", __name__)
 def login(credentials: dict[str, Any]) -> TokenPair:
     """Begin a session, with the email address or the username.
 
-    Takes JSON, or OAuth 2's password form whose `username` holds either.
+    Send JSON, or OAuth 2's password form. Its field `username` may hold the email
+    address or the username.
     """
     return start(authentication.authenticate(**credentials), current_client())
 
@@ -36,5 +37,5 @@ def login(credentials: dict[str, Any]) -> TokenPair:
 @refuses(WrongPassword, Overloaded)
 @bp.returns(200, FreshAccessSchema)
 def reauthenticate(body: dict[str, Any]) -> FreshAccess:
-    """A fresh access token for the password, for calls that want a recent login."""
+    """Give your password again to get a fresh access token. Some calls require one."""
     return reauthentication.reauthenticate(current_session(), body["password"])

@@ -1,4 +1,4 @@
-"""What those calls take and give."""
+"""The bodies of the calls that ask for a password."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from app.http.fields import FormSchema, Schema
 
 
 class LoginSchema(Schema):
-    """Exactly one of ``email`` and ``username``; any string is simply right or wrong."""
+    """Send exactly one of ``email`` and ``username``."""
 
     email = LoginName(metadata={"format": "email"})
     username = LoginName(metadata={"description": "The username, or the email address."})

@@ -1,12 +1,12 @@
-"""Guessing at one account, slowed down and in the end stopped.
+"""Slows down guesses at the password of one account, and stops them in the end.
 
-From one network, five attempts in a row at one account are free, under
-whatever name. Then each must wait, twice as long as the one before. A hundred
-in a row at an account from anywhere stop its password from being tried at all (NIST SP 800-63B-4
-§3.2.2) until its owner sets a new one by mail. So that nobody can be locked
-out by others, networks that the owner logged in from go on, and so do
-sessions. An identifier that nobody has is treated in the same way, by the
-same statements.
+One network may fail five times in a row at one account, by its address or its
+username, without a delay. Then each attempt must wait twice as long as the one
+before. After a hundred failures in a row, from all networks together, nobody can
+try the password (NIST SP 800-63B-4 §3.2.2) until the owner sets a new one by
+mail. So that strangers cannot lock the owner out, the owner's sessions still
+work, and so do the networks that the owner logged in from. An identifier that
+nobody has is treated in the same way, by the same statements.
 """
 
 from collections.abc import Iterator
@@ -44,30 +44,30 @@ from app.security import pseudonyms
 from app.security.identifiers import Identifier
 from config import settings
 
-# Who mistypes finds the right password within so many attempts; the last of them begins the delay.
+# A user who mistypes finds the right password within this number. The last one begins the delay.
 FREE_FAILURES = 5
-# How long the next attempt must wait then, and no longer than at most, at which no list of
-# passwords gets far: 24 guesses a day.
+# The shortest and the longest wait before the next attempt. The longest one allows 24 guesses a
+# day, and no list of passwords gets far with that.
 FIRST_DELAY = timedelta(seconds=30)
 LONGEST_DELAY = timedelta(hours=1)
 DELAYS = [
     *takewhile(lambda delay: delay < LONGEST_DELAY, (FIRST_DELAY * 2**n for n in count())),
     LONGEST_DELAY,
 ]
-# Failures from one network are forgotten after a day without one, unless they are a hundred;
-# those from anywhere never are.
+# Failures from one network are forgotten after a day without another one, unless there are a
+# hundred. The failures from all networks together are kept longer; see ``prune``.
 FORGOTTEN_AFTER = timedelta(hours=24)
-# As many failures in a row as NIST allows.
+# NIST allows this number of failures in a row.
 MOST_FAILURES = 100
-# Beyond it nobody counts.
+# The counter stops here.
 MOST_COUNTED = 1_000_000
-# What a suspended account is told: it may be lifted at any moment, by mail.
+# The Retry-After for a suspended account. Its owner can end the suspension at any time, by mail.
 SUSPENDED_RETRY = timedelta(hours=1)
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where an attempt is counted: at an account from a network, and from anywhere."""
+    """The account and the network for which an attempt is counted."""
 
     account: str
     network: str
@@ -75,12 +75,12 @@ class Place:
 
 @contextmanager
 def attempt(who: User | Identifier) -> Iterator[None]:
-    """Look at a password while its attempt counts as failed. Commits. Raises ``RateLimited``.
+    """Count an attempt as failed, then check its password. Commits. Raises ``RateLimited``.
 
-    Counted first, parallel guesses cannot all pass before one of them has
-    failed. ``forgive`` takes it back for the right one; where the hash was
-    not computed at all, it never happened, unless the database failed in
-    between. The connection is back in the pool meanwhile.
+    It counts first, because otherwise parallel guesses could all pass before
+    one of them has failed. ``forgive`` takes the count back for the right
+    password. It is also taken back if the hash was not computed at all, unless
+    the database fails then. The connection is in the pool while the password is checked.
     """
     if not settings.ratelimit_enabled:
         db.session.close()
@@ -109,27 +109,27 @@ def attempt(who: User | Identifier) -> Iterator[None]:
 
 
 def forgive(user: User) -> None:
-    """Forget this network's failures, and the account's, for the right password. Commits."""
+    """After the right password, forget the failures of this network and of the account. Commits."""
     if not settings.ratelimit_enabled:
         return
-    # In the order in which an attempt takes them.
+    # Both are locked in the same order as in an attempt.
     for place in (current_network(), ANYWHERE):
         FORGET.row(account=_account(user), place=place)
 
 
 def lift(user: User) -> None:
-    """Forget all failures, from anywhere. The caller commits.
+    """Forget all failures from all networks. The caller commits.
 
-    For who set a new password by mail, and for who is erased.
+    For a user who has set a new password by mail, or who is erased.
     """
-    # The one from anywhere last: else two transactions could each hold what the other waits for.
+    # ANYWHERE comes last. Otherwise two transactions could wait for each other's rows.
     mine = LoginThrottle.subject == _account(user)
     _delete(mine, LoginThrottle.network != ANYWHERE)
     _delete(mine, LoginThrottle.network == ANYWHERE)
 
 
 def prune(limit: int) -> int:
-    """Delete up to ``limit`` counts that say nothing any more. Commits.
+    """Delete up to ``limit`` counts that have no effect any more. Commits.
 
     A suspended account is remembered for a year: forgetting it sooner would
     be the time-based reset that NIST rules out.
@@ -153,18 +153,18 @@ def _reserve(place: Place, user_id: int | None) -> None:
     if _count_anywhere(place, now, up_to=MOST_FAILURES):
         return
     if not _has_logged_in_from(place.network, user_id):
-        # Not evaluated, so not counted either.
+        # The password is not checked, so the attempt is not counted either.
         _give_back(place, place.network)
         raise RateLimited(SUSPENDED_RETRY.total_seconds())
     _count_anywhere(place, now)
 
 
 def _count_here(place: Place, now: datetime) -> bool:
-    """One more at the account from the network, unless it must wait.
+    """Count one more failure at the account from the network, unless it must wait.
 
-    Asking and counting are one statement: of many attempts at once, the
-    database lets as many pass as are free. It is also a transaction of its
-    own, or those that must wait would queue for its lock until it ends.
+    Checking and counting are one statement, so that of many attempts at once
+    only the allowed number pass. It is also a separate transaction: otherwise
+    attempts that must wait would queue for its lock until the end of the request.
     """
     ends = {f"end_{number}": now + delay for number, delay in enumerate(DELAYS)}
     forgotten = now - FORGOTTEN_AFTER
@@ -173,12 +173,12 @@ def _count_here(place: Place, now: datetime) -> bool:
 
 
 def _count_anywhere(place: Place, now: datetime, *, up_to: int = MOST_COUNTED) -> bool:
-    """One more at the account, unless there are ``up_to`` already."""
+    """Count one more failure at the account, unless there are ``up_to`` already."""
     where = {"account": place.account, "place": ANYWHERE}
     return ONE_MORE_ANYWHERE.row(**where, now=now, up_to=up_to) is not None
 
 
-# Each is compiled once, as every login runs both.
+# Each is compiled once, because every login runs both.
 
 
 @Prepared
@@ -227,7 +227,7 @@ def _one_more(change: dict[str, Any], unless_not: ColumnElement[bool]) -> Any:
 
 
 def _blocked_until(failures: ColumnElement[int]) -> ColumnElement[datetime | None]:
-    """The end of the delay that so many failures make: it doubles with each further one."""
+    """The end of the delay after this number of failures. Each further failure doubles it."""
     *delays, longest = [_instant(f"end_{number}") for number in range(len(DELAYS))]
     ends = [(failures == FREE_FAILURES + number, end) for number, end in enumerate(delays)]
     return case((failures < FREE_FAILURES, null()), *ends, else_=longest)
@@ -238,7 +238,7 @@ def _instant(name: str) -> Any:
 
 
 def _wait(place: Place, now: datetime) -> timedelta:
-    """How long whoever was refused should wait."""
+    """How long a client whose attempt was refused should wait."""
     row = db.session.execute(
         select(LoginThrottle.failures, LoginThrottle.blocked_until).where(
             LoginThrottle.subject == place.account, LoginThrottle.network == place.network
@@ -250,18 +250,18 @@ def _wait(place: Place, now: datetime) -> timedelta:
 
 
 def _has_logged_in_from(network_of_attempt: str, user_id: int | None) -> bool:
-    """Whether it is one of the account's own networks: its owner may go on from there."""
-    # Nobody has the number 0: the same statement for an identifier that nobody has.
+    """Whether the account has logged in from this network before. Its owner may still log in."""
+    # No user has the id 0. An identifier that nobody has gets the same statement.
     addresses = select(Session.ip).where(Session.user_id == (user_id or 0)).distinct()
-    # By a connection that is back in the pool before the next statement wants one: a request that
-    # waits for a second one while it holds the first could wait for itself.
+    # This connection is back in the pool before the next statement needs one. A request that holds
+    # one connection while it waits for a second one could wait for itself.
     with reader().connect() as connection:
         found = connection.scalars(addresses).all()
     return any(address is not None and network(address) == network_of_attempt for address in found)
 
 
 def _give_back(place: Place, *networks: str) -> None:
-    """Take back what an attempt counted, but for its time. Commits."""
+    """Take back the count of an attempt, except the time of the last failure. Commits."""
     row = LoginThrottle
     for counted in networks:
         here = and_(row.subject == place.account, row.network == counted)
@@ -290,7 +290,7 @@ def _delete(*which: ColumnElement[bool]) -> None:
 
 
 def _account(who: User | Identifier) -> str:
-    """An identifier that nobody has stands for an account of its own."""
+    """The pseudonym under which to count. An identifier that nobody has gets its own."""
     if isinstance(who, User):
         return pseudonyms.of("user", str(who.id))
     return pseudonyms.of(who.kind, who.value)

@@ -1,1 +1,1 @@
-"""The same calls for OAuth 2 clients."""
+"""Login, refresh and logout for OAuth 2 clients."""

@@ -1,4 +1,4 @@
-"""OAuth 2's two calls, for clients that speak it: the token endpoint and revocation."""
+"""The two calls of OAuth 2: the token endpoint and the revocation endpoint."""
 
 from collections.abc import Callable
 from contextlib import suppress
@@ -28,7 +28,7 @@ R = TypeVar("R")
 
 
 def in_oauth_words(view: Callable[P, R]) -> Callable[P, R]:
-    """Say our refusals as RFC 6749 §5.2 does: every one of who asks is ``invalid_grant``."""
+    """Answer with the errors of RFC 6749 §5.2. A refused user or token is ``invalid_grant``."""
 
     @wraps(view)
     def translated(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -49,10 +49,10 @@ def is_login(form: dict[str, Any]) -> bool:
 def token(form: dict[str, Any], client: Client) -> TokenPair:
     """A token pair for a password or a refresh token. Commits.
 
-    Raises what logging in and refreshing raise, ``InvalidRequest`` for a
+    Raises the errors of a login and of a refresh, ``InvalidRequest`` for a
     field that is missing, and ``UnsupportedGrantType``.
     """
-    # A parameter without a value counts as left out (RFC 6749 §3.2).
+    # A parameter without a value counts as missing (RFC 6749 §3.2).
     given = {name: value for name, value in form.items() if value}
     match given:
         case {"grant_type": "password", "username": username, "password": password}:
@@ -67,18 +67,21 @@ def token(form: dict[str, Any], client: Client) -> TokenPair:
 
 
 def revoke(token: str) -> None:
-    """End the session of a token of either kind. Commits. Any other token is no error."""
+    """End the session of an access or a refresh token. Commits.
+
+    Any other token is not an error.
+    """
     if not token:
         raise InvalidRequest
     origin = tokens.origin_of(token)
     if origin is not None:
-        # A token from before a change of the password is not good any more, and ends nothing.
+        # A token from before a change of the password is not valid any more, and ends nothing.
         with suppress(InvalidRefreshToken):
             sessions.end(*origin)
 
 
 class OAuthError(AppError):
-    """An error as OAuth 2 words it (RFC 6749 §5.2), inside the problem document."""
+    """An error in the form of OAuth 2 (RFC 6749 §5.2), inside the problem document."""
 
     status = 400
 

@@ -19,7 +19,7 @@ from app.security.tokens import TokenPair
 bp = Blueprint("oauth", __name__)
 key_set = Blueprint("keys", __name__, description="The keys that verify access tokens.")
 
-# A new key is to be everywhere for longer than this before it signs; docs/keys.md says so.
+# A new key must be published for longer than this before it signs; docs/keys.md says so.
 JWKS_MAX_AGE_SECONDS = 300
 
 
@@ -32,8 +32,8 @@ class JwkSetSchema(Schema):
 @key_set.get("/.well-known/jwks.json")
 @key_set.returns(200, JwkSetSchema)
 def jwks() -> tuple[dict[str, Any], int, dict[str, str]]:
-    """The public keys that access tokens can be verified with; none while signing is symmetric."""
-    # Vary, wherever CORS is off too: a cache may keep an answer of before it was turned on.
+    """The public keys that verify access tokens. There are none while signing is symmetric."""
+    # Vary is sent also while CORS is off: a cache may keep this answer until after CORS is on.
     kept = {"Cache-Control": f"public, max-age={JWKS_MAX_AGE_SECONDS}", "Vary": "Origin"}
     return signing_keys.current().jwk_set(), 200, kept
 
@@ -45,7 +45,7 @@ def jwks() -> tuple[dict[str, Any], int, dict[str, str]]:
 @refuses(InvalidGrant, InvalidRequest, UnsupportedGrantType, Overloaded)
 @bp.returns(200, TokenSchema)
 def token(form: dict[str, Any]) -> TokenPair:
-    """OAuth 2's token endpoint (RFC 6749 §4.3 and §6)."""
+    """The token endpoint of OAuth 2 (RFC 6749 §4.3 and §6)."""
     give = token_for_password if oauth.is_login(form) else oauth.token
     return give(form, current_client())
 
@@ -60,6 +60,9 @@ token_for_password = limited_guesses(oauth.token)
 @refuses(InvalidRequest)
 @bp.returns(200, NothingSchema)
 def revoke(form: dict[str, Any]) -> dict[str, Any]:
-    """End the session of an access or a refresh token (RFC 7009); any other token is no error."""
+    """End the session of an access or a refresh token (RFC 7009).
+
+    Any other token is not an error.
+    """
     oauth.revoke(form["token"])
     return {}

@@ -1,4 +1,4 @@
-"""A new password for who knows the old one."""
+"""A new password for a user who knows the old one."""
 
 from app import audit, clock
 from app.audit.vocabulary import Event
@@ -19,11 +19,11 @@ UNCHANGED = Message("password_unchanged", "Is the password that you have already
 def change(session: Session, current_password: str, new_password: str) -> TokenPair:
     """Change the password of the session's user. Commits.
 
-    The session goes on with the pair of tokens that is returned. Every token
-    from before is dead, because a copy of this session's own may be in other
-    hands, and every other session ends. Raises ``WrongPassword``,
-    ``ValidationFailed``, or ``SessionEnded`` where the session was ended, or
-    the password was changed, while the passwords were hashed.
+    The session goes on with the pair of tokens that is returned. Every older
+    token of the session stops working, because a thief may have a copy, and
+    every other session ends. Raises ``WrongPassword``, ``ValidationFailed``,
+    or ``SessionEnded`` if the session was ended, or the password was changed,
+    while the passwords were hashed.
     """
     check_password(session.user, current_password)
     if policy.are_same(current_password, new_password):
@@ -31,9 +31,9 @@ def change(session: Session, current_password: str, new_password: str) -> TokenP
     policy.refuse_like_identity(new_password, session.user, field="new_password")
     hashed_password = hashing.hash(new_password)
 
-    # Hashing took a while. Whoever rescues or stops an account writes to the user first and ends
-    # its sessions next, so under this lock the session tells what they did. That the stored hash
-    # is another one now tells nothing: a login may have stored one of today's kind.
+    # Hashing took a while. A request that rescues or stops an account writes to the user first and
+    # ends its sessions next, so under this lock the session shows it. A stored hash that has
+    # changed does not show it: a login may have stored a newer kind of hash.
     user = sessions.hold(session)
     user.hashed_password, user.updated_at = hashed_password, clock.now()
     renewed = refreshing.renew(session)

@@ -1,4 +1,4 @@
-"""What becomes of an account whose owner says "this wasn't me"."""
+"""Protecting an account whose owner says "this wasn't me"."""
 
 from sqlalchemy import update
 
@@ -17,8 +17,9 @@ from app.security.one_time_tokens import Purpose
 def repudiate(token: str) -> None:
     """Sign every device out, call a deletion off, and mail a link for a new password. Commits.
 
-    The password is taken away: somebody else may know it, and would be back
-    before the owner has read the mail. Only the link sets a new one. Raises ``InvalidLink``.
+    The password is removed, because somebody else may know it and could log in
+    again before the owner has read the mail. Only the link sets a new one.
+    Raises ``InvalidLink``.
     """
     found = one_time_tokens.read(token, Purpose.NOT_ME)
     safe = (
@@ -36,8 +37,8 @@ def repudiate(token: str) -> None:
     one_time_tokens.revoke_all(user)
     deletion.call_deletion_off(user.id, actor_id=None)
     ended = sessions.end_all(user.id)
-    # To the address that the account has now: a link to it is nothing for a mailbox that it
-    # has left. Against a change of the address there is the link that undoes it.
+    # The mail goes to the present address. An old mailbox must not get a link that opens the
+    # account. An owner whose address was changed has the link that undoes the change.
     reset.begin_recovery(user)
     audit.record(Event.ACCOUNT_REPUDIATED, subject_id=user.id, sessions_ended=ended)
     db.session.commit()

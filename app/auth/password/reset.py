@@ -1,4 +1,4 @@
-"""A new password for who forgot the old one, or lost it to somebody else."""
+"""A new password for a user who forgot the old one, or from whom it was stolen."""
 
 from typing import Any
 
@@ -20,8 +20,8 @@ from app.security.one_time_tokens import Purpose
 from app.security.passwords import hashing, policy
 from config import settings
 
-# The mails with a link for a new password that anybody can have sent to an address. They are capped
-# together: of so few, the link that the owner asked for stays among the last two that are good.
+# Anybody can cause these mails with a link for a new password. They are capped together, and only
+# the last two links are valid. The cap keeps the link that the owner asked for among these two.
 FOR_ANYBODY = (messages.password_reset, messages.account_exists)
 
 SETTING_PASSWORDS = (Purpose.PASSWORD_RESET, Purpose.ACCOUNT_RECOVERY, Purpose.INVITATION)
@@ -30,8 +30,8 @@ SETTING_PASSWORDS = (Purpose.PASSWORD_RESET, Purpose.ACCOUNT_RECOVERY, Purpose.I
 def forgot(email: str) -> None:
     """Mail a link to set a new password, if anybody has the address. Commits.
 
-    Whether somebody has it is found out outside the request, so that neither
-    the answer nor its time tells.
+    The address is looked up outside the request, so that neither the answer
+    nor its time tells whether somebody has it.
     """
     outbox.request(reset_asked, email, **recording.circumstances()._asdict())
 
@@ -52,26 +52,26 @@ def begin(user: User) -> None:
 
 
 def begin_recovery(user: User) -> None:
-    """The same for an account whose password was taken away. The caller commits.
+    """Queue the same mail for an account whose password was removed. The caller commits.
 
-    Strangers who ask for links do not end this one.
+    Its link stays valid if strangers ask for further links.
     """
     recovery = link(user, Purpose.ACCOUNT_RECOVERY)
     outbox.queue(messages.account_recovery, to=user.email, user=user, **recovery)
 
 
 def reset(token: str, new_password: str) -> None:
-    """Set a new password by a mailed token, and sign every device out. Commits.
+    """Set a new password with a mailed token, and sign every device out. Commits.
 
-    Who reads the mailbox owns the address: it counts as confirmed, and
-    whatever an earlier holder of the account has begun is void. Who was kept
-    from logging in by too many wrong passwords may again. Nobody is
-    logged in by it. Raises ``InvalidLink``, or ``ValidationFailed`` for a
-    password that is refused, and the token stays good then.
+    A person who reads the mailbox owns the address, so it counts as confirmed.
+    All links that were mailed before stop working, except those in notices. A
+    user who was suspended after too many wrong passwords may log in again. It
+    does not log the user in. Raises ``InvalidLink``, or ``ValidationFailed``
+    for a password that is refused, and then the token stays valid.
     """
     found = one_time_tokens.read(token, *SETTING_PASSWORDS)
     user = found.user
-    # The connection goes back to the pool while hashing.
+    # The connection goes back to the pool while the password is hashed.
     db.session.close()
     policy.refuse_like_identity(new_password, user, field="new_password")
     hashed_password = hashing.hash(new_password)

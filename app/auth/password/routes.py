@@ -32,8 +32,8 @@ bp = Blueprint("password", __name__)
 def change_password(body: dict[str, Any]) -> TokenPair:
     """Set a new password. This session goes on with the new pair of tokens.
 
-    Every token from before is dead, also copies of this session's own, and
-    your other devices are signed out.
+    All older tokens of this session stop working, and your other devices are
+    signed out.
     """
     return change.change(current_session(), **body)
 
@@ -44,7 +44,7 @@ def change_password(body: dict[str, Any]) -> TokenPair:
 @limited(MAIL_PER_ADDRESS, by=to_address)
 @bp.returns(202, NothingSchema)
 def forgot_password(body: dict[str, Any]) -> dict[str, Any]:
-    """Ask for a link to set a new password. Whether there is an account is not told."""
+    """Ask for a link to set a new password. The answer is the same if there is no account."""
     reset.forgot(body["email"])
     return {}
 
@@ -55,7 +55,7 @@ def forgot_password(body: dict[str, Any]) -> dict[str, Any]:
 @refuses(InvalidLink, Overloaded)
 @bp.returns(204)
 def reset_password(body: dict[str, Any]) -> None:
-    """Set a new password by the token of a mail; every device is signed out."""
+    """Set a new password with the token from a mail. Every device is signed out."""
     reset.reset(**body)
 
 
@@ -65,5 +65,8 @@ def reset_password(body: dict[str, Any]) -> None:
 @refuses(InvalidLink)
 @bp.returns(204)
 def repudiate(body: dict[str, Any]) -> None:
-    """Say that it was not you: every device is signed out, and a link for a new password sent."""
+    """Say that it was not you.
+
+    Every device is signed out, and you get a mail with a link to set a new password.
+    """
     not_me.repudiate(body["token"])

@@ -1,4 +1,4 @@
-"""What those calls take and give."""
+"""The bodies of the calls on passwords."""
 
 from app.auth.fields import NewPassword
 from app.auth.schemas import CheckedPassword, Token

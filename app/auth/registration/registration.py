@@ -30,10 +30,10 @@ def register(
 ) -> User:
     """Make an account from canonical values, and commit.
 
-    Whether the address or the name is taken is for the unique constraints to
-    say, and for what is asked after writing: looking first would let two
-    registrations at once both pass. Raises
-    ``EmailTaken`` or ``UsernameTaken``.
+    It writes first and then learns, from the unique constraints and from a
+    query, whether the address or the username is taken. If it looked first,
+    two registrations at the same time could both pass. Raises ``EmailTaken``
+    or ``UsernameTaken``.
     """
     user = User(
         email=email,
@@ -61,14 +61,15 @@ def register(
 
 
 def register_quietly(**account: Any) -> None:
-    """The same where nobody may learn who has an account: a taken address is no error. Commits.
+    """Make an account without an error for a taken address. Commits.
 
-    Its owner is told by mail. Raises ``UsernameTaken``.
+    It is for installations that hide whether an address has an account. The
+    owner of a taken address gets a mail. Raises ``UsernameTaken``.
     """
     try:
         register(**account)
     except EmailTaken:
-        # Whose address it is, is not looked up here: the time would tell.
+        # The owner of the address is not looked up here: the time of the answer would tell.
         audit.record(Event.REGISTRATION_ATTEMPTED, subject_id=None)
         outbox.request(registration_attempted, account["email"])
 

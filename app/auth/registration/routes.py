@@ -1,4 +1,4 @@
-"""The call that registers."""
+"""The call that registers a user."""
 
 from typing import Any
 
@@ -21,13 +21,13 @@ bp = Blueprint("registration", __name__)
 @limited(REGISTER)
 @bp.takes(RegisterSchema)
 @refuses(EmailTaken, UsernameTaken, Overloaded)
-@bp.also_returns(202, NothingSchema, description="Taken or not: see your mail")
+@bp.also_returns(202, NothingSchema, description="The owner of the address gets a mail")
 @bp.returns(201, UserSchema, headers={"Location": {"schema": {"type": "string"}}})
 def register(account: dict[str, Any]) -> tuple[User, int, dict[str, str]] | Any:
     """Make an account.
 
-    Where `HIDE_ACCOUNT_EXISTENCE` is on, the answer is 202 and `{}` for a new
-    and a taken address alike, and its owner is told by mail.
+    If `HIDE_ACCOUNT_EXISTENCE` is on, the answer is 202 and `{}` for a new
+    address and for a taken one, and the owner of the address gets a mail.
     """
     account["locale"] = languages.preferred(request.accept_languages)
     if settings.hide_account_existence:

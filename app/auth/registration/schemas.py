@@ -1,4 +1,4 @@
-"""What it takes."""
+"""The body of a registration."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Refreshing a session: its tokens are swapped for new ones, and copies of old ones are noticed."""
+"""Refreshing a session: its tokens are replaced, and copies of old tokens are detected."""
 
 from typing import Any
 from uuid import UUID, uuid4
@@ -21,7 +21,7 @@ from app.security import tokens
 from app.security.tokens import RefreshClaims, TokenPair
 from config import settings
 
-# What a new pair of tokens is made of.
+# The columns that a new pair of tokens is made from.
 OF_PAIR = [
     Session.id,
     Session.user_id,
@@ -59,13 +59,13 @@ SESSION_AND_USER = Prepared(
     .where(_IS_THIS, _IS_OF_SUBJECT)
 )
 
-# When the token before the current one was superseded. Rows of an earlier release do not say it.
+# When the current token replaced the one before. Rows of an earlier release do not say it.
 ROTATED_AT = func.coalesce(Session.rotated_at, Session.refreshed_at, type_=UTCDateTime)
 LATE_RETRY = Prepared(
     update(Session)
     .where(_IS_THIS, _IS_OF_SUBJECT, _MAY_GO_ON)
     .where(Session.previous_jti == bindparam("presented"))
-    # The successor that is replaced: of several late retries at once, one finds it.
+    # This is the successor that is replaced: of several late retries at once, only one finds it.
     .where(Session.refresh_jti == bindparam("unused"))
     .where(bindparam("since", type_=UTCDateTime) < ROTATED_AT)
     .values(
@@ -77,7 +77,7 @@ LATE_RETRY = Prepared(
     .returning(*OF_PAIR)
 )
 
-# Whoever finds a row records the retry: once for each successor.
+# The request that finds a row records the retry, so it is recorded once for each successor.
 RETRIED = Prepared(
     update(Session)
     .where(_IS_THIS, is_live(NOW))
@@ -120,7 +120,7 @@ def refresh(refresh_token: str) -> TokenPair:
 
 
 def renew(session: Session) -> Session:
-    """Begin a new generation of tokens: all earlier ones of the session are dead.
+    """Begin a new generation of tokens. All earlier tokens of the session stop working.
 
     The caller commits. Raises ``SessionEnded`` if the session is over, or if
     another request has renewed it.
@@ -140,7 +140,7 @@ def renew(session: Session) -> Session:
 
 
 def _rotate(claims: RefreshClaims) -> Session | None:
-    """Make the current token the previous one; ``None`` if it is not current, or not alive."""
+    """Replace the current token. Returns ``None`` if the token is not current, or not live."""
     now = clock.now()
     row = ROTATION.row(
         session=claims.session_id,
@@ -167,15 +167,15 @@ def _successor(claims: RefreshClaims) -> Session:
         retried = _retry_late(claims, unused=session.refresh_jti)
         if retried:
             return retried
-        # Another request was faster: what it left is read anew.
+        # Another request was faster, so the session is read again.
     _end_for_reuse(claims, session)
     raise RefreshTokenReused
 
 
 def _session_of(claims: RefreshClaims) -> Session:
-    """The living session of a genuine token, its user included.
+    """The live session of a genuine token, with its user.
 
-    Raises ``InvalidRefreshToken`` where the token is refused without ending anything.
+    Raises ``InvalidRefreshToken`` if the token is refused without ending anything.
     """
     row = SESSION_AND_USER.row(session=claims.session_id, subject=claims.user_id)
     if row is None:
@@ -185,10 +185,10 @@ def _session_of(claims: RefreshClaims) -> Session:
     if not session.is_live or not user.is_active:
         raise InvalidRefreshToken
     if session.generation != claims.generation:
-        # From before a change of the password. Its owner has evicted all copies already.
+        # The token is from before a change of the password, which ended all its copies already.
         raise InvalidRefreshToken
     if session.refresh_jti == claims.jti:
-        # Current, yet not rotated: its user may not log in any more.
+        # The token is current but was not rotated, because its user may not log in any more.
         raise InvalidRefreshToken
     return session
 
@@ -200,17 +200,17 @@ def _is_within_retry_window(session: Session) -> bool:
 
 
 def _is_in_time(session: Session) -> bool:
-    """Whether the token before may be retried late. The UPDATE asks it again."""
+    """Whether the previous token may still be retried. The UPDATE checks it again."""
     hours = settings.refresh_late_retry
-    # Counted from the first rotation: a late retry does not put off the end of its own time.
+    # The time counts from the first rotation, so that a late retry does not extend it.
     rotated_at = session.rotated_at or session.refreshed_at
     return bool(hours) and clock.now() < rotated_at + hours
 
 
 def _record_retry(session: Session) -> None:
-    """Record that the successor was given out again, unless that is on record. Commits.
+    """Record that the successor was given out again, unless that is recorded. Commits.
 
-    A thief who copies a token and keeps within the window is seen by this alone.
+    It is the only trace of a thief who copies a token and uses it within the window.
     """
     if session.retried_jti == session.refresh_jti:
         return
@@ -220,7 +220,7 @@ def _record_retry(session: Session) -> None:
 
 
 def _retry_late(claims: RefreshClaims, *, unused: UUID) -> Session | None:
-    """Put a new successor in place of the unused one. Commits. ``None`` if it is not there."""
+    """Replace the unused successor. Commits. Returns ``None`` if it is not there any more."""
     now = clock.now()
     rows = LATE_RETRY.rows(
         session=claims.session_id,
@@ -239,8 +239,8 @@ def _retry_late(claims: RefreshClaims, *, unused: UUID) -> Session | None:
 
 
 def _end_for_reuse(claims: RefreshClaims, session: Session) -> None:
-    """End the session of a token that was copied. Commits: this must outlive the refusal."""
-    # What the thief is doing at this moment holds the user, and is waited for.
+    """End the session of a copied token. Commits, so that the refusal does not undo it."""
+    # A request of the thief may hold the user at this moment. This waits until it is over.
     database_rows.hold(User, User.id == session.user_id)
     if end_where(Session.id == session.id, Session.generation == claims.generation):
         kind = "after_window" if session.previous_jti == claims.jti else "older"
@@ -250,5 +250,5 @@ def _end_for_reuse(claims: RefreshClaims, session: Session) -> None:
 
 
 def _record(event: Event, user_id: int, session_id: UUID, **details: Any) -> None:
-    # Nobody can tell whether the owner did it or a thief, so nobody is named as the actor.
+    # It may have been the owner or a thief, so the event does not name an actor.
     audit.record(event, subject_id=user_id, session_id=str(session_id), **details)

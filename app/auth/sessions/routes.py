@@ -39,12 +39,12 @@ LOCAL_ALONE = Message("invalid_choice", "With a refresh token, only local.")
 @refuses(NotAuthenticated, InvalidRefreshToken, RefreshTokenReused)
 @bp.returns(200, TokenSchema)
 def refresh(body: dict[str, Any]) -> TokenPair:
-    """Swap a refresh token, sent in the body or as the Bearer token, for a new pair.
+    """Swap a refresh token for a new pair. Send it in the body or as the Bearer token.
 
-    Each refresh token works once. The one just superseded gets the same
-    successor again for a short while, and after that, for some hours, a new one
-    as long as nobody used the first, so that a lost answer signs nobody out.
-    Any older one ends the session.
+    Each refresh token works once. The previous token may be sent again, so that a
+    lost answer does not sign the user out. For a short while it gets the same
+    successor again. After that, and for some hours, it gets a new successor if
+    nobody has used the first one. Any older token ends the session.
     """
     if "refresh_token" in body:
         return refreshing.refresh(body["refresh_token"])
@@ -52,13 +52,13 @@ def refresh(body: dict[str, Any]) -> TokenPair:
 
 
 def of_session_to_end(view: Callable[..., R]) -> Callable[..., R]:
-    """Pass who logs out: the session of the access token, or a refresh token from the body."""
+    """Pass ``leaving``: the session of the access token, or a refresh token from the body."""
 
     @wraps(view)
     def with_session(*args: Any, **kwargs: Any) -> R:
         return view(*args, leaving=_who_leaves(), **kwargs)
 
-    # The empty requirement: a refresh token in the body will do as well.
+    # The empty requirement says that a refresh token in the body is enough.
     return refuses(InvalidRefreshToken)(guards.documents_access_token({})(with_session))
 
 
@@ -87,10 +87,10 @@ def _who_leaves() -> Session | RefreshClaims:
 def logout(query: dict[str, Any], leaving: Session | RefreshClaims) -> None:
     """End the session of the access token, or of the refresh token in the body.
 
-    At once and everywhere: all its tokens are dead on the next request. With
-    an access token, `scope` may be `others` or `global` as well. Any genuine
-    refresh token will do, superseded or expired though it be, but none from
-    before a change of the password.
+    All tokens of the session stop working with the next request. With an access
+    token, `scope` may also be `others` or `global`. The refresh token may be
+    expired, or replaced by a newer one, but must not be from before a change of
+    the password.
     """
     scope = sessions.Scope(query["scope"])
     if isinstance(leaving, Session):
@@ -105,7 +105,7 @@ def logout(query: dict[str, Any], leaving: Session | RefreshClaims) -> None:
 @signed_in
 @bp.returns(200, SessionListSchema)
 def read_sessions() -> dict[str, Any]:
-    """Your signed-in devices, the one seen last first."""
+    """Your signed-in devices. The device that was seen last comes first."""
     return {"items": sessions.living(current_user())}
 
 

@@ -1,4 +1,4 @@
-"""What the calls on sessions take and give."""
+"""The bodies and the query parameters of the calls on sessions."""
 
 from datetime import datetime, timedelta
 from typing import Any
@@ -22,8 +22,8 @@ class LogoutQuerySchema(Schema):
 class RoughInstant(Instant):
     """An instant, rounded down to five minutes.
 
-    Whoever holds a copy of a token could otherwise follow when its owner comes
-    back, and choose the moment for a refresh that nobody notices.
+    Otherwise a thief with a copy of a token could see when its owner comes
+    back, and choose a moment for a refresh that is not detected.
     """
 
     STEP = timedelta(minutes=5)
@@ -35,7 +35,7 @@ class RoughInstant(Instant):
 
 
 class DeviceSchema(Schema):
-    """A signed-in device, without what tells when it was seen."""
+    """A signed-in device, without the times that tell when it was seen."""
 
     id = fields.UUID(required=True)
     ip = fields.String(required=True, allow_none=True)
@@ -45,7 +45,7 @@ class DeviceSchema(Schema):
         required=True,
         metadata={
             "type": "string",
-            "description": 'What a person calls it, like "Firefox on Linux".',
+            "description": 'A name that people understand, like "Firefox on Linux".',
         },
     )
     created_at = Instant(required=True)
@@ -57,9 +57,9 @@ class DeviceSchema(Schema):
 
 
 class SessionSchema(DeviceSchema):
-    """A signed-in device. ``last_seen_at`` is when it logged in or refreshed last.
+    """A signed-in device. ``last_seen_at`` is the time of its last login or refresh.
 
-    That and ``expires_at``, which would tell it as well, are rounded down to five minutes.
+    ``last_seen_at`` and ``expires_at`` are rounded down to five minutes.
     """
 
     last_seen_at = RoughInstant(required=True, attribute="refreshed_at")
@@ -71,7 +71,7 @@ class SessionListSchema(Schema):
 
 
 class ExactSessionSchema(DeviceSchema):
-    """A signed-in device as administrators see it: times are to the second."""
+    """A signed-in device, with exact times for administrators."""
 
     last_seen_at = Instant(required=True, attribute="refreshed_at")
     expires_at = Instant(required=True)

@@ -45,13 +45,14 @@ class Scope(StrEnum):
 
 
 def hold(session: Session) -> User:
-    """Take a lock on the session's user, until the caller commits, and read them anew.
+    """Lock the session's user until the caller commits, and read the user again.
 
-    For what must not happen behind the back of a reset, a "not me" or a
-    deactivation at the same moment: those write to the user first. The
-    session tells of every change of the password, because each one ends it or
-    renews it. The stored hash does not: a login on another device replaces it
-    by one of today's kind while the password stays. Raises ``SessionEnded``.
+    Use it for a change that must not happen after a reset, a "not me" or a
+    deactivation at the same moment: all of these write to the user first. The
+    session shows every change of the password, because each change ends it or
+    renews it. The stored hash does not show it: a login on another device may
+    replace the hash with a newer kind while the password stays the same.
+    Raises ``SessionEnded``.
     """
     user = rows.hold(User, User.id == session.user_id, User.is_active)
     if user is None:
@@ -64,11 +65,12 @@ def hold(session: Session) -> User:
 def refuse_if_over(session: Session) -> None:
     """Stop a write whose session was ended or renewed since the request began.
 
-    Call it when the session's user is locked. Whoever rescues or stops an
-    account writes to the user first and ends the sessions next, so a write
-    that waited for the lock sees here what they did. It is a statement of its
-    own, because a condition in the statement that waits would still see
-    the sessions of before. Rolls back, and raises ``SessionEnded``.
+    Call it when the session's user is locked. A request that rescues or stops
+    an account writes to the user first and ends the sessions next, so a write
+    that waited for the lock sees here that the session has ended. It is a
+    separate statement, because a condition in the statement that waits would
+    still see the old state of the sessions. Rolls back, and raises
+    ``SessionEnded``.
     """
     if not db.session.scalar(exists().where(_is_same(session), is_live(clock.now())).select()):
         db.session.rollback()
@@ -81,14 +83,14 @@ def _is_same(session: Session) -> ColumnElement[bool]:
 
 
 def _lives(session_id: UUID) -> bool:
-    """Whether the session lives, whichever of its tokens are good."""
+    """Whether the session is live, no matter which of its tokens are valid."""
     return bool(
         db.session.scalar(exists().where(Session.id == session_id, is_live(clock.now())).select())
     )
 
 
 def living(user: User) -> Sequence[Session]:
-    """The user's sessions, the one refreshed last first."""
+    """The user's live sessions. The session that was refreshed last comes first."""
     return db.session.scalars(
         select(Session)
         .where(Session.user_id == user.id, is_live(clock.now()))
@@ -97,10 +99,11 @@ def living(user: User) -> Sequence[Session]:
 
 
 def end(session_id: UUID, generation: int) -> None:
-    """Sign a device out, by a token of its own. Commits. What is over already stays as it is.
+    """Sign a device out with one of its own tokens. Commits.
 
-    Raises ``InvalidRefreshToken`` for a token from before a change of the
-    password, whose session goes on: such a token ends nothing.
+    A session that has ended already stays as it is. Raises
+    ``InvalidRefreshToken`` for a token from before a change of the password:
+    such a token does not end the session.
     """
     ended = end_where(Session.id == session_id, Session.generation == generation)
     for user_id in ended:
@@ -116,7 +119,7 @@ def end_one_of(session: Session, session_id: UUID) -> None:
 
     Raises ``NotFound`` if the user has no such device, or ``SessionEnded``.
     """
-    # What the device is doing at this moment holds the user, and is waited for.
+    # A request of the device may hold the user at this moment. This waits until it is over.
     user = hold(session)
     mine = and_(Session.user_id == user.id, is_live(clock.now()))
     if not end_where(Session.id == session_id, mine):
@@ -129,7 +132,7 @@ def end_one_of(session: Session, session_id: UUID) -> None:
 
 
 def end_others(session: Session) -> int:
-    """Sign out all devices of the session's user but this one, and say how many that were.
+    """Sign out all other devices of the session's user. Returns how many.
 
     The caller commits.
     """
@@ -137,18 +140,18 @@ def end_others(session: Session) -> int:
 
 
 def end_all(user_id: int) -> int:
-    """Sign all of a user's devices out, and say how many that were. The caller commits.
+    """Sign out all devices of a user. Returns how many. The caller commits.
 
-    Who also means to keep logins at the same moment out has written to the
+    To keep out logins at the same moment as well, the caller writes to the
     user first; see ``start``.
     """
     return len(end_where(Session.user_id == user_id))
 
 
 def end_batch(limit: int, *, begun_by: datetime) -> int:
-    """Sign out up to ``limit`` devices of anybody, and say how many. The caller commits.
+    """End up to ``limit`` sessions of all users. Returns how many. The caller commits.
 
-    Passes over the rows that another transaction holds, so that no request
+    It skips the rows that another transaction holds, so that no request
     waits for the whole batch. ``number_living`` says whether any are left.
     """
     living = select(Session.id).where(is_live(clock.now()), Session.created_at <= begun_by)
@@ -157,7 +160,7 @@ def end_batch(limit: int, *, begun_by: datetime) -> int:
 
 
 def end_where(*which: ColumnElement[bool]) -> Sequence[int]:
-    """End the sessions that live among these, and name the user of each. The caller commits."""
+    """End those of the sessions that are open. Returns the id of each user. The caller commits."""
     end = (
         update(Session)
         .where(*which, Session.ended_at.is_(None))
@@ -169,7 +172,7 @@ def end_where(*which: ColumnElement[bool]) -> Sequence[int]:
 
 
 def number_living(*, begun_by: datetime) -> int:
-    """How many sessions of anybody that had begun by then are still live."""
+    """How many sessions of all users that began by then are still live."""
     living = select(func.count()).where(is_live(clock.now()), Session.created_at <= begun_by)
     return db.session.scalar(living) or 0
 
@@ -177,11 +180,11 @@ def number_living(*, begun_by: datetime) -> int:
 def log_out(session: Session, scope: Scope) -> None:
     """End this session, or the user's others, or all of them. Commits.
 
-    All of them means that the owner trusts no device any more: a change of
-    address that waits is stopped, too. Raises ``SessionEnded`` where a change
-    of the password renewed this session meanwhile, as the token that was sent
-    ends nothing then. The same goes for the other scopes where this session was
-    ended meanwhile.
+    An owner who ends all of them does not trust any device any more, so this
+    also stops a change of address that waits. Raises ``SessionEnded`` if a
+    change of the password has renewed this session in the meantime, because
+    then the token that was sent ends nothing. With the other scopes it also
+    raises it if this session was ended in the meantime.
     """
     if scope is Scope.LOCAL:
         ended = len(end_where(_is_same(session)))
@@ -189,8 +192,8 @@ def log_out(session: Session, scope: Scope) -> None:
             db.session.rollback()
             raise SessionEnded
     else:
-        # Whoever ends several sessions of a user takes the user first: two that each held a
-        # session of the other's would deadlock.
+        # Every request that ends several sessions of a user locks the user first. Otherwise two
+        # requests that each hold a session that the other needs would deadlock.
         rows.hold(User, User.id == session.user_id)
         refuse_if_over(session)
         if scope is Scope.GLOBAL:
@@ -202,11 +205,11 @@ def log_out(session: Session, scope: Scope) -> None:
 
 
 def prune(limit: int) -> int:
-    """Delete up to ``limit`` sessions that nothing can revive, and say how many. Commits.
+    """Delete up to ``limit`` sessions that cannot be used any more. Returns how many. Commits.
 
-    Past its greatest age every token of a session has expired, and an expired
-    one is refused without a look at its session, so nothing is forgotten that
-    would still tell a thief.
+    When a session has reached its greatest age, all its tokens have expired.
+    An expired token is refused without a look at its session, so a deleted
+    session could not help to detect a thief any more.
     """
     past = clock.now() - tokens.CLOCK_SKEW
     end = Session.max_expires_at
