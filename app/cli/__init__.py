@@ -20,7 +20,7 @@ from app.cli import (
 )
 from app.cli.refusals import in_one_sentence
 
-# Accounts move by commands that have files of their own.
+# The commands that move accounts have their own files.
 users.users.add_command(importing.import_users)
 users.users.add_command(exporting.export_users)
 
@@ -28,8 +28,8 @@ users.users.add_command(exporting.export_users)
 def end_in_one_sentence() -> None:
     """Let the running command, if there is one, end in one sentence when it fails.
 
-    It is called before anything can fail. `flask db` and Flask's own commands
-    belong to others, and end so as well.
+    Call it before anything can fail. It also covers `flask db` and Flask's own
+    commands, which are not ours.
     """
     context = click.get_current_context(silent=True)
     if context is not None:
@@ -46,7 +46,7 @@ def init_app(app: Flask) -> None:
     app.cli.add_command(prune.prune)
     app.cli.add_command(db_copy.db_copy)
     app.cli.add_command(doctor.doctor)
-    # Instead of the group that Flask-Migrate has added.
+    # This replaces the group that Flask-Migrate has added.
     app.cli.add_command(migrating.migrations)
 
 

@@ -1,4 +1,4 @@
-"""``flask audit …``: what is on record, and whether it still is what was written."""
+"""``flask audit …``: lists, seals, verifies and exports the audit log."""
 
 import json
 import os
@@ -31,7 +31,7 @@ audit = OperatorGroup("audit", help="Read, seal, verify and export the audit log
 
 
 class Instant(click.ParamType[datetime]):
-    """A moment in RFC 3339; a date alone is its first one, in UTC."""
+    """A moment in RFC 3339. A date alone means the start of that day in UTC."""
 
     name = "time"
 
@@ -50,7 +50,7 @@ class Instant(click.ParamType[datetime]):
         try:
             return moment.astimezone(UTC)
         except OverflowError:
-            # Beyond the first or the last instant there is. Nothing happened there.
+            # The time is beyond the first or the last possible instant. No event is there.
             return FIRST_INSTANT if moment.year == MINYEAR else LAST_INSTANT
 
 
@@ -69,7 +69,7 @@ class Place(click.ParamType["int | datetime"]):
 
 
 class Head(click.ParamType[str]):
-    """A hash of the chain. A mistyped one must not look like a log that was rewritten."""
+    """A hash of the chain. A mistyped hash must not look like a log that was rewritten."""
 
     name = "hash"
 
@@ -83,7 +83,7 @@ class Head(click.ParamType[str]):
 
 
 class UserId(click.IntRange):
-    """The id of a user, which is what the log names people by."""
+    """The id of a user. The log names people by their ids."""
 
     name = "id"
 
@@ -98,7 +98,7 @@ class UserId(click.IntRange):
 
 
 class EventName(click.ParamType[str]):
-    """A word of the log's vocabulary."""
+    """The name of an event in the log's vocabulary."""
 
     name = "event"
 
@@ -112,16 +112,22 @@ class EventName(click.ParamType[str]):
 
 
 @audit.command("list")
-@click.option("--subject", type=UserId(1, MAX_ID), help="The id of whom it happened to.")
-@click.option("--actor", type=UserId(1, MAX_ID), help="The id of who did it.")
-@click.option("--event", type=EventName(), help="Its name, like login_failed.")
-@click.option("--since", type=Instant(), help="A time like 2026-11-22 or 2026-11-22T08:00:00Z.")
+@click.option("--subject", type=UserId(1, MAX_ID), help="Only events about the user with this id.")
+@click.option(
+    "--actor", type=UserId(1, MAX_ID), help="Only events caused by the user with this id."
+)
+@click.option("--event", type=EventName(), help="Only events with this name, like login_failed.")
+@click.option(
+    "--since",
+    type=Instant(),
+    help="Only events from this time on, like 2026-11-22 or 2026-11-22T08:00:00Z.",
+)
 @click.option(
     "--limit",
     type=click.IntRange(1, 10_000),
     default=50,
     show_default=True,
-    help="How many, at most.",
+    help="List at most this many.",
 )
 @as_json
 def list_events(
@@ -157,9 +163,9 @@ def list_events(
 
 @audit.command()
 def seal() -> None:
-    """Seal what was recorded and not sealed yet.
+    """Seal the events that are not sealed yet.
 
-    The server does it by itself, about every second.
+    The server does this by itself, about every second.
     """
     click.echo(f"Sealed {sealing.seal_everything()} events.")
 
@@ -170,26 +176,26 @@ def seal() -> None:
     "heads",
     type=Head(),
     multiple=True,
-    help="A hash that was kept elsewhere; the chain must have gone through it. May be repeated.",
+    help="A hash that you stored elsewhere; the chain must contain it. May be repeated.",
 )
 @click.option(
     "--after",
     type=click.IntRange(1, MAX_ID),
     default=None,
-    help="A position that was verified before; go on from there.",
+    help="A position up to which the chain was verified before; start after it.",
 )
 @click.option(
     "--retention-days",
     type=click.FloatRange(min=0, min_open=True, max=36_500),
-    help="The shortest AUDIT_RETENTION_DAYS that was ever set, where it was changed.",
+    help="The shortest AUDIT_RETENTION_DAYS that was ever set, if the setting was changed.",
 )
 @as_json
 def verify(
     heads: tuple[str, ...], after: int | None, retention_days: float | None, as_json: bool
 ) -> None:
-    """Say whether the log is what was written, and where it first is not.
+    """Check that the log is as it was written, or say where it first differs.
 
-    Exit status 1 when it is not.
+    The exit status is 1 if it differs.
     """
     retention = None if retention_days is None else timedelta(days=retention_days)
     with snapshot(db.engine) as database:
@@ -206,15 +212,15 @@ def verify(
     "--since",
     type=Place(),
     default=0,
-    help="A position, of the last line exported before; or a time, of sealing.",
+    help="The position of the last line of an earlier export; or a time: events sealed since then.",
 )
 @click.option(
     "--output",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="A new file, for you alone; standard output unless given.",
+    help="A new file that only you can read. Default: standard output.",
 )
 def export(since: int | datetime, output: Path | None) -> None:
-    """Write what was sealed as JSON Lines, and the head of the chain as the last line."""
+    """Write the sealed events as JSON Lines, and the head of the chain as the last line."""
     with snapshot(db.engine) as database, _open_new(output) as file:
         after = since if isinstance(since, int) else reading.position_before(database, since)
         for number, line in enumerate(reading.export(database, after), 1):
@@ -231,7 +237,7 @@ def _open_new(output: Path | None) -> Iterator[TextIO]:
     try:
         descriptor = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except OSError as error:
-        raise click.ClickException(f"{output} cannot be made: {error.strerror}.") from None
+        raise click.ClickException(f"Cannot create {output}: {error.strerror}.") from None
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
         yield file
 

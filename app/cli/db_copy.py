@@ -1,4 +1,4 @@
-"""flask db-copy"""
+"""``flask db-copy``: copies one database into another."""
 
 import sys
 from collections import Counter
@@ -34,10 +34,11 @@ from config_database import database_url
 def db_copy(target: str | None, to_env: str | None) -> None:
     """Copy the whole database into another one, which is empty.
 
-    From SQLite to PostgreSQL or the other way round: everything as of one
-    instant, compared in the end, or nothing at all. The target must have its
-    tables. Keep its URL in a variable, so that the password is not in the
-    process list:
+    It copies from SQLite to PostgreSQL or the other way round. It copies
+    everything as of one instant, and compares both databases in the end. If
+    anything fails, it copies nothing. The target must have its tables. Keep
+    the target's URL in a variable, so that the password is not in the process
+    list:
 
     \b
         export TARGET_URL=postgresql://…

@@ -1,4 +1,4 @@
-"""``flask doctor``: what is weaker here than production should be."""
+"""``flask doctor``: lists the weaknesses of a deployment."""
 
 import click
 from flask.cli import with_appcontext
@@ -14,10 +14,10 @@ from config import settings
 @as_json
 @with_appcontext
 def doctor(as_json: bool) -> None:
-    """Print what is weaker than production should be, why, and what to do.
+    """List the weaknesses of this deployment, with reasons and what to do.
 
-    The exit status is 1 where something is dangerous. Run it where and as the
-    server runs: with its environment, and under its account.
+    The exit status is 1 if something is dangerous. Run it on the host of the
+    server, with the same environment, and under the same account.
     """
     found = list(findings.findings(settings))
     if as_json:

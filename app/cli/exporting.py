@@ -1,4 +1,4 @@
-"""``flask users export`` and ``flask db-copy``: moving out and on."""
+"""``flask users export``: writes all accounts to a file."""
 
 import os
 from pathlib import Path
@@ -23,27 +23,27 @@ NEW_FILE = click.Path(dir_okay=False, path_type=Path)
     "--format",
     "form",
     type=click.Choice(["jsonl", "csv"]),
-    help="JSON Lines or CSV; by the file's extension unless given.",
+    help="JSON Lines or CSV. Default: what the file's extension says.",
 )
 @click.option(
     "--with-password-hashes",
     is_flag=True,
-    help="Hand out the hashes too. Guard the file: passwords can be guessed with it.",
+    help="Write the password hashes too. Guard the file: passwords can be guessed with it.",
 )
 @with_appcontext
 def export_users(file: Path, form: str | None, with_password_hashes: bool) -> None:
-    """Write every account to FILE, which is new and readable by you alone.
+    """Write every account to FILE, a new file that only you can read.
 
     `flask users import` reads it back.
     """
     form = form or files.format_of(file)
     if form not in ("jsonl", "csv"):
-        raise click.UsageError("The extension tells neither JSON Lines nor CSV. Say --format.")
+        raise click.UsageError("The file's extension is not .jsonl or .csv. Use --format.")
     columns = exporting.columns(with_password_hashes=with_password_hashes)
     try:
         descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
-        raise click.ClickException(f"There is a file {file} already.") from None
+        raise click.ClickException(f"The file {file} exists already.") from None
     except OSError as error:
         raise click.ClickException(f"Cannot write {file}: {error.strerror}.") from None
     try:

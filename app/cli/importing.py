@@ -1,4 +1,4 @@
-"""``flask users import``: moving in."""
+"""``flask users import``: creates accounts from a file."""
 
 import hashlib
 import json
@@ -47,18 +47,20 @@ NEW_FILE = click.Path(dir_okay=False, path_type=Path)
     "--format",
     "form",
     type=click.Choice(files.FORMATS),
-    help="JSON Lines, a JSON array or CSV; by the file's extension unless given.",
+    help="JSON Lines, a JSON array or CSV. Default: what the file's extension says.",
 )
-@click.option("--dry-run", is_flag=True, help="Do everything but keep it; the report is the same.")
-@click.option("--report", type=NEW_FILE, help="Write what became of each row, as JSON Lines.")
-@click.option("--allow-reserved", is_flag=True, help="Let in usernames that are kept, like admin.")
-@click.option("--allow-superusers", is_flag=True, help="Let in accounts that have all rights.")
+@click.option(
+    "--dry-run", is_flag=True, help="Try the import and keep nothing. The report is the same."
+)
+@click.option("--report", type=NEW_FILE, help="Write the result of each row, as JSON Lines.")
+@click.option("--allow-reserved", is_flag=True, help="Accept reserved usernames, like admin.")
+@click.option("--allow-superusers", is_flag=True, help="Accept accounts that have all rights.")
 @click.option(
     "--derive-usernames",
     is_flag=True,
-    help="Derive a username from the address where the given one is taken or unfit here.",
+    help="Derive a username from the address if the given one is taken or not valid here.",
 )
-@click.option("--assume-verified", is_flag=True, help="Count every address as confirmed.")
+@click.option("--assume-verified", is_flag=True, help="Treat every address as confirmed.")
 @click.option(
     "--single-hash",
     is_flag=True,
@@ -70,20 +72,20 @@ NEW_FILE = click.Path(dir_okay=False, path_type=Path)
     type=click.IntRange(1, 8),
     default=8,
     show_default=True,
-    help="Firebase: rounds among its password hash parameters.",
+    help="Firebase: rounds in its password hash parameters.",
 )
 @click.option(
     "--firebase-memory-cost",
     type=click.IntRange(1, 14),
     default=14,
     show_default=True,
-    help="Firebase: mem_cost among them.",
+    help="Firebase: mem_cost in the same parameters.",
 )
 @click.option(
     "--firebase-salt-separator",
     default="Bw==",
     show_default=True,
-    help="Firebase: base64_salt_separator among them.",
+    help="Firebase: base64_salt_separator in the same parameters.",
 )
 @with_appcontext
 def import_users(
@@ -102,22 +104,22 @@ def import_users(
     firebase_memory_cost: int,
     firebase_salt_separator: str,
 ) -> None:
-    """Make accounts of the rows of FILE, or of standard input (-). Nobody is written to.
+    """Create accounts from the rows of FILE, or of standard input (-).
 
-    People keep their passwords: hashes of other systems are verified at the
-    next login, and made anew then. docs/moving-in.md says how to export from
-    each system. Start it again after an interruption, and it goes on where
-    it was; rows that are there already are skipped. A pipe begins at its
-    start again.
+    It sends no mail. People keep their passwords: the next login verifies the
+    hash of the other system, and replaces it. docs/moving-in.md says how to
+    export from each system. If the import is interrupted, run the command
+    again: it continues where it stopped, and skips accounts that exist
+    already. A pipe starts from its beginning again.
 
-    Try it first; the report tells of every row:
+    Try it first; the report has a line for every row:
 
     \b
         flask users import users.csv --from django --dry-run --report report.jsonl
     """
     form = form or files.format_of(file)
     if form is None:
-        raise click.UsageError("The extension does not tell the format. Say --format.")
+        raise click.UsageError("The file's extension does not name a format. Use --format.")
     if report == STDIN:
         raise click.UsageError(
             "The report needs a file of its own: standard output has the summary. "
@@ -146,7 +148,7 @@ def import_users(
     if dry_run:
         checkpoint = Checkpoint(None, checkpoint.fingerprint)
     elif checkpoint.rows:
-        click.echo(f"Going on after {checkpoint.rows} rows.", err=True)
+        click.echo(f"Continuing after {checkpoint.rows} rows.", err=True)
     _warn_if_not_kept(checkpoint)
 
     translate = partial(_translated, system=system, particulars=particulars)
@@ -167,15 +169,15 @@ def import_users(
     checkpoint.forget()
     _summarize(checkpoint.counts, dry_run=dry_run)
     if checkpoint.counts["refused"] and report is None:
-        click.echo("`--report FILE` tells which rows, and why.", err=True)
+        click.echo("`--report FILE` writes down which rows were refused, and why.", err=True)
     if unreadable:
-        raise click.ClickException(f"{unreadable[0]} What stands there was not imported.")
+        raise click.ClickException(f"{unreadable[0]} The rest of the file was not imported.")
 
 
 def _refuse_to_overwrite(report: Path | None, *read: Path | None) -> None:
     files_read = (file for file in read if file is not None and file != STDIN)
     if report and report.exists() and any(report.samefile(file) for file in files_read):
-        raise click.UsageError("--report would overwrite what is to be read.")
+        raise click.UsageError("--report would overwrite a file that the import reads.")
 
 
 def _count(outcomes: list[Outcome], checkpoint: Checkpoint, *, dry_run: bool) -> None:
@@ -192,17 +194,17 @@ def _opened(file: Path) -> BinaryIO:
 
 
 def _warn_if_not_kept(checkpoint: Checkpoint) -> None:
-    """Say before the first row that an interrupted import could not go on from where it was."""
+    """Say before the first row that an interrupted import could not continue where it stopped."""
     if why := checkpoint.objection():
         click.echo(
             f"No checkpoint can be kept beside the file ({why}). If the import is interrupted, "
-            "the next one begins at the start and skips who is there already.",
+            "the next one begins at the start and skips accounts that exist already.",
             err=True,
         )
 
 
 def _rows(opened: BinaryIO, form: str, size: int, unreadable: list[str]) -> Iterator[files.Row]:
-    """The rows, and one more for the place from which on the file cannot be read."""
+    """The rows; if the file becomes unreadable, one more row that says where and why."""
     row = None
     with _progress(size) as advance:
         try:
@@ -216,9 +218,9 @@ def _rows(opened: BinaryIO, form: str, size: int, unreadable: list[str]) -> Iter
 
 
 def _with_an_email(rows: Iterator[files.Row], form: str) -> Iterator[files.Row]:
-    """The same rows. A CSV file in which no row can have an address is not the one that was meant.
+    """The same rows. Refuses a CSV file without a column for addresses: it is the wrong file.
 
-    Each of its rows would be refused, and the import would look like one that worked.
+    The import would refuse each of its rows, and would look as if it had worked.
     """
     is_looked_at = form != "csv"
     for row in rows:
@@ -226,13 +228,13 @@ def _with_an_email(rows: Iterator[files.Row], form: str) -> Iterator[files.Row]:
             is_looked_at = True
             if "email" not in row.content:
                 names = ", ".join(list(row.content)[:50])[:500]
-                raise click.ClickException(f"There is no column email; there are: {names}.")
+                raise click.ClickException(f"There is no column email. The columns are: {names}.")
         yield row
 
 
 @contextmanager
 def _progress(size: int) -> Iterator[Callable[[int], None]]:
-    """A bar where the size is known and somebody watches, else a line now and then."""
+    """A bar if the size is known and somebody watches; otherwise a line now and then."""
     if size and sys.stderr is not None and sys.stderr.isatty():
         with click.progressbar(length=size, label="Importing", file=sys.stderr) as bar:
             yield lambda end: bar.update(end - bar.pos)
@@ -275,12 +277,12 @@ def _read_password_hashes(file: Path | None) -> dict[str, str]:
 def _options(
     system: str, form: str, rules: Rules, particulars: Particulars, report: Path | None
 ) -> dict[str, Any]:
-    """What makes an import another one, for the checkpoint."""
+    """The options that tell one import from another, for the checkpoint."""
     of_system = asdict(particulars) | {
         "password_hashes": _digest(json.dumps(particulars.password_hashes, sort_keys=True))
     }
     named = str(report.resolve()) if report else None
-    # Rows that are done in one database are not in another.
+    # Rows that are done in one database are not done in another.
     where = _digest(str(current_app.config["SQLALCHEMY_DATABASE_URI"]))
     words = {"from": system, "format": form, "report": named, "database": where}
     return words | asdict(rules) | of_system
@@ -301,6 +303,6 @@ def _summarize(counts: Counter[str], *, dry_run: bool) -> None:
     elif counts["created"] and settings.unverified_account_lifetime:
         click.echo(
             "UNVERIFIED_ACCOUNT_EXPIRE_DAYS is set: `flask prune` erases accounts that are older "
-            "than that, and whose address is not confirmed, these too.",
+            "than that and have no confirmed address. Imported accounts are no exception.",
             err=True,
         )

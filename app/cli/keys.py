@@ -18,25 +18,25 @@ keys = OperatorGroup("keys", help="Make, list and retire the keys that sign toke
 directory = click.option(
     "--directory",
     type=click.Path(file_okay=False, path_type=Path),
-    help="The folder of the keys; SIGNING_KEYS_DIR unless given.",
+    help="The folder of the keys. Default: SIGNING_KEYS_DIR.",
 )
 
 
 @keys.command()
-@click.option("--id", "key_id", help="Its name: letters, digits, _ and -. By default the date.")
+@click.option("--id", "key_id", help="The key's name: letters, digits, _ and -. Default: by date.")
 @click.option(
     "--algorithm",
     type=click.Choice(["ES256", "RS256", "EdDSA"]),
-    help="What it signs with; ALGORITHM unless given.",
+    help="The algorithm that the key signs with. Default: ALGORITHM.",
 )
 @directory
 def generate(key_id: str | None, algorithm: str | None, directory: Path | None) -> None:
-    """Make a private key, readable by you alone.
+    """Make a private key that only you can read.
 
-    It signs nothing until SIGNING_KEY_ID names it. Copy it to every host and
-    restart them; give other services five minutes to fetch the new JWK Set;
-    then switch SIGNING_KEY_ID on every host. The very first key is made
-    while ALGORITHM is not set yet:
+    It signs nothing until SIGNING_KEY_ID names it. Copy it to every host, and
+    restart the servers. Give other services five minutes to fetch the new JWK
+    Set. Then switch SIGNING_KEY_ID on every host. Make the very first key
+    before you set ALGORITHM:
 
     \b
         mkdir keys
@@ -45,15 +45,15 @@ def generate(key_id: str | None, algorithm: str | None, directory: Path | None) 
     folder = _key_folder(directory)
     algorithm = algorithm or (settings.algorithm if settings.algorithm != "HS256" else None)
     if algorithm is None:
-        raise click.UsageError("Say which --algorithm: ES256, RS256 or EdDSA.")
+        raise click.UsageError("Choose an --algorithm: ES256, RS256 or EdDSA.")
     key_id = key_id or f"{clock.now():%Y-%m-%d}-{secrets.token_hex(2)}"
     if not KEY_ID.fullmatch(key_id):
-        raise click.UsageError("A key id consists of letters, digits, _ and -, 64 at most.")
+        raise click.UsageError("A key id has at most 64 characters: letters, digits, _ and -.")
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         key = signing_keys.generate(folder, key_id, algorithm)
     except FileExistsError:
-        raise click.ClickException(f"There is a key {key_id} already.") from None
+        raise click.ClickException(f"The key {key_id} exists already.") from None
     except OSError as error:
         raise click.ClickException(f"Cannot write to {folder}: {error.strerror}.") from None
     click.echo(f"Made {key.path}, a key for {algorithm}.")
@@ -63,7 +63,7 @@ def generate(key_id: str | None, algorithm: str | None, directory: Path | None) 
 @directory
 @as_json
 def list_keys(directory: Path | None, as_json: bool) -> None:
-    """List the keys: which one signs, which wait, and until when retired ones verify."""
+    """List the keys: which one signs, which ones wait, and how long retired ones verify."""
     found = _keys_in(_key_folder(directory))
     if as_json:
         listed = [{"id": key.id, "algorithm": key.algorithm, "state": _state(key)} for key in found]
@@ -76,10 +76,11 @@ def list_keys(directory: Path | None, as_json: bool) -> None:
 @click.argument("key_id")
 @directory
 def retire(key_id: str, directory: Path | None) -> None:
-    """Destroy the private half of a key that signs no more.
+    """Destroy the private half of a key that no longer signs.
 
-    Its public half goes on verifying until the last token that it signed has
-    expired. Do it on every host, after SIGNING_KEY_ID was switched on all.
+    Its public half keeps verifying until the last token that it signed has
+    expired. Switch SIGNING_KEY_ID on every host first. Then run this command
+    on every host.
     """
     if key_id == settings.signing_key_id:
         raise click.ClickException(
@@ -96,7 +97,7 @@ def retire(key_id: str, directory: Path | None) -> None:
 def _key_folder(given: Path | None) -> Path:
     folder = given or settings.signing_keys_dir
     if folder is None:
-        raise click.UsageError("Say which --directory, or set SIGNING_KEYS_DIR.")
+        raise click.UsageError("Name the folder with --directory, or set SIGNING_KEYS_DIR.")
     return folder
 
 

@@ -1,4 +1,4 @@
-"""``flask outbox …``: mail on its way."""
+"""``flask outbox …``: delivers and manages the mails that wait."""
 
 import signal
 import threading
@@ -11,16 +11,18 @@ from app.cli.terminal import as_json, confirm, in_json, table, without_asking
 from app.mail import deliverer, delivery
 from app.models import OutboxMessage
 
-outbox = OperatorGroup("outbox", help="Deliver mail, and look after what could not be delivered.")
+outbox = OperatorGroup("outbox", help="Deliver mail, and handle mails that could not be delivered.")
 
 
 @outbox.command("run")
-@click.option("--once", is_flag=True, help="Deliver what is due now, and end; for cron.")
+@click.option(
+    "--once", is_flag=True, help="Deliver the mails that are due now, and exit; for cron."
+)
 def run_outbox(once: bool) -> None:
     """Deliver mail until stopped (SIGTERM or Ctrl-C).
 
-    The server delivers by itself. Where there is much mail, run this as a
-    process of its own, as many of them as needed, on any host.
+    The server delivers mail by itself. If there is much mail, run this command
+    beside it, as often as you need, on any host.
     """
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -34,10 +36,12 @@ def run_outbox(once: bool) -> None:
 
 
 @outbox.command("list")
-@click.option("--all", "everything", is_flag=True, help="Delivered ones of the last week too.")
+@click.option(
+    "--all", "everything", is_flag=True, help="Also list mails delivered in the last week."
+)
 @as_json
 def list_outbox(everything: bool, as_json: bool) -> None:
-    """List the mails that wait or were set aside."""
+    """List the mails that wait, and those that were set aside."""
     rows = [
         {
             "id": row.id,
@@ -61,7 +65,7 @@ def list_outbox(everything: bool, as_json: bool) -> None:
 @outbox.command("show")
 @click.argument("number", type=int)
 def show_mail(number: int) -> None:
-    """Show what is known of one mail, save the link that is in it."""
+    """Show everything about one mail, except the link in it."""
     row = _mail(number)
     for name in ("id", "message_id", "message", "recipient", "locale", "state", "attempts"):
         click.echo(f"{name}: {getattr(row, name)}")
@@ -73,7 +77,7 @@ def show_mail(number: int) -> None:
 @outbox.command("retry")
 @click.argument("number", type=int)
 def retry_mail(number: int) -> None:
-    """Try a mail again, now, from the first attempt."""
+    """Try a mail again now. Its attempts are counted from the start."""
     delivery.retry(_mail(number))
     click.echo(f"Mail {number} is due.")
 

@@ -1,4 +1,4 @@
-"""``flask prune``: what is past its use."""
+"""``flask prune``: deletes data that is no longer needed."""
 
 import time
 from collections.abc import Callable
@@ -18,7 +18,7 @@ from app.mail import delivery
 from app.security import one_time_tokens
 from app.users import closing
 
-# What is removed, and by whom; each takes the most to remove at once, and commits.
+# What is removed, and the function that does it. It takes the most rows to remove, and commits.
 PRUNED: dict[str, Callable[[int], int]] = {
     "sessions": sessions.prune,
     "one-time tokens": one_time_tokens.prune,
@@ -36,16 +36,16 @@ PRUNED: dict[str, Callable[[int], int]] = {
     type=click.IntRange(1, 10_000),
     default=1000,
     show_default=True,
-    help="Rows a transaction.",
+    help="Delete this many rows in a transaction.",
 )
 @click.option(
     "--every",
     type=Duration(),
-    help="Do it again and again, like 1h or 30m; for a small deployment without a scheduler.",
+    help="Repeat at this interval, like 1h or 30m; for a small deployment without a scheduler.",
 )
 @with_appcontext
 def prune(batch: int, every: timedelta | None) -> None:
-    """Delete what is past its use, in small transactions, beside traffic.
+    """Delete data that is no longer needed, in small transactions, while the server runs.
 
     \b
     sessions         past SESSION_MAX_AGE_DAYS, when all their tokens have expired

@@ -23,7 +23,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 
 class OperatorCommand(click.Command):
-    """A command that ends in one sentence, whatever it is given."""
+    """A command whose refusals are one sentence, whatever its arguments are."""
 
     def invoke(self, ctx: click.Context) -> Any:
         with in_one_sentence():
@@ -32,7 +32,7 @@ class OperatorCommand(click.Command):
 
 
 class OperatorGroup(AppGroup):
-    """Commands that end in one sentence, whatever they are given."""
+    """A group of commands whose refusals are one sentence, whatever their arguments are."""
 
     command_class = OperatorCommand
 
@@ -49,18 +49,18 @@ def in_one_sentence() -> Iterator[None]:
         try:
             yield
         finally:
-            # What is still in the buffer would fail at the exit, where Python shows a traceback.
+            # A buffer that cannot be written would fail at the exit, with a traceback of Python.
             _flush_stdout()
     except (DBAPIError, PoolTimeout) as error:
         raise database_refusal(error) from None
     except UnicodeEncodeError as error:
-        # Commands of Flask and Flask-Migrate do not look at what is typed before they use it.
+        # Commands of Flask and Flask-Migrate do not check their arguments before they use them.
         if not any(not _is_text(argument) for argument in sys.argv):
             raise
         _keep_traceback(error)
         raise click.ClickException("An argument is not text in UTF-8.") from None
     except OSError as error:
-        # click ends a command whose reader went away, without a word.
+        # click ends a command silently when the reader of its output went away.
         if error.errno == errno.EPIPE:
             raise
         _keep_traceback(error)
@@ -98,7 +98,7 @@ def _flush_stdout() -> None:
     try:
         sys.stdout.flush()
     except ValueError:
-        # It is closed.
+        # The stream is closed.
         pass
     except OSError:
         _give_stdout_up()
@@ -106,7 +106,7 @@ def _flush_stdout() -> None:
 
 
 def _make_streams_forgiving() -> None:
-    """Let output show what the terminal cannot, and let streams that are closed be empty."""
+    """Escape characters that the terminal cannot show, and replace closed streams by empty ones."""
     sys.stdin = sys.stdin or Path(os.devnull).open(encoding="utf-8")  # noqa: SIM115 — for good
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
@@ -115,18 +115,18 @@ def _make_streams_forgiving() -> None:
         elif hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
     if hasattr(sys.stdin, "reconfigure"):
-        # What a prompt reads is checked as an argument is, which has such characters too.
+        # Arguments that are not UTF-8 have such characters too. So one check covers both.
         sys.stdin.reconfigure(errors="surrogateescape")
 
 
 def _give_stdout_up() -> None:
-    """What is left in the buffer cannot be written at the exit either."""
+    """Send the rest of the buffer to nowhere, as it cannot be written at the exit either."""
     with suppress(OSError, ValueError, AttributeError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _refuse_what_is_no_text(ctx: click.Context) -> None:
-    """Names of files may be any bytes; everything else that is typed is text."""
+    """Refuse arguments that are not text. Names of files may be any bytes."""
     for name, value in ctx.params.items():
         for given in value if isinstance(value, tuple) else (value,):
             if isinstance(given, str) and not isinstance(given, Path) and not _is_text(given):

@@ -1,4 +1,4 @@
-"""``flask roles …``: who may do what, by an operator."""
+"""``flask roles …``: an operator makes roles, and gives them to people."""
 
 import json
 from collections.abc import Sequence
@@ -87,7 +87,7 @@ def create(name: str, permission: tuple[str, ...], description: str | None, as_j
 @click.argument("permission", nargs=-1, required=True)
 @as_json
 def grant(name: str, permission: tuple[str, ...], as_json: bool) -> None:
-    """Add permissions to a role; whoever has it may do that from the next request on."""
+    """Add permissions to a role. People who have the role may use them from the next request on."""
     _refuse_unknown(permission)
     role = _found(name)
     changed = or_explain(lambda: app_roles.change_permissions(role.id, add=permission, actor=None))
@@ -111,7 +111,7 @@ def revoke(name: str, permission: tuple[str, ...], as_json: bool) -> None:
 def delete(name: str, yes: bool) -> None:
     """Delete a role."""
     role = _found(name)
-    confirm(f"Whoever has the role {name} loses it. Delete it?", yes)
+    confirm(f"Everybody who has the role {name} loses it. Delete it?", yes)
     or_explain(lambda: app_roles.remove(role.id, actor=None))
     click.echo(f"The role {name} is deleted.")
 
@@ -120,7 +120,7 @@ def delete(name: str, yes: bool) -> None:
 @click.argument("email")
 @click.argument("role", nargs=-1, required=True)
 def assign(email: str, role: tuple[str, ...]) -> None:
-    """Give an account these roles, beside those that it has."""
+    """Give an account these roles, in addition to those that it has."""
     user, named = _account(email), [_found(name) for name in role]
     held = or_explain(lambda: app_roles.change_roles(user.id, add=named, actor=None))
     click.echo(_what_they_have(user, held))

@@ -1,4 +1,4 @@
-"""How commands speak: tables for people, JSON for scripts, and what is typed, read."""
+"""Input and output of commands: tables for people, JSON for scripts, questions, progress."""
 
 import json
 import re
@@ -20,8 +20,8 @@ PROGRESS_EVERY = 10_000
 Item = TypeVar("Item")
 
 
-def or_explain(verb: Callable[[], Item], missing: str = "It is gone by now.") -> Item:
-    """Do it, or say in one line why not, with exit status 1."""
+def or_explain(verb: Callable[[], Item], missing: str = "It no longer exists.") -> Item:
+    """Do it, or end with exit status 1 and one line that says why not."""
     try:
         return verb()
     except NotFound:
@@ -31,7 +31,7 @@ def or_explain(verb: Callable[[], Item], missing: str = "It is gone by now.") ->
 
 
 def loaded(schema: Schema, given: dict[str, Any]) -> dict[str, Any]:
-    """What was typed, by the rules of the schema, or what is wrong with it, a line a field."""
+    """Check the arguments by the schema. Ends with a line for each wrong field."""
     try:
         checked: dict[str, Any] = schema.load(given)
     except ValidationError as error:
@@ -49,7 +49,7 @@ without_asking = click.option("--yes", is_flag=True, help="Do not ask.")
 
 
 def confirm(question: str, yes: bool) -> None:
-    """Ask, unless ``--yes`` was said. Whatever is not a yes ends the command with status 1."""
+    """Ask, unless ``--yes`` was given. Any answer except yes ends the command with status 1."""
     if yes:
         return
     try:
@@ -73,12 +73,12 @@ class Duration(click.ParamType[timedelta]):
         found = re.fullmatch(r"([1-9][0-9]{0,5})([smhd])", str(value))
         length = timedelta(**{self.UNITS[found[2]]: int(found[1])}) if found else timedelta.max
         if length > timedelta(days=365):
-            self.fail(f"{value!r} is no length of time. Write one like 30s, 10m, 1h or 1d.")
+            self.fail(f"{value!r} is not a length of time. Write one like 30s, 10m, 1h or 1d.")
         return length
 
 
 def table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> None:
-    """Lines in columns. They are as wide as the first thousand rows want, and none waits longer."""
+    """Print columns. The first thousand rows decide their width, so that no row waits for more."""
     rows = iter(rows)
     first = [head, *islice(rows, 1000)]
     widths = [max(len(line[column]) for line in first) for column in range(len(head))]
@@ -88,7 +88,7 @@ def table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> None:
 
 
 def in_json(value: Any, indent: int | None = None) -> str:
-    """JSON for scripts. A terminal that does not speak UTF-8 gets it in ASCII."""
+    """JSON for scripts. Output whose encoding is not UTF-8 gets it in ASCII."""
     encoding = getattr(sys.stdout, "encoding", None) or "ascii"
     is_utf_8 = encoding.lower().replace("_", "-") in ("utf-8", "utf8")
     return json.dumps(value, ensure_ascii=not is_utf_8, indent=indent)
@@ -104,7 +104,7 @@ def json_list(items: Iterable[Any]) -> None:
 
 
 def counting(batches: Iterable[Sequence[Item]], what: str) -> Iterator[Item]:
-    """The items one by one; where there are many, say on standard error how far it is."""
+    """Yield the items one by one. If there are many, report the progress on standard error."""
     done = 0
     for batch in batches:
         yield from batch

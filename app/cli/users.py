@@ -1,4 +1,4 @@
-"""``flask users …``: accounts and their rights, by an operator."""
+"""``flask users …``: an operator manages accounts and their rights."""
 
 import sys
 import time
@@ -39,16 +39,18 @@ users = OperatorGroup("users", help="Create and list accounts; give and take rig
 
 
 class OperatorRegisterSchema(RegisterSchema):
-    """As over HTTP, but an operator may take the names that are kept."""
+    """The same as over HTTP, except that an operator may use reserved names."""
 
     username = Username(required=True, allow_reserved=True)
 
 
 @users.command()
 @click.option("--email", required=True, help="The address to log in with.")
-@click.option("--username", required=True, help="The name others see; reserved ones are allowed.")
-@click.option("--full-name", help="How the person is called.")
-@click.option("--superuser", is_flag=True, help="May do everything.")
+@click.option(
+    "--username", required=True, help="The name that others see. Reserved ones are allowed."
+)
+@click.option("--full-name", help="The full name of the person.")
+@click.option("--superuser", is_flag=True, help="Give the account all rights.")
 @click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")
 @as_json
 def create(
@@ -61,7 +63,7 @@ def create(
 ) -> None:
     """Create an account. Its address counts as verified.
 
-    Asks for the password, twice. In scripts, pipe it in:
+    It asks for the password twice. In scripts, pipe the password in:
 
     \b
         flask users create --email ada@example.com --username ada \\
@@ -90,9 +92,9 @@ def list_(as_json: bool) -> None:
 @click.argument("text")
 @as_json
 def search(text: str, as_json: bool) -> None:
-    """List the accounts whose email, username or full name hold TEXT.
+    """List the accounts whose email, username or full name contain TEXT.
 
-    It is looked for literally, anywhere and whatever the case.
+    TEXT may be anywhere in them, in upper or lower case. It is not a pattern.
     """
     _print_all(directory.everybody(q=text), as_json)
 
@@ -101,7 +103,7 @@ def search(text: str, as_json: bool) -> None:
 @click.argument("email")
 @as_json
 def show(email: str, as_json: bool) -> None:
-    """Show what is known of an account, and its roles."""
+    """Show an account and its roles."""
     user = _found(email)
     names = [role.name for role in permissions.held_by(user.id)]
     shown = UserSchema().dump(user) | {"roles": names}
@@ -126,16 +128,16 @@ def promote(email: str, as_json: bool) -> None:
 @click.argument("email")
 @as_json
 def demote(email: str, as_json: bool) -> None:
-    """Take the superuser's rights away, from the next request on."""
+    """Take the rights of a superuser from the account, from the next request on."""
     user = or_explain(lambda: accounts.set_superuser(email, False), nobody_has(email))
-    _report(user, f"{user.email} is no superuser.", as_json)
+    _report(user, f"{user.email} is not a superuser.", as_json)
 
 
 @users.command()
 @click.argument("email")
 @as_json
 def activate(email: str, as_json: bool) -> None:
-    """Let the account log in again. Sessions that were ended stay ended."""
+    """Let the account log in again. Its ended sessions stay ended."""
     user = or_explain(lambda: accounts.set_active(email, True), nobody_has(email))
     _report(user, f"{user.email} is active.", as_json)
 
@@ -144,7 +146,7 @@ def activate(email: str, as_json: bool) -> None:
 @click.argument("email")
 @as_json
 def deactivate(email: str, as_json: bool) -> None:
-    """Sign the account out everywhere, at once, and let it log in no more."""
+    """Sign the account out everywhere at once. It cannot log in again."""
     user = or_explain(lambda: accounts.set_active(email, False), nobody_has(email))
     _report(user, f"{user.email} is deactivated, and signed out everywhere.", as_json)
 
@@ -153,7 +155,7 @@ def deactivate(email: str, as_json: bool) -> None:
 @click.argument("email")
 @without_asking
 def delete(email: str, yes: bool) -> None:
-    """Erase an account at once, with its sessions and mails. It does not come back."""
+    """Erase an account at once, with its sessions and mails. This cannot be undone."""
     user = _found(email)
     confirm(f"{user.email} will be erased for good. Delete the account?", yes)
     or_explain(lambda: accounts.delete(user.id, actor=None))
@@ -163,7 +165,7 @@ def delete(email: str, yes: bool) -> None:
 @users.command("reset-password")
 @click.argument("email")
 def reset_password(email: str) -> None:
-    """Mail a link to set a new password. The old one works until it is used."""
+    """Mail a link to set a new password. The old password works until the link is used."""
     user = _found(email)
     or_explain(lambda: accounts.send_reset(user.id, actor=None))
     click.echo(f"A link is on its way to {user.email}.")
@@ -173,7 +175,7 @@ def reset_password(email: str) -> None:
 @click.argument("email")
 @as_json
 def list_sessions(email: str, as_json: bool) -> None:
-    """List where an account is signed in, the device seen last first."""
+    """List the devices on which an account is signed in, the last used one first."""
     rows = [
         {
             "id": str(session.id),
@@ -196,19 +198,21 @@ def list_sessions(email: str, as_json: bool) -> None:
 
 @users.command("end-sessions")
 @click.argument("email", required=False)
-@click.option("--everybody", is_flag=True, help="Sign all people out, after a break-in perhaps.")
+@click.option(
+    "--everybody", is_flag=True, help="Sign all people out, for example after a break-in."
+)
 @without_asking
 def end_sessions(email: str | None, everybody: bool, yes: bool) -> None:
     """Sign an account out everywhere, or with --everybody all accounts.
 
-    Links that were mailed end, too, except those that undo something.
+    Links that were mailed stop working, too, except those that undo something.
 
     With --everybody it ends every session that had begun when you started the
     command. Where another transaction holds some of them, it tries again for
     a minute. If any are left then, it says how many, and the exit status is 1.
     """
     if (email is None) != everybody:
-        raise click.UsageError("Say whose sessions: an EMAIL, or --everybody.")
+        raise click.UsageError("Name an EMAIL, or use --everybody.")
     if email is not None:
         user = _found(email)
         confirm(f"Sign {user.email} out everywhere?", yes)
@@ -220,8 +224,8 @@ def end_sessions(email: str | None, everybody: bool, yes: bool) -> None:
 
 
 def _end_sessions_of_everybody() -> None:
-    # People go on logging in meanwhile. Without a bound that would never end. Another server's
-    # clock may be ahead of this one's.
+    # People keep logging in meanwhile. Without this bound the loop might never end. The clock of
+    # another server may be ahead of this one's.
     now = clock.now() + tokens.CLOCK_SKEW
     total, give_up = 0, time.monotonic() + WAIT_FOR_HELD_SECONDS
     while True:
@@ -232,7 +236,7 @@ def _end_sessions_of_everybody() -> None:
         db.session.rollback()
         if not left or time.monotonic() >= give_up:
             break
-        click.echo(f"… waiting for {left} sessions that others hold", err=True)
+        click.echo(f"… waiting for {left} sessions that other transactions hold", err=True)
         time.sleep(RETRY_SECONDS)
     # After the sessions: a device that is signed out can ask for no further link.
     while accounts.end_links_of_everybody(1000, issued_by=now):

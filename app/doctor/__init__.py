@@ -1,1 +1,1 @@
-"""Checks that name what is weaker than production should be."""
+"""Checks that name the weaknesses of a deployment."""

@@ -1,8 +1,7 @@
-"""How well this deployment is protected: each check a function, and why, and what to do about it.
+"""The checks of ``flask doctor``: each is a function, with a weight and a cure.
 
-``flask doctor`` prints what they find. A check takes the settings and says in
-a sentence what is wrong, or nothing. All are held against what production
-should be, whatever ``APP_ENV`` says.
+A check takes the settings. It returns a sentence that says what is wrong, or
+``None``. All checks measure against production, whatever ``APP_ENV`` says.
 """
 
 from collections.abc import Callable
@@ -26,7 +25,7 @@ Test = Callable[[Settings], str | None]
 
 @dataclass(frozen=True)
 class Check:
-    """One thing to look at. Where one that ``stops`` finds something, no later one is asked."""
+    """One thing to look at. If a check that ``stops`` finds something, no later check runs."""
 
     name: str
     weight: Weight
@@ -37,7 +36,7 @@ class Check:
 
 @dataclass(frozen=True)
 class Finding:
-    """What a check found: the reason, and the cure."""
+    """The result of a check that found something: the reason, and the cure."""
 
     check: str
     weight: Weight
@@ -60,5 +59,5 @@ def checks(weight: Weight, cure: str, *, stops: bool = False) -> Callable[[Test]
 
 
 def of(module: ModuleType) -> list[Check]:
-    """The checks that the module has, from its top to its end."""
+    """The checks of the module, in the order in which it declares them."""
     return _REGISTERED[module.__name__]

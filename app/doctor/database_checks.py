@@ -21,7 +21,7 @@ LARGEST_CLOCK_SKEW = timedelta(seconds=5)
 
 @checks(
     Weight.DANGEROUS,
-    "Look at DATABASE_URL, and whether the server runs and lets this host in.",
+    "Check that DATABASE_URL is right, that the server runs, and that it accepts this host.",
     stops=True,
 )
 def database_answers(_settings: Settings) -> str | None:
@@ -35,7 +35,7 @@ def database_answers(_settings: Settings) -> str | None:
 
 @checks(
     Weight.DANGEROUS,
-    "Do what the sentence says: nothing is served from this database.",
+    "Do what the sentence says: the server does not start with this database.",
     stops=True,
 )
 def database_is_fit(_settings: Settings) -> str | None:
@@ -52,7 +52,7 @@ def database_is_fit(_settings: Settings) -> str | None:
 
 @checks(
     Weight.WEAK,
-    "Set sslmode=verify-full in DATABASE_URL; sslrootcert names who signed the certificate.",
+    "Set sslmode=verify-full in DATABASE_URL; sslrootcert names the file with the CA certificate.",
 )
 def database_is_verified(settings: Settings) -> str | None:
     if not _is_remote(settings):
@@ -68,20 +68,20 @@ def database_is_encrypted(settings: Settings) -> str | None:
     mode = settings.database_url.query.get("sslmode", "prefer")
     if _is_remote(settings) and mode not in ("require", "verify-ca", "verify-full"):
         hosts = " and ".join(database_hosts(settings.database_url))
-        return f"Nothing makes the connection to {hosts} use TLS (sslmode is {mode})."
+        return f"The connection to {hosts} may go without TLS (sslmode is {mode})."
     return None
 
 
 @checks(
     Weight.DANGEROUS,
-    "Serve under a role of its own; docs/deploying.md has the statements.",
+    "Let the server connect with a role of its own; docs/deploying.md has the statements.",
 )
 def role_is_no_superuser(settings: Settings) -> str | None:
     if settings.uses_sqlite:
         return None
     rights = "rolsuper OR rolcreaterole OR rolbypassrls"
     if _scalar(f"SELECT {rights} FROM pg_roles WHERE rolname = current_user"):  # noqa: S608
-        return f"The role {settings.database_url.username} may do anything with the whole server."
+        return f"The role {settings.database_url.username} has rights over all of PostgreSQL."
     return None
 
 
@@ -98,11 +98,11 @@ def connections_fit(settings: Settings) -> str | None:
         " - current_setting('superuser_reserved_connections')::int"
     )
     if wanted > allowed:
-        return f"This server may open {wanted} connections, and PostgreSQL allows {allowed} to all."
+        return f"This server may open {wanted} connections; PostgreSQL allows {allowed} in total."
     return None
 
 
-@checks(Weight.WEAK, "Let NTP keep the clocks of all hosts.")
+@checks(Weight.WEAK, "Let NTP set the clocks of all hosts.")
 def clocks_agree(settings: Settings) -> str | None:
     if settings.uses_sqlite:
         return None
@@ -123,7 +123,7 @@ def migrations_are_applied(_settings: Settings) -> str | None:
 
 @checks(
     Weight.DANGEROUS,
-    "Let DATABASE_URL lead to the server that writes; look whether its disk is full.",
+    "Check that DATABASE_URL leads to the primary server, and that its disk is not full.",
 )
 def database_takes_writes(_settings: Settings) -> str | None:
     try:
@@ -131,13 +131,13 @@ def database_takes_writes(_settings: Settings) -> str | None:
             migration_state.refuse_unless_writable(connection)
     except SQLAlchemyError as error:
         reason = str(getattr(error, "orig", error)).partition("\n")[0]
-        return f"The database takes no writes: {reason}."
+        return f"The database accepts no writes: {reason}."
     return None
 
 
 @checks(
     Weight.WEAK,
-    "Let another role own the tables and migrate; docs/deploying.md has the statements.",
+    "Let another role own the tables and run migrations; docs/deploying.md has the statements.",
 )
 def role_cannot_change_tables(settings: Settings) -> str | None:
     if settings.uses_sqlite:
@@ -146,11 +146,12 @@ def role_cannot_change_tables(settings: Settings) -> str | None:
         "SELECT pg_has_role(relowner, 'USAGE') OR has_schema_privilege(relnamespace, 'CREATE')"
         " FROM pg_class WHERE oid = to_regclass('users')"
     ):
-        return "The role that serves may change and drop the tables."
+        return "The role of the server may change and drop the tables."
     return None
 
 
-# What `flask db upgrade` leaves to a role that serves, and docs/audit.md lists.
+# Names each right with which the role could edit the log. `flask db upgrade` leaves none of them
+# to the role of the server; docs/audit.md lists them.
 RIGHTS_TO_EDIT_THE_LOG = """
 SELECT string_agg(DISTINCT held.name || ' on ' || log.name, ', ')
   FROM (VALUES ('audit_events', '{ip,user_agent,personal}'::text[], 'DELETE,TRUNCATE'),
@@ -169,22 +170,23 @@ SELECT string_agg(DISTINCT held.name || ' on ' || log.name, ', ')
 
 @checks(
     Weight.WEAK,
-    "Serve under a role that does not own the tables, and run the statements of docs/audit.md.",
+    "Let the server connect with a role that does not own the tables, and run the statements of "
+    "docs/audit.md.",
 )
 def role_cannot_edit_the_audit_log(settings: Settings) -> str | None:
     if settings.uses_sqlite:
         return None
     rights = _scalar(RIGHTS_TO_EDIT_THE_LOG)
     if rights:
-        return f"The role that serves can remove events from the audit log ({rights})."
+        return f"The role of the server can change or remove events of the audit log ({rights})."
     return None
 
 
-# Both databases have three on each table.
+# Both databases have three on each of the two tables.
 TRIGGERS_OF_THE_LOG = 6
 
 
-@checks(Weight.WEAK, "Make the triggers again; docs/audit.md has the statements.")
+@checks(Weight.WEAK, "Create or enable the triggers again; docs/audit.md has the statements.")
 def audit_log_is_append_only(settings: Settings) -> str | None:
     enabled = (
         "SELECT count(*) FROM sqlite_master WHERE type = 'trigger'"
@@ -195,7 +197,7 @@ def audit_log_is_append_only(settings: Settings) -> str | None:
     )
     missing = TRIGGERS_OF_THE_LOG - _scalar(enabled)
     if missing > 0:
-        return f"{missing} of the triggers that keep the audit log append-only are missing."
+        return f"{missing} of the triggers that keep the audit log append-only are not at work."
     return None
 
 

@@ -31,7 +31,7 @@ def signing_keys_are_private(settings: Settings) -> str | None:
 def env_file_is_private(settings: Settings) -> str | None:
     path = ROOT / ".env"
     if path.is_file() and _others_may_read(path):
-        return f"Other accounts of this host can read {path}, where secrets are."
+        return f"Other accounts of this host can read {path}, which holds secrets."
     return None
 
 
@@ -47,17 +47,17 @@ def signing_key_is_young(settings: Settings) -> str | None:
 
 
 def _others_may_read(path: Path) -> bool:
-    """Whether its mode lets others read it, in a folder that lets them in."""
+    """Whether the modes let others into the folder, and let them read the file."""
     folder = path.parent.stat().st_mode & (stat.S_IXGRP | stat.S_IXOTH)
     return bool(folder and path.stat().st_mode & READABLE_BY_OTHERS)
 
 
 @checks(
     Weight.DANGEROUS,
-    "Run chmod 600 on the file, and on those beside it that end in -wal and -shm.",
+    "Run chmod 600 on the file, and on the files beside it whose names end in -wal and -shm.",
 )
 def database_file_is_private(settings: Settings) -> str | None:
     path = Path(db.engine.url.database or "")
     if settings.uses_sqlite and path.is_file() and _others_may_read(path):
-        return f"Other accounts of this host can read {path}, where addresses and hashes are."
+        return f"Other accounts of this host can read {path}, which holds addresses and hashes."
     return None

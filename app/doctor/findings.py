@@ -1,4 +1,4 @@
-"""What the checks find, in their order."""
+"""Runs all checks, in their order."""
 
 from collections.abc import Iterator
 
@@ -6,7 +6,7 @@ from app.doctor import checks, database_checks, file_checks, mail_checks, settin
 from app.doctor.checks import Finding
 from config import Settings
 
-# Where a check that stops finds something, those after it are not asked: they need what is missing.
+# If a check that stops finds something, the checks after it do not run: they need what is missing.
 CHECKS = [
     check
     for group in (setting_checks, file_checks, database_checks, mail_checks, sightings)
@@ -15,7 +15,7 @@ CHECKS = [
 
 
 def findings(settings: Settings) -> Iterator[Finding]:
-    """What is weaker than it should be."""
+    """Yield what the checks find."""
     for check in CHECKS:
         reason = check.test(settings)
         if reason is None:

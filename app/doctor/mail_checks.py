@@ -16,7 +16,7 @@ OLDEST_MAIL = timedelta(minutes=15)
 
 @checks(
     Weight.WEAK,
-    "See flask outbox list, and whether the mail server takes mail.",
+    "Run flask outbox list, and check that the mail server accepts mail.",
 )
 def mail_is_delivered(_settings: Settings) -> str | None:
     backlog = delivery.backlog()
@@ -26,9 +26,9 @@ def mail_is_delivered(_settings: Settings) -> str | None:
     return None
 
 
-@checks(Weight.GOOD_TO_KNOW, "See flask outbox list; retry or drop them.")
+@checks(Weight.GOOD_TO_KNOW, "Run flask outbox list, and retry or drop them.")
 def no_mail_was_set_aside(_settings: Settings) -> str | None:
     with db.engine.connect() as connection:
         aside = select(func.count()).where(OutboxMessage.set_aside_at.is_not(None))
         number = connection.scalar(aside)
-    return f"Mails set aside, which nobody tries again: {number}." if number else None
+    return f"Mails that were set aside, and are not tried again: {number}." if number else None

@@ -1,7 +1,7 @@
-"""What looks wrong about how this is deployed, noticed while requests are answered.
+"""Signs of a wrong deployment, which the server notices while it answers requests.
 
-It goes to the log, and to the database for ``flask doctor``, at most once an
-hour from each process: it costs nothing and nobody can flood either.
+Each process writes a sign to the log, and to the database for ``flask
+doctor``, at most once an hour. So it costs little, and nobody can flood either.
 """
 
 import logging
@@ -26,18 +26,18 @@ log = logging.getLogger(__name__)
 
 
 def init_app(app: Flask) -> None:
-    """Listen to what requests show of the deployment."""
+    """Listen to the signals that tell something about the deployment."""
     forwarding_ignored.connect(_note_forwarding, app)
     limit_refused.connect(_look_for_only_address, app)
 
 
 ONCE_IN = timedelta(hours=1)
-# So many logins, of so many people, are no family that shares an address.
+# A family that shares an address has fewer logins, or fewer people.
 LOGINS, PEOPLE = 50, 5
 
 
 class Kind(StrEnum):
-    """What may be seen, and what it means."""
+    """The kinds of signs, and what each means."""
 
     UNTRUSTED_FORWARDING = "untrusted_forwarding"
     UNREAD_FORWARDING = "unread_forwarding"
@@ -65,13 +65,13 @@ class Kind(StrEnum):
 
 
 def what_was_seen() -> Sequence[Sighting]:
-    """Everything that was noticed, with when it was last."""
+    """All signs that were noticed, with the time when each was last seen."""
     return db.session.scalars(select(Sighting).order_by(Sighting.kind)).all()
 
 
 def only_address() -> str | None:
-    """The one address from which everybody logged in of late, if there is such a one."""
-    # By the order of logins that has an index.
+    """The address of all recent logins; ``None`` if they come from several, or are few."""
+    # Of the columns that order logins, this one has an index.
     recent = (
         select(Session.ip, Session.user_id)
         .order_by(Session.max_expires_at.desc())
@@ -81,7 +81,7 @@ def only_address() -> str | None:
     found = db.session.execute(
         select(
             func.min(recent.c.ip),
-            # Those without an address count as one more.
+            # All logins without an address count as one address.
             func.count(func.coalesce(recent.c.ip, "").distinct()),
             func.count(recent.c.user_id.distinct()),
             func.count(),
@@ -102,7 +102,7 @@ def _note_forwarding(app: Flask, *, from_proxy: bool, detail: str) -> None:
 
 
 def _look_for_only_address(_app: Flask) -> None:
-    # If everybody seems to be one network, a limit refuses everybody for the first of them.
+    # If all clients seem to have one address, they share a limit, and it refuses them early.
     look_for_only_address()
 
 
@@ -121,7 +121,7 @@ def look_for_only_address() -> None:
 
 
 def is_news(app: Flask, kind: Kind) -> bool:
-    """Whether this process has been silent about it for an hour; from now on it has not."""
+    """Whether this process has not told it for an hour. The call counts as telling it."""
     told: dict[Kind, datetime] = app.extensions.setdefault("sightings", {})
     now = clock.now()
     if kind in told and now < told[kind] + ONCE_IN:
@@ -131,7 +131,7 @@ def is_news(app: Flask, kind: Kind) -> bool:
 
 
 def record(kind: Kind, detail: str) -> None:
-    """Log it and keep it for the doctor. Commits. A database that is away is no reason to fail."""
+    """Log it, and store it for the doctor. Commits. It does not fail if the database is away."""
     log.warning("%s", kind.meaning, extra={"sighting": kind.value, "detail": detail})
     row = {"detail": detail[:200], "seen_at": clock.now()}
     seen = insert(Sighting).values(kind=kind.value, **row)
@@ -140,7 +140,7 @@ def record(kind: Kind, detail: str) -> None:
         db.session.commit()
     except SQLAlchemyError as error:
         db.session.rollback()
-        log.warning("what was seen could not be kept", exc_info=error)
+        log.warning("the sighting could not be stored", exc_info=error)
 
 
 @checks(Weight.WEAK, "See TRUSTED_PROXIES in docs/deploying.md.")

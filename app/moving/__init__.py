@@ -1,1 +1,1 @@
-"""Accounts in from other systems, and out to files."""
+"""Brings accounts in from other systems, and writes accounts to files."""

@@ -1,4 +1,4 @@
-"""A row as what it may become: an account with an address and a username, or a refusal."""
+"""Turns a row into a candidate: an account with an address and usernames. Or it refuses the row."""
 
 import hashlib
 import re
@@ -14,7 +14,7 @@ from app.moving.schemas import AccountSchema, OperatorAccountSchema
 from app.security import identifiers
 from app.security.passwords import hashing
 
-# What an account can do without, should it be of no use here.
+# An account can do without these fields, if their values are not valid here.
 DISPENSABLE = {"full_name", "bio", "avatar_url", "locale", "created_at"}
 USERNAME_UNFIT = re.compile(r"[^a-z0-9._-]+")
 
@@ -23,22 +23,22 @@ Translate = Callable[[dict[str, Any]], dict[str, Any]]
 
 @dataclass(frozen=True)
 class Rules:
-    """What the operator lets in, and how."""
+    """Which accounts the operator accepts, and how."""
 
     # The system that the rows come from.
     system: str = "native"
     allow_reserved: bool = False
     allow_superusers: bool = False
-    # Take a derived username where the given one is taken or not acceptable here.
+    # Derive a username if the given one is taken or not valid here.
     derive_usernames: bool = False
     assume_verified: bool = False
-    # Whether what an account can do without is left out rather than the row refused.
+    # Leave fields out that the account can do without, instead of refusing the row.
     leave_out: bool = True
 
 
 @dataclass
 class Outcome:
-    """What became of a row: ``created``, ``skipped`` or ``refused``, and why."""
+    """The result of a row: ``created``, ``skipped`` or ``refused``, and why."""
 
     line: int
     outcome: str = ""
@@ -56,15 +56,15 @@ class Outcome:
 class Candidate:
     """A row that may become an account.
 
-    ``given`` is its own username, ``None`` where it has none that will do;
-    ``usernames`` are those it may get, the best first.
+    ``given`` is its own username, or ``None`` if it has no valid one.
+    ``usernames`` are those that it may get, the best first.
     """
 
     account: dict[str, Any]
     given: str | None
     usernames: list[str]
     outcome: Outcome
-    # Who it is in the other system.
+    # It tells which account this is in the other system.
     identity: str
 
 
@@ -79,10 +79,10 @@ def candidate_of(row: Row, outcome: Outcome, translate: Translate, rules: Rules)
         values["email_verified"] = True
     account = _load(values, outcome, rules)
     if account.get("is_superuser") and not rules.allow_superusers:
-        raise UnfitRow("superuser", "has all rights; --allow-superusers lets it in")
+        raise UnfitRow("superuser", "has all rights; --allow-superusers accepts it")
     stored = account.get("hashed_password")
     if stored is not None and (objection := hashing.objection(stored)):
-        raise UnfitRow(objection, "has a password that no login could be checked against")
+        raise UnfitRow(objection, "has a password hash that no login could verify")
 
     given = account.pop("username", None)
     usernames = [given] if given else []
@@ -115,7 +115,7 @@ def _load(values: dict[str, Any], outcome: Outcome, rules: Rules) -> dict[str, A
 
 
 def derived_usernames(email: str) -> list[str]:
-    """Names made of the address, the best first; the same again whenever they are asked for."""
+    """Names made of the address, the best first. The same address always gives the same names."""
     local = email.partition("@")[0].partition("+")[0]
     base = USERNAME_UNFIT.sub("-", local).strip("._-") or "user"
     mark = hashlib.sha256(email.encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""How far an import has got, kept beside its file so that it can go on from there."""
+"""A checkpoint beside the file says how far an import has come, so that it can continue there."""
 
 import hashlib
 import json
@@ -12,10 +12,10 @@ from typing import Any
 
 @dataclass
 class Checkpoint:
-    """The rows of one file that are done, taken in under the same options.
+    """How many rows of one file are done, with the same options.
 
-    Without a ``path`` nothing is kept: the next import of the file begins at
-    its start, and skips who is there already.
+    Without a ``path`` nothing is stored: the next import of the file begins at
+    its start, and skips accounts that exist already.
     """
 
     path: Path | None
@@ -26,12 +26,12 @@ class Checkpoint:
 
     @classmethod
     def none(cls) -> "Checkpoint":
-        """For what can be read once alone, like a pipe."""
+        """A checkpoint that stores nothing, for files that can be read only once, like a pipe."""
         return cls(None, "")
 
     @classmethod
     def find(cls, imported: Path, options: dict[str, Any]) -> "Checkpoint":
-        """The one that was kept for exactly this import, or a new one at its beginning."""
+        """The checkpoint that was stored for exactly this import, or a new one at its beginning."""
         imported = imported.resolve()
         with imported.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256")
@@ -39,7 +39,7 @@ class Checkpoint:
         path = imported.with_name(f"{imported.name}.checkpoint")
         fresh = cls(path, digest.hexdigest())
         try:
-            # Whatever else has the name, a pipe that nobody writes to perhaps, is left alone.
+            # Only a regular file is read. Reading a pipe that nobody writes to would never end.
             if not stat.S_ISREG(path.lstat().st_mode):
                 return fresh
             kept = json.loads(path.read_text(encoding="utf-8"))
@@ -51,11 +51,11 @@ class Checkpoint:
         return cls(path, fresh.fingerprint, rows, report_bytes, counts) if same else fresh
 
     def keep(self) -> None:
-        """Write it down, whole or not at all. If that fails, go on without it."""
+        """Store it, whole or not at all. If that fails, the import continues without it."""
         self.objection()
 
     def objection(self) -> str | None:
-        """Write it down, or say why that is impossible; nothing is kept from then on."""
+        """Store it. If that fails, return the reason, and store nothing from then on."""
         if self.path is None:
             return None
         try:

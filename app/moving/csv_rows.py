@@ -1,8 +1,8 @@
 """CSV as databases and spreadsheets write it, one row at a time.
 
-An unclosed quote would swallow every row up to the next quote, or the end of
-the file. A row of several lines that cannot be right is therefore told by its
-first line, and reading goes on at the second.
+An unclosed quote would swallow every row up to the next quote, or up to the
+end of the file. So if a row of several lines cannot be right, only its first
+line is refused, and reading continues at its second line.
 """
 
 import csv
@@ -12,14 +12,14 @@ from typing import Any
 
 from app.moving.rows import MAX_ROW_BYTES, TOO_LONG, Lines, Row, UnfitFile, UnfitRow
 
-# Comma, and what spreadsheets write in countries where the comma is in numbers.
+# The comma, and the delimiters of spreadsheets in countries that write numbers with a comma.
 DELIMITERS = (",", ";", "\t", "|")
 
-# The library says "unexpected end of data", which nobody who looks at the end understands.
+# The library says "unexpected end of data", which is hard to understand: the quote is the mistake.
 UNCLOSED = "has a quote that is opened and not closed"
 
-# The library refuses a cell of more than 128 KiB; our bound is that of the row. There is no other
-# way to say so than for the whole process.
+# The library refuses a cell of more than 128 KiB; our limit is that of the row. The library only
+# has a limit for the whole process.
 csv.field_size_limit(MAX_ROW_BYTES)
 
 
@@ -36,7 +36,7 @@ def read_csv(lines: Lines) -> Iterator[Row]:
 
 
 def _delimiter(lines: Lines) -> str:
-    """What separates the cells of the first line into the most columns."""
+    """The delimiter that splits the first line into the most columns."""
     first = lines.next()
     text = first[0].decode("utf-8", "replace").rstrip("\r\n")
     if said := re.fullmatch(r'"?sep=(.)"?', text):
@@ -44,7 +44,7 @@ def _delimiter(lines: Lines) -> str:
         return said[1]
     lines.put_back([first] if first[1] else [])
     if "\r" in text:
-        raise UnfitFile("The lines end in CR alone. Save the file with LF or CR LF.")
+        raise UnfitFile("The lines end in CR only. Save the file with LF or CR LF.")
 
     def columns(delimiter: str) -> int:
         try:
@@ -62,7 +62,7 @@ def _head(lines: Lines, delimiter: str) -> list[str]:
         raise UnfitFile(f"The first line {cells}.")
     head = [name.strip() for name in cells]
     if not head or len(set(head)) < len(head) or not all(head):
-        raise UnfitFile("The first line must name each column, and none twice.")
+        raise UnfitFile("The first line must name each column, and no column twice.")
     if not _is_utf_8(head):
         raise UnfitFile("The file is not in UTF-8. Save it as UTF-8.")
     return head
@@ -81,7 +81,7 @@ def _next(
             size += line[1]
             if size > MAX_ROW_BYTES:
                 raise UnfitRow("malformed", f"{TOO_LONG}, or has a quote that is not closed")
-            # Bytes that are no UTF-8 become lone surrogates, which no row may hold.
+            # Bytes that are not UTF-8 become lone surrogates, which no row may hold.
             yield line[0].decode("utf-8", "surrogateescape")
 
     cells: list[str] | UnfitRow

@@ -1,4 +1,4 @@
-"""Handing accounts out, in the format that an import takes."""
+"""Reads the accounts for an export, in the format that an import accepts."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -18,7 +18,7 @@ def columns(*, with_password_hashes: bool) -> tuple[str, ...]:
 
 
 def accounts(*, with_password_hashes: bool) -> Iterator[dict[str, Any]]:
-    """Everybody as of one instant, the oldest account first; few of them in memory at a time."""
+    """Yield all accounts as of one instant, the oldest first. Few are in memory at a time."""
     shape = AccountSchema(only=columns(with_password_hashes=with_password_hashes))
     found = select(*(getattr(User, name) for name in shape.fields)).order_by(User.id)
     for row in db.session.execute(found.execution_options(yield_per=CHUNK)):

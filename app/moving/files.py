@@ -21,32 +21,32 @@ EXTENSIONS = MappingProxyType(
 )
 FORMATS = ("jsonl", "json", "csv")
 
-# What a file that is no text begins with.
+# The first bytes of files that are not text in UTF-8.
 UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 NO_TEXT = (b"PK\x03\x04", b"\x1f\x8b", b"\xd0\xcf\x11\xe0")
 
-# A spreadsheet takes a cell that begins like this for a formula (CWE-1236). Where one does, a
-# quote is written before it and taken off again; so it is for a text that is empty or reads like
-# nothing, as such a cell means that there is none.
+# A spreadsheet takes a cell that begins like this for a formula (CWE-1236). So we write a quote
+# before such a cell, and take it off when we read it. We also write it before a text that is empty
+# or reads like "nothing", because a cell like that without a quote means that there is no value.
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 QUOTE = "'"
 
 
 def format_of(path: Path) -> str | None:
-    """By the extension; ``None`` where it tells nothing."""
+    """The format that the extension names, or ``None``."""
     return EXTENSIONS.get(path.suffix.lower())
 
 
 def read(file: Readable, form: str) -> Iterator[Row]:
-    """The rows, one after the other. Raises ``UnfitFile``.
+    """Yield the rows, one after the other. Raises ``UnfitFile``.
 
-    Text is UTF-8, with or without a byte order mark. A row that cannot be
-    read is given as such, and the next one follows. For JSON, ``line`` is the
-    number of the element. The file may be a pipe.
+    Text is UTF-8, with or without a byte order mark. The content of a row that
+    cannot be read is an ``UnfitRow``, and the next row follows. For JSON,
+    ``line`` is the number of the element. The file may be a pipe.
     """
     start = file.read(4)
     if start.startswith(UTF_16) or b"\0" in start:
-        raise UnfitFile("The file is in UTF-16 or is no text. Save it as UTF-8.")
+        raise UnfitFile("The file is in UTF-16 or is not text. Save it as UTF-8.")
     if start.startswith(NO_TEXT):
         raise UnfitFile("The file is compressed or a spreadsheet. Save it as CSV or JSON in UTF-8.")
     opened = Started(start.removeprefix(codecs.BOM_UTF8), file)
@@ -56,7 +56,7 @@ def read(file: Readable, form: str) -> Iterator[Row]:
 
 
 def from_cells(row: dict[str, str]) -> dict[str, Any]:
-    """A row of CSV that we wrote: quotes taken off, cells without a value as ``None``."""
+    """Read a CSV row that we wrote: take quotes off, and turn cells without value into ``None``."""
     return {
         column: None if cell in NOTHING else cell.removeprefix(QUOTE)
         for column, cell in row.items()
@@ -64,7 +64,7 @@ def from_cells(row: dict[str, str]) -> dict[str, Any]:
 
 
 def to_cell(value: Any) -> str:
-    """The cell that ``from_cells`` reads back. What is no text has a form that is no formula."""
+    """The cell that ``from_cells`` reads back. Only a text can look like a formula."""
     if value is None:
         return ""
     if isinstance(value, bool):
@@ -76,7 +76,7 @@ def to_cell(value: Any) -> str:
 
 
 def write(file: TextIO, form: str, columns: tuple[str, ...], rows: Iterable[dict[str, Any]]) -> int:
-    """Write the rows as JSON Lines or CSV, and say how many they were."""
+    """Write the rows as JSON Lines or CSV. Returns how many there were."""
     number = 0
     writer = csv.writer(file)
     if form == "csv":

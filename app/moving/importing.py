@@ -1,8 +1,8 @@
-"""Taking accounts in, many at a time, beside everything else that goes on.
+"""Creates accounts from rows, many at a time, while the server runs.
 
-What is asked of an account at registration is asked here as well, by the same
-fields. Nobody is written to. A row that cannot be taken is told in the report
-and stops nothing.
+An account must fulfil the same rules as at registration, by the same fields.
+The import sends no mail. A row that cannot become an account is refused in the
+report, and does not stop the import.
 """
 
 import time
@@ -26,10 +26,10 @@ from app.moving.rows import Row, UnfitRow
 from app.moving.sources import Holder
 from app.security import identifiers
 
-# How many rows a transaction takes: few enough that whoever registers meanwhile hardly waits.
+# How many rows a transaction has: so few that a registration at the same time hardly waits.
 BATCH = 500
-# A registration and a batch may wait for each other, each holding what the other wants. The
-# batch gives way, before PostgreSQL would choose (after a second) and perhaps not choose it.
+# A registration and a batch may wait for each other's locks (a deadlock). The batch gives way
+# after this time. PostgreSQL would choose after a second, and perhaps end the registration.
 LOCK_TIMEOUT = "300ms"
 LOCK_LOST = ("55P03", "40P01")
 MOST_TRIES = 10
@@ -38,10 +38,11 @@ MOST_TRIES = 10
 def take_in(
     rows: Iterable[Row], translate: Translate, rules: Rules, *, dry_run: bool = False
 ) -> Iterator[list[Outcome]]:
-    """Make accounts of the rows, and tell what became of them, a batch at a time.
+    """Create accounts from the rows, and yield their outcomes, a batch at a time.
 
-    Each batch is committed before it is told. With ``dry_run`` nothing is:
-    all goes into one transaction, which the caller's end rolls back.
+    Each batch is committed before its outcomes are yielded. With ``dry_run``
+    nothing is committed: one transaction takes everything, and is rolled back
+    in the end.
     """
     remaining = iter(rows)
     if dry_run:
@@ -67,7 +68,7 @@ def take_in(
 
 
 def _record(candidates: list[Candidate]) -> None:
-    """One event a batch: an import is an operator's act, and who came by it says the report."""
+    """Record one event for a batch: an operator did it, and the report names the accounts."""
     created = [one for one in candidates if one.outcome.outcome == "created"]
     if created:
         superusers = sum(bool(one.account.get("is_superuser")) for one in created)
@@ -82,7 +83,7 @@ def _record(candidates: list[Candidate]) -> None:
 def _begin() -> None:
     connection = db.session.connection()
     if connection.dialect.name == "sqlite":
-        # It reads first and writes then, and others may write in between.
+        # A batch reads before it writes. Without this, others could write in between.
         connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
@@ -104,10 +105,10 @@ def _settle_in_spite_of_locks(candidates: list[Candidate], rules: Rules) -> None
 
 
 def _settle(candidates: list[Candidate], rules: Rules) -> None:
-    """Insert those whose address and name are free, and tell what became of each.
+    """Insert the candidates whose address and name are free, and set the outcome of each.
 
-    Who is there is looked up for the many, but it is the unique constraints
-    that decide: a row that they passed over goes round once more.
+    A query finds most of the taken ones, but the unique constraints decide: a
+    row that they refused is tried once more.
     """
     waiting = candidates
     for _ in range(MOST_TRIES):
@@ -127,7 +128,7 @@ def _settle(candidates: list[Candidate], rules: Rules) -> None:
 
 
 def _choose(waiting: list[Candidate], rules: Rules) -> tuple[list[Candidate], list[Candidate]]:
-    """Those to insert now, with their username; and those to look at again after that."""
+    """The candidates to insert now, with their username; and those to look at again after that."""
     by_email, by_key = _who_is_there(waiting, rules)
     left = _left({candidate.account["email"] for candidate in waiting})
     ready: list[Candidate] = []
@@ -175,14 +176,14 @@ def _who_is_there(waiting: list[Candidate], rules: Rules) -> tuple[dict[str, Hol
 
 
 def _left(emails: Collection[str]) -> set[str]:
-    """Which of the addresses an account has left and may still return to."""
+    """Those of the addresses that an account has given up, and may still return to."""
     to_them = OneTimeToken.email.in_(emails)
     left = select(OneTimeToken.email).where(taken.may_be_returned_to(), to_them)
     return {email for email in db.session.scalars(left) if email}
 
 
 def _note_there(candidate: Candidate, holder: Holder) -> Holder:
-    """Tell that somebody has the address. Returns the account as the next row must see it."""
+    """Set the outcome for a taken address. Returns the account as the next row must see it."""
     key = identifiers.username_key(candidate.given) if candidate.given else None
     outcome = candidate.outcome
     if sources.is_same(candidate.identity, outcome.source_id, key, holder):
@@ -201,7 +202,7 @@ def _note_created(candidate: Candidate, number: int) -> None:
 
 
 def _insert(ready: list[Candidate]) -> dict[str, int]:
-    """Address → id of those that were inserted; the constraints pass over the others."""
+    """Insert accounts. Returns address → id; accounts that the constraints refused are missing."""
     if not ready:
         return {}
     rows = [_columns(candidate.account) for candidate in ready]
@@ -209,7 +210,7 @@ def _insert(ready: list[Candidate]) -> dict[str, int]:
         with db.session.begin_nested():
             return _insert_rows(rows)
     except (IntegrityError, DataError):
-        # Some rule of the database that is not ours; one row must not take the others along.
+        # A rule of the database refused a row that ours accept. The other rows must still go in.
         return _insert_one_by_one(ready, rows)
 
 
@@ -219,7 +220,7 @@ def _insert_rows(rows: list[dict[str, Any]]) -> dict[str, int]:
     statement = dialect.insert(users).on_conflict_do_nothing()
     inserted = db.session.connection().execute(statement.returning(users.c.email, users.c.id), rows)
     ids: dict[str, int] = {row.email: row.id for row in inserted}
-    # Looking first is not enough: an account may have left an address since.
+    # The earlier look is not enough: an account may have given up an address since.
     if too_soon := _left(ids):
         db.session.execute(delete(User).where(User.email.in_(too_soon)))
     return {email: number for email, number in ids.items() if email not in too_soon}

@@ -11,7 +11,7 @@ from app.moving.rows import MAX_ROW_BYTES, TOO_LONG, Lines, Readable, Row, Unfit
 
 CHUNK_BYTES = 2**16
 WHITE_SPACE = " \t\r\n"
-# What the commands do with a row goes down into it, and Python's stack has an end.
+# The commands handle a row recursively, and Python limits the depth of its stack.
 MAX_DEPTH = 64
 
 
@@ -48,11 +48,12 @@ def _object(value: Any) -> dict[str, Any] | UnfitRow:
 
 
 def read_json(file: Readable, chunk: int = CHUNK_BYTES) -> Iterator[Row]:
-    """The elements of an array, or of the array that an object holds under ``users``.
+    """Yield the elements of an array, or of the array that an object holds under ``users``.
 
-    An element that cannot be used is given as such, and the next one follows.
-    Where another array follows, as in files that were put together, its
-    elements follow. What else follows is refused, never passed over.
+    The content of an element that cannot be used is an ``UnfitRow``, and the
+    next element follows. If another array follows, as in files that were put
+    together, its elements follow. Anything else behind the array is refused,
+    and never ignored.
     """
     text = _Text(file, chunk)
     number = 0
@@ -71,13 +72,13 @@ def _elements(text: "_Text") -> Iterator[Any]:
         if text.next() == ",":
             text.take()
         elif text.next() != "]":
-            raise UnfitFile("The file is no JSON, or ends in the midst of an array.")
+            raise UnfitFile("The file is not JSON, or ends in the middle of an array.")
     text.take()
 
 
 def _users(text: "_Text") -> Iterator[Any]:
     if text.take() != "{":
-        raise UnfitFile("The file is no JSON array, nor an object with an array of users.")
+        raise UnfitFile("The file is neither a JSON array nor an object with an array of users.")
     found = False
     while text.next() == '"':
         name = text.value()
@@ -90,24 +91,24 @@ def _users(text: "_Text") -> Iterator[Any]:
             text.value()
         if text.next() == ",":
             text.take()
-    # A file that was cut off behind the array has all of its rows.
+    # A file that was cut off behind the array still has all of its rows.
     if text.next() != "}" and not (found and not text.next()):
-        raise UnfitFile("The file is no JSON, or ends in the midst of an object.")
+        raise UnfitFile("The file is not JSON, or ends in the middle of an object.")
     text.take()
     if not found:
         raise UnfitFile(
             "The file is a JSON object without an array of users. If each line is an object, "
-            "say --format jsonl."
+            "use --format jsonl."
         )
 
 
 TOO_DEEP = "is nested too deeply"
 NO_JSON = "is not JSON"
-CUT_OFF = "The file is no JSON, or ends in the midst of it."
+CUT_OFF = "The file is not JSON, or ends in the middle of a value."
 
 
 class _Values:
-    """JSON values. One that no row may hold is read to its end, and given as ``UnfitRow``."""
+    """Reads JSON values. A value that no row may hold is read to its end, as ``UnfitRow``."""
 
     def __init__(self) -> None:
         self._objections: list[UnfitRow] = []
@@ -115,14 +116,14 @@ class _Values:
             object_pairs_hook=self._object,
             parse_int=self._integer,
             parse_float=self._float,
-            # Python programs write NaN, which is no JSON, where a table has nothing.
+            # Python programs write NaN, which is not JSON, where a table has no value.
             parse_constant=lambda _constant: None,
         )
 
     def first_of(self, text: str) -> tuple[Any, int]:
         """The value that the text begins with, and where it ends.
 
-        Raises ``ValueError`` where there is none, or not all of it.
+        Raises ``ValueError`` if there is no value, or only a part of one.
         """
         self._objections.clear()
         value, end = self._decoder.raw_decode(text)
@@ -143,7 +144,7 @@ class _Values:
         try:
             return int(digits)
         except ValueError:
-            # Python refuses more than 4,300 digits, as reading them takes quadratic time.
+            # Python refuses more than 4,300 digits, because reading them takes quadratic time.
             self._object_to("has a number with too many digits")
             return 0
 
@@ -168,13 +169,14 @@ def _is_too_deep(value: Any, text: str, end: int) -> bool:
     return bool(level)
 
 
-# What a number is made of; one that reaches the end of what was read may go on.
+# The characters of a number. If a number reaches the end of the text at hand, it may continue.
 NUMBER = re.compile(r"[-+.0-9eE]*")
-# Bytes that are no UTF-8, as ``surrogateescape`` leaves them.
+# Bytes that are not UTF-8, as ``surrogateescape`` leaves them.
 NOT_UTF_8 = re.compile("[\udc80-\udcff]")
 STRUCTURE = re.compile(r'["\[\]{}, \t\r\n]')
 IN_A_STRING = re.compile(r'["\\]')
-# An escape that is cut off by the end of what was read is no wrong one: two of six characters.
+# An escape that the end of the text at hand cuts off is not wrong. The longest ones are two
+# escapes of six characters.
 LONGEST_ESCAPE = 12
 
 
@@ -190,7 +192,7 @@ class _Text:
         self.bytes_read = 0
 
     def next(self) -> str:
-        """The next character that is no white space, not taken yet; empty at the end."""
+        """The next character that is not white space, without taking it; empty at the end."""
         self._rest = self._rest.lstrip(WHITE_SPACE)
         while not self._rest and self._more():
             self._rest = self._rest.lstrip(WHITE_SPACE)
@@ -202,7 +204,7 @@ class _Text:
         return taken
 
     def value(self) -> Any:
-        """The next value whole, or why no row may hold it. Raises ``UnfitFile``."""
+        """The whole next value, or the reason why no row may hold it. Raises ``UnfitFile``."""
         self.next()
         while True:
             try:
@@ -234,9 +236,9 @@ class _Text:
         return UnfitRow("not_utf8") if NOT_UTF_8.search(text) else value
 
     def _is_wrong_in_a_string(self, error: json.JSONDecodeError) -> bool:
-        """Whether a string holds what it must not, and yet has an end.
+        """Whether a string has an end, but holds characters that it must not hold.
 
-        A line that ends within a string means rather that its quote is missing.
+        If a line ends within a string, its closing quote is probably missing.
         """
         return (
             error.msg.startswith("Invalid ")
@@ -245,15 +247,15 @@ class _Text:
         )
 
     def _skip(self) -> int:
-        """Pass over a value, which need not fit into memory; returns its length.
+        """Skip a value, which may be too large for memory. Returns its length.
 
-        Raises ``UnfitFile`` where it has no end.
+        Raises ``UnfitFile`` if it has no end.
         """
         depth, in_a_string, position, length = 0, False, 0, 0
         while True:
             found = (IN_A_STRING if in_a_string else STRUCTURE).search(self._rest, position)
             if found is None:
-                # What follows a backslash may not be read yet.
+                # The character behind a backslash may not be read yet.
                 position = max(position - len(self._rest), 0)
                 length, self._rest = length + len(self._rest), ""
                 if not self._more():
@@ -270,7 +272,7 @@ class _Text:
             elif mark in "]}" and depth:
                 depth -= 1
             elif not depth:
-                # What ends a number or a word is not part of it.
+                # The character that ends a number or a word is not part of it.
                 position = found.start()
             if not depth and not in_a_string:
                 self._rest = self._rest[position:]

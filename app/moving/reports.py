@@ -1,4 +1,4 @@
-"""The report of an import: one JSON object for each row, what became of it and why."""
+"""The report of an import: one JSON object for each row, with its outcome and the reason."""
 
 import json
 import math
@@ -20,10 +20,10 @@ class NotWritten(Exception):
 
 @contextmanager
 def report_to(report: Path | None, written_before: int) -> Iterator[Tell]:
-    """What writes outcomes down and says how long the report is with them.
+    """Yield a function that writes outcomes, and returns the length of the report with them.
 
-    What a file has beyond ``written_before`` was written after the last
-    checkpoint, and comes again. Raises ``NotWritten``.
+    Text beyond ``written_before`` was written after the last checkpoint. It is
+    cut off, because those rows come again. Raises ``NotWritten``.
     """
     if report is None:
         yield lambda _outcomes: 0
@@ -46,7 +46,7 @@ def report_to(report: Path | None, written_before: int) -> Iterator[Tell]:
                 opened.seek(0, os.SEEK_END)
         yield tell
     finally:
-        # What could not be written was told already.
+        # A failure to write was reported already.
         with suppress(OSError):
             opened.close()
 
@@ -60,7 +60,7 @@ def _refusing() -> Iterator[None]:
 
 
 def _opened(report: Path) -> BinaryIO:
-    """The report, which is readable by you alone if it is new. What was there keeps its mode."""
+    """The report. Only you can read a new file; an existing file keeps its mode."""
     try:
         descriptor = os.open(report, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
@@ -79,5 +79,6 @@ def as_json(outcome: Outcome) -> bytes:
     if isinstance(outcome.source_id, float) and not math.isfinite(outcome.source_id):
         told["source_id"] = None
     text = json.dumps(told | outcome.details, ensure_ascii=False, default=str)
-    # Half of a character has no form in UTF-8. JSON has one, and it is the same as Python's.
+    # UTF-8 cannot write half of a character (a lone surrogate). JSON can, with the same escape as
+    # Python.
     return text.encode("utf-8", "backslashreplace")

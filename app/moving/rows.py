@@ -1,10 +1,10 @@
-"""What a file of rows consists of: its lines, its rows, and what is wrong with them."""
+"""The parts of a file of rows: its lines, its rows, and the errors in them."""
 
 from collections import deque
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-# A row longer than this is refused; what it may hold is far shorter.
+# A row longer than this is refused; all fields of an account together are far shorter.
 MAX_ROW_BYTES = 2**20
 SKIPPED_AT_ONCE = 2**16
 
@@ -14,7 +14,7 @@ class UnfitFile(ValueError):
 
 
 class UnfitRow(ValueError):
-    """This row cannot be taken; ``code`` says why to programs, the text to people."""
+    """This row is refused. ``code`` tells programs the reason, the text tells people."""
 
     def __init__(self, code: str, sentence: str = "") -> None:
         self.code = code
@@ -23,7 +23,7 @@ class UnfitRow(ValueError):
 
 @dataclass(frozen=True)
 class Row:
-    """One row: where it begins, how far the file is read with it, and what is in it."""
+    """One row: the line where it begins, how far the file is read after it, and its content."""
 
     line: int
     end: int
@@ -31,7 +31,7 @@ class Row:
 
 
 class Readable(Protocol):
-    """What a file must be able to do: a pipe can do no more."""
+    """The methods that a file must have. A pipe has only these."""
 
     def read(self, size: int, /) -> bytes: ...
 
@@ -39,7 +39,7 @@ class Readable(Protocol):
 
 
 class Started:
-    """A file that was begun to read, from its beginning. A pipe cannot be rewound."""
+    """A file whose first bytes were read already; it gives them again. A pipe cannot be rewound."""
 
     def __init__(self, start: bytes, file: Readable) -> None:
         self._start, self._file = start, file
@@ -58,8 +58,8 @@ class Started:
 class Lines:
     """The lines of a file, one after the other. Some can be put back.
 
-    ``number`` is that of the next line, ``end`` how many bytes were read up
-    to it.
+    ``number`` is the number of the next line. ``end`` says how many bytes come
+    before it.
     """
 
     def __init__(self, file: Readable) -> None:
@@ -70,8 +70,8 @@ class Lines:
     def next(self) -> tuple[bytes, int]:
         """The line and how many bytes of the file it takes; empty at the end.
 
-        Of a line that is too long only the beginning is given, and no more
-        than that is held in memory.
+        If a line is too long, this returns only its beginning, and holds no
+        more than that in memory.
         """
         line, size = self._waiting.popleft() if self._waiting else self._read()
         self.end += size

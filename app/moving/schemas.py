@@ -1,4 +1,4 @@
-"""What an account is in a file of ours, under the same rules as at registration."""
+"""The fields of an account in our own files. They have the same rules as at registration."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -28,7 +28,7 @@ class PreciseInstant(fields.Field[datetime]):
 
 
 class AccountSchema(Schema):
-    """The native format. ``id`` says which account it was there, and is given anew here."""
+    """The native format. ``id`` tells which account it was there; here it gets a new one."""
 
     id = fields.Raw(allow_none=True)
     email = Email(required=True)
@@ -47,6 +47,6 @@ class AccountSchema(Schema):
 
 
 class OperatorAccountSchema(AccountSchema):
-    """The same, where an operator lets the reserved names in."""
+    """The same, if an operator accepts reserved names."""
 
     username = Username(required=True, allow_reserved=True)

@@ -1,9 +1,9 @@
-"""Who a row is in the system that it comes from, and whether an account is the same.
+"""Decides whether a row of another system and an account here are the same person.
 
-An address is no identity: two people of the other system may share one, and
-somebody else may have registered with it here. What makes a row and an
-account the same is the id there, which the import notes down, or the address
-together with the username.
+An address alone does not decide: two people of the other system may share one,
+and somebody else may have registered with it here. A row and an account are
+the same if the ids of the other system are equal, which the import stores, or
+if both the address and the username are equal.
 """
 
 import hashlib
@@ -28,32 +28,32 @@ class Holder:
 
     id: int
     username_key: str
-    # Who it was in the system that is imported from, if that is known.
+    # Its identity in the other system, if that is known.
     identity: str | None = None
 
 
 def identity(source_id: Any, row: dict[str, Any]) -> str:
-    """A digest of the id that the row has there, or of the row. Raises ``UnfitRow``."""
+    """A digest of the row's id in the other system, or of the whole row. Raises ``UnfitRow``."""
     if source_id is not None and source_id != "":
-        # CSV has the number 7 as a text.
+        # In CSV the number 7 is a text.
         is_number = isinstance(source_id, int) and not isinstance(source_id, bool)
         return BY_ID + _digest(str(source_id) if is_number else source_id)
     return BY_ROW + _digest(row)
 
 
 def is_same(identity: str, source_id: Any, username_key: str | None, holder: Holder) -> bool:
-    """Whether the row is the person who has the account. Their addresses are the same."""
+    """Whether the row and the account are the same person. Their addresses are equal."""
     has_the_name = username_key == holder.username_key
     if holder.identity == identity:
         return True
     if holder.identity and holder.identity.startswith(BY_ID) and identity.startswith(BY_ID):
-        # Two people of that system; or our own export, which knows the account by our id.
+        # They are two people of that system. Or it is our own export, which has our ids.
         return has_the_name and str(source_id) == str(holder.id)
     return has_the_name
 
 
 def known(system: str, user_ids: Iterable[int]) -> dict[int, str]:
-    """Who these accounts were in the system, as far as it is known."""
+    """The identities of these accounts in the other system, as far as they are known."""
     found = select(ImportedAccount.user_id, ImportedAccount.identity).where(
         ImportedAccount.system == system, ImportedAccount.user_id.in_(list(user_ids))
     )
@@ -61,7 +61,7 @@ def known(system: str, user_ids: Iterable[int]) -> dict[int, str]:
 
 
 def note(system: str, identities: dict[int, str]) -> None:
-    """Note who these accounts were there, unless it is known already. The caller commits."""
+    """Store the identities of these accounts, unless they are known. The caller commits."""
     if not identities:
         return
     dialect = postgresql if db.engine.dialect.name == "postgresql" else sqlite
@@ -77,5 +77,5 @@ def _digest(value: Any) -> str:
     try:
         text = json.dumps(value, sort_keys=True, default=str)
     except RecursionError:
-        raise UnfitRow("malformed", "is nested too deep") from None
+        raise UnfitRow("malformed", "is nested too deeply") from None
     return hashlib.sha256(text.encode()).hexdigest()

@@ -1,8 +1,8 @@
-"""How the rows of other systems read here: one function for each.
+"""Translates the rows of other systems, with one function for each system.
 
-Each turns a row as that system exports it into one of ``AccountSchema``. A
-row without ``username`` gets one derived. Raises ``UnfitRow`` for what is no
-account that could be taken over.
+A function turns a row, as the system exports it, into a row of
+``AccountSchema``. A row without ``username`` gets a derived one. The functions
+raise ``UnfitRow`` for a row that cannot become an account.
 """
 
 import json
@@ -23,30 +23,30 @@ NATIVE_FLAGS = ("is_active", "is_superuser", "email_verified")
 
 @dataclass(frozen=True)
 class Particulars:
-    """What has to be known of the other system besides its rows."""
+    """The facts about the other system that its rows do not tell."""
 
     is_csv: bool = False
     # Flask-Security: SECURITY_PASSWORD_SINGLE_HASH was true there.
     single_hash: bool = False
-    # Auth0 exports password hashes apart, by the id of their user.
+    # Auth0 exports password hashes in a file of their own. User id → hash.
     password_hashes: dict[str, str] = field(default_factory=dict)
-    # Firebase: the project's hash parameters; these are what every project has by default.
+    # Firebase: the project's hash parameters, with the defaults of every project.
     firebase_rounds: int = 8
     firebase_memory_cost: int = 14
     firebase_salt_separator: str = "Bw=="
 
 
 def native(row: RowOf, about: Particulars) -> RowOf:
-    """What ``flask users export`` writes."""
+    """A row that ``flask users export`` wrote."""
     if not about.is_csv:
         return row
     account = files.from_cells(row)
     for name in NATIVE_FLAGS:
-        # A spreadsheet writes TRUE. What is no boolean is left for the schema to refuse.
+        # A spreadsheet writes TRUE. If the value is not a boolean, the schema refuses it later.
         if account.get(name):
             with suppress(UnfitRow):
                 account[name] = flag(account[name])
-    # An empty cell is null where there can be one, and elsewhere as good as no column.
+    # An empty cell means null if the field can be null, and otherwise that the field is missing.
     kept = ("full_name", "bio", "avatar_url", "updated_at", "deletion_due_at", "hashed_password")
     return {name: value for name, value in account.items() if value is not None or name in kept}
 
@@ -81,7 +81,7 @@ def flask_security(row: RowOf, about: Particulars) -> RowOf:
 
 
 def django(row: RowOf, _about: Particulars) -> RowOf:
-    """The table ``auth_user``, or what ``dumpdata`` makes of it or of a user model of one's own."""
+    """A row of the table ``auth_user``, or ``dumpdata``'s of it or of a custom user model."""
     values = row.get("fields", row)
     if not isinstance(values, dict) or "password" not in values:
         raise UnfitRow("no_account", "is a row of another model")
@@ -100,7 +100,7 @@ def django(row: RowOf, _about: Particulars) -> RowOf:
 
 
 def supabase(row: RowOf, _about: Particulars) -> RowOf:
-    """The table ``auth.users``."""
+    """A row of the table ``auth.users``."""
     if instant(row.get("deleted_at")):
         raise UnfitRow("deleted", "was deleted there")
     told = _object(row.get("raw_user_meta_data"))
@@ -126,7 +126,7 @@ def auth0(row: RowOf, about: Particulars) -> RowOf:
         "id": user_id,
         "email": text(row.get("email")),
         "username": text(row.get("username")),
-        # Auth0 takes the address for a name where it has no better one.
+        # Auth0 uses the address as the name if it has no better one.
         "full_name": None if name == row.get("email") else name,
         "avatar_url": text(row.get("picture")),
         "hashed_password": text(row.get("passwordHash"))
@@ -138,7 +138,7 @@ def auth0(row: RowOf, about: Particulars) -> RowOf:
 
 
 def auth0_password_hash(row: RowOf) -> tuple[str, str] | None:
-    """Whose hash a line of the file of hashes is, and the hash."""
+    """The user id and the hash in a line of the file of hashes."""
     try:
         user_id, stored = _auth0_id(row), words(row.get("passwordHash"))
     except UnfitRow:
@@ -151,7 +151,7 @@ def _auth0_id(row: RowOf) -> str | None:
         return user_id
     own = row.get("_id")
     if isinstance(own, str) and not own.lstrip().startswith("{"):
-        # MongoDB's id without its type.
+        # It is MongoDB's id without its type.
         own = {"$oid": own}
     found = words(_object(own).get("$oid"))
     return f"auth0|{found}" if found else None
@@ -200,17 +200,17 @@ def _first(told: RowOf, *names: str) -> str | None:
 
 
 def _object(value: Any) -> RowOf:
-    """A JSON object, also one that is written into a text, as in CSV."""
+    """A JSON object, or the object in a text, as CSV has it."""
     if isinstance(value, str):
         if text(value) is None:
             return {}
         try:
             value = json.loads(value)
         except (ValueError, RecursionError):
-            raise UnfitRow("malformed", "has a cell that is no JSON") from None
+            raise UnfitRow("malformed", "has a cell that is not JSON") from None
     return value if isinstance(value, dict) else {}
 
 
 def _plain_base64(text: str) -> str:
-    """Firebase's admin API writes the alphabet for URLs, its export the other one."""
+    """Standard base64. Firebase's admin API uses the alphabet for URLs, its export does not."""
     return text.replace("-", "+").replace("_", "/")

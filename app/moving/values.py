@@ -1,6 +1,6 @@
-"""What a value of another system says: a text, a flag, a time, or nothing.
+"""Reads a value of another system as a text, a flag, a time, or nothing.
 
-A value counts only if it can be read as what its column holds. Exports write
+A value counts only if it can be read as the type of its column. Exports write
 "nothing" in many ways: ``NULL``, ``\\N``, ``None``, a date of zeros. None of
 them may become a name, a password, or a confirmed address.
 """
@@ -16,8 +16,8 @@ from app.moving.rows import UnfitRow
 TRUE = frozenset({"true", "t", "1", "1.0", "yes", "y", "on", "\x01"})
 FALSE = frozenset({"false", "f", "0", "0.0", "no", "n", "off", "\x00"})
 
-# What databases, spreadsheets and programs write where there is nothing. As a text it counts in
-# this spelling alone, as there are people called Null.
+# Databases, spreadsheets and programs write these for "nothing". In a text only this spelling
+# counts, because some people are called Null.
 NOTHING = frozenset(
     {
         *("", "NULL", "null", "(NULL)", "(null)", "<NULL>", "<null>", "[NULL]", "[null]"),
@@ -25,11 +25,11 @@ NOTHING = frozenset(
         *("N/A", "n/a", "#N/A", "#NULL!", "#VALUE!", "#REF!"),
     }
 )
-# As a flag or a time it counts in any case. Nobody is called by these.
+# In a flag or a time it counts in upper and lower case, because those are not names.
 NOTHING_IN_ANY_CASE = frozenset(word.casefold() for word in NOTHING) | {"nil", "none", "nan", "-"}
 NO_TIME = NOTHING_IN_ANY_CASE | FALSE | {"never", "-infinity"}
 
-# Systems write a date of about zero where there is none: year 1, 1753, 1900 or 1970.
+# Systems without a date write their zero: the year 1, 1753, 1900 or 1970.
 FIRST_REAL_DAY = datetime(1971, 1, 1, tzinfo=UTC)
 ONLY_ZEROS = re.compile(r"[0.:/\-\sTZz+]*")
 NUMBER = re.compile(r"-?[0-9]{1,20}(\.[0-9]{0,20})?")
@@ -43,7 +43,7 @@ UNITS = (
 
 
 def text(value: Any) -> Any:
-    """The text, or ``None`` for nothing. What is neither is left for the schema to refuse."""
+    """The text, or ``None`` for nothing. The schema refuses any other value later."""
     if isinstance(value, str):
         stripped = value.strip()
         return None if stripped in NOTHING else stripped
@@ -58,13 +58,13 @@ def id_of(value: Any) -> Any:
 
 
 def words(value: Any) -> str | None:
-    """The text, or ``None`` for whatever is not one."""
+    """The text, or ``None`` for any other value."""
     found = text(value)
     return found if isinstance(found, str) else None
 
 
 def flag(value: Any) -> bool:
-    """A boolean as JSON, Python, databases and spreadsheets write it; nothing is false."""
+    """A boolean, as JSON, Python, databases and spreadsheets write it. "Nothing" means false."""
     if value is None or isinstance(value, bool):
         return bool(value)
     word = value if value in ("\x00", "\x01") else str(value).strip().casefold()
@@ -76,9 +76,9 @@ def flag(value: Any) -> bool:
 
 
 def instant(value: Any) -> datetime | None:
-    """A time in any form that can be read as one, or ``None``. Raises ``UnfitRow``."""
+    """A time in any form that can be read, or ``None`` for nothing. Raises ``UnfitRow``."""
     if isinstance(value, dict):
-        # As MongoDB writes it.
+        # MongoDB writes it this way.
         value = value.get("$date", value.get("$numberLong", value))
         if isinstance(value, dict):
             value = value.get("$numberLong", value)
@@ -95,15 +95,15 @@ def instant(value: Any) -> datetime | None:
 
 
 def is_past(value: Any) -> bool:
-    """Whether it is a time at which something has happened. Raises ``UnfitRow``."""
+    """Whether the value is a time, and not in the future. Raises ``UnfitRow``."""
     found = instant(value)
     if found is not None and found > clock.now() + timedelta(days=1):
-        raise UnfitRow("malformed", f"has {str(value)[:40]!r}, which is yet to come, for a time")
+        raise UnfitRow("malformed", f"has {str(value)[:40]!r}, which is in the future, for a time")
     return found is not None
 
 
 def created_at(value: Any) -> Any:
-    """The time in ISO 8601, or ``None``. What cannot be read is left for the schema to refuse."""
+    """The time in ISO 8601, or ``None``. If it cannot be read, the schema refuses it later."""
     try:
         found = instant(value)
     except UnfitRow:

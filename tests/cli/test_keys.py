@@ -121,7 +121,7 @@ def test_a_second_key_of_the_same_id_is_refused_and_the_first_one_kept(
 
     again = flask("generate", "--id", "one", "--algorithm", "EdDSA", "--directory", folder)
 
-    assert "There is a key one already." in refused(again)
+    assert "The key one exists already." in refused(again)
     assert (folder / "one.pem").read_bytes() == before
 
 
@@ -131,7 +131,7 @@ def test_the_id_of_a_retired_key_is_refused(flask: Flask, folder: Path) -> None:
 
     again = flask("generate", "--id", "one", "--algorithm", "EdDSA", "--directory", folder)
 
-    assert "There is a key one already." in refused(again)
+    assert "The key one exists already." in refused(again)
     assert not (folder / "one.pem").exists()
 
 

@@ -205,9 +205,9 @@ def test_help_teaches(run: Run) -> None:
 @pytest.mark.parametrize(
     ("command", "lesson"),
     [
-        ("run", "The server delivers by itself."),
+        ("run", "The server delivers mail by itself."),
         ("list", "were set aside"),
-        ("show", "save the link"),
+        ("show", "except the link"),
         ("retry", "Try a mail again"),
         ("drop", "Do not ask"),
     ],

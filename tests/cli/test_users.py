@@ -616,7 +616,7 @@ def test_end_sessions_of_everybody_waits_for_those_that_others_hold(
 
     holder.join()
     assert (result.exit_code, result.stdout) == (0, "Ended 2 sessions.\n")
-    assert "waiting for 2 sessions that others hold" in result.stderr
+    assert "waiting for 2 sessions that other transactions hold" in result.stderr
     for token in (adas, bobs):
         assert problem(me(client, token)) == (401, "session_ended")
 
@@ -647,7 +647,9 @@ def test_end_sessions_asks_first(run: Run, client: FlaskClient, ada: User) -> No
 
 @pytest.mark.parametrize("whose", [[], ["ada@example.com", "--everybody"]])
 def test_end_sessions_wants_to_know_whose(run: Run, whose: list[str]) -> None:
-    assert "Say whose sessions" in refusal(run("users", "end-sessions", *whose, "--yes"))
+    assert "Name an EMAIL, or use --everybody." in refusal(
+        run("users", "end-sessions", *whose, "--yes")
+    )
 
 
 @pytest.mark.parametrize(

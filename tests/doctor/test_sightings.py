@@ -174,7 +174,7 @@ def test_a_database_that_cannot_keep_it_fails_no_request(
         sqlalchemy.event.remove(engine, "before_cursor_execute", refuse)
 
     assert response.status_code == 200
-    assert "could not be kept" in caplog.text
+    assert "could not be stored" in caplog.text
     assert seen(app) == []
 
 

@@ -132,4 +132,4 @@ def test_half_an_export_is_not_left_behind(
 def test_the_format_must_be_known(run: Run, tmp_path: Path) -> None:
     result = run("users", "export", tmp_path / "accounts.txt", fails=True)
 
-    assert "Say --format" in result.output
+    assert "Use --format" in result.output

@@ -395,7 +395,7 @@ def test_a_dry_run_leaves_the_checkpoint_of_the_real_one(
 
     run("users", "import", file, "--dry-run")
 
-    assert "Going on after 3 rows" in run("users", "import", file).output
+    assert "Continuing after 3 rows" in run("users", "import", file).output
 
 
 # How it is asked for
@@ -421,14 +421,14 @@ def test_the_format_can_be_told_where_the_extension_does_not(
     refused = run("users", "import", file, fails=True)
     run("users", "import", file, "--format", "jsonl")
 
-    assert "Say --format" in refused.output
+    assert "Use --format" in refused.output
     assert len(everybody(app)) == 1
 
 
 def test_a_file_that_cannot_be_read_is_refused_in_one_line(run: Run, write: Write) -> None:
     result = run("users", "import", write("nonsense", name="accounts.json"), fails=True)
 
-    assert "The file is no JSON" in result.output
+    assert "The file is neither a JSON array" in result.output
     assert "Traceback" not in result.output
 
 
@@ -460,8 +460,8 @@ def test_times_are_kept_to_the_microsecond_in_utc(app: Flask, write: Write, repo
 @pytest.mark.parametrize(
     ("name", "content", "sentence"),
     [
-        ("a.json", '[{"email": "ada@example.com"}] oops', "no JSON array"),
-        ("a.json", '[{"email": "ada@example.com"}, {"email"', "ends in the midst"),
+        ("a.json", '[{"email": "ada@example.com"}] oops', "neither a JSON array"),
+        ("a.json", '[{"email": "ada@example.com"}, {"email"', "ends in the middle"),
         ("a.jsonl", '{"email": "ada@example.com"}\n' + " " * 2**21, "mebibyte"),
     ],
 )
@@ -768,7 +768,7 @@ def test_a_csv_file_without_a_column_email_stops_the_import(
     result = run("users", "import", file, fails=True)
 
     assert result.exit_code == 1
-    assert "There is no column email; there are: name, mail." in result.output
+    assert "There is no column email. The columns are: name, mail." in result.output
     assert everybody(app) == []
 
 
@@ -776,7 +776,7 @@ def test_refused_rows_without_a_report_say_how_to_get_one(
     run: Run, write: Write, tmp_path: Path
 ) -> None:
     file = write({"email": "ada@example.com"}, {"email": "no address"})
-    hint = "`--report FILE` tells which rows, and why."
+    hint = "`--report FILE` writes down which rows were refused, and why."
 
     without = run("users", "import", file, "--dry-run")
     with_one = run("users", "import", file, "--dry-run", "--report", tmp_path / "report.jsonl")
