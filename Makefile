@@ -3,11 +3,11 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-# PYTHONUNBUFFERED: what happens is seen when it happens.
+# PYTHONUNBUFFERED shows output at once.
 export PYTHONUNBUFFERED := 1
 
-# Tells Flask to leave .env alone: env_file.py reads it. Flask would read it first, by rules of its
-# own, and would advise to install python-dotenv where that is missing.
+# This tells Flask to leave .env alone: env_file.py reads it. Flask would read it first, by its own
+# rules, and would advise to install python-dotenv if that is missing.
 export FLASK_SKIP_DOTENV := 1
 LEAVE_ENV_FILE_ALONE = $(BIN)/python -c 'import pathlib, sysconfig; \
 	pathlib.Path(sysconfig.get_path("purelib"), "leave_env_file_alone.pth").write_text( \
@@ -19,11 +19,11 @@ LEAVE_ENV_FILE_ALONE = $(BIN)/python -c 'import pathlib, sysconfig; \
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-install: $(VENV)/.installed ## Make the virtual environment in .venv and install what runs
+install: $(VENV)/.installed ## Make the virtual environment in .venv and install the requirements
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
-		{ echo "Python 3.11 or newer is needed, and $(PYTHON) is older or not there. Say which to use: make PYTHON=python3.12 …"; exit 1; }
+		{ echo "Python 3.11 or newer is needed, and $(PYTHON) is older or not there. Name another one: make PYTHON=python3.12 …"; exit 1; }
 	@echo "Making the virtual environment in $(VENV) …"
 	@$(PYTHON) -m venv $(VENV) || \
 		{ rm -rf $(VENV); echo "On Debian and Ubuntu: apt install python3-venv"; exit 1; }
@@ -47,14 +47,14 @@ run: install ## Upgrade the database and serve on PORT (8000), on SQLite unless 
 test: $(VENV)/.installed-dev ## Run the whole suite, on SQLite and on PostgreSQL
 	@$(BIN)/pytest
 
-# What changes most from one Python to the next: sockets and threads, tokens, logs.
+# The parts that change most from one Python to the next: sockets and threads, tokens, logs.
 ON_NEWEST := tests/serving/test_serving.py tests/serving/test_worker.py tests/observability/test_logs.py \
 	tests/security/test_tokens.py tests/auth/login/test_authentication.py
 
-test-newest: $(VENV)/.installed-dev ## Run serving, tokens, logs and login on the newest Python that is here (or PYTHON_NEWEST)
+test-newest: $(VENV)/.installed-dev ## Run serving, tokens, logs and login on the newest installed Python (or PYTHON_NEWEST)
 	@newest="$(or $(PYTHON_NEWEST),$(shell .ci/newest-python))"; \
 	if [ -z "$$newest" ]; then \
-		echo "There is no Python newer than that of $(VENV), so nothing is tested on one."; exit 0; \
+		echo "No installed Python is newer than that of $(VENV), so this tests nothing."; exit 0; \
 	fi; \
 	echo "Testing on $$("$$newest" --version) ($$newest) …"; \
 	$(BIN)/uv venv --quiet --allow-existing --python "$$newest" $(VENV)-newest && \
@@ -65,10 +65,10 @@ fuzz: $(VENV)/.installed-dev ## Drive sessions and the audit log through long ra
 	@HYPOTHESIS_PROFILE=long $(BIN)/pytest -n 2 --dist load --timeout 0 \
 		tests/auth/sessions/test_machine.py tests/audit/test_machine.py
 
-timing: $(VENV)/.installed-dev ## Measure whether the time of an answer tells who has an account; it takes ten minutes
+timing: $(VENV)/.installed-dev ## Measure whether the time of an answer shows that an account exists; it takes ten minutes
 	@$(BIN)/python -m benchmarks.timing
 
-check: $(VENV)/.installed-dev ## Lint, format, types, migrations match models, OpenAPI valid
+check: $(VENV)/.installed-dev ## Check lint, format, types, the OpenAPI document, and that migrations match models
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
@@ -77,7 +77,7 @@ check: $(VENV)/.installed-dev ## Lint, format, types, migrations match models, O
 		tests/database/test_migrations.py::test_there_is_one_head \
 		tests/test_openapi.py::test_it_is_valid_openapi_3_1
 
-format: $(VENV)/.installed-dev ## Format the code, and mend what the linter can
+format: $(VENV)/.installed-dev ## Format the code, and fix what the linter can fix
 	@$(BIN)/ruff check --fix-only .
 	@$(BIN)/ruff format .
 
@@ -87,7 +87,7 @@ lock: $(VENV)/.installed-dev ## Pin the newest allowed versions, with hashes, in
 			--no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock' \
 			$$name.in -o $$name.txt || exit 1; done
 
-common-passwords: $(VENV)/.installed-dev ## Write app/security/passwords/common_passwords.txt anew from zxcvbn's list
+common-passwords: $(VENV)/.installed-dev ## Write app/security/passwords/common_passwords.txt again from zxcvbn's list
 	@$(BIN)/python -c "from zxcvbn.frequency_lists import FREQUENCY_LISTS as lists; \
 		print(*(word for word in lists['passwords'] if len(word) >= 8), sep='\n')" \
 		> app/security/passwords/common_passwords.txt

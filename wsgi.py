@@ -1,8 +1,8 @@
-"""What a WSGI server serves: ``gunicorn wsgi:app``. ``flask`` finds it as well."""
+"""The application for a WSGI server: ``gunicorn wsgi:app``. ``flask`` finds it as well."""
 
 import gc
 
-# All that is loaded here stays until the end. Looking for garbage among it, again and again and
+# Everything that is loaded here stays until the end. To search it for garbage again and again, and
 # once more at the exit, would take a third of the time of a short command.
 gc.disable()
 

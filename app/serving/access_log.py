@@ -1,4 +1,4 @@
-"""gunicorn's own messages and one line a request, in the log of everything else."""
+"""Writes gunicorn's own messages, and one line for each request, into the application's log."""
 
 import logging
 import re
@@ -8,27 +8,27 @@ from typing import Any
 from gunicorn.config import Config
 from gunicorn.glogging import Logger
 
-# What a client may write into one line.
+# The most characters of a path or a header that a client can put into one line.
 MAX_LENGTH = 300
 
 QUOTATION = re.compile(r"b?['\"].*", re.DOTALL)
 
 
 class AccessLogger(Logger):  # type: ignore[misc]  # gunicorn has no types
-    """gunicorn's logger, in this log: paths without queries, and no header that may be secret."""
+    """gunicorn's logger. It logs paths without queries, and no header that may be secret."""
 
     def setup(self, cfg: Config) -> None:
         self.cfg = cfg
         self.error_log.propagate = True
-        # Each has the level of the root, which is LOG_LEVEL.
+        # Without a level of its own the logger has that of the root, which is LOG_LEVEL.
         self.access_log.setLevel(logging.NOTSET)
 
     def warning(self, msg: str, *args: Any, **kwargs: Any) -> None:
-        """gunicorn quotes what it refuses, at the end; a token or an address may be in it."""
+        """Cut the end off. gunicorn quotes there what it refuses, which may hold a token."""
         super().warning(QUOTATION.sub("…", str(msg)), *args, **kwargs)
 
     def exception(self, msg: str, *args: Any, **kwargs: Any) -> None:
-        """It names the request in which the application failed, query and all."""
+        """Cut the query off. gunicorn names the request in which the application failed."""
         super().exception(msg, *(str(arg).partition("?")[0] for arg in args), **kwargs)
 
     def access(self, resp: Any, req: Any, environ: dict[str, Any], request_time: timedelta) -> None:

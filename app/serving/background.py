@@ -1,4 +1,4 @@
-"""Work beside the requests: in one process a machine, however many workers there are."""
+"""Background work: one process of a machine does it, however many workers there are."""
 
 import fcntl
 import hashlib
@@ -23,41 +23,41 @@ log = logging.getLogger(__name__)
 
 Work = Callable[[Flask, threading.Event], object]
 
-# Each job runs in one process of a machine, under the name of its lock.
+# Job name → its work. The name is also that of the lock, so one process of a machine runs the job.
 JOBS: dict[str, Work] = {deliverer.NAME: deliverer.run, sealer.NAME: sealer.run}
 
-# How often a process that waits to take over looks whether it can.
+# How often a waiting process tries to take over.
 LOOK_SECONDS = 0.5
 # The pause after a failure that ended the work.
 RESTART_SECONDS = 1.0
 
 
 class Stop(threading.Event):
-    """Set it, and the work ends."""
+    """An event that ends the work when it is set."""
 
     thread: threading.Thread
 
     def wait_for_end(self, seconds: float) -> None:
-        """Give the work so long to put down what it holds."""
+        """Wait at most this long for the work to end and give back what it holds."""
         self.thread.join(seconds)
 
 
 def start_all(app: Flask) -> list[Stop]:
-    """Start every job. Returns what stops them."""
+    """Start every job. Returns the events that stop them."""
     return [start_job(app, name) for name in JOBS]
 
 
 def start_job(app: Flask, name: str) -> Stop:
-    """Start one of the jobs once the migrations were run. Set what is returned to stop it."""
+    """Start one of the jobs, as soon as the migrations have run. Set the result to stop it."""
     return start(app, name, once_migrated(name, JOBS[name]))
 
 
 def start(app: Flask, name: str, work: Work) -> Stop:
     """Do the work in the background until the returned event is set, or wait to take over.
 
-    Every worker process calls it; an exclusive lock on a file lets one of
-    them do it. When that one ends the system frees the lock, and the next
-    goes on.
+    Every worker process calls it. An exclusive lock on a file lets one of them
+    do the work. When that process ends, the system frees the lock, and another
+    process takes over.
     """
     stop = Stop()
     stop.thread = threading.Thread(
@@ -68,12 +68,12 @@ def start(app: Flask, name: str, work: Work) -> Stop:
 
 
 def _run(app: Flask, name: str, work: Work, stop: threading.Event) -> None:
-    """This thread ends when it is told to, and for no other reason: nobody would start another."""
+    """Work until ``stop`` is set. No error ends this thread: nothing would start another."""
     while not stop.is_set():
         try:
             with _lock_file(app, name).open("a") as lock:
                 if _take_turn(lock, stop):
-                    log.info("this process works beside the requests", extra={"work": name})
+                    log.info("this process does the background work", extra={"work": name})
                     with metrics.BACKGROUND_WORK_RUNNING.labels(name).track_inprogress():
                         work(app, stop)
         except BaseException:
@@ -82,7 +82,7 @@ def _run(app: Flask, name: str, work: Work, stop: threading.Event) -> None:
 
 
 def _take_turn(lock: TextIOWrapper, stop: threading.Event) -> bool:
-    """Wait for the lock. Returns False if the process is to stop before it comes."""
+    """Wait for the lock. Returns False if the process must stop before it gets the lock."""
     while not stop.is_set():
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -94,20 +94,20 @@ def _take_turn(lock: TextIOWrapper, stop: threading.Event) -> bool:
 
 
 def _lock_file(app: Flask, name: str) -> Path:
-    """In a folder of this account alone, where no other can put it first or hold it."""
+    """The lock file, in a folder of this account. No other account can create or hold the lock."""
     digest = hashlib.sha256(_database(app).encode()).hexdigest()[:16]
     folder = Path(tempfile.gettempdir()) / f"user-system-{os.getuid()}"
     folder.mkdir(mode=0o700, exist_ok=True)
     if folder.stat().st_uid != os.getuid():
-        raise PermissionError(f"{folder} belongs to somebody else")
+        raise PermissionError(f"{folder} belongs to another account")
     return folder / f"{name}-{digest}.lock"
 
 
 def _database(app: Flask) -> str:
-    """What names the database on this machine.
+    """A name of the database that is unique on this machine.
 
-    A relative path of SQLite's means another file in each checkout, and two
-    paths may lead to one file.
+    For SQLite it is the resolved path: a relative path means another file in
+    each checkout, and two paths may lead to one file.
     """
     with app.app_context():
         url = db.engine.url
@@ -117,12 +117,12 @@ def _database(app: Flask) -> str:
     return f"sqlite:{Path(path).resolve()}"
 
 
-# How often background work that waits for the migrations looks whether they were run.
+# How often background work that waits for the migrations checks whether they have run.
 MIGRATION_LOOK_SECONDS = 1.0
 
 
 def once_migrated(name: str, work: Work) -> Work:
-    """The same work, which waits until the migrations were run. It says so once."""
+    """The same work, but it waits until the migrations have run. It logs once that it waits."""
 
     def waiting(app: Flask, stop: threading.Event) -> None:
         is_told = False
@@ -131,7 +131,7 @@ def once_migrated(name: str, work: Work) -> Work:
             if is_current:
                 work(app, stop)
                 return
-            # None: it could not be asked, which is logged already.
+            # None means that the query failed, which is logged already.
             if is_current is False and not is_told:
                 log.error(migration_state.NOT_MIGRATED)
                 is_told = True

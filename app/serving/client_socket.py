@@ -1,4 +1,4 @@
-"""A client's end of a connection, for gunicorn's threads: no wait on it is without an end."""
+"""A client's connection, for gunicorn's threads. Every wait on it has a limit."""
 
 import errno
 import socket
@@ -12,41 +12,41 @@ from gunicorn.http.errors import ParseException
 
 # From the first byte of a request to its last; 64 KiB take 6 s on a line of 100 kbit/s.
 PATIENCE_SECONDS = 15
-# What a request may take of that before its client counts as slow.
+# A client whose request takes longer than this counts as slow.
 GRACE_SECONDS = 0.05
-# A client that reads its answer more slowly than this is hung up on.
+# The server closes the connection of a client that reads its answer more slowly than this.
 SLOWEST_BYTES_PER_SECOND = 4096
-# How every answer begins.
+# The first bytes of every answer.
 BEGINNING = b"HTTP/1."
-# The way to a client and back.
+# A packet's way to a client and back takes about this long.
 ROUND_TRIP_MILLISECONDS = 50
 
 
 class Socket(socket.socket):
-    """A client's end of the line, which does not wait for it without limit.
+    """A client's connection, which waits for the client only for a limited time.
 
-    Raises ``ConnectionResetError`` where the client is too slow: gunicorn
-    then drops the connection without a fuss.
+    Raises ``ConnectionResetError`` if the client is too slow: gunicorn then
+    drops the connection without an error in the log.
     """
 
     slow_clients: threading.Semaphore
     expected_at: float = 0
     deadline: float = 0
-    # Until when the answer must have been taken; 0 while its client keeps up.
+    # The client must have read the answer by then; 0 while the client keeps up.
     taken_by: float = 0
     has_begun: bool = False
 
     def expect_a_request(self) -> None:
-        """From now on the time runs."""
+        """Start the clock for the next request."""
         self.expected_at = monotonic() + GRACE_SECONDS
         self.deadline = monotonic() + PATIENCE_SECONDS
         self.taken_by = 0
 
     def setblocking(self, flag: bool) -> None:
-        """Nothing: each call says by itself that it does not block.
+        """Do nothing: each call here says by itself that it does not block.
 
-        gunicorn switches to and fro with every request, and each time lets
-        all other threads run first.
+        gunicorn switches between both modes with every request, and each
+        switch lets all other threads run first.
         """
 
     def settimeout(self, seconds: float | None) -> None:
@@ -62,11 +62,11 @@ class Socket(socket.socket):
             return self.recv_at_once(size, flags)
 
     def recv_at_once(self, size: int, flags: int = 0) -> bytes:
-        """What is there. Raises ``BlockingIOError`` where nothing is."""
+        """Read the bytes that have come. Raises ``BlockingIOError`` if there are none."""
         return super().recv(size, flags | socket.MSG_DONTWAIT)
 
     def send(self, data: Any, flags: int = 0) -> int:
-        """All of it. gunicorn says ``100 Continue`` this way, and would wait without an end."""
+        """Send all. gunicorn sends ``100 Continue`` with this, and would wait without a limit."""
         self.sendall(data, flags)
         return len(data)
 
@@ -88,10 +88,11 @@ class Socket(socket.socket):
                     super().settimeout(None)
 
     def still_reads(self) -> bool:
-        """Whether a client that sends no more waits for its answer; call it before there is one.
+        """Whether a client that sends no more still waits for its answer.
 
-        A client that hung up looks the same, until something is sent to it.
-        So the first bytes of the answer go out early: its system refuses them.
+        Call it before there is an answer. A client that hung up looks the
+        same, until something is sent to it. So the first bytes of the answer
+        are sent early: the system of a client that hung up refuses them.
         """
         try:
             if not self.has_begun:
@@ -101,7 +102,7 @@ class Socket(socket.socket):
         except OSError:
             return False
         refused = poll()
-        # No event of its own: errors are always told.
+        # It asks for no event, because poll always reports errors.
         refused.register(self, 0)
         return not refused.poll(ROUND_TRIP_MILLISECONDS)
 
@@ -113,7 +114,7 @@ class Socket(socket.socket):
         return self.taken_by - now
 
     def _wait(self) -> None:
-        """Until there is something to read."""
+        """Wait until there is something to read."""
         ready = poll()
         ready.register(self, POLLIN)
         if ready.poll(_milliseconds_until(self.expected_at)):
@@ -124,7 +125,7 @@ class Socket(socket.socket):
 
 
 class _one_of:  # noqa: N801 — reads as the words it is
-    """A place among those who may be slow, if there is one."""
+    """One of the places for slow clients. Refuses the client if all places are taken."""
 
     def __init__(self, places: threading.Semaphore) -> None:
         self._places = places
@@ -146,7 +147,7 @@ def _too_slow() -> ConnectionResetError:
 
 
 class Chunks:
-    """A body in chunks. What is wrong with them is the client's fault, and no bug of ours."""
+    """A body in chunks. Wrong chunks are the client's fault, and not an error of ours."""
 
     def __init__(self, reader: ChunkedReader) -> None:
         self._reader = reader
@@ -155,6 +156,6 @@ class Chunks:
         try:
             return self._reader.read(size)
         except ParseException:
-            # Werkzeug takes an OSError while it reads for a client that went away: 400. gunicorn,
-            # which reads a body that nobody wanted, takes this one for no error of ours.
+            # Werkzeug takes an OSError while it reads for a client that went away, and answers 400.
+            # gunicorn, which reads the rest of an unread body, does not log this one as an error.
             raise ConnectionResetError(errno.ECONNRESET, "the chunks are broken") from None

@@ -1,8 +1,8 @@
-"""SIGHUP: the settings are read again and applied to everything, or, if they are wrong, to nothing.
+"""On SIGHUP the settings are read again. All of them are applied, or none if they are wrong.
 
 gunicorn reads its configuration file again, but keeps the application that it
-has loaded: the number of threads would follow the settings, and the queue that
-they serve would not. And what stops a start would stop the running server.
+has loaded. So the number of threads would follow the new settings, but their
+queue would not. And an error that stops a start would stop the running server.
 """
 
 import gc
@@ -19,16 +19,16 @@ log = logging.getLogger(__name__)
 
 
 class Serving:
-    """What the master serves by; there is one, as this module is loaded once."""
+    """The master's settings and application. There is one, as this module is loaded once."""
 
     def __init__(self) -> None:
         self.settings: Settings | None = None
         self.address = ""
-        # gunicorn's, once the server listens.
+        # gunicorn's application; it is set when the server listens.
         self.application: Any = None
 
     def read(self) -> Settings:
-        """The settings to serve by. Raises ``SettingsRefused`` at the start alone."""
+        """The settings to use. Raises ``SettingsRefused`` only at the start."""
         if self.settings is None or self.application is None:
             self.settings = Settings.from_environment()
             return self.settings
@@ -39,7 +39,7 @@ class Serving:
             logs.configure(self.settings)
             reasons = flaw.reasons if isinstance(flaw, SettingsRefused) else [str(flaw)]
             for reason in reasons:
-                log.error("the reload is refused, and the settings of before stay: %s", reason)
+                log.error("the reload is refused, and the old settings stay: %s", reason)
         else:
             self.tell_what_waits(self.settings, settings)
             self.settings = settings
@@ -47,17 +47,17 @@ class Serving:
         return self.settings
 
     def listen_at(self, settings: Settings) -> str:
-        """Where the server listens: by the settings of its start, until it ends."""
-        # Other machines reach it in production alone; a laptop in a café serves itself.
+        """Where the server listens. The settings of its start decide that until it ends."""
+        # Other machines can reach it only in production: a laptop in a café must not be open.
         host = "0.0.0.0" if settings.is_production else "127.0.0.1"  # noqa: S104
         self.address = self.address or f"{host}:{settings.port}"
         return self.address
 
     def _load_application(self) -> None:
-        """Build the application anew, by the settings of now; the next workers have that one."""
-        # What was loaded before is not looked at for garbage any more; now some of it is.
+        """Build a new application with the current settings, for the next workers."""
+        # The frozen objects are not searched for garbage; some of them are garbage now.
         gc.unfreeze()
-        # Another module may be served; mail and seals are wsgi's work even so.
+        # gunicorn may serve another module, but mail and seals always use wsgi's application.
         names = {"wsgi", self.application.app_uri.partition(":")[0]}
         modules = [sys.modules[name] for name in sorted(names)]
         before = [dict(vars(module)) for module in modules]
@@ -85,8 +85,7 @@ class Serving:
         ]
         if waiting:
             log.error(
-                "%s changed, and decides where the server listens: it stays at %s until it is "
-                "restarted",
+                "%s changed, but the server listens at %s until it is restarted",
                 " and ".join(waiting),
                 self.address,
             )

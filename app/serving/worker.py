@@ -1,9 +1,9 @@
 """gunicorn's threaded worker: slow clients cannot take all threads, and stopping loses no request.
 
-A request takes up a thread from its first byte to the last of its answer.
-So only half of the threads ever wait for clients who let others wait, and
-each of them not for long; who comes on top is hung up on. A proxy that reads
-requests whole before it passes them on is never slow.
+A request occupies a thread from its first byte to the last byte of its answer.
+So at most half of the threads wait for slow clients, and each of them for a
+limited time. If more clients are slow, the server closes their connections. A
+proxy that reads whole requests before it passes them on is never slow.
 """
 
 import ctypes
@@ -37,16 +37,17 @@ NOTIFY_SECONDS = 1
 # All headers of a request together; nginx takes 32 KiB by default.
 MAX_HEAD_BYTES = 64 * 1024
 
-# The file descriptors that a worker needs beside those of its clients: for the log, the counters
-# and the like; and for each thread the database (SQLite takes three), Redis or a file.
+# The file descriptors that a worker needs beside those of its clients: some for the log, the
+# counters and the like, and for each thread some for the database (SQLite takes three), Redis or
+# a file.
 OF_ITS_OWN = 64
 FOR_EACH_THREAD = 4
 NO_DESCRIPTOR = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
-# How long a worker waits for a descriptor where no connection can be given up.
+# How long a worker waits for a descriptor if it can close no connection.
 MOMENT_SECONDS = 0.05
 
-# What may stop a worker, and must wait until it listens to signals by itself. The master waits
-# with it, until the worker is forked off.
+# The signals that stop a worker. They are blocked until the worker has its own handlers, and in
+# the master until the worker is forked.
 STOPPING = (signal.SIGTERM, signal.SIGQUIT, signal.SIGINT)
 os.register_at_fork(
     after_in_parent=lambda: signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING),
@@ -57,10 +58,11 @@ _accept_at_once = ctypes.PyDLL(None).accept
 
 
 class Head(Request):  # type: ignore[misc]  # gunicorn has no types
-    """A request whose headers are bounded together as well, and not only each of them.
+    """A request with a limit for all its headers together, beside gunicorn's for each of them.
 
-    gunicorn searches all that it has at each piece that comes: half a megabyte
-    takes 22 ms, in which no other thread runs, and 64 KiB take less than one.
+    gunicorn searches everything that it has read whenever another piece comes:
+    half a megabyte takes 22 ms, in which no other thread runs, and 64 KiB take
+    less than one.
     """
 
     max_buffer_headers: int
@@ -71,7 +73,7 @@ class Head(Request):  # type: ignore[misc]  # gunicorn has no types
 
 
 class Client(gthread.TConn):  # type: ignore[misc]  # gunicorn has no types
-    """A connection that is closed without waiting in the one thread that listens to all."""
+    """A connection. Closing it does not make the thread wait that listens to all clients."""
 
     take_leave: Callable[["Client"], None]
     is_gone = False
@@ -94,15 +96,15 @@ class Worker(gthread.ThreadWorker):  # type: ignore[misc]
     sockets: list[Any]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        """In the master, which forks right afterwards.
+        """Run in the master, which forks right afterwards.
 
-        A worker begins with the master's way to take a signal: note it, and do
-        it later. Of what stopped it then nothing would be known any more, and
-        it would serve on until it is killed.
+        A new worker has the master's signal handlers, which only note a signal
+        for later. A signal in that window would be lost, and the worker would
+        keep serving until it is killed. So the signals are blocked until then.
         """
         super().__init__(*args, **kwargs)
         self.slow_clients = threading.Semaphore(max(1, self.cfg.threads // 2))
-        # Those who have had their last answer, and have not hung up yet.
+        # The clients that have had their last answer, and have not hung up yet.
         self.leaving: deque[Client] = deque()
         self._notify_at = 0.0
         signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
@@ -118,13 +120,13 @@ class Worker(gthread.ThreadWorker):  # type: ignore[misc]
         signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
 
     def notify(self) -> None:
-        """Say that this worker lives: once a second, and not at each event."""
+        """Tell the master that this worker lives: once a second, and not at each event."""
         if monotonic() >= self._notify_at:
             self._notify_at = monotonic() + NOTIFY_SECONDS
             super().notify()
 
     def accept(self, listener: Any) -> None:
-        """Take a connection; a thread takes it up when its first byte has come."""
+        """Accept a connection. A thread handles it when its first byte has come."""
         try:
             accepted, address = listener.accept()
         except (BlockingIOError, ConnectionAbortedError):
@@ -147,17 +149,17 @@ class Worker(gthread.ThreadWorker):  # type: ignore[misc]
         self.pending_conns.append(client)
         ready = partial(self.on_pending_socket_readable, client)
         self.poller.register(connection, selectors.EVENT_READ, ready)
-        # One less than may be, or gunicorn would accept nobody until one hangs up.
+        # One connection less than the limit: at the limit gunicorn accepts nobody until one ends.
         while self.nr_conns + len(self.leaving) >= self.worker_connections:
             if not self._hang_up_on_one():
                 break
 
     def _hang_up_on_one(self) -> bool:
-        """Give up the connection that is needed least; ``False`` where all are at work.
+        """Close the connection that is needed least; ``False`` if all are at work.
 
-        First those that had their last answer, then those that have been
+        First come those that had their last answer, then those that have been
         silent for the longest since they came, then those that are kept for
-        another request. Who has just come is not among them.
+        another request. The newest connection is not among them.
         """
         if self.leaving:
             self._drop(self.leaving.popleft())
@@ -170,7 +172,7 @@ class Worker(gthread.ThreadWorker):  # type: ignore[misc]
         return False
 
     def on_pending_socket_readable(self, conn: Client, client: Any) -> None:
-        # It may have been given up after the system said that it is readable.
+        # It may have been closed after the system said that it is readable.
         if not conn.is_gone:
             super().on_pending_socket_readable(conn, client)
 
@@ -179,7 +181,7 @@ class Worker(gthread.ThreadWorker):  # type: ignore[misc]
             super().on_client_socket_readable(conn, client)
 
     def handle(self, conn: Client) -> Any:
-        """Answer one request, in a thread; say whether there may be another."""
+        """Answer one request, in a thread. Returns whether another one may follow."""
         conn.sock.expect_a_request()
         return super().handle(conn)
 
@@ -189,9 +191,9 @@ class Worker(gthread.ThreadWorker):  # type: ignore[misc]
         return super().handle_request(req, conn)
 
     def _take_leave(self, client: Client) -> None:
-        """Say that there will be no more, and listen until the client has hung up.
+        """Tell the client that nothing more comes, and listen until it has hung up.
 
-        Closing at once would take back the answer where part of the request is
+        Closing at once would destroy the answer if part of the request is
         unread (RFC 9112 §9.6).
         """
         try:
@@ -233,15 +235,15 @@ class Worker(gthread.ThreadWorker):  # type: ignore[misc]
             self._stop_listening()
 
     def _stop_listening(self) -> None:
-        """Take the connections that were made already, and close the door behind them.
+        """Accept the connections that were made already, and close the listening socket.
 
-        gunicorn leaves it open until the last request is answered: the system
-        goes on making connections, whose requests nobody would ever read.
+        gunicorn leaves it open until the last request is answered. The system
+        would keep making connections, and nobody would read their requests.
         """
         for listener in self.sockets:
             here, waiting = listener.getsockname(), []
-            # Whoever connects after the last look and before the closing is lost. So as little as
-            # may be happens in between.
+            # A connection that is made between the last accept and the closing is lost. So as
+            # little as possible happens in between.
             while (connection := _accept_at_once(listener.fileno(), None, None)) >= 0:
                 waiting.append(socket.socket(fileno=connection))
             listener.close()
@@ -260,7 +262,7 @@ class Worker(gthread.ThreadWorker):  # type: ignore[misc]
 def connections_that_fit(wanted: int, threads: int) -> int:
     """How many clients this process can hold at a time, with descriptors left for its work.
 
-    Raises the soft limit as far as that helps and the hard one allows.
+    It raises the soft limit as far as necessary, and as far as the hard limit allows.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     beside = OF_ITS_OWN + FOR_EACH_THREAD * threads

@@ -58,7 +58,7 @@ def test_settings_that_cannot_be_read_change_nothing_and_are_named(tmp_path: Pat
 
             assert server.process.poll() is None
             assert metrics(server) == 200
-            assert f"the settings of before stay: {named}" in server.log.read_text()
+            assert f"the old settings stay: {named}" in server.log.read_text()
         assert "Traceback" not in server.log.read_text()
 
 
