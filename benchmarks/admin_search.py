@@ -1,4 +1,4 @@
-"""How long administrators wait for a list, and by which index they get it.
+"""Measures how long administrators wait for a list, and which index PostgreSQL uses for it.
 
     .venv/bin/python -m benchmarks.admin_search [--users 1000000]
 
@@ -144,7 +144,7 @@ def _explained(query: dict[str, Any]) -> tuple[str, int]:
 
 
 def _nodes(plan: str) -> str:
-    """What reads the table, in short."""
+    """The plan node that reads the table, in short."""
     lines = [line.strip().removeprefix("->").strip() for line in plan.splitlines()]
     return ", ".join(line.split("  (")[0] for line in lines if "Scan" in line.split("  (")[0])
 

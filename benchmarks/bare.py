@@ -1,4 +1,4 @@
-"""The least that Flask can do: the floor of what a request costs."""
+"""A bare Flask route: the lowest cost that a request can have."""
 
 from flask import Flask, Response, jsonify
 

@@ -1,8 +1,8 @@
-"""The ceiling: `GET me` and a rotating refresh, made by hand of Flask, psycopg and PyJWT alone.
+"""The ceiling: `GET me` and a rotating refresh, made by hand with only Flask, psycopg and PyJWT.
 
-No input rules, no error shape, no limits, no log and no security headers: what
-is left is what nobody who uses Flask can do without. It runs on the product's
-own database, so both read and write the same rows.
+It has no input rules, no error shape, no limits, no log and no security
+headers. Everybody who uses Flask needs the rest. It runs on the product's own
+database, so both read and write the same rows.
 """
 
 import os
@@ -15,12 +15,12 @@ import psycopg
 from flask import Flask, Response, request
 
 app = Flask(__name__)
-# One of its own: where the product runs in the same process, it teaches the common one.
+# It has its own object, because a product in the same process may change PyJWT's common one.
 tokens = jwt.PyJWT()
 
 SECRET = os.environ["SECRET_KEY"]
 ISSUER = "http://localhost:8000"
-# More would not be faster: a statement takes a fraction of a millisecond.
+# More connections would not be faster: a statement takes a fraction of a millisecond.
 POOL_SIZE = 8
 connections: LifoQueue[psycopg.Connection | None] = LifoQueue()
 for _ in range(POOL_SIZE):

@@ -1,16 +1,16 @@
-"""What a call costs at 10 thousand, 100 thousand and 1 million users.
+"""Measures what a call costs at 10 thousand, 100 thousand and 1 million users.
 
     .venv/bin/python -m benchmarks.growth
 
-Fills a PostgreSQL database of each size (TEST_POSTGRES_URL; made and dropped
-here), and measures the processor time of one ``GET /users/me`` and of one
-look-up at login, apart for the application, in the WSGI call, and for the
-database, in the server process of its connection, which must be on this
-machine. Rounds are short and interleaved, so that a machine whose speed
-drifts is unfair to none. Hashing is not in it: its cost does not depend on
-who else there is. Prints the ratio between the smallest and the largest, and
-how large the largest is on disk. With 1 million users it takes some minutes
-and 1.5 GB.
+It fills a PostgreSQL database of each size (TEST_POSTGRES_URL; it makes and
+drops the databases). It measures the processor time of one ``GET /users/me``
+and of one look-up at login. It measures the application, in the WSGI call, and
+the database, in the server process of its connection, apart; the database must
+be on this machine. Rounds are short and interleaved, so that a machine whose
+speed drifts is fair to all. Hashing is not measured: its cost does not depend
+on the number of users. It prints the ratio between the smallest and the
+largest database, and the size of the largest on disk. With 1 million users it
+takes some minutes and 1.5 GB.
 """
 
 import argparse
@@ -75,13 +75,13 @@ SIZES = """
 
 @dataclass
 class Cost:
-    """Microseconds of processor time, one number a round."""
+    """Microseconds of processor time, one number for each round."""
 
     application: list[float] = field(default_factory=list)
     database: list[float] = field(default_factory=list)
 
     def over(self, other: "Cost") -> float:
-        """How many times the other's, as the median of the rounds."""
+        """The ratio to the other one, as the median of the rounds."""
         mine, others = (
             map(sum, zip(cost.application, cost.database, strict=True)) for cost in (self, other)
         )
@@ -102,9 +102,9 @@ class Place:
     look_up: Cost = field(default_factory=Cost)
 
     def run(self, calls: int) -> None:
-        """One round: as many of each call, of people picked at random."""
+        """Run one round: each call equally often, for people picked at random."""
         with self.app.app_context():
-            # One connection for the round, whose server process is watched.
+            # The round uses one connection, and watches its server process.
             server = _server_process()
         people = [random.randint(1, self.size // 2) * 2 for _ in range(calls)]
         requests = [self._request(token) for token in self._tokens(people)]
@@ -209,7 +209,7 @@ def _look_up(email: str) -> None:
 
 
 def _server_process() -> int:
-    """The one at the other end of the connection that the pool gives out next, time after time."""
+    """The server process of the connection that the pool gives out next, each time."""
     db.session.remove()
     with db.engine.connect() as connection:
         number: int = connection.scalar(text("SELECT pg_backend_pid()"))

@@ -1,10 +1,11 @@
-"""Where the time of one request goes: processor time of the WSGI call, without a server around it.
+"""Measures the processor time of one WSGI call, without a server around it.
 
     .venv/bin/python -m benchmarks.hot_path
 
-Calls the product, the hand-made ceiling and a bare Flask route in one process
-and one thread, in interleaved rounds, and prints the median microseconds of
-processor time that each call takes. ``--profile`` prints where they go instead.
+It calls the product, the hand-made ceiling and a bare Flask route in one
+process and one thread, in interleaved rounds. It prints the median of the
+processor time of each call, in microseconds. With ``--profile`` it prints
+which functions take the time instead.
 """
 
 import argparse
@@ -89,7 +90,7 @@ def _calls(*, with_ceiling: bool) -> dict[str, Callable[[], Any]]:
     with product.app_context():
         flask_migrate.upgrade()
     ask = _asker(product)
-    # Bob logs in again and again, and has his older sessions ended by it.
+    # Bob logs in again and again, and each login ends an older session of his.
     for name in ("ada", "bob"):
         account = {"email": f"{name}@example.com", "username": name, "password": PASSWORD}
         ask("POST", f"{API}/auth/register", account, expect=201)

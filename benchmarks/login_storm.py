@@ -1,15 +1,15 @@
-"""Logins beside bare bcrypt, and what a flood of them does to everybody else.
+"""Compares logins with bare bcrypt, and measures what a flood of logins does to other requests.
 
     .venv/bin/python -m benchmarks.login_storm
 
-In interleaved rounds on PostgreSQL, with bcrypt at its production cost: 16
-connections that log in, ``GET /users/me`` at 50 requests a second while
-nothing else goes on, the same while 32 connections log in without a pause, and
-what bare bcrypt reaches on the same cores. Everybody soon has as many sessions
-as they may, so that each login ends another one. Each connection logs in to an
-account of its own, as guessing at one is slowed down. Logins are counted to
-their end: what was begun is waited for. Then one core may be done before the
-other, which counts for less the longer it took.
+It runs on PostgreSQL in interleaved rounds, with bcrypt at its production
+cost. It measures 16 connections that log in; ``GET /users/me`` at 50 requests
+a second while nothing else runs; the same while 32 connections log in without
+a pause; and bare bcrypt on the same cores. Every account soon has as many
+sessions as it may have, so that each login ends another session. Each
+connection logs in to its own account, because logins to one account are slowed
+down. The benchmark waits for every login that has begun. One core may then be
+done before the other one; in a longer run this matters less.
 """
 
 import argparse
@@ -33,7 +33,7 @@ JSON = "application/json"
 PACE = 50
 CALM_CLIENTS = 16
 FLOOD = 32
-# But that the reader's token lasts to the end.
+# These are the defaults, except that the reader's token lasts to the end.
 AS_BY_DEFAULT = {"MAX_SESSIONS_PER_USER": "20", "ACCESS_TOKEN_EXPIRE_MINUTES": "1440"}
 
 
@@ -89,7 +89,7 @@ def main() -> None:
 
 
 class Client(threading.local):
-    """A connection for each thread, and as little as may be around it: it has the same cores."""
+    """A connection for each thread. It does little else, because it shares the server's cores."""
 
     def __init__(self, server: Server) -> None:
         self._connection = HTTPConnection(server.url.removeprefix("http://"), timeout=60)
@@ -104,7 +104,7 @@ class Client(threading.local):
 
 
 def _logins(server: Server, clients: int, seconds: float) -> float:
-    """Logins a second, each client at an account of its own."""
+    """Logins a second; each client has its own account."""
     client = Client(server)
 
     def log_in(number: int) -> None:
@@ -125,7 +125,7 @@ def _in_the_flood(server: Server, token: str, seconds: int, flooding: list[float
 
 
 def _paced(server: Server, token: str, seconds: int) -> list[float]:
-    """Milliseconds of each request, begun on the beat whatever the others do; -1 if refused."""
+    """Milliseconds of each request, or -1 if it is refused. They begin at fixed intervals."""
     client = Client(server)
 
     def ask(due: float) -> float:

@@ -1,14 +1,14 @@
-"""Requests per second of the product's calls beside what Flask could do at best.
+"""Compares the requests per second of the product's calls with the best that Flask can do.
 
     .venv/bin/python -m benchmarks.requests_per_second
 
-Starts the product on PostgreSQL and on SQLite, the hand-made ceiling on the
-product's own database, and a bare Flask route, all on the same gunicorn, and
+It starts the product on PostgreSQL and on SQLite, the hand-made ceiling on the
+product's own database, and a bare Flask route, all on the same gunicorn. It
 loads them with wrk (Debian: ``apt-get install wrk``) in interleaved rounds, so
-that a machine whose speed drifts is unfair to none. Prints medians, ratios
-within a round, the processor time that server and database spent on a
-request, and the memory of the servers afterwards. TEST_POSTGRES_URL names the
-PostgreSQL; the databases are made and dropped here.
+that a machine whose speed drifts is fair to all. It prints medians, ratios
+within a round, the processor time that server and database spent on a request,
+and the memory of the servers afterwards. TEST_POSTGRES_URL names the
+PostgreSQL server; the benchmark makes and drops the databases.
 """
 
 import argparse
@@ -28,13 +28,13 @@ from tests.servers import ROOT, Server
 
 @dataclass
 class Contender:
-    """One call of one server with so many connections, and what was measured of it."""
+    """One call of one server with a number of connections, and its measurements."""
 
     name: str
     server: Server
     connections: int
     arguments: list[str]
-    # Called before each round; wrk then gets one thread a connection, each a client of its own.
+    # This runs before each round. wrk then gets a thread for each connection: separate clients.
     new_clients: Callable[[int], None] | None = None
     per_second: list[float] = field(default_factory=list)
     p99: list[float] = field(default_factory=list)

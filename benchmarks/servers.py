@@ -1,4 +1,4 @@
-"""What the benchmarks start, and what they read of it: processor time, memory, latency."""
+"""Starts servers for the benchmarks, and reads their processor time, memory and latency."""
 
 import os
 import re
@@ -18,7 +18,7 @@ from tests.servers import BIN, ROOT, Server, environment_for, flask, free_port, 
 
 PASSWORD = "password123"
 
-# As in production, but for limits that no load test would get past.
+# The settings of production, except limits that would stop any load test.
 PRODUCT = {
     "SECRET_KEY": SECRET_KEY,
     "APP_ENV": "testing",
@@ -34,7 +34,7 @@ PRODUCT = {
 
 @contextmanager
 def product(folder: Path, database_url: str, **variables: str) -> Iterator[Server]:
-    """The product, its database upgraded."""
+    """Run the product; its database is upgraded first."""
     variables = PRODUCT | {"DATABASE_URL": database_url} | variables
     flask("db", "upgrade", environment=environment_for(**variables))
     scheme = database_url.partition(":")[0]
@@ -44,7 +44,7 @@ def product(folder: Path, database_url: str, **variables: str) -> Iterator[Serve
 
 @contextmanager
 def beside(folder: Path, application: str, **variables: str) -> Iterator[Server]:
-    """Another application on the same gunicorn with the same workers and threads."""
+    """Run another application on the same gunicorn with the same workers and threads."""
     port = free_port()
     command = [
         BIN / "gunicorn",
@@ -79,7 +79,7 @@ def register(server: Server, *names: str) -> None:
 
 
 def log_in(server: Server, name: str) -> dict[str, str]:
-    """A new session of the user: the token pair."""
+    """Log the user in. Returns the token pair."""
     credentials = {"username": name, "password": PASSWORD}
     answer = requests.post(f"{server.api}/auth/login", json=credentials, timeout=60)
     answer.raise_for_status()
@@ -88,7 +88,7 @@ def log_in(server: Server, name: str) -> dict[str, str]:
 
 
 class Load(NamedTuple):
-    """What wrk saw."""
+    """The measurements of wrk."""
 
     per_second: float
     requests: int
@@ -117,10 +117,10 @@ def load(*arguments: str, connections: int, seconds: int, threads: int = 2) -> L
 
 
 def until_done(work: Callable[[int], Any], *, clients: int, seconds: float) -> float:
-    """How often a second ``clients`` get something done, each to its end.
+    """How often in a second ``clients`` finish the work.
 
-    Nobody begins anything when the time is up, and what was begun is waited
-    for and counted, with the time that it took.
+    When the time is up, no client begins the work again. The function waits
+    for work that has begun, and counts it, together with its time.
     """
     begin = time.monotonic()
 
@@ -136,7 +136,7 @@ def until_done(work: Callable[[int], Any], *, clients: int, seconds: float) -> f
 
 
 def bare_bcrypt(seconds: float) -> float:
-    """Hashes a second of as many threads as there are cores; bcrypt lets go of the GIL."""
+    """Hashes a second, with a thread for each core; bcrypt releases the GIL."""
     salt = bcrypt.gensalt(12)
     return until_done(
         lambda _: bcrypt.hashpw(b"x" * 64, salt), clients=os.cpu_count() or 1, seconds=seconds
@@ -149,7 +149,7 @@ def cpu_seconds(server: Server) -> float:
 
 
 def database_cpu_seconds() -> float:
-    """The same of every PostgreSQL process on this machine."""
+    """The same for every PostgreSQL process on this machine."""
     names = (
         (path, path.joinpath("comm")) for path in Path("/proc").iterdir() if path.name.isdigit()
     )
@@ -179,7 +179,7 @@ def _cpu_seconds(processes: Iterable[str]) -> float:
 
 
 def _read(path: Path) -> str:
-    """A file of ``/proc``; empty where the process has just ended."""
+    """A file of ``/proc``; empty if the process has just ended."""
     try:
         return path.read_text()
     except OSError:

@@ -1,13 +1,13 @@
-"""Whether the time of an answer tells who has an account.
+"""Measures whether the time of an answer shows that an account exists.
 
     .venv/bin/python -m benchmarks.timing
 
-Pairs of calls that must take the same time, interleaved and in random order,
-over a real gunicorn on a PostgreSQL database of its own (TEST_POSTGRES_URL)
-and at the bcrypt cost of production. Prints the medians, the p of Wilcoxon's
-signed-rank test (a small one means that the two differ), and an interval that
-holds the median of the differences with 99 % confidence: what it says in
-milliseconds is what an attacker would have to see through the network.
+It makes pairs of calls that must take the same time, interleaved and in random
+order. They go to a real gunicorn with its own PostgreSQL database
+(TEST_POSTGRES_URL), at the bcrypt cost of production. It prints the medians,
+the p of Wilcoxon's signed-rank test (a small p means that the two differ), and
+an interval that holds the median of the differences with 99 % confidence. An
+attacker would have to see that many milliseconds through the network.
 """
 
 import argparse
@@ -39,7 +39,7 @@ Call = Callable[[], requests.Response]
 
 @dataclass
 class Pair:
-    """Two calls whose times are compared, and what they took, in milliseconds."""
+    """Two calls whose times are compared, and their times in milliseconds."""
 
     name: str
     calls: tuple[Call, Call]
@@ -80,7 +80,7 @@ def signed_rank_p(differences: Sequence[float]) -> float:
 
 
 def median_interval(differences: Sequence[float], confidence: float = 0.99) -> tuple[float, float]:
-    """Where the median lies, by the bootstrap."""
+    """The interval of the median, by the bootstrap."""
     medians = sorted(
         statistics.median(random.choices(differences, k=len(differences))) for _ in range(RESAMPLES)
     )
@@ -125,7 +125,7 @@ def _start(stack: ExitStack) -> list[Pair]:
     variables |= {f"RATELIMIT_{name}": "1000000 per hour" for name in many}
     environment = environment_for(**variables)
     flask("db", "upgrade", environment=environment)
-    # Made by an operator, her address counts as verified; who registers has yet to prove his.
+    # An operator makes Ada's account, so her address is verified. Others have yet to do that.
     flask(
         *("users", "create", "--email", "ada@example.com", "--username", "ada"),
         "--password-stdin",

@@ -1,1 +1,1 @@
-"""What stands around the application when it runs on more than one machine."""
+"""The programs around the application when it runs on more than one machine."""

@@ -2,11 +2,11 @@
 
     .venv/bin/python -m deploy.local_topology
 
-Starts PostgreSQL, PgBouncer, Redis, two servers and nginx before them, each
-from the binary that is installed, on free ports of 127.0.0.1 and with all
-data in a folder that goes with it; Ctrl-C ends everything. With a
-``DATABASE_URL`` of PostgreSQL in the environment that database is used, and
-keeps what was done to it. It is the topology of ``compose.yaml``, by the same
+It starts PostgreSQL, PgBouncer, Redis, two servers and nginx in front of them,
+each from the installed program, on free ports of 127.0.0.1. All data is in a
+folder that it deletes in the end; Ctrl-C ends everything. With a
+``DATABASE_URL`` of PostgreSQL in the environment, it uses that database, which
+keeps its changes. It is the topology of ``compose.yaml``, and uses the same
 files: ``nginx.conf.template`` and ``roles.sql``.
 """
 
@@ -37,8 +37,8 @@ PYTHON_BIN = Path(sys.executable).parent
 
 PATIENCE_SECONDS = 60
 
-# Where nginx comes from when it calls the servers. Everything else on this machine comes from
-# 127.0.0.1, so that one can see whose forwarding header is believed.
+# nginx calls the servers from this address. Everything else on this machine calls from 127.0.0.1,
+# so that one can see whose forwarding header the servers trust.
 PROXY_ADDRESS = "127.0.0.2"
 
 # Program → the Debian package that has it.
@@ -50,14 +50,14 @@ NEEDED = {
     "postgres": "postgresql",
     "psql": "postgresql-client",
 }
-# Those that the server at DATABASE_URL makes superfluous.
+# With a DATABASE_URL these are not needed.
 OF_THE_CLUSTER = ("initdb", "postgres", "psql")
-# Where programs lie that are not on everybody's PATH.
+# Folders of programs that are not on everybody's PATH.
 MORE_FOLDERS = ("/usr/sbin", "/usr/local/sbin")
 
 
 class CannotStart(SystemExit):
-    """Something is missing, or ended before it was there. Exits with status 1 and the reason."""
+    """A program is missing, or ended before it was ready. Exits with status 1 and the reason."""
 
 
 @dataclass
@@ -85,7 +85,7 @@ class Server:
         _wait(lambda: _answers(f"{self.url}/readyz"), self.process, self.log)
 
     def stop(self) -> None:
-        """Let it finish what it has begun."""
+        """Stop it; it finishes the requests that it has begun."""
         if self.process:
             _end(self.process)
 
@@ -97,19 +97,19 @@ class Server:
 
 @dataclass
 class Topology:
-    """What runs, and where."""
+    """The running programs, and their addresses."""
 
     url: str
     servers: list[Server]
     folder: Path
-    # As the servers reach it, through PgBouncer, and as migrations do.
+    # The servers use the first, through PgBouncer; migrations use the second.
     database_url: str
     direct_database_url: str
     redis_url: str
     processes: dict[str, "subprocess.Popen[bytes]"] = field(default_factory=dict)
 
     def ended(self) -> list[str]:
-        """What ended by itself."""
+        """The names of the processes that ended by themselves."""
         all_processes: dict[str, subprocess.Popen[bytes] | None] = {
             **self.processes,
             **{f"server-{number}": server.process for number, server in enumerate(self.servers, 1)},
@@ -118,7 +118,7 @@ class Topology:
 
 
 def missing(*, database_url: str = "") -> list[str]:
-    """The programs that are not here."""
+    """The programs that are not installed."""
     needed = [name for name in NEEDED if not (database_url and name in OF_THE_CLUSTER)]
     return [name for name in needed if _find(name) is None]
 
@@ -131,7 +131,7 @@ def running(
     say: Callable[[str], None] = lambda _: None,
     **variables: str,
 ) -> Iterator[Topology]:
-    """Everything, until the block ends. ``variables`` are further settings of the servers."""
+    """Run everything until the block ends. ``variables`` are further settings of the servers."""
     if absent := missing(database_url=database_url):
         packages = sorted({NEEDED[name] for name in absent})
         raise CannotStart(
@@ -180,16 +180,16 @@ def running(
 
 @contextmanager
 def starting() -> Iterator["Starter"]:
-    """Starts one thing after the other, and ends them all with the block."""
+    """Yield a starter of programs, and end all programs with the block."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="user-system-")))
-        # Programs that do not run as root have folders of their own below.
+        # Programs that do not run as root have their own folders in it.
         folder.chmod(0o711)
         yield Starter(stack, folder)
 
 
 class Starter:
-    """What can be started. It is ended in the reverse order."""
+    """Starts the programs. The end of the block ends them in the reverse order."""
 
     def __init__(self, stack: ExitStack, folder: Path) -> None:
         self.stack = stack
@@ -206,13 +206,13 @@ class Starter:
         return port
 
     def postgresql(self) -> tuple[str, str]:
-        """A cluster of its own: the URL of the database's owner, and of the account that serves."""
+        """Start a new cluster. Returns the URLs of its owner, and of the account that serves."""
         home = self._own_folder("postgresql")
         cluster = home / "data"
         self._run(
             "initdb",
             *("--pgdata", str(cluster), "--username", "postgres", "--encoding", "UTF8"),
-            # Only who may enter the folder reaches the socket; over TCP one needs a password.
+            # Only accounts that may enter the folder reach the socket. TCP needs a password.
             *("--auth-local", "trust", "--auth-host", "scram-sha-256", "--no-sync"),
         )
         port = _free_port()
@@ -220,7 +220,7 @@ class Starter:
             "postgres",
             [
                 *("-D", str(cluster), "-p", str(port), "-h", "127.0.0.1", "-k", str(home)),
-                # The data goes with the process anyway.
+                # The data is deleted with the process, so it need not survive a crash.
                 *("-c", "fsync=off", "-c", "full_page_writes=off"),
             ],
             stop=signal.SIGINT,
@@ -243,7 +243,7 @@ class Starter:
         )
 
     def pgbouncer(self, database_url: str) -> str:
-        """In front of that database: the URL that leads through it."""
+        """Start PgBouncer in front of that database. Returns the URL that leads through it."""
         home = self._own_folder("pgbouncer")
         database = urlsplit(database_url)
         name, user = database.path.strip("/"), unquote(database.username or "postgres")
@@ -292,7 +292,7 @@ class Starter:
         return servers
 
     def nginx(self, port: int, servers: Sequence[Server]) -> str:
-        """In front of those servers: its URL."""
+        """Start nginx in front of those servers. Returns its URL."""
         home = self._own_folder("nginx")
         names = {
             f"APP_{number}": urlsplit(server.url).netloc for number, server in enumerate(servers, 1)
@@ -342,7 +342,7 @@ class Starter:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
-                # Ctrl-C is for this script, which ends the others in their order.
+                # Ctrl-C goes to this script, which ends the others in their order.
                 start_new_session=True,
                 **_as(account),
             )
@@ -399,12 +399,12 @@ def _find(program: str) -> str | None:
 
 
 def _version(folder: Path) -> int:
-    """PostgreSQL's, of ``…/15/bin``: as text, 9 would be newer than 15."""
+    """The version number in ``…/15/bin``: as a text, 9 would be newer than 15."""
     return int(re.sub(r"\D", "", folder.parent.name) or 0)
 
 
 def _kept_environment() -> dict[str, str]:
-    """The environment without settings of ours: those in a shell are for another server."""
+    """The environment without our settings: those in a shell are for another server."""
     kept = ("PATH", "HOME", "LANG", "TMPDIR", "VIRTUAL_ENV")
     return {name: value for name, value in os.environ.items() if name in kept}
 
@@ -496,7 +496,7 @@ def main() -> None:
             print(f"  mail and logs in {topology.folder}", flush=True)
             while not (ended := topology.ended()):
                 time.sleep(0.5)
-            raise CannotStart(f"Ended by itself: {', '.join(ended)}. Everything else is ended too.")
+            raise CannotStart(f"Ended by itself: {', '.join(ended)}. Everything else was stopped.")
     except KeyboardInterrupt:
         print("Ended.", file=sys.stderr)
 

@@ -1,9 +1,9 @@
 -- The two accounts and the database. compose.yaml and local_topology.py run this once, by psql, as
 -- a superuser, with both passwords in the environment.
 --
--- The account that serves can read and write rows, and no more: it cannot change tables, nor make
--- any. Migrations run under the owner, and take from the account that serves what could edit or
--- delete the audit log (docs/audit.md, "Append-only").
+-- The account that serves can only read and write rows: it cannot change or create tables.
+-- Migrations run under the owner, and take rights from the account that serves, so that it cannot
+-- edit or delete the audit log (docs/audit.md, "Append-only").
 
 \getenv owner_password DATABASE_OWNER_PASSWORD
 \getenv password DATABASE_PASSWORD
