@@ -1,1 +1,1 @@
-"""How the database is opened, asked and written to. Knows no request and no table."""
+"""Opens, reads and writes the database. Knows no request and no table."""

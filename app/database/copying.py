@@ -1,7 +1,7 @@
-"""A whole database copied into another one: all of it as of one instant, or nothing.
+"""Copies a whole database into another one: all of it as of one instant, or nothing.
 
-It goes by the models alone, so a table that is added is copied as well. The
-copy is compared with what was read before it is committed.
+It reads the tables from the models, so a table that is added later is copied
+as well. The copy is compared with the source before it is committed.
 """
 
 import hashlib
@@ -48,7 +48,7 @@ class NotCopied(Exception):
 
 @dataclass(frozen=True)
 class Digest:
-    """What a table holds: how many rows, and a sum over them that no order changes."""
+    """The number of rows of a table, and a checksum that does not depend on their order."""
 
     rows: int = 0
     checksum: int = 0
@@ -61,23 +61,23 @@ class Digest:
 
 @dataclass(frozen=True)
 class Step:
-    """So many rows more of a table are copied."""
+    """Progress: this many more rows of a table are copied."""
 
     table: str
     rows: int
 
 
 def copy(source: Engine, target: Engine, metadata: MetaData) -> Iterator[Step]:
-    """Copy every table of the models, and tell each step. Commits as the last act.
+    """Copy every table of the models, and yield each step. Commits at the end.
 
-    Raises ``NotCopied`` where the target is not empty, not at the same
-    migration, or in the end does not hold what was read.
+    Raises ``NotCopied`` if the target is not empty, is at another migration,
+    or does not hold in the end what was read.
     """
     tables = metadata.sorted_tables
     with snapshot(source) as reading, target.begin() as writing:
         if writing.dialect.name == "sqlite":
             writing.exec_driver_sql("BEGIN IMMEDIATE")
-            # A row may name another of its own table that comes after it.
+            # A row may refer to a later row of its own table.
             writing.exec_driver_sql("PRAGMA defer_foreign_keys=ON")
         _refuse_another_version(reading, writing)
         _refuse_rows(writing, tables)
@@ -94,7 +94,7 @@ def copy(source: Engine, target: Engine, metadata: MetaData) -> Iterator[Step]:
 
 
 def count(source: Engine, metadata: MetaData) -> int:
-    """About how many rows there are to copy."""
+    """About how many rows ``copy`` has to copy."""
     with source.connect() as connection:
         return sum(
             connection.scalar(select(func.count()).select_from(counted)) or 0
@@ -134,7 +134,7 @@ def _refuse_rows(writing: Connection, tables: list[Table]) -> None:
 
 
 def _stored(copied: Table) -> list[Column[Any]]:
-    """Its columns but for those that the database calculates."""
+    """The columns of the table, except those that the database calculates."""
     return [own for own in copied.columns if own.computed is None]
 
 
@@ -143,7 +143,7 @@ def _is_json(stored: Column[Any]) -> bool:
 
 
 def _chunks(connection: Connection, copied: Table) -> Iterator[list[Values]]:
-    """The rows, some at a time. JSON's null, which is read as None too, is told from none."""
+    """The rows, some at a time. JSON's null is kept apart from NULL; both are read as None."""
     stored = _stored(copied)
     nothing = [own.is_(null()) for own in stored if _is_json(own)]
     wanted = select(*stored, *nothing).order_by(*copied.primary_key.columns)
@@ -212,8 +212,8 @@ def _canonical(value: Any) -> Any:
 def _go_on_numbering(reading: Connection, writing: Connection, copied: Table) -> None:
     """Let the next row get the number that it would have got in the source.
 
-    Not the one after the greatest that is there: the number of a row that was
-    deleted must not come again either.
+    The greatest number in the table is not enough, because the number of a
+    deleted row must not be used again either.
     """
     numbered = copied.autoincrement_column
     if numbered is None or not isinstance(numbered.type, Integer):
@@ -238,12 +238,12 @@ def _go_on_numbering(reading: Connection, writing: Connection, copied: Table) ->
 
 
 def _last_number(reading: Connection, copied: Table) -> int | None:
-    """The greatest number that was ever given, where the source remembers."""
+    """The greatest number that was ever given, if the source remembers it."""
     if reading.dialect.name == "postgresql":
         sequence = _sequence(reading, copied)
         if not sequence:
             return None
-        # It is NULL while none was given.
+        # It is NULL as long as no number was given.
         remembered = text("SELECT pg_sequence_last_value(CAST(:sequence AS regclass))")
         return _number(reading, remembered, sequence=sequence)
     if not copied.dialect_options["sqlite"]["autoincrement"]:

@@ -1,4 +1,4 @@
-"""The database, and its replica: how they are opened, and what is done to rows again and again."""
+"""Opens the database and its replica, and offers the ways in which others read them."""
 
 import logging
 import os
@@ -38,17 +38,17 @@ from config import Settings
 # How many rows `pages` reads at once.
 PAGE = 500
 
-# How long a replica that was found away is left alone: to ask it again costs up to the time-out.
+# How long a replica that was away is not asked again, because asking can take the whole time-out.
 REPLICA_REST_SECONDS = 15
 
 log = logging.getLogger(__name__)
 
-# Until when, by the monotonic clock, the replica of an engine is left alone.
+# The time, by the monotonic clock, until which the replica of an engine is not asked.
 _rests_until: WeakKeyDictionary[Engine, float] = WeakKeyDictionary()
 
 
 def configuration(settings: Settings) -> dict[str, Any]:
-    """What Flask-SQLAlchemy reads: the database, and its replica where there is one."""
+    """The settings of Flask-SQLAlchemy: the database, and its replica if there is one."""
     options = engine_options(settings)
     replica = settings.database_replica_url
     return {
@@ -59,14 +59,14 @@ def configuration(settings: Settings) -> dict[str, Any]:
 
 
 def engine_options(settings: Settings) -> dict[str, Any]:
-    """What the engine is made with: one connection for each request thread."""
+    """The options of an engine. The pool has one connection for each request thread."""
     options: dict[str, Any] = {
         "pool_size": settings.web_threads,
         "max_overflow": 2,
-        # The connection used last is used next: what PostgreSQL knows for it is still at hand.
+        # The connection used last is used next, because PostgreSQL's caches for it are still warm.
         "pool_use_lifo": True,
         "pool_timeout": postgresql.CONNECT_TIMEOUT_SECONDS,
-        # Statements are logged when they fail; addresses and hashes in them are not.
+        # Failed statements are logged. This keeps the addresses and hashes in them out of the log.
         "hide_parameters": True,
     }
     if settings.uses_sqlite:
@@ -77,9 +77,9 @@ def engine_options(settings: Settings) -> dict[str, Any]:
 def init_app(app: Flask) -> None:
     """Bind the database to the application; nothing connects before the first statement."""
     db.init_app(app)
-    # Before the one of Flask-SQLAlchemy: the last to come is the first to go.
+    # It runs before Flask-SQLAlchemy's own, because Flask calls the last one first.
     app.teardown_appcontext(_give_back)
-    # The ORM does it at its first query; what ``prepared`` reads may come before any.
+    # The ORM would do it at its first query, but ``prepared`` may read something before that.
     configure_mappers()
     prepares = app.config["SETTINGS"].database_prepared_statements
     with app.app_context():
@@ -89,7 +89,7 @@ def init_app(app: Flask) -> None:
 
 
 def open_other(url: URL, settings: Settings) -> Engine:
-    """Another database than the application's own, opened in the same manner."""
+    """Open another database than the application's own, in the same way."""
     engine = create_engine(url, **engine_options(replace(settings, database_url=url)))
     _listen(engine, settings.database_prepared_statements)
     return engine
@@ -104,45 +104,45 @@ def _listen(engine: Engine, prepares: str, *, writes: bool = True) -> None:
 
 
 def _drop_spoiled(context: ExceptionContext) -> None:
-    """Let a connection that is of no more use leave the pool; SQLAlchemy knows the dead alone."""
+    """Take a useless connection out of the pool. SQLAlchemy itself only notices dead ones."""
     if context.connection and failures.spoils_connection(context.original_exception):
         context.is_disconnect = True
 
 
 def _give_back(_error: BaseException | None) -> None:
-    """End the session of a request; what fails then does not take back what was answered.
+    """End the session of a request. A failure here does not change the answer.
 
-    All that was to last is committed by now. An exception here would come
-    after every handler, and be answered by the server around us in HTML.
+    Everything that must last is committed by now. An exception here would
+    come after every error handler, and the web server would answer it in HTML.
     """
     try:
         db.session.remove()
     except (SQLAlchemyError, postgresql.Error, sqlite.Error) as error:
-        log.warning("the session did not end as it should", exc_info=error)
+        log.warning("the database session could not be closed", exc_info=error)
         db.session.registry.clear()
 
 
 def _forget(engine: ReferenceType[Engine]) -> None:
-    """Leave connections to the parent process: two processes on one would mix their answers."""
+    """Leave the connections to the parent: two processes on one would mix their answers."""
     inherited = engine()
     if inherited is not None:
         inherited.dispose(close=False)
 
 
 def reader() -> Engine:
-    """The same database for one statement that only reads: no transaction is begun for it.
+    """The same database for one statement that only reads, without a transaction.
 
-    That spares PostgreSQL two of three round trips; Python's sqlite3 begins
-    none for a SELECT anyway.
+    That spares PostgreSQL two of three round trips. Python's sqlite3 begins
+    no transaction for a SELECT anyway.
     """
     return _without_transaction(db.engine)
 
 
 def pages(model: type[Row], *which: ColumnExpressionArgument[bool]) -> Iterator[Row]:
-    """Rows in the order of their ids, a few of them in memory, whoever takes their time.
+    """Rows in the order of their ids. Only a few are in memory, however slow the caller is.
 
-    Each page is one statement, and between two the connection is back in the
-    pool: to go through them takes no application context.
+    Each page is one statement. Between two statements the connection is back
+    in the pool. The caller needs no application context to iterate.
     """
     engine = reader()
     key: Any = model.id  # type: ignore[attr-defined]
@@ -163,10 +163,10 @@ def pages(model: type[Row], *which: ColumnExpressionArgument[bool]) -> Iterator[
 
 
 def replica() -> Engine:
-    """For one statement that only reads, and may read what was true some seconds ago.
+    """The replica, for one statement that only reads and may be some seconds behind.
 
-    Where no replica is set, or it is away, that is the database itself. What
-    decides who may do what never comes from here.
+    If no replica is set, or it is away, this is the database itself. Never
+    read here what decides about permissions.
     """
     engine = db.engines.get("replica")
     if engine is None or monotonic() < _rests_until.get(engine, 0):
@@ -188,7 +188,7 @@ def _without_transaction(engine: Engine) -> Engine:
 
 @contextmanager
 def snapshot(engine: Engine) -> Iterator[Connection]:
-    """One state of a database for many statements that only read, whoever writes meanwhile."""
+    """Let many statements read the same state of a database while others write to it."""
     with engine.connect() as connection:
         if connection.dialect.name == "sqlite":
             # Python's sqlite3 begins no transaction for a SELECT.
@@ -202,12 +202,12 @@ def snapshot(engine: Engine) -> Iterator[Connection]:
 def take_turn(name: str) -> None:
     """Let nobody else take the turn of this name until the caller commits.
 
-    For what is decided by counting rows: who counts next sees what was
-    written in this turn. A caller takes it after all locks on rows, so that no two
-    wait for each other.
+    Use it for decisions that count rows: the next caller that counts sees
+    what was written in this turn. Take it after all locks on rows, so that no
+    two callers wait for each other.
     """
     if db.engine.dialect.name == "sqlite":
-        # The one lock of all writers, which comes with the first write.
+        # SQLite has one lock for all writers. The first write takes it.
         if not db.session.connection().connection.driver_connection.in_transaction:  # type: ignore[union-attr]
             table = db.metadata.tables["users"]
             db.session.execute(update(table).where(false()).values(id=table.c.id))

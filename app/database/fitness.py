@@ -1,4 +1,4 @@
-"""Whether the databases can be served at all: asked at the start, by readyz and by the doctor."""
+"""Checks whether the databases can be used: at the start, in readyz and in the doctor."""
 
 import logging
 
@@ -14,7 +14,10 @@ log = logging.getLogger(__name__)
 
 
 def flaws_of_the_replica(engine: Engine) -> list[str]:
-    """As of the database itself, in words about the replica. Raises what SQLAlchemy raises."""
+    """The flaws that the database itself could have, named for the replica.
+
+    Raises SQLAlchemy's errors.
+    """
     with engine.connect() as connection:
         found = migration_state.read(connection).flaws
     return [
@@ -23,10 +26,10 @@ def flaws_of_the_replica(engine: Engine) -> list[str]:
 
 
 def refuse_unfit(app: Flask) -> None:
-    """Stop the start where nothing could ever be served. Raises ``SettingsRefused``.
+    """Stop the start if the databases can never be used. Raises ``SettingsRefused``.
 
-    A server that is away may come back, and migrations may still be run: then
-    readyz says so, and the start goes on. The log says what to run.
+    A server that is away may come back, and migrations may still be run. In
+    these cases the start goes on, readyz says so, and the log says what to run.
     """
     with app.app_context():
         reasons = [reason for name in db.engines for reason in _reasons(name, db.engines[name])]
@@ -41,7 +44,7 @@ def _reasons(name: str | None, engine: Engine) -> list[str]:
         with engine.connect() as connection:
             driver = connection.connection.driver_connection
             if isinstance(driver, postgresql.Connection):
-                # Otherwise a server that is frozen would hold up the start for good.
+                # Otherwise a frozen server would hold up the start for ever.
                 driver.answer_timeout = postgresql.ANSWER_TIMEOUT_SECONDS
             state = migration_state.read(connection)
             if not state.flaws and not state.is_current:
@@ -58,5 +61,5 @@ def _reasons(name: str | None, engine: Engine) -> list[str]:
         log.warning("a database does not answer yet", extra={"reason": reason})
         return []
     finally:
-        # The workers, which are forked off, open their own.
+        # The workers are forked later and open their own connections.
         engine.dispose()

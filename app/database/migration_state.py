@@ -1,4 +1,4 @@
-"""Whether the database is one that this code can serve: ours, in UTF-8, and migrated."""
+"""Finds out whether this code can use the database: is it ours, in UTF-8, and migrated?"""
 
 from functools import cache
 from typing import NamedTuple
@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Dialect, String, column, false, inspect, sele
 
 from app.extensions import Base, migrate
 
-# What our first migration made and no other application has.
+# Our first migration made these columns, and no other application has them.
 OURS = {
     "users": {"username_key", "hashed_password", "is_superuser"},
     "sessions": {"user_id", "refresh_jti", "max_expires_at"},
@@ -19,7 +19,7 @@ ANOTHER_DATABASE = "Name a database of our own in DATABASE_URL: an empty one wil
 
 
 class State(NamedTuple):
-    """What was found out about a database."""
+    """The state of a database."""
 
     encoding_flaw: str | None
     foreign_flaw: str | None
@@ -28,17 +28,17 @@ class State(NamedTuple):
 
     @property
     def flaws(self) -> list[str]:
-        """What no upgrade mends, each with what to do."""
+        """The flaws that no upgrade repairs. Each sentence says what to do."""
         return [flaw for flaw in (self.encoding_flaw, self.foreign_flaw) if flaw]
 
 
-# By engine, the revisions at which its database was found to be ours and in UTF-8. Neither changes
-# while the revisions stay, so readyz, which is asked every few seconds, need not ask again.
+# For each engine, the revisions at which its database was found to be ours and in UTF-8. Neither
+# changes while the revisions stay, so readyz, which runs every few seconds, need not ask again.
 _good_at: WeakKeyDictionary[Dialect, list[str]] = WeakKeyDictionary()
 
 
 def read(connection: Connection) -> State:
-    """Look at the database. Everything is asked once, and what is known to be good is not."""
+    """Look at the database. A database that was found good is not examined again."""
     found = applied(connection)
     if found and _good_at.get(connection.dialect) == found:
         return State(None, None, _is_current(found))
@@ -60,9 +60,9 @@ def _is_current(found: list[str]) -> bool:
 
 
 def _encoding_flaw(connection: Connection) -> str | None:
-    """PostgreSQL in LATIN1 cannot store most names, and in SQL_ASCII it stores what nobody reads.
+    """PostgreSQL in LATIN1 cannot store most names, and in SQL_ASCII text comes back as bytes.
 
-    SQLite speaks UTF-8 to us, however it keeps its files.
+    SQLite gives us UTF-8, whatever encoding its files have.
     """
     if connection.dialect.name != "postgresql":
         return None
@@ -77,7 +77,7 @@ def _encoding_flaw(connection: Connection) -> str | None:
 
 
 def _foreign_flaw(connection: Connection, found: list[str]) -> str | None:
-    """Tables of another application, or ours without their record."""
+    """The tables belong to another application, or they are ours without Alembic's record."""
     if found:
         if _is_ours(connection):
             return None
@@ -102,16 +102,16 @@ def _foreign_flaw(connection: Connection, found: list[str]) -> str | None:
 
 
 def refuse_unless_writable(connection: Connection) -> None:
-    """Raise what the database raises where nothing can be written: a standby, a full server.
+    """Raise the database's own error if it takes no writes: a standby, or a full server.
 
-    It is an UPDATE that finds no row. The caller ends the transaction.
+    This runs an UPDATE that finds no row. The caller ends the transaction.
     """
     users = table("users", column("id"))
     connection.execute(update(users).where(false()).values(id=users.c.id))
 
 
 def unknown_revisions(connection: Connection) -> list[str]:
-    """Those that newer code has applied, or another application."""
+    """The revisions that newer code or another application has applied."""
     _, known = _revisions()
     return [revision for revision in applied(connection) if revision not in known]
 
@@ -126,7 +126,7 @@ def _is_ours(connection: Connection) -> bool:
 
 
 def applied(connection: Connection) -> list[str]:
-    """Alembic's record of what the database has been through; none at all in a new one."""
+    """The revisions that Alembic has recorded in the database. A new database has none."""
     if not inspect(connection).has_table("alembic_version"):
         return []
     version = select(column("version_num", String)).select_from(table("alembic_version"))

@@ -1,8 +1,8 @@
 """Lists in pages. A signed cursor says where the next page begins.
 
-A page begins after the last row of the one before, by the values that the
-list is sorted by. Rows that come and go meanwhile move nothing: a row that
-stood throughout is neither repeated nor left out. An offset could not do that.
+The cursor holds the values of the last row by which the list is sorted, and
+the next page begins after them. Rows may be added and deleted meanwhile: the
+other rows are neither repeated nor left out. An offset could not do that.
 """
 
 import hashlib
@@ -21,7 +21,7 @@ from app.errors import Message, ValidationFailed
 from app.extensions import Base
 from config import settings
 
-# The longest says where an address of 254 characters stands, signed; this is more than it needs.
+# The longest cursor holds an email address of 254 characters and a signature. It is shorter.
 MAX_LENGTH = 2000
 
 INVALID_CURSOR = Message("invalid_cursor", "Is not a cursor of this list with these parameters.")
@@ -31,7 +31,7 @@ Row = TypeVar("Row", bound=Base)
 
 @dataclass(frozen=True)
 class Key:
-    """Something to sort by: an attribute of the row, and the same in SQL."""
+    """A sort key: an attribute of the row, and its column in SQL."""
 
     attribute: str
     column: Any
@@ -44,7 +44,7 @@ class Key:
 
 @dataclass(frozen=True)
 class Order:
-    """The keys of a list. No two rows may have all of them alike."""
+    """The sort keys of a list. Two rows must never have the same values in all of them."""
 
     keys: tuple[Key, ...]
     descending: bool = False
@@ -55,7 +55,7 @@ class Order:
         return [column.desc() for column in columns] if self.descending else columns
 
     def after(self, values: Sequence[Any]) -> ColumnElement[bool]:
-        """What comes after the row with these values."""
+        """The condition for rows that come after the row with these values."""
         there = [
             literal(key.read(value), key.column.type)
             for key, value in zip(self.keys, values, strict=True)
@@ -80,9 +80,9 @@ def page(
 ) -> Page[Row]:
     """One page of the rows.
 
-    ``query`` is all that tells this list from others: its name, its filters,
-    its order. A cursor is good for the same query alone. Raises
-    ``ValidationFailed`` for one that is not.
+    ``query`` is everything that distinguishes this list from others: its name,
+    its filters, its order. A cursor is valid only for the same query. Raises
+    ``ValidationFailed`` for any other cursor.
     """
     signer = _signer(query)
     statement = rows.order_by(*order.columns).limit(limit + 1)
@@ -95,7 +95,7 @@ def page(
 
 
 def everything(rows: Select[Row], order: Order, *, batch: int = 1000) -> Iterator[Sequence[Row]]:
-    """All of the rows, in batches, each a statement of its own: nothing is kept open or whole."""
+    """All rows, in batches. Each batch is one statement, so nothing stays open between them."""
     statement = rows.order_by(*order.columns).limit(batch)
     found = _read(statement)
     while found:
@@ -105,13 +105,13 @@ def everything(rows: Select[Row], order: Order, *, batch: int = 1000) -> Iterato
 
 
 def _read(statement: Select[Row]) -> Sequence[Row]:
-    """Where all lists are read, a moment late perhaps. Nothing is locked, rows are detached."""
+    """Read rows, perhaps a moment old, from the replica. Nothing is locked; rows are detached."""
     with DatabaseSession(replica(), expire_on_commit=False) as database:
         return database.scalars(statement).all()
 
 
 def _signer(query: Mapping[str, Any]) -> URLSafeSerializer:
-    """It knows its own query's cursors alone: the query is part of what the key is made of."""
+    """The signer accepts only cursors of this query, because its key is made from the query."""
     about = json.dumps(query, sort_keys=True, default=_plain)
     return URLSafeSerializer(
         settings.secret_key,

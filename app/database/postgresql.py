@@ -1,4 +1,4 @@
-"""Connections to PostgreSQL: how long they wait, whether they still live, who stands between."""
+"""Connections to PostgreSQL: time limits, checks of pooled connections, and poolers."""
 
 from select import POLLIN, poll
 from time import monotonic
@@ -14,18 +14,18 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from app.database import failures
 
-# Longer than a request should wait for a database that is away; the contract gives it 5 s.
+# A request waits no longer for a database that is away. The contract gives the request 5 s.
 CONNECT_TIMEOUT_SECONDS = 3
-# Longer than a server that lives takes to answer an empty statement, whatever its load.
+# A server that lives answers an empty statement faster than this under any load.
 PING_TIMEOUT_MILLISECONDS = 1000
 PING_AFTER_SECONDS = 1.0
-# How old a connection that only reads may become before another is opened in its place: after a
-# failover the new one may lead to a server that writes.
+# How old a read-only connection may become before another one replaces it. After a failover the
+# new one may lead to a server that takes writes.
 READ_ONLY_REST_SECONDS = 1.0
 # How long a request waits for the answer to one statement.
 ANSWER_TIMEOUT_SECONDS = 4.0
-# What PostgreSQL gives up by itself, so that nothing goes on there for which nobody waits any
-# more: a statement, waiting for a lock, and a transaction in which the application fell silent.
+# PostgreSQL itself stops a long statement, a long wait for a lock, and a transaction in which the
+# application sends nothing more. So it does no work for which nobody waits.
 LIMITS = (
     "SELECT set_config('statement_timeout', '3s', false), set_config('lock_timeout', '2s', false),"
     " set_config('idle_in_transaction_session_timeout', '30s', false)"
@@ -37,7 +37,7 @@ CONNECT_ARGUMENTS: dict[str, Any] = {
     "keepalives_interval": 5,
     "keepalives_count": 3,
     "tcp_user_timeout": 4000,
-    # Whatever the environment and the database say: in SQL_ASCII, text would arrive as bytes.
+    # This overrides the environment and the database: in SQL_ASCII, text would arrive as bytes.
     "client_encoding": "utf8",
 }
 
@@ -46,10 +46,10 @@ Error = psycopg.Error
 
 
 class Cursor(psycopg.Cursor[Any]):
-    """A cursor whose statements survive a change of the tables that they were prepared for.
+    """A cursor that prepares its statements again after a change of their tables.
 
-    After a column was widened, or the server was told DISCARD ALL, each
-    pooled connection would refuse each of its prepared statements once.
+    After a column was widened, or after DISCARD ALL, each prepared statement
+    of each pooled connection would fail once.
     """
 
     _conn: "Connection"
@@ -59,7 +59,7 @@ class Cursor(psycopg.Cursor[Any]):
         try:
             return super().execute(query, params, **options)
         except psycopg.Error as error:
-            # Further into a transaction, what went before would be lost with it.
+            # Later in a transaction, the statements before this one would be lost.
             if not begins or not failures.is_stale_plan(error):
                 raise
         self._conn.plan_anew()
@@ -80,22 +80,22 @@ class Cursor(psycopg.Cursor[Any]):
 class Connection(psycopg.Connection[Any]):
     """A connection on which requests wait for each answer for a limited time.
 
-    The server's own limits do not help against a server that is frozen, or
-    gone behind a network that still acknowledges. Commands and migrations
-    wait as long as it takes.
+    The server's own limits do not help if the server is frozen, or if it is
+    gone and the network still acknowledges. Commands and migrations have no
+    limit.
     """
 
     answer_timeout: float | None = None
 
-    # Set where the connection works, but not as it was set up: the pool opens another next time.
+    # True if the connection works, but no longer as it was set up. The pool then replaces it.
     is_outdated = False
 
     def plan_anew(self) -> None:
-        """Forget all prepared statements, and what of a transaction has begun."""
+        """Forget all prepared statements, and roll back the transaction that has begun."""
         self.is_outdated = True
         self.rollback()
         autocommit, self.autocommit = self.autocommit, True
-        # psycopg sees it, and forgets them as well.
+        # psycopg notices this statement, and forgets them as well.
         psycopg.Cursor(self).execute("DEALLOCATE ALL", prepare=False)
         self.autocommit = autocommit
 
@@ -104,7 +104,7 @@ class Connection(psycopg.Connection[Any]):
             super().commit()
 
     def rollback(self) -> None:
-        """The pool rolls back what it takes back; most often there is nothing."""
+        """The pool rolls back each connection that returns. Most have nothing to roll back."""
         if self.pgconn.transaction_status != TransactionStatus.IDLE:
             super().rollback()
 
@@ -113,18 +113,18 @@ class Connection(psycopg.Connection[Any]):
             return super().wait(gen, interval, timeout or self.answer_timeout)
         except psycopg.OperationalError:
             if self.pgconn.transaction_status == TransactionStatus.ACTIVE:
-                # The answer might still come, and be taken for that to another statement.
+                # The answer might still come, and the next statement would take it for its own.
                 self.close()
             raise
 
 
 def listen(engine: Engine, *, prepares: str, writes: bool = True) -> None:
-    """Open the engine's connections as ours, and ask pooled ones whether they live.
+    """Open the engine's connections as ours, and check pooled ones before use.
 
-    One that ``writes`` does not keep connections that only read.
+    An engine that ``writes`` does not keep read-only connections.
     """
     event.listen(engine, "do_connect", _connect)
-    # First of all: SQLAlchemy asks a new connection several things.
+    # This comes first, because SQLAlchemy itself runs statements on a new connection.
     event.listen(engine, "connect", _PREPARING[prepares], insert=True)
     event.listen(engine, "connect", _note_use)
     event.listen(engine, "checkin", _note_use)
@@ -138,8 +138,8 @@ def listen(engine: Engine, *, prepares: str, writes: bool = True) -> None:
 def is_behind_a_pooler(connection: psycopg.Connection[Any]) -> bool:
     """Whether a pooler like PgBouncer stands between this connection and PostgreSQL.
 
-    It greets each client with a number of its own in place of the server
-    process's.
+    A pooler gives each client a made-up process id at the start, and not the
+    id of the server process.
     """
     [answer] = _ask(connection, b"SELECT pg_backend_pid()")
     return answer.get_value(0, 0) != b"%d" % connection.info.backend_pid
@@ -158,10 +158,11 @@ def _note_use(_connection: object, record: ConnectionPoolEntry) -> None:
 
 
 def _ping(connection: Connection, record: ConnectionPoolEntry, _proxy: object) -> None:
-    """Whether a pooled connection still answers; the pool opens another where it does not.
+    """Check that a pooled connection still answers. Otherwise the pool opens another one.
 
-    One that answered a moment ago is not asked, which would be one more round
-    trip for each request under load: it only must not have hung up.
+    A connection that was used a moment ago is not asked, because that would
+    be one more round trip for each request under load. Then it is enough that
+    the server has not hung up.
     """
     if connection.is_outdated:
         raise DisconnectionError
@@ -177,11 +178,11 @@ def _ping(connection: Connection, record: ConnectionPoolEntry, _proxy: object) -
 def _replace_if_read_only(
     connection: Connection, record: ConnectionPoolEntry, _proxy: object
 ) -> None:
-    """Open another connection in place of one that only reads, once a second at most.
+    """Open another connection in place of a read-only one, once a second at most.
 
-    The server said so when it let us in, and asking costs nothing. Without
-    this, connections that were opened during a failover would refuse each
-    write for as long as the pool keeps them.
+    The server has told its state at the start, so this check costs no round
+    trip. Without it, connections that were opened during a failover would
+    refuse each write for as long as the pool keeps them.
     """
     if not is_read_only(connection):
         return
@@ -190,7 +191,7 @@ def _replace_if_read_only(
 
 
 def is_read_only(connection: psycopg.Connection[Any]) -> bool:
-    """Whether the server says by itself that it takes no writes; PostgreSQL 14 and later do."""
+    """Whether the server reports that it takes no writes. PostgreSQL 14 and later report it."""
     said = connection.pgconn.parameter_status
     return b"on" in (said(b"in_hot_standby"), said(b"default_transaction_read_only"))
 
@@ -198,8 +199,8 @@ def is_read_only(connection: psycopg.Connection[Any]) -> bool:
 def _limit(connection: Connection, record: ConnectionPoolEntry, _proxy: object) -> None:
     """Set the limits when a request first uses the connection. Commands and migrations have none.
 
-    They are set by a statement and not with the connection: PgBouncer
-    refuses a client that brings options it does not know.
+    A statement sets them, and not the options of the connection: PgBouncer
+    refuses a client with options that it does not know.
     """
     if record.info.get("is_limited") or not has_request_context():
         return
@@ -211,21 +212,21 @@ def _limit(connection: Connection, record: ConnectionPoolEntry, _proxy: object) 
 
 
 def _hear(connection: psycopg.Connection[Any]) -> None:
-    """Read what the server has said by itself. Raises ``psycopg.OperationalError`` if it hung up.
+    """Read unasked messages of the server. Raises ``psycopg.OperationalError`` if it hung up.
 
-    Other than ``poll``, this does not let all other threads run first.
+    Unlike ``poll``, this does not let all other threads run first.
     """
-    # First come its last words, then the end. Where only the words have arrived, the next
-    # statement fails.
+    # A server that hangs up sends a last message, and then the end. If only the message has
+    # arrived, the next statement fails.
     for _ in range(2):
         connection.pgconn.consume_input()
 
 
 def _ask(connection: psycopg.Connection[Any], statement: bytes) -> list[PGresult]:
-    """What the server answers, in one round trip; it gets ``PING_TIMEOUT_MILLISECONDS``.
+    """Run a statement in one round trip, within ``PING_TIMEOUT_MILLISECONDS``.
 
-    Raises ``psycopg.OperationalError`` if it is too slow, or gone. SQLAlchemy's
-    own ping would wait for ever on a server that is frozen.
+    Raises ``psycopg.OperationalError`` if the server is too slow, or gone.
+    SQLAlchemy's own ping would wait for ever for a frozen server.
     """
     server = connection.pgconn
     server.send_query(statement)
@@ -239,7 +240,7 @@ def _ask(connection: psycopg.Connection[Any], statement: bytes) -> list[PGresult
     while answer := server.get_result():
         answers.append(answer)
     if server.status != psycopg.pq.ConnStatus.OK:
-        # A server that hung up has left its last words, which arrive like a result.
+        # The last message of a server that hung up arrives like a result.
         raise psycopg.OperationalError(server.get_error_message())
     return answers
 
@@ -247,8 +248,9 @@ def _ask(connection: psycopg.Connection[Any], statement: bytes) -> list[PGresult
 def _prepare_unless_pooled(connection: psycopg.Connection[Any], _record: object) -> None:
     """Prepare nothing behind a pooler.
 
-    A statement is prepared in one server process, and the next transaction
-    may meet another, which does not know it, or knows another by its name.
+    A statement is prepared in one server process. The next transaction may
+    use another process, which does not know the statement, or which has
+    another statement with the same name.
     """
     try:
         if is_behind_a_pooler(connection):
@@ -259,7 +261,7 @@ def _prepare_unless_pooled(connection: psycopg.Connection[Any], _record: object)
 
 
 def _prepare_always(_connection: object, _record: object) -> None:
-    """As psycopg does by itself."""
+    """Do nothing, because psycopg prepares statements by default."""
 
 
 def _prepare_never(connection: psycopg.Connection[Any], _record: object) -> None:
@@ -273,8 +275,8 @@ _PREPARING = {
 }
 
 
-# Indexes for the lists of administrators that only PostgreSQL has: by bytes whatever the
-# database's own order, and for searching inside texts. SQLite scans.
+# Only PostgreSQL has these indexes, for the lists of administrators. They sort by bytes, whatever
+# order the database has, and search inside texts. SQLite scans the table.
 ONLY_IN_POSTGRESQL = (
     "ix_users_created_at_id",
     "ix_users_email_bytes",

@@ -1,8 +1,8 @@
 """Statements that run on nearly every request, or at every login: compiled once.
 
-What SQLAlchemy does around a statement takes three times as long as the
-database takes to answer it. Where every request pays for that, the compiled
-text goes to the driver by itself, on a connection of the same pool.
+SQLAlchemy's own work around a statement takes three times as long as the
+answer of the database. These statements avoid that: their compiled text goes
+straight to the driver, on a connection of the same pool.
 """
 
 from collections.abc import Callable, Sequence
@@ -29,8 +29,8 @@ Convert = Callable[[Any], Any]
 class Prepared:
     """A statement that reads rows, or changes some and returns them.
 
-    It is given as a function where each database has its own, like an INSERT
-    that may become an UPDATE.
+    Give a function instead of a statement if each database needs its own, as
+    for an INSERT that may become an UPDATE.
     """
 
     def __init__(self, statement: Statement | Callable[[], Statement]) -> None:
@@ -38,15 +38,15 @@ class Prepared:
         self._for = cache(self._compile)
 
     def row(self, **values: Any) -> Sequence[Any] | None:
-        """The row, or ``None``. Commits. Raises what SQLAlchemy would raise."""
+        """The row, or ``None``. Commits. Raises the errors that SQLAlchemy would raise."""
         engine = db.engine
         try:
             return self._row(engine, values)
         except DBAPIError as error:
             if not failures.is_read_only(error.orig):
                 raise
-        # Nothing was done. The connection was a server's that has become a standby meanwhile; it
-        # has left the pool, and another may lead to the one that writes.
+        # Nothing was changed. The connection led to a server that has become a standby. It has
+        # left the pool, and a new connection may lead to the server that takes writes.
         return self._row(engine, values)
 
     def _row(self, engine: Engine, values: dict[str, Any]) -> Sequence[Any] | None:
@@ -63,7 +63,10 @@ class Prepared:
                 connection.close()
 
     def rows(self, **values: Any) -> Sequence[Sequence[Any]]:
-        """All rows, in the transaction of ``db.session``. The caller commits. Raises likewise."""
+        """All rows, in the transaction of ``db.session``. The caller commits.
+
+        Raises the errors that SQLAlchemy would raise.
+        """
         connection = db.session.connection()
         compiled = self._for(connection.dialect)
         driver = connection.connection.dbapi_connection
@@ -96,7 +99,7 @@ class Prepared:
 
 
 class Compiled(NamedTuple):
-    """A statement in the words of one database, and how its values are converted."""
+    """A statement in the SQL of one database, and how its values are converted."""
 
     text: str
     # Without BEGIN and COMMIT, PostgreSQL is spared two of three round trips.

@@ -17,7 +17,7 @@ Row = TypeVar("Row", bound=Base)
 def detached(model: type[Row], values: Mapping[str, Any]) -> Row:
     """A row that was selected column by column, as the object that the ORM would have loaded.
 
-    The ORM takes twice as long, which counts where every request does it.
+    The ORM takes twice as long, which matters in code that every request runs.
     Attributes that are not given raise ``DetachedInstanceError``.
     """
     row: Row = manager_of_class(model).new_instance()
@@ -27,15 +27,15 @@ def detached(model: type[Row], values: Mapping[str, Any]) -> Row:
 
 
 def from_row(model: type[Row], columns: Iterable[Any], row: Iterable[Any], **others: Any) -> Row:
-    """The same of a row of ``prepared``, by the columns that it was selected by."""
+    """The same for a row of ``prepared`` and the columns of its statement."""
     values = {column.key: value for column, value in zip(columns, row, strict=True)}
     return detached(model, values | others)
 
 
 def hold(model: type[Row], *which: ColumnExpressionArgument[bool]) -> Row | None:
-    """Read one row anew, and let nobody else change it until the caller commits.
+    """Read one row again, and let nobody else change it until the caller commits.
 
-    It is an UPDATE that changes nothing: SQLite takes no lock for a SELECT.
+    This is an UPDATE that changes nothing, because SQLite takes no lock for a SELECT.
     """
     lock: Any = update(model).where(*which).values(id=model.id)  # type: ignore[attr-defined]
     row: Row | None = db.session.scalar(
@@ -51,13 +51,13 @@ def insert(model: type[Base]) -> Any:
 
 
 def hold_in_order(model: type[Row], *which: ColumnExpressionArgument[bool]) -> Sequence[Row]:
-    """Read rows anew, and let nobody else change, delete or refer to them until the caller commits.
+    """Read rows again, and lock them against changes and references until the caller commits.
 
-    They are locked in the order of their ids: whoever wants several of them
-    waits for the others, instead of each waiting for the other.
+    They are locked in the order of their ids. So two callers that want
+    several of the same rows never wait for each other.
     """
     if db.engine.dialect.name == "sqlite":
-        # The one lock that SQLite has, for the whole file, comes with the first write.
+        # SQLite has one lock, for the whole file. The first write takes it.
         db.session.execute(update(model).where(false()).values(id=model.id))  # type: ignore[attr-defined]
     rows: Any = select(model).where(*which).order_by(model.id)  # type: ignore[attr-defined]
     held: Sequence[Row] = db.session.scalars(
@@ -72,7 +72,7 @@ def delete_batch(
     oldest: InstrumentedAttribute[Any],
     limit: int,
 ) -> int:
-    """Delete up to ``limit`` rows, those first that are ``oldest``, and say how many. Commits.
+    """Delete up to ``limit`` rows, the oldest first, and return their number. Commits.
 
     Rows that another transaction holds are left for the next time.
     """
@@ -80,7 +80,7 @@ def delete_batch(
     # Two statements: PostgreSQL may run a subquery with a limit more than once.
     batch = select(*key).where(*which).order_by(oldest).limit(limit)
     found = db.session.execute(batch.with_for_update(skip_locked=True)).all()
-    # What they are is asked again: SQLite's SELECT took no lock.
+    # The conditions are checked again, because SQLite's SELECT took no lock.
     removal = delete(model).where(tuple_(*key).in_([tuple(row) for row in found]), *which)
     db.session.execute(removal.execution_options(synchronize_session=False))
     db.session.commit()

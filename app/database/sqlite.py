@@ -1,4 +1,4 @@
-"""SQLite's manners: who writes when, and what survives."""
+"""Connections to SQLite: writers take turns, and each connection gets its settings."""
 
 import os
 import sqlite3
@@ -13,13 +13,14 @@ from sqlalchemy import Engine, event
 
 from config import INSTANCE
 
-# How long a writer waits for its turn; the contract gives the whole request 5 s.
+# How long a writer waits for its turn. The contract gives the whole request 5 s.
 BUSY_TIMEOUT_SECONDS = 4
-# How often a writer asks whether another process has finished: most writes take less.
+# How long a writer waits before it asks again whether another process has finished. Most writes
+# take less.
 ASK_AGAIN_SECONDS = 0.001
 
 BEGIN = "BEGIN IMMEDIATE"
-# Before the others the driver would begin a transaction with it.
+# The driver itself would send BEGIN before the others.
 WRITING = ("INSERT", "UPDATE", "DELETE", BEGIN)
 
 
@@ -27,10 +28,10 @@ Error = sqlite3.Error
 
 
 class Turns:
-    """One after the other, in the order in which they came.
+    """A lock that threads get in the order in which they came.
 
-    A lock of Python's goes to whoever asks at the right moment: of many who
-    write without a pause, some would wait for seconds.
+    Python's own lock goes to the thread that asks at the right moment. If
+    many threads write without a pause, some would wait for seconds.
     """
 
     def __init__(self) -> None:
@@ -39,7 +40,7 @@ class Turns:
         self._waiting: deque[threading.Event] = deque()
 
     def take(self, seconds: float) -> bool:
-        """Wait so long for the turn, and say whether it came."""
+        """Wait up to ``seconds`` for the turn, and return whether it came."""
         with self._changing:
             if not self._is_taken:
                 self._is_taken = True
@@ -55,7 +56,7 @@ class Turns:
             return False
 
     def end(self) -> None:
-        """Call the next one in, whose turn it is from now on."""
+        """Give the turn to the next thread."""
         with self._changing:
             if self._waiting:
                 self._waiting.popleft().set()
@@ -64,11 +65,11 @@ class Turns:
 
 
 class Connection(sqlite3.Connection):
-    """A connection whose writes wait for those of the same process in a queue.
+    """A connection whose writes queue up behind other writes of the same process.
 
-    SQLite would have them sleep, a tenth of a second in the end, and try
-    again: whoever comes by then goes first. So it is left to settle matters
-    between processes, of which there are few.
+    SQLite would let a writer sleep, up to a tenth of a second, and try again.
+    Another writer that comes in between would go first. So SQLite decides
+    only between processes, of which there are few.
     """
 
     _turns: ClassVar[dict[str, Turns]] = {}
@@ -82,20 +83,20 @@ class Connection(sqlite3.Connection):
         return super().cursor(factory or _Cursor)
 
     def execute(self, sql: str, *args: Any) -> Any:
-        # Python's own goes round ``cursor``.
+        # Python's own method does not call ``cursor``.
         return self.cursor().execute(sql, *args)
 
     def begin_writing(self) -> None:
         """Take the turn in this process, and then the file, both within the time-out.
 
-        SQLite itself would ask for the file more and more seldom, and hardly
-        ever find it free while another process writes one thing after the
-        other. In a transaction that began otherwise, only SQLite decides.
+        SQLite itself would ask for the file less and less often. It would
+        hardly ever find the file free while another process writes without a
+        pause. In a transaction that began in another way, only SQLite decides.
         """
         if self.in_transaction:
             return
         deadline = monotonic() + BUSY_TIMEOUT_SECONDS
-        # SQLite may have ended the transaction by itself; the turn goes on then.
+        # SQLite may have ended the transaction by itself. Then this connection still has its turn.
         if not self._has_turn and not self._turn.take(BUSY_TIMEOUT_SECONDS):
             raise sqlite3.OperationalError("database is locked")
         self._has_turn = True
@@ -113,7 +114,7 @@ class Connection(sqlite3.Connection):
                 try:
                     asking.execute(BEGIN)
                 except sqlite3.OperationalError as error:
-                    # The rest of the code says why it is busy.
+                    # The other bytes of the code say why it is busy.
                     is_busy = error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
                     if not is_busy or monotonic() > deadline:
                         raise
@@ -137,7 +138,7 @@ class Connection(sqlite3.Connection):
         try:
             super().close()
         finally:
-            # The pool closes a connection that is of no more use in the middle of a transaction.
+            # The pool may close a useless connection in the middle of a transaction.
             self._end_turn()
 
     def _end_turn(self) -> None:
@@ -162,9 +163,9 @@ class _Cursor(sqlite3.Cursor):
         return super().executemany(sql, *args)
 
 
-# Python's sqlite3 opens every write transaction with BEGIN IMMEDIATE. A deferred one that reads
-# first and writes later fails at once with "database is locked" when another has written in
-# between, whatever the busy timeout.
+# Python's sqlite3 opens every write transaction with BEGIN IMMEDIATE. A deferred transaction that
+# reads first and writes later fails at once with "database is locked" if another connection has
+# written in between, whatever the busy timeout is.
 CONNECT_ARGUMENTS: dict[str, Any] = {
     "isolation_level": "IMMEDIATE",
     "timeout": BUSY_TIMEOUT_SECONDS,
@@ -179,25 +180,25 @@ def listen(engine: Engine) -> None:
 
 
 def _make_file(_dialect: object, _record: object, arguments: Any, _options: object) -> None:
-    """Make a new database readable by this account alone, as it holds addresses and hashes.
+    """Make a new file that only this account can read, because it holds addresses and hashes.
 
-    SQLite would let the umask decide. It gives the files beside it (-wal,
-    -shm) the same mode.
+    SQLite would let the umask decide. It gives the files beside the database
+    (-wal, -shm) the same mode.
     """
     path = Path(arguments[0])
     if path.parent == INSTANCE:
         path.parent.mkdir(mode=0o700, exist_ok=True)
-    # Where the folder is missing or read-only, SQLite says so.
+    # If the folder is missing or read-only, SQLite says so later.
     with suppress(OSError):
         os.close(os.open(path, os.O_CREAT | os.O_EXCL, 0o600))
 
 
 def _set_up(connection: sqlite3.Connection, _record: object) -> None:
     # WAL: readers and the writer do not wait for each other. NORMAL: a commit survives the
-    # death of the process; only a power cut may take the last ones, and never corrupts.
+    # death of the process. Only a power cut may lose the last commits, and it never corrupts.
     for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"):
         connection.execute(f"PRAGMA {pragma}")
-    # SQLite's own knows ASCII alone, and people look for émile as well.
+    # SQLite's own function only knows ASCII, and people also search for émile.
     connection.create_function("lower", 1, _lower, deterministic=True)
 
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from sqlalchemy import BigInteger, DateTime, Dialect, Integer
 from sqlalchemy.types import TypeDecorator
 
-# SQLite numbers rows by itself only in a column that is called INTEGER.
+# SQLite numbers rows by itself only in a column whose type is INTEGER.
 BigId = BigInteger().with_variant(Integer, "sqlite")
 
 # The largest id that either database can hold. No row gets that far.

@@ -1,7 +1,7 @@
-"""How migrations run on a database in use: one upgrade at a time, and never for long in the way.
+"""Runs migrations on a database in use: one upgrade at a time, with short locks only.
 
-``migrations/env.py`` calls it. What stops an upgrade ends the command with a
-sentence and exit status 1.
+``migrations/env.py`` calls it. If something stops an upgrade, the command
+ends with a sentence and exit status 1.
 """
 
 import logging
@@ -20,11 +20,11 @@ from app.database import failures, migration_state, sqlite
 from app.database.postgresql import ONLY_IN_POSTGRESQL, is_behind_a_pooler
 from app.extensions import Base
 
-# Any number, as long as nobody else takes it: it names the lock under which migrations run.
+# The number of the lock under which migrations run. Any number is good that nobody else uses.
 MIGRATION_LOCK = 5_117_329_406
 
-# ALTER TABLE waits for whoever reads the table, and everybody who comes later waits behind it. So
-# it waits for no longer than that, lets the others by, and tries again.
+# ALTER TABLE waits until no transaction uses the table, and all later ones wait behind it. So it
+# waits only this long, lets the others go first, and tries again.
 LOCK_TIMEOUT_SECONDS = 2
 PAUSE_SECONDS = 1
 ATTEMPTS = 20
@@ -43,7 +43,7 @@ log = logging.getLogger("alembic.runtime.migration")
 
 
 def cannot() -> str:
-    """How a refusal begins: it names the command, which need not be an upgrade."""
+    """The beginning of a refusal. It names the command, which need not be an upgrade."""
     command = click.get_current_context(silent=True)
     if command is None or command.info_name == "upgrade":
         return "Cannot upgrade"
@@ -51,7 +51,7 @@ def cannot() -> str:
 
 
 def refuse_a_pooler(connection: Connection) -> None:
-    """Behind PgBouncer the lock below may be taken in one session and given back in another."""
+    """Behind PgBouncer one session may take the lock below and another may give it back."""
     driver: Any = connection.connection.driver_connection
     if is_behind_a_pooler(driver):
         sys.exit(
@@ -62,7 +62,7 @@ def refuse_a_pooler(connection: Connection) -> None:
 
 
 def refuse_a_database_that_is_not_ours(connection: Connection) -> None:
-    """Before anything is changed in it."""
+    """Call this before anything in the database is changed."""
     flaws = migration_state.read(connection).flaws
     if flaws:
         sys.exit("\n".join(f"{cannot()}: {flaw}" for flaw in flaws))
@@ -77,13 +77,13 @@ def refuse_a_database_that_is_not_ours(connection: Connection) -> None:
 
 @contextmanager
 def our_turn(connection: Connection) -> Iterator[None]:
-    """Let hosts that start at once upgrade one after the other; the last find nothing to do.
+    """Let hosts that start together upgrade one after the other. The later ones have no work.
 
-    The lock ends with the connection to the server, which is closed here in
-    every case: the pool must not keep it with the lock and our
-    ``lock_timeout``. The lock is asked for again and again: one statement
-    that waits would keep a snapshot, which CREATE INDEX CONCURRENTLY in the
-    other's migration waits for in turn.
+    The lock ends with the connection to the server. The connection is always
+    closed here, because the pool must not keep it with the lock and our
+    ``lock_timeout``. This asks for the lock again and again: a single
+    statement that waits would keep a snapshot, and CREATE INDEX CONCURRENTLY
+    in the other host's migration would wait for that snapshot.
     """
     try:
         while not connection.scalar(text(f"SELECT pg_try_advisory_lock({MIGRATION_LOCK})")):
@@ -96,7 +96,7 @@ def our_turn(connection: Connection) -> Iterator[None]:
 
 
 def clear_up_after_an_interruption(connection: Connection) -> None:
-    """Bring what an interrupted upgrade left to where migrations go on from."""
+    """Bring an interrupted upgrade to a state from which migrations can go on."""
     if connection.dialect.name == "postgresql":
         _drop_unfinished_indexes(connection)
     while rest := INTERRUPTED.get("".join(migration_state.applied(connection))):
@@ -107,18 +107,18 @@ def clear_up_after_an_interruption(connection: Connection) -> None:
 
 
 def _drop_unfinished_indexes(connection: Connection) -> None:
-    """Such an index is there and of no use, and IF NOT EXISTS would keep it."""
+    """An unfinished index exists but is useless, and IF NOT EXISTS would keep it."""
     ours = {str(index.name) for table in Base.metadata.tables.values() for index in table.indexes}
     unfinished = set(connection.scalars(INVALID)) & (ours | set(ONLY_IN_POSTGRESQL))
     connection.rollback()
     for name in sorted(unfinished):
-        log.info("Removing the index %s, whose making was interrupted", name)
+        log.info("Removing the index %s, which an interrupted upgrade left unfinished", name)
         _run_outside_a_transaction(connection, f'DROP INDEX CONCURRENTLY IF EXISTS "{name}"')
 
 
 @dataclass(frozen=True)
 class Rest:
-    """What remains of a migration whose tables are there and whose number is not."""
+    """The rest of a migration that made its tables but did not record its number."""
 
     revision: str
     tables: dict[str, set[str]]
@@ -133,9 +133,9 @@ class Rest:
         )
 
 
-# By the revision before. These two commit their tables, then build an index beside the traffic, and
-# only then note that they are done: interrupted in between, they would meet their own tables. The
-# migrations themselves stay as they landed.
+# The key is the revision before. These two migrations commit their tables, then build an index
+# while requests go on, and only then record that they are done. If they were interrupted in
+# between, they would fail at their own tables. Released migrations are not changed.
 INTERRUPTED = {
     "0001": Rest(
         "0002",
@@ -175,9 +175,9 @@ def _run_outside_a_transaction(connection: Connection, statement: str) -> None:
 
 
 def run_patiently(connection: Connection, run: Callable[[], None]) -> None:
-    """Run migrations, again and again while the locks that they need are held.
+    """Run migrations. Try again as long as others hold the locks that they need.
 
-    Each is a transaction of its own, so what is done stays done.
+    Each migration is its own transaction, so a finished one stays finished.
     """
     connection.exec_driver_sql(f"SET lock_timeout = '{LOCK_TIMEOUT_SECONDS}s'")
     connection.commit()
@@ -190,7 +190,7 @@ def run_patiently(connection: Connection, run: Callable[[], None]) -> None:
                 raise
             connection.rollback()
         if attempt == 0:
-            log.info("A transaction holds a table; waiting in short steps, to stop nobody else")
+            log.info("A transaction holds a table; waiting in short steps, so others can go on")
         sleep(PAUSE_SECONDS)
     sys.exit(_gave_up(connection))
 
@@ -198,7 +198,10 @@ def run_patiently(connection: Connection, run: Callable[[], None]) -> None:
 def _wait_where_nobody_waits_behind(
     _connection: Connection, cursor: Any, statement: str, *_: object
 ) -> None:
-    """CREATE INDEX CONCURRENTLY waits for every transaction that is open, and stops none."""
+    """Set no limit for CREATE INDEX CONCURRENTLY.
+
+    It waits for every open transaction, and stops none.
+    """
     is_long = "CONCURRENTLY" in statement
     cursor.execute(f"SET lock_timeout = '{0 if is_long else LOCK_TIMEOUT_SECONDS}s'")
 
@@ -219,12 +222,12 @@ def _gave_up(connection: Connection) -> str:
 
 
 def run_whole_or_not_at_all(connection: Connection) -> None:
-    """Let SQLite make tables inside transactions as well: Python's driver begins none for that."""
+    """Let SQLite make tables inside transactions too. Python's driver begins none for that."""
     event.listen(connection, "begin", lambda begun: begun.exec_driver_sql(sqlite.BEGIN))
 
 
 def sentence_about(error: BaseException) -> str:
-    """What stopped the command: the first error, and not what failed in its wake."""
+    """A sentence about the first error, and not about the errors that followed from it."""
     first: BaseException | None = error
     while isinstance(first, SQLAlchemyError) and not isinstance(first, DBAPIError):
         first = first.__context__

@@ -1,4 +1,4 @@
-"""Every table."""
+"""All tables."""
 
 from app.models.audit_event import AuditEvent
 from app.models.audit_seal import AuditPruning, AuditSeal

@@ -1,4 +1,4 @@
-"""What happened, to whom, by whom."""
+"""An event of the audit log: it says what happened, to which user, and by which user."""
 
 from datetime import datetime
 from typing import Any
@@ -15,10 +15,10 @@ Json = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresq
 
 
 class AuditEvent(Base):
-    """One event. Users are named by id and not by foreign key: the event outlives them.
+    """One event. It names users by id without a foreign key, because it outlives them.
 
     ``ip``, ``user_agent`` and ``personal`` are its personal part, which is
-    erased with the user; ``details`` holds nothing that ever must be.
+    erased with the user. ``details`` holds nothing that must be erased.
     """
 
     __tablename__ = "audit_events"
@@ -40,7 +40,7 @@ class AuditEvent(Base):
 
     @property
     def all_details(self) -> dict[str, Any]:
-        """Those that stay and those that are erased with the user, for people who read the log."""
+        """All details, for people who read the log. Some of them are erased with the user."""
         return {**self.details, **(self.personal or {})}
 
 
@@ -48,7 +48,7 @@ ACTS_ON_OTHERS = AuditEvent.actor_id.is_not(None) & AuditEvent.actor_id.is_disti
     AuditEvent.subject_id
 )
 
-# Most people act on themselves alone, and for those the index on the subject does.
+# Most people act only on themselves, and for them the index on the subject is enough.
 Index(
     "ix_audit_events_actor_id_id",
     AuditEvent.actor_id,
@@ -57,10 +57,10 @@ Index(
     sqlite_where=ACTS_ON_OTHERS,
 )
 
-# Written out, as a condition of an index must be.
+# The condition of an index must contain the value itself, and not a parameter.
 IS_PRUNING = AuditEvent.event == literal("audit_pruned", String, literal_execute=True)
 
-# There are few, and looking for them must not read the log.
+# Prunings are few, and a search for them must not read the whole log.
 Index(
     "ix_audit_events_prunings",
     AuditEvent.id,

@@ -1,4 +1,4 @@
-"""The chain that holds the audit log together."""
+"""The chain of seals, which shows whether the audit log was changed."""
 
 from datetime import datetime
 
@@ -10,11 +10,11 @@ from app.extensions import Base
 
 
 class AuditSeal(Base):
-    """What one event was when it was sealed, bound to everything that was sealed before it.
+    """A digest of one event when it was sealed, bound to all seals before it.
 
-    ``hash`` covers the hash before it and the other columns but ``salt``.
-    The personal part is in it by a salted digest, so that it can be erased:
-    without the salt, the digest says nothing.
+    ``hash`` covers the hash before it and all other columns except ``salt``.
+    It covers the personal part through a salted digest, so that this part can
+    be erased: without the salt, the digest says nothing.
     """
 
     __tablename__ = "audit_seals"
@@ -29,7 +29,7 @@ class AuditSeal(Base):
 
 
 class AuditPruning(Base):
-    """Up to where the log may be deleted; a row is there while ``flask prune`` does it.
+    """The last event that may be deleted. The row exists only while ``flask prune`` runs.
 
     The database refuses every other deletion.
     """

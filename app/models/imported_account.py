@@ -1,4 +1,4 @@
-"""Who an imported account was in the system that it came from."""
+"""The identity of an imported account in the system that it came from."""
 
 from sqlalchemy import ForeignKey, String
 from sqlalchemy.orm import Mapped, mapped_column
@@ -8,10 +8,10 @@ from app.models.user import User
 
 
 class ImportedAccount(Base):
-    """That an account is this row of another system.
+    """Links an account to its row in another system.
 
-    An import that is run again knows its accounts by it. The address alone
-    says nothing: two people of the other system may share one.
+    An import that runs again finds its accounts by it. The email address is
+    not enough, because two people in the other system may share one.
     """
 
     __tablename__ = "imported_accounts"

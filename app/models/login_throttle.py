@@ -1,4 +1,4 @@
-"""How often somebody failed to log in."""
+"""Counts failed logins."""
 
 from datetime import datetime
 
@@ -8,15 +8,15 @@ from sqlalchemy.orm import Mapped, mapped_column
 from app.database.types import UTCDateTime
 from app.extensions import Base
 
-# In place of a network: the row counts the failures from anywhere.
+# Stands in place of a network in a row that counts the failures from all networks.
 ANYWHERE = "*"
 
 
 class LoginThrottle(Base):
-    """Failures in a row at one identifier or account, from one network or from anywhere.
+    """Failures in a row at one identifier or account, from one network or from all.
 
-    ``subject`` is a pseudonym: the table does not tell who it is about, nor
-    whether there is such an account.
+    ``subject`` is a pseudonym. So the table does not show which account it
+    is about, or whether that account exists.
     """
 
     __tablename__ = "login_throttles"

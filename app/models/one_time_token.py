@@ -1,4 +1,4 @@
-"""A secret that was mailed to somebody, good for one thing, once."""
+"""A secret that was mailed to somebody. It works once, for one purpose."""
 
 from datetime import datetime
 
@@ -11,7 +11,7 @@ from app.models.user import User
 
 
 class OneTimeToken(Base):
-    """Its SHA-256 alone is kept: whoever reads the database cannot use it."""
+    """Only the SHA-256 of the token is kept, so that a reader of the database cannot use it."""
 
     __tablename__ = "one_time_tokens"
     __table_args__ = ({"sqlite_autoincrement": True},)
@@ -30,10 +30,10 @@ class OneTimeToken(Base):
     user: Mapped[User] = relationship()
 
 
-# Written out, as a condition of an index must be.
+# The condition of an index must contain the value itself, and not a parameter.
 IS_UNDO = OneTimeToken.purpose == literal("email_undo", String, literal_execute=True)
 
-# Every new account asks whether its address is one that somebody may still take back.
+# At every new account the code asks whether somebody may still take its address back.
 Index(
     "ix_one_time_tokens_undo_email",
     OneTimeToken.email,

@@ -1,4 +1,4 @@
-"""A mail on its way."""
+"""A mail that waits in the outbox, or was sent from it."""
 
 from datetime import datetime
 from uuid import UUID
@@ -12,17 +12,18 @@ from app.models.user import User
 
 
 class OutboxMessage(Base):
-    """Written in the transaction whose change it tells of, and delivered outside it.
+    """A mail. It is written in the transaction of the change that it reports, and sent later.
 
-    ``message`` names the function in ``app/mail/messages.py`` that words it;
-    ``sealed`` is what it is given, encrypted since links are in it, and gone
-    once the mail is. ``due_at`` moves on with every attempt, first to the end
-    of the lease of the deliverer that claims it. ``lease`` names that claim:
-    what comes of an attempt is written only while it stands here.
+    ``message`` names the function in ``app/mail/messages.py`` that writes the
+    text. ``sealed`` holds the arguments of that function. They are encrypted,
+    because links are in them, and deleted once the mail is sent. Every attempt
+    moves ``due_at``, first to the end of the lease of the deliverer that
+    claims the mail. ``lease`` names that claim: the deliverer writes the
+    result of its attempt only while its lease stands here.
     """
 
     __tablename__ = "outbox_messages"
-    # A message must never be taken for another one that had its number before.
+    # A number is never used again, so that no mail is taken for an earlier one.
     __table_args__ = ({"sqlite_autoincrement": True},)
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
@@ -49,7 +50,7 @@ class OutboxMessage(Base):
 
 WAITING = OutboxMessage.delivered_at.is_(None) & OutboxMessage.set_aside_at.is_(None)
 
-# What the deliverers look for again and again stays small, however many were delivered.
+# The deliverers search this index again and again. It stays small when many were delivered.
 Index(
     "ix_outbox_messages_waiting",
     OutboxMessage.due_at,
@@ -57,5 +58,5 @@ Index(
     sqlite_where=WAITING,
 )
 Index("ix_outbox_messages_created_at", OutboxMessage.created_at)
-# How many mails of a kind one recipient got lately is asked before the next one is queued.
+# Before a mail is queued, the code counts the latest mails of its kind to the recipient.
 Index("ix_outbox_messages_recipient_created_at", OutboxMessage.recipient, OutboxMessage.created_at)

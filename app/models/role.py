@@ -10,7 +10,7 @@ from app.extensions import Base
 
 
 class Role(Base):
-    """What those who have it may do. Permissions themselves are declared in the code."""
+    """A role gives its permissions to each user who has it. The code declares permissions."""
 
     __tablename__ = "roles"
     __table_args__ = ({"sqlite_autoincrement": True},)
@@ -30,7 +30,7 @@ class Role(Base):
 
 
 class RolePermission(Base):
-    """One permission of a role, by its name. One that nobody declares any more opens nothing."""
+    """One permission of a role, by its name. It has no effect if no code declares it."""
 
     __tablename__ = "role_permissions"
 

@@ -13,9 +13,9 @@ from app.models.user import User
 
 
 class Session(Base):
-    """A signed-in device. Its tokens are good while it lives.
+    """A signed-in device. Its tokens are valid while the session lives.
 
-    ``refresh_jti`` names the only good refresh token and ``refreshed_at`` says
+    ``refresh_jti`` names the only valid refresh token and ``refreshed_at`` says
     when it was made. ``previous_jti`` names the one before it and
     ``rotated_at`` says when that was superseded. The two instants differ after
     a late retry, which makes a new successor but gives the old token no more
@@ -28,17 +28,17 @@ class Session(Base):
     user_id: Mapped[int] = mapped_column(ForeignKey(User.id, ondelete="CASCADE"), index=True)
     refresh_jti: Mapped[UUID] = mapped_column(default=uuid4)
     previous_jti: Mapped[UUID | None]
-    # The last successor that was given out again, which is recorded once for each.
+    # The last successor that was given out again. The audit log records that once for each.
     retried_jti: Mapped[UUID | None]
-    # Tokens name their generation, and those of an earlier one are dead: a change of the password
-    # begins a new one.
+    # Tokens name their generation. A change of the password begins a new generation, and the
+    # tokens of earlier ones are dead.
     generation: Mapped[int] = mapped_column(default=0, server_default="0")
     ip: Mapped[str | None] = mapped_column(String(45))
     user_agent: Mapped[str | None] = mapped_column(String(300))
     created_at: Mapped[datetime] = mapped_column(UTCDateTime, server_default=func.now())
     refreshed_at: Mapped[datetime] = mapped_column(UTCDateTime)
     rotated_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
-    # When it ends unless refreshed, and the latest that refreshing can put it off to.
+    # When the session ends without a refresh, and the latest end that refreshing can give it.
     expires_at: Mapped[datetime] = mapped_column(UTCDateTime)
     max_expires_at: Mapped[datetime] = mapped_column(UTCDateTime, index=True)
     ended_at: Mapped[datetime | None] = mapped_column(UTCDateTime)

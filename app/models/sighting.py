@@ -1,4 +1,4 @@
-"""What the servers noticed and an operator should hear of."""
+"""Things that the servers noticed and that an operator should know."""
 
 from datetime import datetime
 
@@ -10,7 +10,7 @@ from app.extensions import Base
 
 
 class Sighting(Base):
-    """When something of a kind was seen last, and what it was."""
+    """The last time that a kind of thing was seen, and a sentence about it."""
 
     __tablename__ = "sightings"
 

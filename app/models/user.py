@@ -8,8 +8,8 @@ from sqlalchemy.orm import Mapped, mapped_column
 from app.database.types import BigId, UTCDateTime
 from app.extensions import Base
 
-# The domain of the address of an account that has none any more: another account has taken the
-# address back. No mail can be sent there (RFC 6761), and nobody can register with it.
+# An account gets an address in this domain if another account has taken its own address back. No
+# mail can be sent there (RFC 6761), and nobody can register with it.
 NO_DOMAIN = "no-address.invalid"
 
 
@@ -50,7 +50,7 @@ Index(
     sqlite_where=User.deletion_due_at.is_not(None),
 )
 
-# For filters: the rare side of a flag, and both sides of one of which neither may be rare.
+# For filters: the rare side of the first two flags. Of the third, either side may be common.
 Index(
     "ix_users_superusers",
     User.id,

@@ -1,4 +1,4 @@
-"""Who has which role."""
+"""The roles of users."""
 
 from sqlalchemy import ForeignKey
 from sqlalchemy.orm import Mapped, mapped_column
@@ -9,7 +9,7 @@ from app.models.user import User
 
 
 class UserRole(Base):
-    """That a user has a role."""
+    """A user has a role."""
 
     __tablename__ = "user_roles"
 
