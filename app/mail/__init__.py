@@ -1,1 +1,1 @@
-"""Queues mails with the change that they tell of, and delivers them outside the request."""
+"""Mails. They are queued in the transaction of a change, and delivered outside the request."""

@@ -1,9 +1,9 @@
-"""How a mail is written: headers from their parts, and a body of ASCII lines.
+"""Writing a mail: its headers, and a body of ASCII lines.
 
-``email`` would parse what it is given for a header. It would find a second
-recipient behind a comma, and read the address ``=?utf-8?q?ada?=@example.org``
-as ``ada@example.org``, which is another person's. So each header that we set
-is made here, and reaches the mail as it is.
+Python's ``email`` parses the value of each header. It would find a second
+recipient after a comma, and read the address ``=?utf-8?q?ada?=@example.org``
+as ``ada@example.org``, which belongs to another person. So this module writes
+each header itself, and ``email`` does not change it.
 """
 
 import hashlib
@@ -20,11 +20,11 @@ from app.mail.messages import Content
 from config import SettingsRefused, settings
 from config_mail import Sender, sender
 
-# 7 bits: a server need not announce 8BITMIME to take it (RFC 6152 §3).
+# With 7 bits, servers that do not know 8BITMIME accept the mail as well (RFC 6152 §3).
 POLICY = SMTP.clone(cte_type="7bit")
 # RFC 5322 §2.1.1 allows 998 characters on a line and recommends 78.
 LINE, LONG_LINE = 76, 800
-# So much fits into the column of the Message-ID, beside a UUID and <@>.
+# A host of this length fits into the column of the Message-ID, with a UUID and <@>.
 MAX_MESSAGE_ID_HOST = 61
 
 _ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
@@ -41,7 +41,8 @@ class NotAMailbox(ValueError):
 class _Literal(str):
     """A header's value that ``email`` neither parses nor changes.
 
-    ``EmailPolicy`` leaves alone whatever has a name, and has it fold itself.
+    ``EmailPolicy`` does not parse a value that has a ``name``, and calls its
+    ``fold``.
     """
 
     name: str
@@ -59,7 +60,8 @@ class Letter:
     """One mail, ready to be sent."""
 
     def __init__(self, *, to: str, message_id: str, subject: str, text: str, html: str) -> None:
-        # Mail servers exist that decode encoded words even in the envelope, and deliver to another.
+        # Some mail servers decode encoded words even in the envelope, and would deliver the mail to
+        # another person.
         if not MAILBOX.fullmatch(to) or "=?" in to:
             raise NotAMailbox(to)
         self.to, self.subject, self.text = to, subject, text
@@ -71,7 +73,7 @@ class Letter:
             ("To", to),
             ("Subject", _text_header("Subject", subject)),
             ("Date", formatdate()),
-            # RFC 3834: no out-of-office answers, please.
+            # This asks other programs not to send out-of-office answers (RFC 3834).
             ("Auto-Submitted", "auto-generated"),
         ):
             self._message[name] = _Literal(name, value)
@@ -80,12 +82,12 @@ class Letter:
 
     @cached_property
     def as_bytes(self) -> bytes:
-        """With the line ends of SMTP."""
+        """The whole mail, with the line ends of SMTP."""
         return self._message.as_bytes()
 
 
 def compose(content: Content, *, to: str, message_id: str) -> Letter:
-    """Raises ``NotAMailbox``."""
+    """Write the mail for this content. Raises ``NotAMailbox``."""
     return Letter(
         to=to,
         message_id=message_id,
@@ -100,9 +102,9 @@ def message_id(unique: object) -> str:
 
 
 def check(app: Flask) -> None:
-    """Write one mail, so that settings with which none can be written stop the start.
+    """Write a mail at the start, to find out whether one can be written with these settings.
 
-    Raises ``SettingsRefused``.
+    Raises ``SettingsRefused`` if not.
     """
     with app.app_context():
         try:
@@ -117,8 +119,8 @@ def check(app: Flask) -> None:
                 raise ValueError("it is not ASCII")
         except Exception as error:
             raise SettingsRefused(
-                f"MAIL_FROM is {settings.mail_from!r}, from which no mail can be written: {error}. "
-                "Write one like Example <no-reply@example.com>."
+                f"MAIL_FROM is {settings.mail_from!r}. A mail from it cannot be written: {error}. "
+                "Write a sender like Example <no-reply@example.com>."
             ) from error
 
 
@@ -126,7 +128,7 @@ def _mailbox_header(sender: Sender) -> str:
     if not sender.name:
         return sender.address
     name = _phrase(sender.name)
-    # The last line of a folded name may be full.
+    # The address gets a line of its own if it does not fit after the last line of the name.
     is_long = len(name.rpartition("\n")[2]) + len(sender.address) + len("From:  <>") > LINE
     return f"{name}{chr(10) if is_long else ''} <{sender.address}>"
 
@@ -145,14 +147,14 @@ def _text_header(name: str, text: str) -> str:
 
 
 def _encoded(name: str, text: str) -> str:
-    """As encoded words (RFC 2047), folded."""
+    """Write the text as encoded words (RFC 2047), folded."""
     return Header(text, "utf-8", header_name=name, maxlinelen=LINE).encode(linesep="\n")
 
 
 def _message_id_host(sender: Sender) -> str:
-    """The sender's domain, or as many of its last labels as fit.
+    """Return the sender's domain, or as many of its last labels as fit.
 
-    The part before it is unique by itself.
+    It may be shortened, because the part before it is unique already.
     """
     host = sender.address.rpartition("@")[2]
     while len(host) > MAX_MESSAGE_ID_HOST and host.count(".") > 1:

@@ -1,4 +1,4 @@
-"""The deliverer that comes with the server: one a machine, however many workers there are."""
+"""The deliverer in the background. Each machine has one, however many workers it has."""
 
 import threading
 from collections.abc import Sequence
@@ -14,23 +14,25 @@ from app.observability import attempts
 NAME = "outbox"
 IDLE_SECONDS = 1.0
 BUSY_SECONDS = 0.05
-# So many deliveries at once: where a mail server is slow with one recipient, the others go on.
+# Several deliveries run at once, so that one slow mail server does not stop the mails to others.
 THREADS = 4
-# A server may take ten minutes for its last answer. A delivery that has waited this long no longer
-# counts as one of them, or four such mails would stop all others, links to reset a password too.
+# A server may take ten minutes for its last answer. After this time a delivery counts as slow, and
+# not as one of ``THREADS``. Otherwise four slow mails would stop all others, even the links that
+# set a new password.
 SLOW_SECONDS = 30.0
-# So many deliveries at once with the slow ones: each is a thread and a connection to the server.
+# The most deliveries at once, with the slow ones: each needs a thread and a connection.
 MOST_AT_ONCE = 20
-# At the end, a message that was handed over already is waited for: without the server's answer it
-# would be sent again. Shorter than gunicorn's graceful_timeout.
+# When the deliverer stops, it waits this long for the answers to messages that it has handed over,
+# because a message without an answer is sent again. Shorter than gunicorn's graceful_timeout.
 LAST_ANSWER_SECONDS = 20
 
 
 def run(app: Flask, stop: threading.Event, *, until_empty: bool = False) -> int:
-    """Deliver until told to stop, or until nothing is due. Returns how many mails were tried.
+    """Deliver mails until told to stop, and return how many were tried.
 
-    At the end, mails that were claimed and not handed over are due again at
-    once, for the next deliverer.
+    With ``until_empty`` it also ends when no mail is due. At the end, mails
+    that were claimed but not handed over are due again at once, so that the
+    next deliverer can take them.
     """
     under_way: set[_Delivery] = set()
     tried = 0
@@ -52,7 +54,7 @@ def run(app: Flask, stop: threading.Event, *, until_empty: bool = False) -> int:
 
 
 class _Delivery(threading.Thread):
-    """One mail on its way. The process need not wait for it to end."""
+    """The thread that delivers one mail. The process can end before it does."""
 
     def __init__(self, app: Flask, row: OutboxMessage) -> None:
         super().__init__(name=f"{NAME}-{row.id}", daemon=True)
@@ -73,7 +75,7 @@ class _Delivery(threading.Thread):
 
 
 def _free(under_way: set[_Delivery]) -> int:
-    """How many more deliveries may begin."""
+    """Return how many more deliveries may begin."""
     quick = sum(not delivery.is_slow for delivery in under_way)
     return min(THREADS - quick, MOST_AT_ONCE - len(under_way))
 
@@ -83,7 +85,7 @@ def _claim(app: Flask, free: int) -> Sequence[OutboxMessage]:
 
 
 def _put_down(app: Flask, deliveries: set[_Delivery]) -> None:
-    """Give back what was not handed over, and wait a while for the answers to the rest."""
+    """Give back the mails that were not handed over, and wait for the answers to the others."""
     cut = {delivery for delivery in deliveries if delivery.line.cut()}
     _release(app, cut)
     for delivery in cut:
@@ -91,7 +93,7 @@ def _put_down(app: Flask, deliveries: set[_Delivery]) -> None:
     deadline = monotonic() + LAST_ANSWER_SECONDS
     for delivery in deliveries:
         delivery.wait(deadline - monotonic())
-    # Whether the server took these nobody will know. They are repeated, with the same Message-ID.
+    # The server may have accepted these or not. They are sent again, with the same Message-ID.
     _release(app, {delivery for delivery in deliveries if delivery.is_alive()})
 
 

@@ -1,4 +1,4 @@
-"""Taking queued mails and delivering them."""
+"""Claiming queued mails and delivering them."""
 
 import random
 from collections.abc import Sequence
@@ -21,22 +21,22 @@ from app.mail.outbox import Wording, log, resolvers, seal, unseal
 from app.models.outbox_message import WAITING, OutboxMessage
 from app.observability import metrics
 
-# One delivery takes less: every answer of the server's has a limit, the last one of ten minutes.
+# No delivery takes longer: each answer of the server has a time limit, the last one ten minutes.
 LONGEST_DELIVERY = timedelta(minutes=15)
-# A deliverer that claimed a message and died has lost it by then to another.
+# If a deliverer claims a message and dies, another one may take the message after this time.
 LEASE = timedelta(minutes=20)
-# The first try, and the waits between the others: half a minute, doubling, an hour at most.
+# Between two tries it waits, first half a minute, then twice as long each time, at most an hour.
 MAX_ATTEMPTS = 10
 FIRST_RETRY = timedelta(seconds=30)
 LONGEST_RETRY = timedelta(hours=1)
 
 
-# How long delivered mails are remembered, without what was in them.
+# Delivered mails are kept for this time, without their content.
 KEPT = timedelta(days=7)
 
 
 def claim(limit: int) -> Sequence[OutboxMessage]:
-    """Take up to ``limit`` messages that are due, for as long as the lease. Commits."""
+    """Claim up to ``limit`` messages that are due, for the time of a lease. Commits."""
     now = clock.now()
     due = (
         select(OutboxMessage.id)
@@ -52,7 +52,7 @@ def claim(limit: int) -> Sequence[OutboxMessage]:
     taking = (
         update(OutboxMessage)
         .where(OutboxMessage.id.in_(found))
-        # SQLite knows no row locks: there, this decides between two deliverers.
+        # SQLite does not have row locks. There, this condition decides between two deliverers.
         .where(WAITING, OutboxMessage.due_at <= now)
         .values(due_at=now + LEASE, attempts=OutboxMessage.attempts + 1, lease=uuid4())
         .returning(OutboxMessage)
@@ -60,16 +60,20 @@ def claim(limit: int) -> Sequence[OutboxMessage]:
     )
     claimed = db.session.scalars(taking).all()
     db.session.commit()
-    # What they hold is what was claimed: a look at the row again might find another's lease.
+    # From here on the objects stay as they were claimed. If they were loaded again, they might show
+    # the lease of another deliverer.
     for row in claimed:
         db.session.expunge(row)
     return claimed
 
 
 def deliver(row: OutboxMessage) -> None:
-    """Deliver a claimed message, or put it off, or aside. Commits. Raises nothing of the mail's."""
+    """Deliver a claimed message, or put it off, or set it aside. Commits.
+
+    A mail that cannot be delivered does not raise an error here.
+    """
     if row.attempts > MAX_ATTEMPTS:
-        _set_aside(row, "tried too often, and nobody lived to tell the outcome")
+        _set_aside(row, "tried too often: each time, the deliverer ended before it knew the result")
         return
     if not _still_holds(row):
         return
@@ -95,8 +99,8 @@ def deliver(row: OutboxMessage) -> None:
 def release(rows: Sequence[OutboxMessage]) -> None:
     """Give claimed messages back: they are due at once, and this attempt does not count. Commits.
 
-    For deliverers that must stop. What another has claimed meanwhile stays
-    with that one.
+    Deliverers that must stop call this. A message that another deliverer has
+    claimed meanwhile stays with that one.
     """
     giving_back = (
         update(OutboxMessage)
@@ -110,7 +114,7 @@ def release(rows: Sequence[OutboxMessage]) -> None:
 
 
 def prune(limit: int) -> int:
-    """Forget up to ``limit`` messages that were delivered a while ago. Commits."""
+    """Delete up to ``limit`` messages that were delivered a while ago. Commits."""
     old = clock.now() - KEPT
     return delete_batch(
         OutboxMessage,
@@ -122,7 +126,10 @@ def prune(limit: int) -> int:
 
 
 def list_all(delivered_too: bool) -> Sequence[OutboxMessage]:
-    """Those that wait or were set aside, the oldest first; on request the delivered ones too."""
+    """Return the mails that wait or were set aside, the oldest first.
+
+    With ``delivered_too`` the delivered ones are among them.
+    """
     rows = select(OutboxMessage).order_by(OutboxMessage.id)
     if not delivered_too:
         rows = rows.where(OutboxMessage.delivered_at.is_(None))
@@ -130,14 +137,14 @@ def list_all(delivered_too: bool) -> Sequence[OutboxMessage]:
 
 
 class Backlog(NamedTuple):
-    """How many mails wait, and since when the oldest of them."""
+    """How many mails wait, and when the oldest of them was queued."""
 
     waiting: int
     oldest: datetime | None
 
 
 def backlog() -> Backlog:
-    """What there is to deliver, those included that were put off after a failure."""
+    """Count the mails that wait, including those that were put off after a failure."""
     waiting = select(func.count(), func.min(OutboxMessage.created_at)).where(WAITING)
     with db.engine.connect() as connection:
         return Backlog(*connection.execute(waiting).one())
@@ -148,9 +155,9 @@ def find(number: int) -> OutboxMessage | None:
 
 
 def retry(row: OutboxMessage) -> None:
-    """Make a message due now, from the first attempt. Commits.
+    """Make a message due now, and count its attempts from the beginning. Commits.
 
-    A deliverer that has it at this moment loses its lease.
+    If a deliverer has the message at this moment, it loses its lease.
     """
     again = update(OutboxMessage).where(OutboxMessage.id == row.id)
     again = again.values(due_at=clock.now(), attempts=0, set_aside_at=None, lease=None)
@@ -165,20 +172,20 @@ def drop(row: OutboxMessage) -> None:
 
 
 def _resolve(row: OutboxMessage) -> bool:
-    """Turn a request for a mail into the mail; ``False`` if there is none to send."""
+    """Turn a request for a mail into the mail. Returns False if no mail should be sent."""
     resolved = resolvers[row.message](row)
     if resolved is None:
         _update(row, delivered_at=clock.now(), sealed=None, lease=None)
         return False
     wording, context = resolved
-    # Kept before it is sent: a repeat must carry the same link.
+    # The mail is stored before it is sent, so that the same link is sent if it must be repeated.
     return _update(
         row, message=wording.__name__, sealed=seal(context), user_id=row.user_id, locale=row.locale
     )
 
 
 def _still_holds(row: OutboxMessage) -> bool:
-    """Whether there is time for a delivery. A lease that is nearly over is taken out anew."""
+    """Whether there is enough time for a delivery. A lease that ends soon is extended."""
     if row.due_at - clock.now() >= LONGEST_DELIVERY:
         return True
     return _update(row, due_at=clock.now() + LEASE)
@@ -195,20 +202,23 @@ def _try_later(row: OutboxMessage, reason: str, logged: str) -> None:
         _set_aside(row, reason, logged)
         return
     wait = min(FIRST_RETRY * 2 ** (row.attempts - 1), LONGEST_RETRY)
-    # Jitter, so that what failed together does not come back together.
+    # The wait is random, so that mails that failed together are not tried again together.
     due_at = clock.now() + wait * random.uniform(0.5, 1.5)  # noqa: S311
     if _update(row, due_at=due_at, last_error=_on_one_line(reason), lease=None):
         log.warning("mail not delivered, will try again", extra=_about(row, logged))
 
 
 def _set_aside(row: OutboxMessage, reason: str, logged: str = "") -> None:
-    """Try no more; ``flask outbox list`` shows it."""
+    """Stop trying to deliver the message. ``flask outbox list`` shows it."""
     if _update(row, set_aside_at=clock.now(), last_error=_on_one_line(reason), lease=None):
         log.error("mail set aside", extra=_about(row, logged or reason))
 
 
 def _on_one_line(reason: str) -> str:
-    """Mail servers write it: PostgreSQL takes no NUL, and terminals obey escapes."""
+    """Make the text of a mail server harmless.
+
+    PostgreSQL does not store NUL, and terminals execute escape sequences.
+    """
     return "".join(character if character.isprintable() else " " for character in reason)[:500]
 
 
@@ -217,10 +227,10 @@ def _about(row: OutboxMessage, reason: str) -> dict[str, Any]:
 
 
 def _update(row: OutboxMessage, **values: Any) -> bool:
-    """Write to the row, and commit. Returns False, and rolls back, where the lease was lost.
+    """Write to the row, and commit. If the lease is lost, roll back and return False.
 
-    Another deliverer has the message then, or has delivered it, or somebody
-    deleted it.
+    In that case another deliverer has the message or has delivered it, or
+    somebody has deleted it.
     """
     written = db.session.scalar(
         update(OutboxMessage)

@@ -1,7 +1,7 @@
-"""What the mails say: one function a message, in the language that is in force.
+"""The words of the mails: one function for each message, in the current language.
 
-They are worded when they are delivered, from text and numbers that were kept
-in the outbox.
+The words are chosen when a mail is delivered, from text and numbers that were
+kept in the outbox.
 """
 
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ class Content:
 
 
 def link(page: str, token: str) -> str:
-    """Where a link leads. The token is in the fragment, which no server and no log sees."""
+    """Return the address of a link. No server and no log sees the fragment with the token."""
     return f"{settings.public_url}/account/{page}#token={token}"
 
 
@@ -44,7 +44,7 @@ def password_reset(*, token: str, minutes: int) -> Content:
         _("Set a new password"),
         (
             _("Somebody, probably you, asked for a new password for your account."),
-            _("Set it here. The link works once, for %(minutes)d minutes.", minutes=minutes),
+            _("Set a new one here. The link works once, for %(minutes)d minutes.", minutes=minutes),
             _("If it was not you, do nothing: your password stays as it is."),
         ),
         _("Set a new password"),
@@ -57,10 +57,10 @@ def account_recovery(*, token: str, minutes: int) -> Content:
         _("Set a new password"),
         (
             _(
-                "You told us that it was not you, so all devices are signed out, and the old "
-                "password no longer works."
+                "You told us that somebody else used or changed your account. So we signed out "
+                "all devices, and the old password no longer works."
             ),
-            _("Set it here. The link works once, for %(minutes)d minutes.", minutes=minutes),
+            _("Set a new one here. The link works once, for %(minutes)d minutes.", minutes=minutes),
             _("If the link no longer works, ask for another one where you log in."),
         ),
         _("Set a new password"),
@@ -73,7 +73,7 @@ def account_exists(*, token: str, minutes: int) -> Content:
         _("You have an account already"),
         (
             _("Somebody, probably you, wanted to make an account with this email address."),
-            _("There is one already, so none was made. Log in with it."),
+            _("You have one already, so no new one was made. Log in to that account."),
             _(
                 "If you forgot the password, set a new one here. The link works once, for "
                 "%(minutes)d minutes.",
@@ -89,7 +89,7 @@ def confirm_email_change(*, token: str) -> Content:
     return Content(
         _("Confirm your new email address"),
         (
-            _("You asked to use this email address for your account."),
+            _("Somebody, probably you, asked to use this email address for an account."),
             _("Confirm that it is yours. The link works once, for an hour."),
             _("If it was not you, do nothing: nothing will change."),
         ),
@@ -128,7 +128,7 @@ def email_change_asked(*, token: str, new_email: str, when: str, ip: str, device
 def new_device(*, token: str, when: str, ip: str, device: str) -> Content:
     return _notice(
         _("A new device logged in to your account"),
-        _("Your account was used on a device that we have not seen before."),
+        _("Somebody, probably you, used your account on a device that is new to us."),
         token,
         when,
         ip,
@@ -151,8 +151,8 @@ def refresh_token_reused(*, token: str, when: str, ip: str, device: str) -> Cont
     return _notice(
         _("A device was signed out for your safety"),
         _(
-            "A login of yours was used a second time with an old copy of it. It may have been "
-            "stolen, so it was ended. Log in again on your device."
+            "An old copy of one of your logins was used. The copy may have been stolen, so we "
+            "ended this login. Log in again on your device."
         ),
         token,
         when,
@@ -165,8 +165,8 @@ def deletion_asked(*, token: str, when: str, ip: str, device: str, due: str) -> 
     return _notice(
         _("Your account will be deleted"),
         _(
-            "You asked to delete your account. It will be erased on %(due)s. Until then, logging "
-            "in keeps it.",
+            "Somebody, probably you, asked to delete your account. It will be erased on %(due)s. "
+            "To keep it, log in before then.",
             due=due,
         ),
         token,
@@ -202,8 +202,8 @@ def many_refresh_tokens_reused(*, token: str, when: str, ip: str, device: str) -
     return _summary(
         _("Many devices were signed out for your safety"),
         _(
-            "More than three logins of yours were used with an old copy within an hour, and were "
-            "ended. They may have been stolen."
+            "Old copies of your logins were used more than three times within an hour. They may "
+            "have been stolen, so we ended these logins. Log in again on your devices."
         ),
         token,
         when,
@@ -214,10 +214,10 @@ def many_refresh_tokens_reused(*, token: str, when: str, ip: str, device: str) -
 
 def many_deletions_asked(*, token: str, when: str, ip: str, device: str) -> Content:
     return _summary(
-        _("The deletion of your account was asked for many times"),
+        _("Somebody asked many times to delete your account"),
         _(
-            "The deletion of your account was asked for more than three times within an hour. The "
-            "account will be erased unless somebody logs in to it."
+            "Somebody asked more than three times within an hour to delete your account. It will "
+            "be erased. To keep it, log in."
         ),
         token,
         when,
@@ -230,9 +230,9 @@ def many_email_changes_asked(*, token: str, when: str, ip: str, device: str) -> 
     return Content(
         _("Your email address is about to change"),
         (
-            _("More than three changes of your email address were asked for within an hour."),
+            _("Somebody asked more than three times within an hour to change your email address."),
             _where_last(when, ip, device),
-            _("For an hour there will be no more mails about this."),
+            _("We will not send another mail about this for an hour."),
             _undo(),
         ),
         _("This was not me: undo it"),
@@ -242,9 +242,9 @@ def many_email_changes_asked(*, token: str, when: str, ip: str, device: str) -> 
 
 def invitation(*, token: str) -> Content:
     return Content(
-        _("You are invited"),
+        _("An account was made for you"),
         (
-            _("An account was made for you."),
+            _("An administrator made an account for you with this email address."),
             _("Choose a password to use it. The link works once, for 3 days."),
         ),
         _("Choose a password"),
@@ -253,7 +253,7 @@ def invitation(*, token: str) -> Content:
 
 
 def _notice(subject: str, sentence: str, token: str, when: str, ip: str, device: str) -> Content:
-    """A security notice: what, when, from where, and what to do about it (800-63B-4 §4.6)."""
+    """A security notice: what happened, when, from where, and what to do (800-63B-4 §4.6)."""
     return Content(
         subject,
         (
@@ -267,13 +267,13 @@ def _notice(subject: str, sentence: str, token: str, when: str, ip: str, device:
 
 
 def _summary(subject: str, sentence: str, token: str, when: str, ip: str, device: str) -> Content:
-    """The one mail after several notices of a kind; more of them would only be noise."""
+    """The last mail after several notices of a kind, because more of them would only disturb."""
     return Content(
         subject,
         (
             sentence,
             _where_last(when, ip, device),
-            _("For an hour there will be no more mails about this."),
+            _("We will not send another mail about this for an hour."),
             _not_me(),
         ),
         _("This was not me"),
@@ -283,16 +283,16 @@ def _summary(subject: str, sentence: str, token: str, when: str, ip: str, device
 
 def _not_me() -> str:
     sentence: str = _(
-        "If it was not you: the link signs all devices out and sends you another link to "
-        "set a new password. It works for 7 days."
+        "If it was not you, use the link within 7 days: it signs all devices out and sends you "
+        "another link to set a new password."
     )
     return sentence
 
 
 def _undo() -> str:
     sentence: str = _(
-        "If it was not you, undo it within 7 days: this address stays or comes back, all "
-        "devices are signed out, and you get a link to set a new password."
+        "If it was not you, undo it within 7 days: your account keeps this address or gets it "
+        "back, all devices are signed out, and you get a link to set a new password."
     )
     return sentence
 

@@ -1,9 +1,9 @@
-"""The outbox: queue in the transaction, deliver outside it, lose nothing.
+"""The outbox. A mail is queued in a transaction and delivered later, so no mail is lost.
 
-A message is delivered at least once. Repeats carry the same ``Message-ID``,
-by which mail programs recognise them. Any number of deliverers may run: each
-row is claimed by one conditional UPDATE, for as long as a lease lasts, and
-what becomes of it is written only by the deliverer that holds the lease.
+A message is delivered at least once. If it is sent twice, both mails have the
+same ``Message-ID``, by which mail programs recognise them. Any number of
+deliverers may run. Each claims a row by one conditional UPDATE for the time of
+a lease, and only the deliverer that holds the lease writes the result.
 """
 
 import base64
@@ -31,20 +31,21 @@ from config import settings
 
 log = logging.getLogger(__name__)
 
-# Mails of one kind that anybody may ask for to one address: so many in so long a time.
+# Anybody can ask for some kinds of mails to an address. Of each kind the address gets at most this
+# many in this time.
 CAP, CAP_PERIOD = 2, timedelta(minutes=15)
 
-# A request for a mail that is decided on outside the request, so that the answer's time says
-# nothing: the function finds out who is meant, and prepares the message or drops it.
+# A resolver decides outside the HTTP request whether somebody gets a mail, so that the time of the
+# answer does not tell. It finds the user, and returns the message, or None for no mail.
 Wording = Callable[..., Content]
 Resolver = Callable[[OutboxMessage], tuple[Wording, dict[str, Any]] | None]
 resolvers: dict[str, Resolver] = {}
 
 
 def resolver(function: Resolver) -> Resolver:
-    """Register a function that decides on requests queued for it. It must not commit."""
+    """Register a function that decides about the requests queued for it. It must not commit."""
     if hasattr(messages, function.__name__):
-        raise ValueError(f"{function.__name__} is the name of a message already.")
+        raise ValueError(f"{function.__name__} is already the name of a message.")
     resolvers[function.__name__] = function
     return function
 
@@ -54,8 +55,8 @@ def queue(
 ) -> None:
     """Put a message into the outbox. The caller commits.
 
-    ``message`` is the function that words it, or a resolver; ``context`` is
-    what it is given: text, numbers and nothing else.
+    ``message`` is the function that words it, or a resolver. ``context`` holds
+    the arguments of that function, which may only be text and numbers.
     """
     now = clock.now()
     db.session.add(
@@ -73,10 +74,10 @@ def queue(
 
 
 def request(resolver: Resolver, email: str, **context: Any) -> None:
-    """Queue a request for a mail to whoever has this address, if anybody has. Commits.
+    """Queue a request for a mail to the user who has this address, if anybody has it. Commits.
 
-    What is done here is the same for every address that is one. ``context``
-    is for the resolver.
+    For every valid address the same work is done here, so the answer's time
+    does not tell whether a user has it. ``context`` is for the resolver.
     """
     try:
         queue(resolver, to=identifiers.canonical_email(email), **context)
@@ -86,12 +87,13 @@ def request(resolver: Resolver, email: str, **context: Any) -> None:
 
 
 def addressee(request: OutboxMessage, *kinds: Wording) -> User | None:
-    """Who has the address of a request; ``None`` too where they were mailed enough already.
+    """Return the user who should get the mail of a request, or ``None`` for no mail.
 
-    ``kinds`` are the mails that count together with this one.
+    It is ``None`` if nobody has the address, or if the address got enough
+    mails already. ``kinds`` are the mails that count together with this one.
 
-    For resolvers. Takes a lock on the user, so that requests at once are
-    counted one after the other.
+    Resolvers call this. It takes a lock on the user, so that requests at the
+    same time are counted one after the other.
     """
     user = database_rows.hold(User, User.email == request.recipient)
     if user is None:
@@ -103,12 +105,12 @@ def addressee(request: OutboxMessage, *kinds: Wording) -> User | None:
 
 
 def is_mailed_enough(recipient: str, *kinds: Wording | Resolver, most: int = CAP) -> bool:
-    """Whether as many mails of these kinds went to the address lately as may be asked for."""
+    """Whether the address got the most mails of these kinds that may be asked for lately."""
     return queued_lately(recipient, *kinds, within=CAP_PERIOD) >= most
 
 
 def queued_lately(recipient: str, *kinds: Wording | Resolver, within: timedelta) -> int:
-    """How many mails of these kinds were queued for the address in this time."""
+    """Count the mails of these kinds that were queued for the address in this time."""
     recent = (
         select(func.count())
         .select_from(OutboxMessage)
@@ -120,7 +122,7 @@ def queued_lately(recipient: str, *kinds: Wording | Resolver, within: timedelta)
 
 
 def context_of(request: OutboxMessage) -> dict[str, Any]:
-    """What was queued with a request, for resolvers."""
+    """Return the context that was queued with a request. Resolvers call this."""
     return unseal(request.sealed or "")
 
 

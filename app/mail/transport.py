@@ -1,4 +1,4 @@
-"""How a message leaves the house: SMTP, a folder of files, or the console. MAIL_URL says which."""
+"""Sending a message by SMTP, to a folder of files, or to the console, as MAIL_URL says."""
 
 import hmac
 import re
@@ -21,12 +21,12 @@ from app.mail.messages import Content
 from config import SettingsRefused, settings
 from config_mail import mail_folder, mail_server
 
-# A server that says nothing for so long is taken for away.
+# If a server does not answer for this long, it counts as unreachable.
 TIMEOUT_SECONDS = 15
-# But for its answer to the message: it may look for viruses first. Who hangs up before that answer
-# and tries again delivers twice (RFC 5321 §4.5.3.2.6 and §6.1).
+# Its answer to the message may take longer, because it may look for viruses first. A client that
+# hangs up before this answer and tries again delivers the mail twice (RFC 5321 §4.5.3.2.6, §6.1).
 FINAL_TIMEOUT_SECONDS = 600
-# More questions than any way of logging in asks.
+# No way of logging in needs more questions and answers than this.
 MOST_CHALLENGES = 5
 
 
@@ -35,11 +35,11 @@ class Refused(Exception):
 
 
 class Interrupted(Exception):
-    """The delivery was called off before anything was delivered."""
+    """The delivery was cancelled before anything was delivered."""
 
 
 class Line:
-    """One delivery, which another thread can call off until the message is handed over."""
+    """One delivery. Another thread can cancel it until the message is handed over."""
 
     def __init__(self) -> None:
         self._deciding = threading.Lock()
@@ -48,31 +48,31 @@ class Line:
         self._server: smtplib.SMTP | None = None
 
     def begin(self, server: smtplib.SMTP) -> None:
-        """From now on ``hang_up`` ends the waiting for this server."""
+        """From now on ``hang_up`` closes the connection to this server."""
         with self._deciding:
             self._server = server
         self.check()
 
     def hand_over(self) -> None:
-        """From now on it is too late to call it off. Raises ``Interrupted`` if it was already."""
+        """From now on it is too late to cancel. Raises ``Interrupted`` if it was cancelled."""
         with self._deciding:
             if self._is_cut:
                 raise Interrupted
             self._is_final = True
 
     def check(self) -> None:
-        """Raises ``Interrupted`` if it was called off."""
+        """Raises ``Interrupted`` if the delivery was cancelled."""
         if self._is_cut:
             raise Interrupted
 
     def cut(self) -> bool:
-        """Call it off. Returns False if the message is being handed over, or was."""
+        """Cancel the delivery. Returns False if the message is being handed over, or was."""
         with self._deciding:
             self._is_cut = not self._is_final
             return self._is_cut
 
     def hang_up(self) -> None:
-        """Let the thread that waits for the server wait no longer."""
+        """Close the connection, so that the thread that waits for the server stops waiting."""
         with self._deciding:
             connection = self._server.sock if self._server else None
         if connection is not None:
@@ -85,7 +85,7 @@ line: ContextVar[Line] = ContextVar("line")
 
 
 def send(content: Content, *, to: str, message_id: str) -> None:
-    """Deliver one message. Raises ``Refused``, or anything else where it is worth another try."""
+    """Deliver one message. Raises ``Refused``, or another error if it is worth another try."""
     try:
         letter = composing.compose(content, to=to, message_id=message_id)
     except composing.NotAMailbox:
@@ -106,13 +106,13 @@ def send(content: Content, *, to: str, message_id: str) -> None:
 
 
 def reason_for_the_log(error: Exception) -> str:
-    """Why a mail was not delivered, without what a server said: that names the address.
+    """Say why a mail was not delivered, without the server's words, which name the address.
 
-    What the server said stays in the row, for ``flask outbox list``.
+    The server's words stay in the row, where ``flask outbox list`` shows them.
     """
     if isinstance(error, Refused):
         code = re.match(r"[0-9]{3}(?![0-9])", str(error))
-        # Without a code the words are our own.
+        # If there is no code, the words are our own.
         return f"the mail server refuses it with {code[0]}" if code else str(error)
     name = type(error).__name__
     if isinstance(error, smtplib.SMTPRecipientsRefused):
@@ -128,7 +128,7 @@ def reason_for_the_log(error: Exception) -> str:
 
 
 def _destination() -> str:
-    """Where MAIL_URL leads, without the user and the password."""
+    """Return the server or folder of MAIL_URL, without the user and the password."""
     match settings.mail_url.partition("://")[0].lower():
         case "smtp":
             server = mail_server(settings.mail_url)
@@ -141,9 +141,9 @@ def _destination() -> str:
 
 
 def check(app: Flask) -> None:
-    """Write into the folder of MAIL_URL, so that one in which no mail can be kept stops the start.
+    """Write into the folder of MAIL_URL at the start, to find out whether mails can be kept there.
 
-    Raises ``SettingsRefused``.
+    Raises ``SettingsRefused`` if not.
     """
     with app.app_context():
         if not settings.mail_url.lower().startswith("file://"):
@@ -156,7 +156,7 @@ def check(app: Flask) -> None:
             file.flush()
     except OSError as error:
         raise SettingsRefused(
-            f"MAIL_URL names the folder {folder}, in which no mail can be written "
+            f"MAIL_URL names the folder {folder}, but a mail cannot be written there "
             f"({error.strerror}). Write file:// and the absolute path of a folder that this "
             "process may make or write into."
         ) from None
@@ -165,7 +165,7 @@ def check(app: Flask) -> None:
 def _keep(letter: Letter, message_id: str) -> None:
     folder = mail_folder(settings.mail_url)
     folder.mkdir(parents=True, exist_ok=True)
-    # The same message again takes the place of the first.
+    # If the same message is sent again, it replaces the first file.
     name = message_id.strip("<>").partition("@")[0]
     unfinished = folder / f"{name}.part"
     unfinished.write_bytes(letter.as_bytes.replace(b"\r\n", b"\n"))
@@ -173,7 +173,7 @@ def _keep(letter: Letter, message_id: str) -> None:
 
 
 class _Server(smtplib.SMTP):
-    """Python's, but for what it says in ASCII alone: a name and password in UTF-8 (RFC 4616)."""
+    """Python's SMTP, but it sends the user and the password in UTF-8 (RFC 4616), not in ASCII."""
 
     def auth(
         self,
@@ -201,7 +201,7 @@ class _Server(smtplib.SMTP):
 
 
 class _ServerByTls(_Server, smtplib.SMTP_SSL):
-    """The same, with TLS from the first byte."""
+    """The same with TLS from the first byte."""
 
 
 def _base64(text: str) -> str:
@@ -216,7 +216,7 @@ def _smtp(mine: Line) -> Iterator[smtplib.SMTP]:
         if address.tls == "tls"
         else _Server(timeout=TIMEOUT_SECONDS)
     )
-    # STARTTLS compares it with the certificate; the constructor, given a host, would connect.
+    # STARTTLS compares this with the certificate. With a host, the constructor would connect.
     server._host = address.host  # type: ignore[attr-defined]
     try:
         mine.begin(server)
@@ -230,18 +230,18 @@ def _smtp(mine: Line) -> Iterator[smtplib.SMTP]:
             server.login(address.user, address.password)
         yield server
     finally:
-        # A server that is too busy to say goodbye has taken the message all the same.
+        # The server has accepted the message, even if it does not answer QUIT.
         with suppress(smtplib.SMTPException, OSError):
             server.quit()
         server.close()
 
 
 def _hand_over(server: smtplib.SMTP, letter: Letter, mine: Line) -> None:
-    """The envelope has the addresses byte for byte: Python's own methods would parse them."""
+    """Send the envelope and the message. Python's own methods would parse the addresses."""
     server.ehlo_or_helo_if_needed()
     code, said = server.docmd("MAIL", f"FROM:<{letter.sender.address}>")
     if code != 250:
-        # What a server says before it knows the recipient is about itself or us.
+        # The server does not know the recipient yet, so this answer is about itself or about us.
         raise smtplib.SMTPSenderRefused(code, said, letter.sender.address)
     code, said = server.docmd("RCPT", f"TO:<{letter.to}>")
     if code not in (250, 251):
@@ -252,7 +252,7 @@ def _hand_over(server: smtplib.SMTP, letter: Letter, mine: Line) -> None:
         _raise_if_final(code, said)
         raise smtplib.SMTPDataError(code, said)
     mine.hand_over()
-    # A dot at the beginning of a line is doubled (RFC 5321 §4.5.2).
+    # A dot at the beginning of a line must be doubled (RFC 5321 §4.5.2).
     server.send(letter.as_bytes.replace(b"\r\n.", b"\r\n..") + b".\r\n")
     _wait_for(server, FINAL_TIMEOUT_SECONDS)
     code, said = server.getreply()
@@ -268,6 +268,6 @@ def _wait_for(server: smtplib.SMTP, seconds: float) -> None:
 
 
 def _raise_if_final(code: int, said: bytes) -> None:
-    """RFC 5321 §4.2.1: a 5yz answer will be the same the next time."""
+    """Raises ``Refused`` for a 5yz answer, which will be the same next time (RFC 5321 §4.2.1)."""
     if 500 <= code < 600:
         raise Refused(f"{code} {said.decode(errors='replace')}")

@@ -162,7 +162,7 @@ def test_the_invited_are_written_to_in_the_language_of_who_invites(
     response = Admin(client, lin).invite(**INVITED)
 
     assert response.json["locale"] == "zh"
-    assert [mail.subject for mail in mailbox.deliver()] == ["您收到了邀请"]
+    assert [mail.subject for mail in mailbox.deliver()] == ["已为您创建了一个账户"]
 
 
 def test_what_is_taken_is_told(admin: Admin, ada: User) -> None:
