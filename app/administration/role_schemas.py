@@ -24,7 +24,10 @@ class RoleName(Text):
         name = super()._deserialize(value, *args, **kwargs)
         if not re.fullmatch(self.PATTERN.strip("^$"), name):
             raise ValidationError(
-                Message("invalid_name", "Lower-case letters and digits, with . _ - only inside.")
+                Message(
+                    "invalid_name",
+                    "Must consist of lower-case letters and digits, with . _ - only inside.",
+                )
             )
         return name
 

@@ -244,4 +244,4 @@ def _record(
 
 class RoleNameTaken(AppError):
     status, code = 400, "role_name_taken"
-    detail = "There is a role of this name already."
+    detail = "There is already a role with this name."

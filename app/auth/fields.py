@@ -23,7 +23,7 @@ class Email(Text):
             return identifiers.canonical_new_email(super()._deserialize(value, *args, **kwargs))
         except identifiers.InvalidEmail:
             raise ValidationError(
-                Message("invalid_email", "Is not an email address that can be written to.")
+                Message("invalid_email", "Is not an email address that mail can be sent to.")
             ) from None
 
 
@@ -52,7 +52,7 @@ class Username(Text):
         except identifiers.InvalidUsername as error:
             raise ValidationError(error.message) from None
         if not self.allow_reserved and identifiers.is_reserved(username):
-            raise ValidationError(Message("username_reserved", "This name is kept for us."))
+            raise ValidationError(Message("username_reserved", "This name is reserved."))
         return username
 
 

@@ -165,8 +165,8 @@ def test_a_permission_that_is_none_is_refused(run: Run, app: Flask) -> None:
 def test_a_name_that_is_none_or_taken_is_refused(run: Run, app: Flask) -> None:
     make_role(app, "support")
 
-    assert "There is a role of this name already" in refusal(run("create", "support"))
-    assert "name: Lower-case letters" in refusal(run("create", "First Level"))
+    assert "There is already a role with this name" in refusal(run("create", "support"))
+    assert "name: Must consist of lower-case letters" in refusal(run("create", "First Level"))
 
 
 def test_what_operators_do_is_recorded(run: Run, app: Flask, ada: User) -> None:

@@ -113,9 +113,9 @@ def confirm(token: str) -> None:
 def cancel(token: str) -> None:
     """Stop a change that waits, or undo one that was confirmed. Commits.
 
-    The person who asked for the change knew the password. So it is removed,
-    every device is signed out, a deletion is called off, and a link for a new
-    password goes to the old address. An account that got the old address
+    The person who asked for the change knew the password. So the password is
+    removed, every device is signed out, a deletion is called off, and a link
+    for a new password goes to the old address. An account that got the old address
     after the change loses it. Raises ``InvalidLink``.
     """
     found = one_time_tokens.read(token, Purpose.EMAIL_UNDO)

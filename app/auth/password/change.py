@@ -13,7 +13,7 @@ from app.security import one_time_tokens, tokens
 from app.security.passwords import hashing, policy
 from app.security.tokens import TokenPair
 
-UNCHANGED = Message("password_unchanged", "Is the password that you have already.")
+UNCHANGED = Message("password_unchanged", "Is the same as the current password.")
 
 
 def change(session: Session, current_password: str, new_password: str) -> TokenPair:

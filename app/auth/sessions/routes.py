@@ -30,7 +30,7 @@ bp = Blueprint("sessions", __name__)
 
 R = TypeVar("R")
 
-LOCAL_ALONE = Message("invalid_choice", "With a refresh token, only local.")
+LOCAL_ALONE = Message("invalid_choice", "With a refresh token, the scope must be local.")
 
 
 @bp.post("/refresh")
