@@ -2,10 +2,10 @@
 
     .venv/bin/python -m benchmarks.admin_search [--users 1000000]
 
-Fills a PostgreSQL database of its own (TEST_POSTGRES_URL) with accounts, in SQL, and asks
-for lists, filters and searches as ``GET /users`` does: the time of each is from the call of
-``directory.find`` to its rows. Prints the median and the 99th percentile, the largest plan
-node of each, and ends with status 1 when one reads the whole table.
+It fills its own PostgreSQL database (TEST_POSTGRES_URL) with accounts, in SQL, and asks for
+lists, filters and searches as ``GET /users`` does. The time of each is from the call of
+``directory.find`` to its rows. It prints the median and the 99th percentile, and the largest
+plan node of each. It ends with status 1 if one reads the whole table.
 """
 
 import argparse

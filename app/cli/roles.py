@@ -67,7 +67,7 @@ def show(name: str, as_json: bool) -> None:
 @roles.command()
 @click.argument("name")
 @click.argument("permission", nargs=-1)
-@click.option("--description", help="What the role is for.")
+@click.option("--description", help="The purpose of the role.")
 @as_json
 def create(name: str, permission: tuple[str, ...], description: str | None, as_json: bool) -> None:
     """Make a role with these permissions.

@@ -35,7 +35,7 @@ def database_answers(_settings: Settings) -> str | None:
 
 @checks(
     Weight.DANGEROUS,
-    "Do what the sentence says: the server does not start with this database.",
+    "Do what the sentence says: the server does not start with an unfit database.",
     stops=True,
 )
 def database_is_fit(_settings: Settings) -> str | None:

@@ -1,1 +1,1 @@
-"""The HTML pages: where mailed links lead, and the documentation of the API."""
+"""The HTML pages: one for the links in mails, and one that documents the API."""

@@ -1,7 +1,8 @@
-"""Where the links in mails lead, until an application has pages of its own.
+"""The page that links in mails open, until an application has its own pages.
 
-Opening one changes nothing: mail scanners open links. The page reads the
-token from the fragment, which never reaches a server, and posts it on a click.
+Opening a link changes nothing, because mail scanners open links. The page reads
+the token from the fragment, which never reaches a server. It posts the token
+on a click.
 """
 
 from pathlib import Path

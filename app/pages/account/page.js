@@ -21,9 +21,9 @@ const name = location.pathname.split("/").pop();
 const page = PAGES[name];
 const token = readToken();
 
-// The token does not stay in the address bar, nor in the history. Until it was used, this tab
+// The token does not stay in the address bar or in the history. Until it is used, this tab
 // remembers it, so that the page still works when it is loaded again. The browser forgets it with
-// the tab, and sends it nowhere.
+// the tab, and never sends it.
 function readToken() {
   const linked = new URLSearchParams(location.hash.slice(1)).get("token");
   try {
@@ -32,7 +32,7 @@ function readToken() {
     history.replaceState(null, "", location.pathname);
     return kept;
   } catch {
-    // The browser lets us keep nothing: then the token stays in the address bar.
+    // The browser does not let us store anything, so the token stays in the address bar.
     return linked;
   }
 }
@@ -41,11 +41,12 @@ function forgetToken() {
   try {
     sessionStorage.removeItem(name);
   } catch {
-    // Then nothing was kept.
+    // The browser does not let us store anything, so there is nothing to remove.
   }
 }
 
-// Another link to this page, opened in the same tab, loads nothing. It begins anew.
+// If another link to this page is opened in the same tab, the browser does not load the page again.
+// So we load it.
 window.addEventListener("hashchange", () => location.reload());
 
 document.documentElement.lang = chinese ? "zh" : "en";

@@ -1,4 +1,4 @@
-"""``/openapi.json``, written from the routes, and ``/docs``, where people read and try it."""
+"""Serves ``/openapi.json``, made from the routes, and ``/docs``, where people read and try it."""
 
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from app.http.strict_request import Digits
 HERE = Path(__file__).parent
 SWAGGER_UI = Path(flask_swagger_ui.__file__).parent / "dist"
 
-# The page alone gets what Swagger UI needs: its own scripts, the styles that it writes into
+# Only this page allows what Swagger UI needs: its own scripts, the styles that it writes into
 # elements, and calls to this server.
 PAGE_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; "
@@ -39,7 +39,7 @@ PROBLEM: dict[str, Any] = {
         "request_id": {"type": "string"},
         "errors": {
             "type": "array",
-            "description": "On 422 alone: what is wrong with which field or parameter.",
+            "description": "Only on 422: the errors, each with its field or parameter.",
             "maxItems": MAX_ERRORS,
             "items": {
                 "type": "object",
@@ -55,11 +55,11 @@ PROBLEM: dict[str, Any] = {
         "errors_left_out": {
             "type": "integer",
             "minimum": 1,
-            "description": "How many more errors there are; absent where `errors` has them all.",
+            "description": "How many more errors there are; absent if `errors` has them all.",
         },
         "checks": {
             "type": "object",
-            "description": "From `/readyz` alone: part → `ok` or `away`.",
+            "description": "Only from `/readyz`: part → `ok` or `away`.",
             "additionalProperties": {"type": "string"},
         },
     },
@@ -75,7 +75,7 @@ def init_app(app: Flask) -> None:
     api.init_app(app)
     api.register_converter(Digits, lambda _: {"type": "integer", "minimum": 0})
     components = api.spec.components
-    # flask-smorest's own; nothing here answers with them.
+    # flask-smorest adds these, but no call here answers with them.
     for unused in ("Error", "PaginationMetadata"):
         components.schemas.pop(unused, None)
     components.schema("Problem", PROBLEM)
@@ -95,12 +95,12 @@ def init_app(app: Flask) -> None:
 @bp.get("/openapi.json")
 def openapi() -> Any:
     document = api.spec.to_dict()
-    # What marshmallow's declarations cannot say.
+    # marshmallow's declarations cannot say these rules.
     schemas = document["components"]["schemas"]
     schemas["Login"]["oneOf"] = [{"required": ["email"]}, {"required": ["username"]}]
     for name in schemas:
         if name.endswith("Form"):
-            # Other fields are ignored, but not when they come twice (RFC 6749 §3.2).
+            # Other fields are ignored, unless they come twice (RFC 6749 §3.2).
             schemas[name]["additionalProperties"] = {"type": "string"}
     return current_app.json.response(document)
 

@@ -1,4 +1,4 @@
-// Swagger UI over the document that this server writes of itself.
+// Swagger UI for the OpenAPI document of this server.
 window.ui = SwaggerUIBundle({
   url: "openapi.json",
   dom_id: "#swagger-ui",
