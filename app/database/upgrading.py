@@ -45,7 +45,14 @@ log = logging.getLogger("alembic.runtime.migration")
 def cannot() -> str:
     """The beginning of a refusal. It names the command, which need not be an upgrade."""
     command = click.get_current_context(silent=True)
-    if command is None or command.info_name == "upgrade":
+    group = command.parent if command else None
+    # Code that upgrades by itself may run inside some other command.
+    if (
+        command is None
+        or group is None
+        or group.info_name != "db"
+        or command.info_name == "upgrade"
+    ):
         return "Cannot upgrade"
     return f"Cannot run flask db {command.info_name}"
 
