@@ -9,11 +9,6 @@ from flask.cli import with_appcontext
 from app.cli.refusals import OperatorCommand
 from app.moving import exporting, files
 
-FILE = click.Path(exists=True, dir_okay=False, readable=True, path_type=Path)
-FILE_OR_STDIN = click.Path(
-    exists=True, dir_okay=False, readable=True, allow_dash=True, path_type=Path
-)
-STDIN = Path("-")
 NEW_FILE = click.Path(dir_okay=False, path_type=Path)
 
 

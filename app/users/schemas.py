@@ -17,6 +17,3 @@ class ProfileSchema(Schema):
 
 class DeletionSchema(Schema):
     deletion_due_at = Instant(required=True)
-
-
-# For administrators
