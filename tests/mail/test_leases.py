@@ -137,7 +137,9 @@ def test_many_slow_mails_and_a_second_deliverer_are_each_sent_once(
         sent.append(to)
         if len(sent) % 2:
             at(clock.now() + timedelta(minutes=6))
-            Thread(target=deliver_one, args=(app,)).start()
+            other = Thread(target=deliver_one, args=(app,))
+            other.start()
+            other.join()
 
     def deliver_one(app: Flask) -> None:
         with app.app_context():
