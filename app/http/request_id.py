@@ -1,8 +1,7 @@
 """The id of a request. It stands in the answer, in errors and in the log."""
 
-import os
+import random
 import re
-from collections import deque
 from uuid import UUID
 
 from flask import g, has_request_context, request
@@ -24,18 +23,11 @@ def request_id_or_none() -> str | None:
     return request_id() if has_request_context() else None
 
 
-# Ids are made in advance, because asking the system for random bits lets all other threads run
-# first.
-_ahead: deque[str] = deque()
-# Two processes must not use the same ids.
-os.register_at_fork(after_in_child=_ahead.clear)
-
-
 def _new() -> str:
-    try:
-        return _ahead.popleft()
-    except IndexError:
-        bits = os.urandom(16 * 100)
-        made = [str(UUID(bytes=bits[at : at + 16], version=4)) for at in range(0, len(bits), 16)]
-        _ahead.extend(made[1:])
-        return made[0]
+    """A new id. It is not a secret, so it need not be hard to guess.
+
+    The bits come from ``random`` and not from ``uuid4``, because asking the
+    system for random bits lets all other threads run first. Python seeds
+    ``random`` anew in a forked process, so no two workers make the same ids.
+    """
+    return str(UUID(int=random.getrandbits(128), version=4))
