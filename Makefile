@@ -14,7 +14,7 @@ LEAVE_ENV_FILE_ALONE = $(BIN)/python -c 'import pathlib, sysconfig; \
 		"import os; os.environ.setdefault(\"FLASK_SKIP_DOTENV\", \"1\")\n")'
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-newest fuzz timing check format lock common-passwords clean
+.PHONY: help install run test test-newest fuzz timing check format lock common-passwords api-docs clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -91,6 +91,9 @@ common-passwords: $(VENV)/.installed-dev ## Write app/security/passwords/common_
 	@$(BIN)/python -c "from zxcvbn.frequency_lists import FREQUENCY_LISTS as lists; \
 		print(*(word for word in lists['passwords'] if len(word) >= 8), sep='\n')" \
 		> app/security/passwords/common_passwords.txt
+
+api-docs: $(VENV)/.installed-dev ## Write the refusals of each call into docs/api.md, from the OpenAPI document
+	@$(BIN)/python -m docs.write_refusals
 
 clean: ## Remove the virtual environment and caches; instance/ with the database stays
 	@rm -rf $(VENV) $(VENV)-newest .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -16,19 +16,13 @@ import pytest
 from flask import Flask
 
 from app import create_app, errors
-from app.http.blueprint import ANYWHERE, BODY_ERRORS, api
 from app.mail import messages
 from app.pages import account
 from config import Settings
+from docs import write_refusals
 from tests.servers import ROOT
 
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
-TOKEN_ERRORS = (
-    errors.NotAuthenticated,
-    errors.InvalidToken,
-    errors.TokenExpired,
-    errors.SessionEnded,
-)
 
 
 class Asked(dict[str, str]):
@@ -154,30 +148,18 @@ def shortly(rule: str) -> str:
     return re.sub(r"<(?:[a-z]+:)?(?:[a-z]+_)?([a-z]+)>", r"{\1}", rule)
 
 
-def test_the_refusals_in_api_md_are_those_of_the_openapi_document(described_app: Flask) -> None:
-    groups = {"body": BODY_ERRORS, "token": TOKEN_ERRORS}
-    everywhere = {error.code for error in ANYWHERE}
-    documented = documented_calls()
+def test_the_refusals_in_api_md_are_those_of_the_openapi_document() -> None:
+    page = read_page("docs/api.md")
 
-    for path, methods in api.spec.to_dict()["paths"].items():
-        for method, operation in methods.items():
-            if method == "parameters":
-                continue
-            call = f"{method.upper()} {re.sub(r'{[a-z]+_id}', '{id}', path)}"
-            words = documented[call].replace("`", "").split(", ")
-            codes = {
-                code
-                for word in filter(None, words)
-                for code in ([error.code for error in groups[word]] if word in groups else [word])
-            }
-            assert codes | everywhere == set(refusals(operation)), call
+    assert page == write_refusals.written(page, write_refusals.document()), "make api-docs"
 
 
-def refusals(operation: dict[str, Any]) -> Iterator[str]:
-    for answer in operation["responses"].values():
-        for content in answer.get("content", {}).values():
-            if "allOf" in content["schema"]:
-                yield from content["schema"]["allOf"][1]["properties"]["code"]["enum"]
+def test_the_successes_in_api_md_are_those_of_the_openapi_document() -> None:
+    documented = {in_backticks(row[0])[0]: row[3] for row in rows("docs/api.md", "call")}
+
+    for call, operation in write_refusals.operations(write_refusals.document()):
+        successes = {status for status in operation["responses"] if int(status) < 400}
+        assert set(re.findall(r"\b2\d\d\b", documented[call])) == successes, call
 
 
 # Errors
