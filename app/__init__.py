@@ -12,6 +12,7 @@ from app.auth.routes import bp as auth
 from app.database import engines
 from app.doctor import sightings
 from app.extensions import db, ma, migrate
+from app.features import Feature, registering
 from app.http import (
     addressing,
     client,
@@ -34,6 +35,8 @@ from app.users.routes import bp as users
 from config import INSTANCE, ROOT, Settings
 
 API_PREFIX = "/api/v1"
+# The optional features of this tree. Remove a line and its folder, and the feature is gone.
+OPTIONAL: tuple[Feature, ...] = ()
 MAX_BODY_BYTES = 64 * 1024
 
 
@@ -92,6 +95,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     api.register_blueprint(operations)
     api.register_blueprint(key_set)
     app.register_blueprint(account.bp)
+    registering.init_app(app, OPTIONAL, api_prefix=API_PREFIX)
 
     # Last: it wraps all of the above, and so cuts the headers before other code reads them.
     request_headers.init_app(app)

@@ -25,6 +25,7 @@ FOLDERS = (
     ("app.observability",),
     ("app.security", "app.audit"),
     ("app.access", "app.mail"),
+    ("app.features",),
     ("app.auth",),
     ("app.users",),
     ("app.administration",),
@@ -42,6 +43,7 @@ STORIES = ("sessions", "login", "password", "oauth", "email", "registration")
 EDGE = (
     "app.http.",
     "app.pages.",
+    "app.features.feature",
     "app.observability.measuring",
     "app.observability.routes",
     "app.access.bearer",
@@ -126,6 +128,8 @@ HOMES = {
         "app.cli.doctor",
         "app.cli.roles",
         "app.cli.audit",
+        # A feature may bring commands.
+        "app.features.feature",
     },
     "flask_jwt_extended.create_access_token": {"app.security.tokens"},
     "flask_jwt_extended.create_refresh_token": {"app.security.tokens"},

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import bindparam, case, insert, or_, select
 
 from app import clock
-from app.audit.vocabulary import ALARMING, Event
+from app.audit.vocabulary import AnyEvent, Event, is_alarming
 from app.database.prepared import Prepared
 from app.database.types import BigId
 from app.http.client import current_client
@@ -58,7 +58,7 @@ def circumstances() -> Circumstances:
 
 
 def record(
-    event: Event,
+    event: AnyEvent,
     *,
     subject_id: int | None,
     actor_id: int | None = None,
@@ -79,7 +79,7 @@ def record(
 
 
 def record_attempt(
-    event: Event, *, subject_id: int | None, actor_id: int | None = None, **details: Any
+    event: AnyEvent, *, subject_id: int | None, actor_id: int | None = None, **details: Any
 ) -> None:
     """Record a failed attempt at an account, like a wrong password. The caller commits.
 
@@ -94,7 +94,7 @@ def record_attempt(
 
 def _append(
     statement: Prepared,
-    event: Event,
+    event: AnyEvent,
     subject_id: int | None,
     actor_id: int | None,
     personal: dict[str, Any] | None,
@@ -139,11 +139,11 @@ def bounded(value: Any) -> Any:
     return value
 
 
-def note(event: Event, **details: Any) -> None:
+def note(event: AnyEvent, **details: Any) -> None:
     """Log and count an event without a row, if it must not cost a write, like a refusal."""
     _log(event, {"ip": current_client().ip, **details})
 
 
-def _log(event: Event, members: dict[str, Any]) -> None:
+def _log(event: AnyEvent, members: dict[str, Any]) -> None:
     metrics.SECURITY_EVENTS.labels(event.value).inc()
-    log.log(logging.WARNING if event in ALARMING else logging.INFO, event.value, extra=members)
+    log.log(logging.WARNING if is_alarming(event) else logging.INFO, event.value, extra=members)

@@ -1,5 +1,6 @@
-"""The names of the events."""
+"""The names of the events. An optional feature declares its own."""
 
+from dataclasses import dataclass
 from enum import StrEnum
 
 
@@ -70,3 +71,38 @@ ALARMING = frozenset(
         Event.EMAIL_CHANGE_UNDONE,
     }
 )
+
+# The length of the column in the database.
+MAX_NAME_LENGTH = 50
+
+
+@dataclass(frozen=True)
+class FeatureEvent:
+    """An event of an optional feature."""
+
+    value: str
+    is_alarming: bool = False
+
+
+AnyEvent = Event | FeatureEvent
+
+_declared: dict[str, FeatureEvent] = {}
+
+
+def declare(name: str, *, alarming: bool = False) -> FeatureEvent:
+    """A new event of an optional feature. Its name is a noun, and what happened to it."""
+    event = FeatureEvent(name, alarming)
+    if name in set(Event) or _declared.setdefault(name, event) != event:
+        raise ValueError(f"The event {name} is already declared.")
+    if len(name) > MAX_NAME_LENGTH:
+        raise ValueError(f"The name {name} has more than {MAX_NAME_LENGTH} characters.")
+    return event
+
+
+def names() -> list[str]:
+    """The names of all events of this application."""
+    return [event.value for event in Event] + sorted(_declared)
+
+
+def is_alarming(event: AnyEvent) -> bool:
+    return event.is_alarming if isinstance(event, FeatureEvent) else event in ALARMING

@@ -14,9 +14,8 @@ from typing import Any, TextIO
 import click
 
 from app import clock
-from app.audit import chain, reading, sealing, verification
+from app.audit import chain, reading, sealing, verification, vocabulary
 from app.audit.verification import Verdict
-from app.audit.vocabulary import Event
 from app.cli.refusals import OperatorGroup
 from app.cli.terminal import as_json, in_json, table
 from app.database.engines import snapshot
@@ -103,7 +102,7 @@ class EventName(click.ParamType[str]):
     name = "event"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        names = [event.value for event in Event]
+        names = vocabulary.names()
         if value not in names:
             near = get_close_matches(str(value).lower(), names)
             others = f"Similar ones: {', '.join(near)}" if near else f"All: {', '.join(names)}"

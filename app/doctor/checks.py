@@ -5,44 +5,9 @@ A check takes the settings. It returns a sentence that says what is wrong, or
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from enum import StrEnum
 from types import ModuleType
 
-from config import Settings
-
-
-class Weight(StrEnum):
-    """How bad it is. The first makes ``flask doctor`` fail."""
-
-    DANGEROUS = "dangerous"
-    WEAK = "weak"
-    GOOD_TO_KNOW = "good to know"
-
-
-Test = Callable[[Settings], str | None]
-
-
-@dataclass(frozen=True)
-class Check:
-    """One thing to look at. If a check that ``stops`` finds something, no later check runs."""
-
-    name: str
-    weight: Weight
-    cure: str
-    test: Test
-    stops: bool
-
-
-@dataclass(frozen=True)
-class Finding:
-    """The result of a check that found something: the reason, and the cure."""
-
-    check: str
-    weight: Weight
-    reason: str
-    cure: str
-
+from app.features.checks import Check, Test, Weight
 
 _REGISTERED: dict[str, list[Check]] = {}
 

@@ -8,9 +8,10 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from app import clock
 from app.database import fitness, migration_state
-from app.doctor.checks import Weight, checks
+from app.doctor.checks import checks
 from app.doctor.setting_checks import HERE
 from app.extensions import db
+from app.features.checks import Weight
 from app.models import User
 from config import Settings
 from config_servers import database_hosts

@@ -5,8 +5,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from app import clock
-from app.doctor.checks import Weight, checks
+from app.doctor.checks import checks
 from app.extensions import db
+from app.features.checks import Weight
 from config import ROOT, Settings
 
 OLDEST_SIGNING_KEY = timedelta(days=365)

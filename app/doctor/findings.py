@@ -1,9 +1,11 @@
-"""Runs all checks, in their order."""
+"""Runs all checks: ours in their order, and then those of the features."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
+from app import features
 from app.doctor import checks, database_checks, file_checks, mail_checks, setting_checks, sightings
-from app.doctor.checks import Finding
+from app.features.checks import Weight
 from config import Settings
 
 # If a check that stops finds something, the checks after it do not run: they need what is missing.
@@ -14,9 +16,20 @@ CHECKS = [
 ]
 
 
+@dataclass(frozen=True)
+class Finding:
+    """The result of a check that found something: the reason, and the cure."""
+
+    check: str
+    weight: Weight
+    reason: str
+    cure: str
+
+
 def findings(settings: Settings) -> Iterator[Finding]:
     """Yield what the checks find."""
-    for check in CHECKS:
+    of_features = [check for feature in features.active() for check in feature.checks]
+    for check in CHECKS + of_features:
         reason = check.test(settings)
         if reason is None:
             continue

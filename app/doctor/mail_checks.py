@@ -5,8 +5,9 @@ from datetime import timedelta
 from sqlalchemy import func, select
 
 from app import clock
-from app.doctor.checks import Weight, checks
+from app.doctor.checks import checks
 from app.extensions import db
+from app.features.checks import Weight
 from app.mail import delivery
 from app.models import OutboxMessage
 from config import Settings

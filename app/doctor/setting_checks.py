@@ -2,7 +2,8 @@
 
 from datetime import timedelta
 
-from app.doctor.checks import Weight, checks
+from app.doctor.checks import checks
+from app.features.checks import Weight
 from config import INSTANCE, Settings
 from config_mail import mail_server
 

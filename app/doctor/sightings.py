@@ -16,8 +16,9 @@ from sqlalchemy.exc import SQLAlchemyError
 from app import clock
 from app.access.limits import limit_refused
 from app.database.rows import insert
-from app.doctor.checks import Weight, checks
+from app.doctor.checks import checks
 from app.extensions import db
+from app.features.checks import Weight
 from app.http.client import forwarding_ignored
 from app.models import Session, Sighting
 from config import Settings

@@ -18,9 +18,9 @@ from sqlalchemy.engine import make_url
 
 from app import clock
 from app.doctor import file_checks, findings, setting_checks, sightings
-from app.doctor.checks import Weight
 from app.doctor.findings import CHECKS
 from app.extensions import db
+from app.features.checks import Weight
 from app.mail import messages, transport
 from app.models import Session, User
 from app.security import signing_keys

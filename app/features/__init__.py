@@ -1,0 +1,14 @@
+"""What an optional feature brings, as one object, and how the application takes it in."""
+
+from app.features.checks import Check, Weight, check
+from app.features.feature import ExportPart, Feature, MenuEntry, active
+
+__all__ = [
+    "Check",
+    "ExportPart",
+    "Feature",
+    "MenuEntry",
+    "Weight",
+    "active",
+    "check",
+]

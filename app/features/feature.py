@@ -1,0 +1,95 @@
+"""An optional feature as one object. ``docs/extending.md`` explains each field."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import click
+import flask
+from flask import current_app
+from marshmallow.fields import Field
+
+from app.access.permissions import Permission
+from app.audit.vocabulary import FeatureEvent
+from app.errors import AppError
+from app.extensions import Base
+from app.features.checks import Check
+from app.http.blueprint import Blueprint
+from app.models import User
+
+# It runs between the right password and the session, and may raise `LoginRefused`.
+Stage = Callable[[User], None]
+# It removes up to this many rows, and commits. It returns how many it removed.
+Prune = Callable[[int], int]
+
+
+@dataclass(frozen=True)
+class ExportPart:
+    """A member of ``GET /users/me/export``: its name, its type, and the function that reads it.
+
+    The result may be an iterator if the field is a list.
+    """
+
+    key: str
+    field: Field[Any]
+    held_about: Callable[[User], Any]
+
+
+@dataclass(frozen=True)
+class MenuEntry:
+    """A link in the menu of the account pages."""
+
+    label: str
+    path: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Feature:
+    """What a feature brings. Everything but the name may be left out."""
+
+    # The prefix of its tables, its part of the URL, and its branch of the migrations:
+    # [a-z][a-z0-9_]{0,29}.
+    name: str
+    # The versions of the user system that it works with, like ">=0.2,<0.4".
+    requires: str = ""
+
+    # Calls under /api/v1/<name>. A feature of this tree may name other paths.
+    blueprints: Sequence[Blueprint] = ()
+    # Pages at their own paths.
+    pages: Sequence[flask.Blueprint] = ()
+    commands: Sequence[click.Command] = ()
+    # Entries of the account pages.
+    menu: Sequence[MenuEntry] = ()
+
+    models: Sequence[type[Base]] = ()
+    # The folder with its branch of the migrations. None if its tables are in ours.
+    migrations: Path | None = None
+    # Its part of GET /users/me/export.
+    exported: Sequence[ExportPart] = ()
+    # Deletes or cleans the rows of these users, before the users are deleted. It does not commit.
+    # None if each foreign key says ON DELETE.
+    erased: Callable[[Sequence[int]], None] | None = None
+    # What `flask prune` removes, and the function that does it.
+    prunes: Mapping[str, Prune] = field(default_factory=dict)
+
+    permissions: Sequence[Permission] = ()
+    events: Sequence[FeatureEvent] = ()
+    errors: Sequence[type[AppError]] = ()
+    # The messages and resolvers that it queues.
+    mails: Sequence[Any] = ()
+    # A dataclass whose fields are `variable(...)`.
+    settings: type[Any] | None = None
+    # What `flask doctor` looks at.
+    checks: Sequence[Check] = ()
+    stages: Sequence[Stage] = ()
+
+    # Folders. A template is found as <name>/<file>; translations are those of the domain messages.
+    templates: Path | None = None
+    translations: Path | None = None
+
+
+def active() -> tuple[Feature, ...]:
+    """The features of the current application."""
+    features: tuple[Feature, ...] = current_app.extensions["features"]
+    return features
