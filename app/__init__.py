@@ -10,7 +10,7 @@ from app.administration.routes import bp as administration
 from app.auth.oauth.routes import key_set
 from app.auth.routes import bp as auth
 from app.database import engines
-from app.doctor import sightings
+from app.doctor import deployment_warnings
 from app.extensions import db, ma, migrate
 from app.features import Feature, registering
 from app.http import (
@@ -80,7 +80,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     pool.init_app(app, settings)
     limits.init_app(app, settings)
     delivery.init_app(app)
-    sightings.init_app(app)
+    deployment_warnings.init_app(app)
     guards.init_app(app)
     problems.init_app(app)
     languages.init_app(app)

@@ -26,7 +26,7 @@ from sqlalchemy.engine import make_url
 from app import create_app
 from app.database import prepared
 from app.extensions import db
-from app.models import LoginThrottle, OutboxMessage, Role, Sighting, User
+from app.models import DeploymentWarning, LoginThrottle, OutboxMessage, Role, User
 from config import Settings
 from tests import factories
 from tests.mailbox import Mailbox
@@ -185,7 +185,7 @@ def app(session_app: Flask) -> Iterator[Flask]:
     session_app.config["SETTINGS"] = settings
     with session_app.app_context():
         # Sessions and tokens go with their users; these may outlive them.
-        for model in (User, Role, OutboxMessage, LoginThrottle, Sighting):
+        for model in (User, Role, OutboxMessage, LoginThrottle, DeploymentWarning):
             db.session.execute(sqlalchemy.delete(model))
         db.session.commit()
         empty_the_log()

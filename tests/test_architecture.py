@@ -159,7 +159,7 @@ COMMITTING = {
     "app.database.upgrading._finish",
     "app.database.upgrading.run_patiently",
     "app.database.prepared.Compiled",
-    "app.doctor.sightings.record",
+    "app.doctor.deployment_warnings.warn",
     "app.moving.importing.take_in",
 }
 

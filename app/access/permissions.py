@@ -92,7 +92,7 @@ def rights_of(user: User, database: DatabaseSession) -> Rights:
     return Rights(frozenset(database.scalars(PERMISSIONS_OF_USER, {"user_id": user.id})))
 
 
-def held_by(user_id: int) -> Sequence[Role]:
+def roles_of(user_id: int) -> Sequence[Role]:
     """The roles of a user, by id."""
     mine = select(Role).join(UserRole, UserRole.role_id == Role.id)
     return db.session.scalars(mine.where(UserRole.user_id == user_id).order_by(Role.id)).all()

@@ -64,7 +64,7 @@ def invite(
     ``EmailTaken``, ``UsernameTaken``, or ``NotEnoughPermissions`` if somebody
     who is not a superuser wants to make one.
     """
-    rights = authority.hold_actor(USERS_WRITE, actor=actor)
+    rights = authority.lock_actor(USERS_WRITE, actor=actor)
     if is_superuser and not rights.everything:
         raise NotEnoughPermissions
     user = User(
@@ -90,13 +90,13 @@ def edit(user_id: int, changes: dict[str, Any], *, actor: Session | None) -> Use
     that were mailed. Activating brings neither back. Raises ``NotFound``,
     ``NotEnoughPermissions``, ``UsernameTaken``, or ``LastSuperuser``.
     """
-    held = authority.hold(user_id, USERS_WRITE, actor=actor)
-    user = held.user
+    locked = authority.lock_account(user_id, USERS_WRITE, actor=actor)
+    user = locked.user
     changed = profile.difference(user, changes)
-    if "is_superuser" in changed and not held.rights.everything:
+    if "is_superuser" in changed and not locked.rights.everything:
         raise NotEnoughPermissions
     if changed.get("is_superuser") is False or changed.get("is_active") is False:
-        held.refuse_to_lose()
+        locked.refuse_if_last_superuser()
     if not changed:
         db.session.commit()
         return user
@@ -131,9 +131,9 @@ def delete(user_id: int, *, actor: Session | None) -> None:
 
     Raises ``NotFound``, ``NotEnoughPermissions``, or ``LastSuperuser``.
     """
-    held = authority.hold(user_id, USERS_DELETE, actor=actor)
-    held.refuse_to_lose()
-    closing.erase(held.user, actor=actor)
+    locked = authority.lock_account(user_id, USERS_DELETE, actor=actor)
+    locked.refuse_if_last_superuser()
+    closing.erase(locked.user, actor=actor)
 
 
 def end_sessions(user_id: int, *, actor: Session | None) -> None:
@@ -142,7 +142,7 @@ def end_sessions(user_id: int, *, actor: Session | None) -> None:
     If there was neither a session nor a link, it records nothing. Raises
     ``NotFound`` or ``NotEnoughPermissions``.
     """
-    user = authority.hold(user_id, SESSIONS_REVOKE, actor=actor).user
+    user = authority.lock_account(user_id, SESSIONS_REVOKE, actor=actor).user
     links, ended = _shut_out(user)
     if links or ended:
         _record(Event.SESSIONS_ENDED, user, actor, sessions_ended=ended)
@@ -173,7 +173,7 @@ def send_reset(user_id: int, *, actor: Session | None) -> None:
     so gets the link for a new password. Raises ``NotFound`` or
     ``NotEnoughPermissions``.
     """
-    user = authority.hold(user_id, USERS_WRITE, actor=actor).user
+    user = authority.lock_account(user_id, USERS_WRITE, actor=actor).user
     if user.hashed_password is None and not user.email_verified:
         _mail_invitation(user)
     else:

@@ -7,7 +7,7 @@ from sqlalchemy import delete, func, select
 from sqlalchemy.exc import IntegrityError
 
 from app import audit
-from app.access.permissions import ROLES_READ, ROLES_WRITE, Rights, held_by
+from app.access.permissions import ROLES_READ, ROLES_WRITE, Rights, roles_of
 from app.audit.vocabulary import Event
 from app.database import pages
 from app.database import rows as database_rows
@@ -16,7 +16,7 @@ from app.errors import AppError, Message, NotEnoughPermissions, NotFound, Valida
 from app.extensions import db
 from app.models import Role, RolePermission, Session, User, UserRole
 from app.users import authority
-from app.users.authority import Held
+from app.users.authority import LockedAccount
 
 UNKNOWN_ROLE = Message("unknown_role", "There is no such role.")
 BY_ID = Order((Key("id", Role.id),))
@@ -58,7 +58,7 @@ def of(user_id: int, *, viewer: User, rights: Callable[[], Rights]) -> Sequence[
             raise NotEnoughPermissions
         if db.session.get(User, user_id) is None:
             raise NotFound
-    return held_by(user_id)
+    return roles_of(user_id)
 
 
 def create(
@@ -70,7 +70,7 @@ def create(
 ) -> Role:
     """Make a role. Commits. Raises ``RoleNameTaken`` or ``NotEnoughPermissions``."""
     permissions = sorted(set(permissions))
-    rights = authority.hold_actor(ROLES_WRITE, actor=actor)
+    rights = authority.lock_actor(ROLES_WRITE, actor=actor)
     _refuse_beyond(rights, permissions)
     role = Role(name=name, description=description, grants=_grants(permissions))
     db.session.add(role)
@@ -87,7 +87,7 @@ def edit(role_id: int, changes: dict[str, Any], *, actor: Session | None) -> Rol
     on. Raises ``NotFound``, ``RoleNameTaken``, or ``NotEnoughPermissions``,
     also if the role has a permission that the actor lacks, before or after.
     """
-    rights, role = _hold(role_id, actor)
+    rights, role = _lock_role(role_id, actor)
     words = {name: value for name, value in changes.items() if name != "permissions"}
     return _write(role, words, changes.get("permissions", role.permissions), rights, actor)
 
@@ -96,7 +96,7 @@ def change_permissions(
     role_id: int, *, add: Iterable[str] = (), take: Iterable[str] = (), actor: Session | None
 ) -> Role:
     """Add permissions to a role, or take some away. Commits. Raises the same as ``edit``."""
-    rights, role = _hold(role_id, actor)
+    rights, role = _lock_role(role_id, actor)
     return _write(role, {}, {*role.permissions, *add} - {*take}, rights, actor)
 
 
@@ -105,7 +105,7 @@ def remove(role_id: int, *, actor: Session | None) -> None:
 
     Raises ``NotFound`` or ``NotEnoughPermissions``.
     """
-    _, role = _hold(role_id, actor)
+    _, role = _lock_role(role_id, actor)
     _record(Event.ROLE_DELETED, actor, role=role.name, permissions=role.permissions)
     db.session.execute(delete(Role).where(Role.id == role.id))
     db.session.commit()
@@ -118,22 +118,22 @@ def assign(user_id: int, role_ids: Sequence[int], *, actor: Session | None) -> S
     or ``NotEnoughPermissions`` if the user, or a role that is given or taken,
     has a permission that the actor lacks.
     """
-    held = authority.hold(user_id, ROLES_WRITE, actor=actor)
+    locked = authority.lock_account(user_id, ROLES_WRITE, actor=actor)
     after = _kept_from_deletion(role_ids)
     known = {role.id for role in after}
     unknown = [index for index, role_id in enumerate(role_ids) if role_id not in known]
     if unknown:
         raise ValidationFailed([UNKNOWN_ROLE.at(["roles", index]) for index in unknown])
-    return _give(held, after, actor)
+    return _give(locked, after, actor)
 
 
 def change_roles(
     user_id: int, *, add: Iterable[Role] = (), take: Iterable[Role] = (), actor: Session | None
 ) -> Sequence[Role]:
     """Give roles to a user, or take roles away. Commits. Raises the same as ``assign``."""
-    held = authority.hold(user_id, ROLES_WRITE, actor=actor)
-    wanted = {role.id for role in [*held_by(user_id), *add]} - {role.id for role in take}
-    return _give(held, _kept_from_deletion(wanted), actor)
+    locked = authority.lock_account(user_id, ROLES_WRITE, actor=actor)
+    wanted = {role.id for role in [*roles_of(user_id), *add]} - {role.id for role in take}
+    return _give(locked, _kept_from_deletion(wanted), actor)
 
 
 def number_of_holders(role: Role) -> int:
@@ -141,13 +141,13 @@ def number_of_holders(role: Role) -> int:
     return db.session.scalar(holders) or 0
 
 
-def _hold(role_id: int, actor: Session | None) -> tuple[Rights, Role]:
+def _lock_role(role_id: int, actor: Session | None) -> tuple[Rights, Role]:
     """Lock a role that the actor may change. The caller commits.
 
     The actor must have every permission of the role.
     """
-    rights = authority.hold_actor(ROLES_WRITE, actor=actor)
-    role = database_rows.hold(Role, Role.id == role_id)
+    rights = authority.lock_actor(ROLES_WRITE, actor=actor)
+    role = database_rows.lock(Role, Role.id == role_id)
     if role is None:
         raise NotFound
     _refuse_beyond(rights, role.permissions)
@@ -190,25 +190,27 @@ def _write(
     return role
 
 
-def _give(held: Held, roles: Sequence[Role], actor: Session | None) -> Sequence[Role]:
-    before = {role.id: role for role in held_by(held.user.id)}
+def _give(locked: LockedAccount, roles: Sequence[Role], actor: Session | None) -> Sequence[Role]:
+    before = {role.id: role for role in roles_of(locked.user.id)}
     after = {role.id: role for role in roles}
     given, taken = after.keys() - before.keys(), before.keys() - after.keys()
     for role in [*(after[role_id] for role_id in given), *(before[role_id] for role_id in taken)]:
-        _refuse_beyond(held.rights, role.permissions)
+        _refuse_beyond(locked.rights, role.permissions)
     if not given and not taken:
         db.session.commit()
         return roles
     db.session.execute(
         delete(UserRole)
-        .where(UserRole.user_id == held.user.id, UserRole.role_id.in_(taken))
+        .where(UserRole.user_id == locked.user.id, UserRole.role_id.in_(taken))
         .execution_options(synchronize_session=False)
     )
-    db.session.add_all(UserRole(user_id=held.user.id, role_id=role_id) for role_id in sorted(given))
+    db.session.add_all(
+        UserRole(user_id=locked.user.id, role_id=role_id) for role_id in sorted(given)
+    )
     _record(
         Event.ROLES_CHANGED,
         actor,
-        subject_id=held.user.id,
+        subject_id=locked.user.id,
         roles={"from": _names(before.values()), "to": _names(after.values())},
     )
     db.session.commit()

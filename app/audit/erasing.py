@@ -21,7 +21,7 @@ def forget(user_ids: Collection[int]) -> None:
     if not user_ids:
         return
     # Until the caller commits, no sealer may seal what is erased here.
-    sealing.hold_chain()
+    sealing.lock_chain()
     theirs = or_(
         AuditEvent.subject_id.in_(user_ids),
         ACTS_ON_OTHERS & AuditEvent.actor_id.in_(user_ids),

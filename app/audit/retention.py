@@ -25,7 +25,7 @@ def prune(limit: int) -> int:
     if not settings.audit_retention:
         return 0
     # Only one pruning runs at a time. A second one would record the same events again.
-    sealing.hold_chain()
+    sealing.lock_chain()
     oldest_kept = clock.now() - settings.audit_retention
     old = []
     try:

@@ -68,7 +68,7 @@ def seal_everything() -> int:
     return total
 
 
-def hold_chain() -> None:
+def lock_chain() -> None:
     """Keep sealers away until the caller commits."""
     _take_turn(wait=True)
 

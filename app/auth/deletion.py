@@ -8,7 +8,7 @@ from app.extensions import db
 from app.models import User
 
 
-def call_deletion_off(user_id: int, *, actor_id: int | None) -> None:
+def cancel_deletion(user_id: int, *, actor_id: int | None) -> None:
     """Keep the account if it waits to be erased. The caller commits."""
     call = (
         update(User)

@@ -14,7 +14,7 @@ class LoginName(Checked):
     """An email address or username at login. Any string is accepted, and may be unknown."""
 
     def __init__(self, **kwargs: Any) -> None:
-        super().__init__(longest=identifiers.MOST_OF_NOTHING, **kwargs)
+        super().__init__(longest=identifiers.MAX_UNUSABLE_LENGTH, **kwargs)
 
 
 class CheckedPassword(Checked):

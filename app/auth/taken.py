@@ -48,17 +48,17 @@ def refuse_if_left(email: str, *, user_id: int) -> None:
     account that got the address always finds the link, also if both happen at
     the same moment. Raises ``EmailTaken``.
     """
-    if former_owner(email, but_for=user_id) is not None:
+    if former_owner(email, except_user=user_id) is not None:
         db.session.rollback()
         raise EmailTaken
 
 
-def former_owner(email: str, *, but_for: int | None = None) -> int | None:
+def former_owner(email: str, *, except_user: int | None = None) -> int | None:
     """The id of an account that has left this address and may return to it."""
     found: int | None = db.session.scalar(
         select(OneTimeToken.user_id)
         .where(may_be_returned_to(), OneTimeToken.email == email)
-        .where(OneTimeToken.user_id != (but_for or 0))
+        .where(OneTimeToken.user_id != (except_user or 0))
         .order_by(OneTimeToken.id)
         .limit(1)
     )
@@ -77,7 +77,7 @@ def tell_former_owner(request: OutboxMessage, user_id: int) -> tuple[Any, dict[s
     It goes to the requested address and not to the present address of the
     account, which may be a thief's.
     """
-    owner = rows.hold(User, User.id == user_id)
+    owner = rows.lock(User, User.id == user_id)
     if owner is None or outbox.is_mailed_enough(request.recipient, messages.address_in_use):
         return None
     request.user_id, request.locale = owner.id, owner.locale

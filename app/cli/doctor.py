@@ -22,11 +22,21 @@ def doctor(as_json: bool) -> None:
     """
     found = list(findings.findings(settings))
     if as_json:
-        click.echo(in_json([vars(finding) for finding in found], indent=2))
+        click.echo(in_json(list(map(_in_json, found)), indent=2))
     else:
         _print(found)
     if any(finding.weight is Weight.DANGEROUS for finding in found):
         raise SystemExit(1)
+
+
+def _in_json(finding: Finding) -> dict[str, str]:
+    # Scripts read these names, so the remedy keeps its first one.
+    return {
+        "check": finding.check,
+        "weight": finding.weight,
+        "reason": finding.reason,
+        "cure": finding.remedy,
+    }
 
 
 def _print(found: list[Finding]) -> None:
@@ -36,7 +46,7 @@ def _print(found: list[Finding]) -> None:
             continue
         click.echo(f"{weight.capitalize()}:")
         for finding in group:
-            click.echo(f"  {finding.check}\n    {finding.reason}\n    {finding.cure}")
+            click.echo(f"  {finding.check}\n    {finding.reason}\n    {finding.remedy}")
         click.echo()
     if not found:
         click.echo("Nothing is weaker than it should be.")

@@ -105,7 +105,7 @@ def search(text: str, as_json: bool) -> None:
 def show(email: str, as_json: bool) -> None:
     """Show an account and its roles."""
     user = _found(email)
-    names = [role.name for role in permissions.held_by(user.id)]
+    names = [role.name for role in permissions.roles_of(user.id)]
     shown = UserSchema().dump(user) | {"roles": names}
     if as_json:
         click.echo(in_json(shown))

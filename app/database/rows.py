@@ -32,7 +32,7 @@ def from_row(model: type[Row], columns: Iterable[Any], row: Iterable[Any], **oth
     return detached(model, values | others)
 
 
-def hold(model: type[Row], *which: ColumnExpressionArgument[bool]) -> Row | None:
+def lock(model: type[Row], *which: ColumnExpressionArgument[bool]) -> Row | None:
     """Read one row again, and let nobody else change it until the caller commits.
 
     This is an UPDATE that changes nothing, because SQLite takes no lock for a SELECT.
@@ -50,7 +50,7 @@ def insert(model: type[Base]) -> Any:
     return dialect.insert(model)
 
 
-def hold_in_order(model: type[Row], *which: ColumnExpressionArgument[bool]) -> Sequence[Row]:
+def lock_in_order(model: type[Row], *which: ColumnExpressionArgument[bool]) -> Sequence[Row]:
     """Read rows again, and lock them against changes and references until the caller commits.
 
     They are locked in the order of their ids. So two callers that want

@@ -1,4 +1,4 @@
-"""The checks of ``flask doctor``: each is a function, with a weight and a cure.
+"""The checks of ``flask doctor``: each is a function, with a weight and a remedy.
 
 A check takes the settings. It returns a sentence that says what is wrong, or
 ``None``. All checks measure against production, whatever ``APP_ENV`` says.
@@ -12,11 +12,11 @@ from app.features.checks import Check, Test, Weight
 _REGISTERED: dict[str, list[Check]] = {}
 
 
-def checks(weight: Weight, cure: str, *, stops: bool = False) -> Callable[[Test], Test]:
+def checks(weight: Weight, remedy: str, *, stops: bool = False) -> Callable[[Test], Test]:
     """Add a function to the checks of its module."""
 
     def register(test: Test) -> Test:
-        check = Check(test.__name__, weight, cure, test, stops)
+        check = Check(test.__name__, weight, remedy, test, stops)
         _REGISTERED.setdefault(test.__module__, []).append(check)
         return test
 

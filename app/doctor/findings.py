@@ -4,26 +4,33 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from app import features
-from app.doctor import checks, database_checks, file_checks, mail_checks, setting_checks, sightings
+from app.doctor import (
+    checks,
+    database_checks,
+    deployment_warnings,
+    file_checks,
+    mail_checks,
+    setting_checks,
+)
 from app.features.checks import Weight
 from config import Settings
 
 # If a check that stops finds something, the checks after it do not run: they need what is missing.
 CHECKS = [
     check
-    for group in (setting_checks, file_checks, database_checks, mail_checks, sightings)
+    for group in (setting_checks, file_checks, database_checks, mail_checks, deployment_warnings)
     for check in checks.of(group)
 ]
 
 
 @dataclass(frozen=True)
 class Finding:
-    """The result of a check that found something: the reason, and the cure."""
+    """The result of a check that found something: the reason, and the remedy."""
 
     check: str
     weight: Weight
     reason: str
-    cure: str
+    remedy: str
 
 
 def findings(settings: Settings) -> Iterator[Finding]:
@@ -33,6 +40,6 @@ def findings(settings: Settings) -> Iterator[Finding]:
         reason = check.test(settings)
         if reason is None:
             continue
-        yield Finding(check.name, check.weight, reason, check.cure)
+        yield Finding(check.name, check.weight, reason, check.remedy)
         if check.stops:
             return

@@ -24,12 +24,12 @@ class Check:
 
     name: str
     weight: Weight
-    cure: str
+    remedy: str
     test: Test
     stops: bool = False
 
 
-def check(weight: Weight, cure: str) -> Callable[[Test], Check]:
+def check(weight: Weight, remedy: str) -> Callable[[Test], Check]:
     """Make a check of a function, for the ``checks`` of a feature.
 
     The function takes the settings. It returns a sentence that says what is
@@ -37,6 +37,6 @@ def check(weight: Weight, cure: str) -> Callable[[Test], Check]:
     """
 
     def make(test: Test) -> Check:
-        return Check(test.__name__, weight, cure, test)
+        return Check(test.__name__, weight, remedy, test)
 
     return make

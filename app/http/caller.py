@@ -13,20 +13,20 @@ from app.http.client import current_network
 class Caller(NamedTuple):
     """The network of a caller, and two ways to ask whether it is still there.
 
-    Only the call's own thread may ask ``is_there``, because the question may
+    Only the call's own thread may ask ``is_connected``, because the question may
     begin the answer. Any thread may ask ``sends`` at any time.
     """
 
     network: str
-    is_there: Callable[[], bool]
+    is_connected: Callable[[], bool]
     sends: Callable[[], bool] | None = None
 
-    def seems_there(self) -> bool:
+    def seems_connected(self) -> bool:
         """A guess for other threads. A client that sends no more counts as gone here.
 
-        It may still wait for an answer, which ``is_there`` finds out.
+        It may still wait for an answer, which ``is_connected`` finds out.
         """
-        return (self.sends or self.is_there)()
+        return (self.sends or self.is_connected)()
 
 
 def current() -> Caller:

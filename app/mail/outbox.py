@@ -95,7 +95,7 @@ def addressee(request: OutboxMessage, *kinds: Wording) -> User | None:
     Resolvers call this. It takes a lock on the user, so that requests at the
     same time are counted one after the other.
     """
-    user = database_rows.hold(User, User.email == request.recipient)
+    user = database_rows.lock(User, User.email == request.recipient)
     if user is None:
         return None
     if is_mailed_enough(request.recipient, *kinds):

@@ -2,13 +2,13 @@
 
 from app.models.audit_event import AuditEvent
 from app.models.audit_seal import AuditPruning, AuditSeal
+from app.models.deployment_warning import DeploymentWarning
 from app.models.imported_account import ImportedAccount
 from app.models.login_throttle import LoginThrottle
 from app.models.one_time_token import OneTimeToken
 from app.models.outbox_message import OutboxMessage
 from app.models.role import Role, RolePermission
 from app.models.session import Session
-from app.models.sighting import Sighting
 from app.models.user import User
 from app.models.user_role import UserRole
 
@@ -16,6 +16,7 @@ __all__ = [
     "AuditEvent",
     "AuditPruning",
     "AuditSeal",
+    "DeploymentWarning",
     "ImportedAccount",
     "LoginThrottle",
     "OneTimeToken",
@@ -23,7 +24,6 @@ __all__ = [
     "Role",
     "RolePermission",
     "Session",
-    "Sighting",
     "User",
     "UserRole",
 ]

@@ -23,7 +23,7 @@ MAX_RAW_USERNAME_LENGTH = 4 * MAX_USERNAME_LENGTH
 MAX_USERNAME_KEY_LENGTH = 200
 # An identifier that nobody can have is cut to this length. Limits and throttles still tell such
 # identifiers apart by their beginning.
-MOST_OF_NOTHING = 300
+MAX_UNUSABLE_LENGTH = 300
 
 # Nobody may pose as the service or its staff, or take a name that is also a path of the API.
 RESERVED_USERNAMES = frozenset(
@@ -116,11 +116,11 @@ def read(*, email: str | None = None, username: str | None = None) -> Identifier
     if email is None and "@" not in typed:
         is_long = len(typed) > MAX_RAW_USERNAME_LENGTH
         name = typed if is_long else username_key(typed)
-        return Identifier("username", name[:MOST_OF_NOTHING])
+        return Identifier("username", name[:MAX_UNUSABLE_LENGTH])
     try:
         return Identifier("email", canonical_email(typed))
     except InvalidEmail:
-        return Identifier("email", typed[:MOST_OF_NOTHING])
+        return Identifier("email", typed[:MAX_UNUSABLE_LENGTH])
 
 
 LENGTH = Message(

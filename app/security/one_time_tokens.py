@@ -9,7 +9,7 @@ from sqlalchemy import and_, delete, or_, select, update
 from sqlalchemy.orm import contains_eager
 
 from app import clock
-from app.database.rows import delete_batch, hold_in_order
+from app.database.rows import delete_batch, lock_in_order
 from app.errors import InvalidLink
 from app.extensions import db
 from app.models import User
@@ -164,7 +164,7 @@ def revoke_batch(limit: int, *, issued_by: datetime) -> int:
     outstanding = and_(~_IS_LASTING, OneTimeToken.created_at <= issued_by)
     owners = select(OneTimeToken.user_id).where(outstanding).distinct().limit(limit)
     # The users are locked before their tokens, as in all code that changes an account.
-    held = [user.id for user in hold_in_order(User, User.id.in_(db.session.scalars(owners).all()))]
+    held = [user.id for user in lock_in_order(User, User.id.in_(db.session.scalars(owners).all()))]
     theirs = delete(OneTimeToken).where(OneTimeToken.user_id.in_(held), outstanding)
     db.session.execute(theirs.execution_options(synchronize_session=False))
     return len(held)

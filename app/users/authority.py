@@ -6,7 +6,7 @@ from sqlalchemy import or_
 
 from app.access.permissions import EVERYTHING, Permission, Rights, rights_of
 from app.auth.sessions import sessions
-from app.database.rows import hold_in_order
+from app.database.rows import lock_in_order
 from app.errors import AppError, NotEnoughPermissions, NotFound, SessionEnded
 from app.extensions import db
 from app.models import Session, User
@@ -18,20 +18,20 @@ class LastSuperuser(AppError):
 
 
 @dataclass(frozen=True)
-class Held:
+class LockedAccount:
     """A user as they are now, locked until the commit, and the rights of the actor."""
 
     user: User
     rights: Rights
     is_last_superuser: bool
 
-    def refuse_to_lose(self) -> None:
+    def refuse_if_last_superuser(self) -> None:
         """For a change that takes this superuser away. Raises ``LastSuperuser``."""
         if self.is_last_superuser:
             raise LastSuperuser
 
 
-def hold(user_id: int, permission: Permission, *, actor: Session | None) -> Held:
+def lock_account(user_id: int, permission: Permission, *, actor: Session | None) -> LockedAccount:
     """Lock a user who is about to be changed, if the actor may. The caller commits.
 
     ``actor`` is the session of the person who makes the change, and ``None``
@@ -42,7 +42,7 @@ def hold(user_id: int, permission: Permission, *, actor: Session | None) -> Held
     Raises ``SessionEnded``, ``NotFound``, or ``NotEnoughPermissions``, also if
     the user has rights that the actor lacks.
     """
-    people = _hold_people(user_id, *([actor.user_id] if actor else []))
+    people = _lock_people(user_id, *([actor.user_id] if actor else []))
     rights = _rights_of(actor, people, permission)
     user = people.get(user_id)
     if user is None:
@@ -50,28 +50,28 @@ def hold(user_id: int, permission: Permission, *, actor: Session | None) -> Held
     is_oneself = actor is not None and user.id == actor.user_id
     if not is_oneself and not rights.cover(rights_of(user, db.session())):
         raise NotEnoughPermissions
-    return Held(user, rights, is_last_superuser=_is_last_superuser(user, people))
+    return LockedAccount(user, rights, is_last_superuser=_is_last_superuser(user, people))
 
 
-def hold_actor(permission: Permission, *, actor: Session | None) -> Rights:
+def lock_actor(permission: Permission, *, actor: Session | None) -> Rights:
     """The rights of the actor, for a change that concerns no other user. The caller commits.
 
     Raises ``SessionEnded`` or ``NotEnoughPermissions``.
     """
-    return _rights_of(actor, _hold_people(*([actor.user_id] if actor else [])), permission)
+    return _rights_of(actor, _lock_people(*([actor.user_id] if actor else [])), permission)
 
 
-def refuse_to_lose(user_id: int) -> None:
+def refuse_if_last_superuser(user_id: int) -> None:
     """For a user who closes their own account. The caller commits. Raises ``LastSuperuser``."""
-    people = _hold_people(user_id)
+    people = _lock_people(user_id)
     if user_id in people and _is_last_superuser(people[user_id], people):
         raise LastSuperuser
 
 
-def _hold_people(*ids: int) -> dict[int, User]:
+def _lock_people(*ids: int) -> dict[int, User]:
     """Lock these users, and all superusers, so that two changes cannot remove the last two."""
-    held = hold_in_order(User, or_(User.id.in_(ids), User.is_superuser))
-    return {user.id: user for user in held}
+    locked = lock_in_order(User, or_(User.id.in_(ids), User.is_superuser))
+    return {user.id: user for user in locked}
 
 
 def _rights_of(actor: Session | None, people: dict[int, User], permission: Permission) -> Rights:

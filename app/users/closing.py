@@ -27,8 +27,8 @@ def close(session: Session, password: str) -> datetime:
     ``WrongPassword``, ``LastSuperuser``, or ``SessionEnded``.
     """
     check_password(session.user, password)
-    authority.refuse_to_lose(session.user_id)
-    user = sessions.hold(session)
+    authority.refuse_if_last_superuser(session.user_id)
+    user = sessions.lock_user(session)
     due_at = clock.now() + settings.account_deletion_grace
     user.deletion_due_at, user.updated_at = due_at, clock.now()
     ended = sessions.end_all(user.id)

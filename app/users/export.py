@@ -11,7 +11,7 @@ from app.database import engines
 from app.models import AuditEvent, OneTimeToken, OutboxMessage, Session, User
 
 
-def held_about(user: User) -> dict[str, Any]:
+def everything_about(user: User) -> dict[str, Any]:
     """Everything that is stored about a user, except what only the server can read.
 
     A history may be long, so each list is read page by page while the caller
@@ -24,7 +24,7 @@ def held_about(user: User) -> dict[str, Any]:
 
     return {
         "user": user,
-        "roles": [role.name for role in permissions.held_by(user.id)],
+        "roles": [role.name for role in permissions.roles_of(user.id)],
         "sessions": rows(
             Session,
             Session.user_id == user.id,

@@ -70,7 +70,7 @@ def close_my_account(body: dict[str, Any]) -> dict[str, Any]:
 def export_me() -> Response:
     """Everything that is stored about you, as one document."""
     attachment = {"Content-Disposition": 'attachment; filename="account.json"'}
-    return streamed(ExportSchema(), export.held_about(current_user()), attachment)
+    return streamed(ExportSchema(), export.everything_about(current_user()), attachment)
 
 
 @bp.get("/me/activity")

@@ -17,7 +17,7 @@ from prometheus_client import REGISTRY
 from werkzeug.test import TestResponse
 
 from app.access import limit_storage, limits
-from app.doctor import sightings
+from app.doctor import deployment_warnings
 from app.extensions import db
 from app.models import LoginThrottle, User
 from tests.factories import API, PASSWORD, bearer, log_in, me, problem
@@ -539,7 +539,7 @@ def test_a_refusal_looks_whether_everybody_has_one_address(
     app: Flask, client: FlaskClient, set_limits: SetLimits, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     looked: list[bool] = []
-    monkeypatch.setattr(sightings, "look_for_only_address", lambda: looked.append(True))
+    monkeypatch.setattr(deployment_warnings, "look_for_only_address", lambda: looked.append(True))
     set_limits(token="1 per hour")
 
     call(client, "POST auth/refresh")

@@ -266,7 +266,7 @@ def test_a_role_that_is_deleted_while_it_is_given_is_no_error_of_ours(
         assert given.status_code in (200, 422), given.text
         assert deleted.status_code == 204
         with app.app_context():
-            assert list(permissions.held_by(user.id)) == []
+            assert list(permissions.roles_of(user.id)) == []
 
 
 def test_a_role_that_is_about_to_be_deleted_is_waited_for(

@@ -197,7 +197,7 @@ def test_without_the_lock_the_database_still_gives_no_position_twice(
 def test_a_sealer_does_not_wait_for_another(app: Flask) -> None:
     with app.app_context():
         write(1)
-        sealing.hold_chain()
+        sealing.lock_chain()
         with ThreadPoolExecutor(1) as threads:
 
             def seal() -> int:
@@ -214,7 +214,7 @@ def test_nobody_who_records_waits_for_the_sealer(app: Flask) -> None:
         pytest.skip("SQLite has one writer at a time")
     with app.app_context():
         write(3)
-        sealing.hold_chain()
+        sealing.lock_chain()
 
         def record() -> list[int]:
             with app.app_context():

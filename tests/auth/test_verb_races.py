@@ -106,7 +106,7 @@ def own(method: str, path: str, last_step: tuple[Any, str], **body: Any) -> Verb
     return Verb(prepare, last_step, SESSION_ENDED)
 
 
-def by_superuser(method: str, path: str, step: str = "hold", **body: Any) -> Verb:
+def by_superuser(method: str, path: str, step: str = "lock_account", **body: Any) -> Verb:
     return replace(own(method, path, (authority, step), **body), is_of_superusers=True)
 
 
@@ -142,11 +142,11 @@ VERBS = {
     "sending a reset": by_superuser("POST", "/users/{bob}/password-reset"),
     "giving a role": by_superuser("PUT", "/users/{bob}/roles", roles=["{role}"]),
     "inviting": by_superuser(
-        "POST", "/users", "hold_actor", email="new@example.com", username="renamed"
+        "POST", "/users", "lock_actor", email="new@example.com", username="renamed"
     ),
-    "making a role": by_superuser("POST", "/roles", "hold_actor", name="renamed"),
-    "editing a role": by_superuser("PATCH", "/roles/{role}", "hold_actor", name="renamed"),
-    "deleting a role": by_superuser("DELETE", "/roles/{role}", "hold_actor"),
+    "making a role": by_superuser("POST", "/roles", "lock_actor", name="renamed"),
+    "editing a role": by_superuser("PATCH", "/roles/{role}", "lock_actor", name="renamed"),
+    "deleting a role": by_superuser("DELETE", "/roles/{role}", "lock_actor"),
     "a reset": Verb(resetting_by(Purpose.PASSWORD_RESET), (hashing, "hash"), NO_LINK),
     "an invitation": Verb(resetting_by(Purpose.INVITATION), (hashing, "hash"), NO_LINK),
 }

@@ -17,7 +17,7 @@ from flask import Flask
 from sqlalchemy.engine import make_url
 
 from app import clock
-from app.doctor import file_checks, findings, setting_checks, sightings
+from app.doctor import deployment_warnings, file_checks, findings, setting_checks
 from app.doctor.findings import CHECKS
 from app.extensions import db
 from app.features.checks import Weight
@@ -131,7 +131,7 @@ def test_every_check_is_in_operations_md_with_its_weight_and_no_other() -> None:
 
 
 def test_every_cure_is_a_sentence() -> None:
-    assert [check.name for check in CHECKS if not check.cure.endswith(".")] == []
+    assert [check.name for check in CHECKS if not check.remedy.endswith(".")] == []
 
 
 @pytest.mark.parametrize("name", WEAK)
@@ -450,7 +450,9 @@ def test_mail_that_was_set_aside_is_found(app: Flask, monkeypatch: pytest.Monkey
 
 def test_what_was_seen_of_proxies_is_told(app: Flask) -> None:
     with app.app_context():
-        sightings.record(sightings.Kind.UNTRUSTED_FORWARDING, "X-Forwarded-For from 10.0.0.9")
+        deployment_warnings.warn(
+            deployment_warnings.Kind.UNTRUSTED_FORWARDING, "X-Forwarded-For from 10.0.0.9"
+        )
 
     assert "X-Forwarded-For from 10.0.0.9" in found(app)["nothing_odd_was_seen"]
 

@@ -30,17 +30,17 @@ def line() -> Iterator[tuple[socket.socket, socket.socket]]:
 Line = tuple[socket.socket, socket.socket]
 
 
-def is_there(app: Flask, connection: socket.socket | None) -> bool:
+def is_connected(app: Flask, connection: socket.socket | None) -> bool:
     """What is known of a caller who came by that connection."""
     environ = {} if connection is None else {"gunicorn.socket": connection}
     with app.test_request_context("/", environ_overrides=environ):
-        return caller.current().is_there()
+        return caller.current().is_connected()
 
 
 def test_a_client_that_says_nothing_more_is_there(app: Flask, line: Line) -> None:
     ours, _ = line
 
-    assert is_there(app, ours)
+    assert is_connected(app, ours)
 
 
 def test_a_client_that_hung_up_is_not_there(app: Flask, line: Line) -> None:
@@ -48,15 +48,15 @@ def test_a_client_that_hung_up_is_not_there(app: Flask, line: Line) -> None:
 
     theirs.close()
 
-    assert not is_there(app, ours)
+    assert not is_connected(app, ours)
 
 
 def test_what_a_client_sent_ahead_is_left_to_be_read(app: Flask, line: Line) -> None:
     ours, theirs = line
     theirs.sendall(b"GET /healthz")
 
-    assert is_there(app, ours)
-    assert is_there(app, ours)
+    assert is_connected(app, ours)
+    assert is_connected(app, ours)
     assert ours.recv(100) == b"GET /healthz"
 
 
@@ -65,18 +65,18 @@ def test_a_connection_that_is_closed_on_our_side_has_nobody(app: Flask, line: Li
 
     ours.close()
 
-    assert not is_there(app, ours)
+    assert not is_connected(app, ours)
 
 
 def test_where_there_is_no_connection_to_look_at_somebody_is_there(app: Flask) -> None:
-    assert is_there(app, None)
+    assert is_connected(app, None)
 
 
 def test_a_command_is_there_and_comes_from_nowhere(app: Flask) -> None:
     with app.app_context():
         who = caller.current()
 
-    assert who.is_there()
+    assert who.is_connected()
     assert who.network == ""
 
 

@@ -407,7 +407,7 @@ def test_no_address_is_a_network_of_its_own() -> None:
 def test_forwarding_headers_of_an_untrusted_peer_are_told_once_in_an_hour(
     app: Flask, client: FlaskClient, caplog: pytest.LogCaptureFixture
 ) -> None:
-    app.extensions.pop("sightings", None)
+    app.extensions.pop("deployment_warnings", None)
     caplog.set_level(logging.WARNING)
 
     for _ in range(3):

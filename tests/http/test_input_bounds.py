@@ -304,4 +304,4 @@ def test_a_login_name_beyond_its_bound_is_not_normalised_either() -> None:
     known_as = identifiers.read(username=HOSTILE["marks in falling class"])
 
     assert time.process_time() - began < MOST_SECONDS
-    assert len(known_as.value) == identifiers.MOST_OF_NOTHING
+    assert len(known_as.value) == identifiers.MAX_UNUSABLE_LENGTH

@@ -17,7 +17,7 @@ def test_nobody_changes_the_other_superusers_meanwhile(app: Flask, ada: User, gr
     alan = make_user(app, username="alan", email="alan@example.com", superuser=True)
 
     with app.app_context():
-        authority.hold(ada.id, USERS_WRITE, actor=None)
+        authority.lock_account(ada.id, USERS_WRITE, actor=None)
         demoting = elsewhere(app, lambda: accounts.set_superuser(alan.email, False))
         demoting.join(timeout=0.5)
         has_waited = demoting.is_alive()
@@ -38,10 +38,10 @@ def test_what_was_decided_while_one_waited_is_seen(app: Flask, grace: User) -> N
             refusals.append(type(refusal))
 
     with app.app_context():
-        held = authority.hold(grace.id, USERS_WRITE, actor=None)
+        locked = authority.lock_account(grace.id, USERS_WRITE, actor=None)
         stepping_down = elsewhere(app, step_down)
         stepping_down.join(timeout=0.5)
-        held.user.is_superuser = False
+        locked.user.is_superuser = False
         db.session.commit()
         stepping_down.join()
 
@@ -54,6 +54,6 @@ def test_the_last_superuser_is_known_as_such(app: Flask, grace: User, others: in
         make_user(app, username=f"su{number}", email=f"su{number}@example.com", superuser=True)
 
     with app.app_context():
-        held = authority.hold(grace.id, USERS_WRITE, actor=None)
+        locked = authority.lock_account(grace.id, USERS_WRITE, actor=None)
 
-        assert held.is_last_superuser is (others == 0)
+        assert locked.is_last_superuser is (others == 0)

@@ -513,7 +513,7 @@ def test_every_column_about_a_user_is_exported_or_left_out_on_purpose() -> None:
         # Whoever guessed at an account is somebody else.
         "LoginThrottle": {"subject", "network", "failures", "blocked_until", "last_failure_at"},
         # About nobody.
-        "Sighting": {"kind", "detail", "seen_at"},
+        "DeploymentWarning": {"kind", "detail", "seen_at"},
         # The number in the system that the account came from, by which the next import knows it.
         "ImportedAccount": {"user_id", "system", "identity"},
         "Role": {"id", "name", "description", "created_at"},

@@ -36,7 +36,7 @@ def ask(session: Session, new_email: str) -> None:
     were mailed before stay valid. It counts as too many if the old address is
     confirmed and must not get one more notice. Raises ``SessionEnded``.
     """
-    user = sessions.hold(session)
+    user = sessions.lock_user(session)
     if new_email == user.email or _is_enough(user, new_email) or not _notify(user, new_email):
         db.session.rollback()
         return
@@ -85,7 +85,7 @@ def new_address_named(request: OutboxMessage) -> tuple[Any, dict[str, Any]] | No
         # From here on the mail belongs to the owner of the address, and is in their language.
         owner = outbox.addressee(request, messages.address_in_use)
         return (messages.address_in_use, {}) if owner else None
-    if (former := taken.former_owner(request.recipient, but_for=request.user_id)) is not None:
+    if (former := taken.former_owner(request.recipient, except_user=request.user_id)) is not None:
         return taken.tell_former_owner(request, former)
     return messages.confirm_email_change, outbox.context_of(request)
 
@@ -101,7 +101,7 @@ def confirm(token: str) -> None:
     """
     found = one_time_tokens.read(token, Purpose.EMAIL_CHANGE)
     user = _move(found)
-    if taken.former_owner(user.email, but_for=user.id) is not None:
+    if taken.former_owner(user.email, except_user=user.id) is not None:
         db.session.rollback()
         raise InvalidLink
     one_time_tokens.redeem(found)
@@ -119,13 +119,13 @@ def cancel(token: str) -> None:
     after the change loses it. Raises ``InvalidLink``.
     """
     found = one_time_tokens.read(token, Purpose.EMAIL_UNDO)
-    _take_back(found)
+    _reclaim_address(found)
     user = _move(found, hashed_password=None)
     one_time_tokens.redeem(found)
     one_time_tokens.revoke_all(user)
     one_time_tokens.revoke_later_notices(found)
     one_time_tokens.revoke_later_undos(found)
-    deletion.call_deletion_off(user.id, actor_id=None)
+    deletion.cancel_deletion(user.id, actor_id=None)
     ended = sessions.end_all(user.id)
     reset.begin_recovery(user)
     audit.record(
@@ -157,7 +157,7 @@ def _move(token: OneTimeToken, **changes: Any) -> User:
     return moved
 
 
-def _take_back(undo: OneTimeToken) -> None:
+def _reclaim_address(undo: OneTimeToken) -> None:
     """Take the old address away from another account that has it now. The caller commits.
 
     The link's account had confirmed the address, and still had it when the
@@ -169,7 +169,7 @@ def _take_back(undo: OneTimeToken) -> None:
     its_account, has_address = User.id == undo.user_id, User.email == undo.email
     # All are locked in one order. Otherwise two accounts that take addresses back from each other
     # would each wait for the other.
-    for holder in rows.hold_in_order(User, or_(its_account, has_address)):
+    for holder in rows.lock_in_order(User, or_(its_account, has_address)):
         if holder.id == undo.user_id:
             continue
         holder.email, holder.email_verified = f"{uuid4().hex}@{NO_DOMAIN}", False

@@ -7,7 +7,7 @@ from sqlalchemy.exc import IntegrityError
 
 from app import audit, clock
 from app.audit.vocabulary import Event
-from app.auth.deletion import call_deletion_off
+from app.auth.deletion import cancel_deletion
 from app.auth.login.authentication import record_failure
 from app.auth.notices import notify
 from app.auth.sessions.sessions import NOW, is_live
@@ -96,7 +96,7 @@ def start(user: User, client: Client) -> TokenPair:
     )
     surplus = _end_surplus(session) if earlier >= settings.max_sessions_per_user else 0
     if deletion_due_at:
-        call_deletion_off(user.id, actor_id=user.id)
+        cancel_deletion(user.id, actor_id=user.id)
     # The first login of a new account sends no warning. The past sessions of an old account may
     # have been pruned, so a login after a long time does.
     is_back = user.created_at < now - settings.session_max_age

@@ -17,7 +17,7 @@ def reauthenticate(session: Session, password: str) -> FreshAccess:
     or ``SessionEnded`` if the session was ended while the password was compared.
     """
     check_password(session.user, password)
-    user = sessions.hold(session)
+    user = sessions.lock_user(session)
     audit.record(
         Event.REAUTHENTICATED, subject_id=user.id, actor_id=user.id, session_id=str(session.id)
     )

@@ -34,7 +34,7 @@ def change(session: Session, current_password: str, new_password: str) -> TokenP
     # Hashing took a while. A request that rescues or stops an account writes to the user first and
     # ends its sessions next, so under this lock the session shows it. A stored hash that has
     # changed does not show it: a login may have stored a newer kind of hash.
-    user = sessions.hold(session)
+    user = sessions.lock_user(session)
     user.hashed_password, user.updated_at = hashed_password, clock.now()
     renewed = refreshing.renew(session)
     one_time_tokens.revoke_all(user)

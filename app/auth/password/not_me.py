@@ -35,7 +35,7 @@ def repudiate(token: str) -> None:
         raise InvalidLink
     one_time_tokens.redeem(found)
     one_time_tokens.revoke_all(user)
-    deletion.call_deletion_off(user.id, actor_id=None)
+    deletion.cancel_deletion(user.id, actor_id=None)
     ended = sessions.end_all(user.id)
     # The mail goes to the present address. An old mailbox must not get a link that opens the
     # account. An owner whose address was changed has the link that undoes the change.

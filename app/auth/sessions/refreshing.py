@@ -241,7 +241,7 @@ def _retry_late(claims: RefreshClaims, *, unused: UUID) -> Session | None:
 def _end_for_reuse(claims: RefreshClaims, session: Session) -> None:
     """End the session of a copied token. Commits, so that the refusal does not undo it."""
     # A request of the thief may hold the user at this moment. This waits until it is over.
-    database_rows.hold(User, User.id == session.user_id)
+    database_rows.lock(User, User.id == session.user_id)
     if end_where(Session.id == session.id, Session.generation == claims.generation):
         kind = "after_window" if session.previous_jti == claims.jti else "older"
         _record(Event.REFRESH_TOKEN_REUSED, session.user_id, session.id, kind=kind)

@@ -44,7 +44,7 @@ class Scope(StrEnum):
     GLOBAL = "global"
 
 
-def hold(session: Session) -> User:
+def lock_user(session: Session) -> User:
     """Lock the session's user until the caller commits, and read the user again.
 
     Use it for a change that must not happen after a reset, a "not me" or a
@@ -54,7 +54,7 @@ def hold(session: Session) -> User:
     replace the hash with a newer kind while the password stays the same.
     Raises ``SessionEnded``.
     """
-    user = rows.hold(User, User.id == session.user_id, User.is_active)
+    user = rows.lock(User, User.id == session.user_id, User.is_active)
     if user is None:
         db.session.rollback()
         raise SessionEnded
@@ -120,7 +120,7 @@ def end_one_of(session: Session, session_id: UUID) -> None:
     Raises ``NotFound`` if the user has no such device, or ``SessionEnded``.
     """
     # A request of the device may hold the user at this moment. This waits until it is over.
-    user = hold(session)
+    user = lock_user(session)
     mine = and_(Session.user_id == user.id, is_live(clock.now()))
     if not end_where(Session.id == session_id, mine):
         db.session.rollback()
@@ -194,7 +194,7 @@ def log_out(session: Session, scope: Scope) -> None:
     else:
         # Every request that ends several sessions of a user locks the user first. Otherwise two
         # requests that each hold a session that the other needs would deadlock.
-        rows.hold(User, User.id == session.user_id)
+        rows.lock(User, User.id == session.user_id)
         refuse_if_over(session)
         if scope is Scope.GLOBAL:
             one_time_tokens.revoke(session.user_id, Purpose.EMAIL_CHANGE)

@@ -77,12 +77,12 @@ class HashingPool:
         if self._join(job):
             return
         for other in self._waiting():
-            if not other.who.seems_there():
+            if not other.who.seems_connected():
                 self._take_out(other, because="left")
         if self._join(job):
             return
         with self._lock:
-            last = self._line.last_of_the_greediest(job.who.network)
+            last = self._line.longest_queue_tail(job.who.network)
         if last is None or not self._take_out(last, because="displaced") or not self._join(job):
             metrics.HASHES_REFUSED.labels("full").inc()
             raise Overloaded

@@ -23,7 +23,7 @@ class _Job:
 
     def work(self) -> Callable[[], None]:
         """Run the function, and return another one that gives the result to the caller."""
-        if not self.who.is_there():
+        if not self.who.is_connected():
             return partial(self.refuse, "left")
         self.began_at = perf_counter()
         try:
@@ -79,12 +79,12 @@ class _Line:
             self._networks[network] = jobs
         return job
 
-    def last_of_the_greediest(self, newcomer: str) -> _Job | None:
+    def longest_queue_tail(self, newcomer: str) -> _Job | None:
         """Return the job that must give its place to a newcomer.
 
         It is the last job of the network with the most jobs, if that network
         has at least two jobs more than the newcomer's. Otherwise it is ``None``.
         """
         ours = self._networks.get(newcomer, deque())
-        greediest = max(self._networks.values(), key=len, default=ours)
-        return greediest[-1] if len(greediest) >= len(ours) + 2 else None
+        longest = max(self._networks.values(), key=len, default=ours)
+        return longest[-1] if len(longest) >= len(ours) + 2 else None

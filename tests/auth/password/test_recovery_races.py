@@ -189,11 +189,11 @@ def test_a_global_logout_waits_for_a_change_of_address_that_is_being_asked_for(
     app: Flask, client: FlaskClient, ada: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pair = log_in(client, ada)
-    hold, threads = sessions.hold, []
+    lock_user, threads = sessions.lock_user, []
     leaving = app.test_client()
 
-    def hold_and_leave(session: object) -> User:
-        user = hold(session)  # type: ignore[arg-type]
+    def lock_and_leave(session: object) -> User:
+        user = lock_user(session)  # type: ignore[arg-type]
         headers = bearer(pair["access_token"])
         path = f"{API}/auth/logout?scope=global"
         threads.append(elsewhere(app, lambda: leaving.post(path, headers=headers)))
@@ -201,7 +201,7 @@ def test_a_global_logout_waits_for_a_change_of_address_that_is_being_asked_for(
         threads[0].join(timeout=0.5)
         return user
 
-    monkeypatch.setattr(change.sessions, "hold", hold_and_leave)
+    monkeypatch.setattr(change.sessions, "lock_user", lock_and_leave)
 
     asked = posting(app, "/auth/email/change", {"new_email": THIEFS}, pair)()
     threads[0].join()

@@ -214,12 +214,14 @@ class Desk:
         self.threads = occupy(self.pool, gate, 1)
         assert gate.entered.acquire(timeout=5)
 
-    def line_up(self, name: str, network: str, is_there: Callable[[], bool] = lambda: True) -> None:
+    def line_up(
+        self, name: str, network: str, is_connected: Callable[[], bool] = lambda: True
+    ) -> None:
         """Have a caller of that name wait, or be refused."""
 
         def ask() -> None:
             try:
-                self.pool.run(Caller(network, is_there), self.served.append, name)
+                self.pool.run(Caller(network, is_connected), self.served.append, name)
             except Overloaded:
                 self.refused.append(name)
 

@@ -1,6 +1,6 @@
-"""Signs of a wrong deployment, which the server notices while it answers requests.
+"""Warnings about a wrong deployment, which the server notices while it answers requests.
 
-Each process writes a sign to the log, and to the database for ``flask
+Each process writes a warning to the log, and to the database for ``flask
 doctor``, at most once an hour. So it costs little, and nobody can flood either.
 """
 
@@ -20,14 +20,14 @@ from app.doctor.checks import checks
 from app.extensions import db
 from app.features.checks import Weight
 from app.http.client import forwarding_ignored
-from app.models import Session, Sighting
+from app.models import DeploymentWarning, Session
 from config import Settings
 
 log = logging.getLogger(__name__)
 
 
 def init_app(app: Flask) -> None:
-    """Listen to the signals that tell something about the deployment."""
+    """Listen to the signals that tell of a wrong deployment."""
     forwarding_ignored.connect(_note_forwarding, app)
     limit_refused.connect(_look_for_only_address, app)
 
@@ -38,7 +38,7 @@ LOGINS, PEOPLE = 50, 5
 
 
 class Kind(StrEnum):
-    """The kinds of signs, and what each means."""
+    """The kinds of warnings, and what each means."""
 
     UNTRUSTED_FORWARDING = "untrusted_forwarding"
     UNREAD_FORWARDING = "unread_forwarding"
@@ -65,9 +65,9 @@ class Kind(StrEnum):
                 )
 
 
-def what_was_seen() -> Sequence[Sighting]:
-    """All signs that were noticed, with the time when each was last seen."""
-    return db.session.scalars(select(Sighting).order_by(Sighting.kind)).all()
+def stored_warnings() -> Sequence[DeploymentWarning]:
+    """All warnings that were stored, with the time when each was last seen."""
+    return db.session.scalars(select(DeploymentWarning).order_by(DeploymentWarning.kind)).all()
 
 
 def only_address() -> str | None:
@@ -99,7 +99,7 @@ def _note_forwarding(app: Flask, *, from_proxy: bool, detail: str) -> None:
     kind = Kind.UNREAD_FORWARDING if from_proxy else Kind.UNTRUSTED_FORWARDING
     if is_news(app, kind):
         with app.app_context():
-            record(kind, detail)
+            warn(kind, detail)
 
 
 def _look_for_only_address(_app: Flask) -> None:
@@ -118,37 +118,37 @@ def look_for_only_address() -> None:
     finally:
         db.session.rollback()
     if address is not None:
-        record(Kind.ONE_ADDRESS, address)
+        warn(Kind.ONE_ADDRESS, address)
 
 
 def is_news(app: Flask, kind: Kind) -> bool:
-    """Whether this process has not told it for an hour. The call counts as telling it."""
-    told: dict[Kind, datetime] = app.extensions.setdefault("sightings", {})
+    """Whether this process has not warned of it for an hour. The call counts as a warning."""
+    warned: dict[Kind, datetime] = app.extensions.setdefault("deployment_warnings", {})
     now = clock.now()
-    if kind in told and now < told[kind] + ONCE_IN:
+    if kind in warned and now < warned[kind] + ONCE_IN:
         return False
-    told[kind] = now
+    warned[kind] = now
     return True
 
 
-def record(kind: Kind, detail: str) -> None:
-    """Log it, and store it for the doctor. Commits. It does not fail if the database is away."""
-    log.warning("%s", kind.meaning, extra={"sighting": kind.value, "detail": detail})
+def warn(kind: Kind, detail: str) -> None:
+    """Log the warning, and store it for the doctor. Commits. It works without the database too."""
+    log.warning("%s", kind.meaning, extra={"deployment_warning": kind.value, "detail": detail})
     row = {"detail": detail[:200], "seen_at": clock.now()}
-    seen = insert(Sighting).values(kind=kind.value, **row)
+    seen = insert(DeploymentWarning).values(kind=kind.value, **row)
     try:
         db.session.execute(seen.on_conflict_do_update(index_elements=["kind"], set_=row))
         db.session.commit()
     except SQLAlchemyError as error:
         db.session.rollback()
-        log.warning("the sighting could not be stored", exc_info=error)
+        log.warning("the deployment warning could not be stored", exc_info=error)
 
 
 @checks(Weight.WEAK, "See TRUSTED_PROXIES in docs/deploying.md.")
 def nothing_odd_was_seen(_settings: Settings) -> str | None:
     told = [
         f"{Kind(seen.kind).meaning} (Last: {seen.detail}, {seen.seen_at:%Y-%m-%d}.)"
-        for seen in what_was_seen()
+        for seen in stored_warnings()
     ]
     return " ".join(told) or None
 

@@ -12,7 +12,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from app import clock
-from app.doctor import sightings
+from app.doctor import deployment_warnings
 from app.extensions import db
 from app.models import Session
 from tests.factories import make_user
@@ -20,7 +20,7 @@ from tests.factories import make_user
 
 @pytest.fixture(autouse=True)
 def nothing_told_yet(app: Flask) -> None:
-    app.extensions.pop("sightings", None)
+    app.extensions.pop("deployment_warnings", None)
 
 
 def knock(client: FlaskClient, peer: str = "10.0.0.9", **headers: str) -> None:
@@ -30,7 +30,7 @@ def knock(client: FlaskClient, peer: str = "10.0.0.9", **headers: str) -> None:
 
 def seen(app: Flask) -> list[tuple[str, str]]:
     with app.app_context():
-        return [(row.kind, row.detail) for row in sightings.what_was_seen()]
+        return [(row.kind, row.detail) for row in deployment_warnings.stored_warnings()]
 
 
 def sign_in(app: Flask, people: int, logins: int, address: str | None = "10.0.0.9") -> None:
@@ -179,7 +179,7 @@ def test_a_database_that_cannot_keep_it_fails_no_request(
 
 
 def test_each_kind_has_its_meaning() -> None:
-    assert all("TRUSTED_PROXIES" in kind.meaning for kind in sightings.Kind)
+    assert all("TRUSTED_PROXIES" in kind.meaning for kind in deployment_warnings.Kind)
 
 
 # One address for everybody
@@ -189,14 +189,14 @@ def test_many_people_at_one_address_are_a_proxy(app: Flask) -> None:
     sign_in(app, people=5, logins=50)
 
     with app.app_context():
-        assert sightings.only_address() == "10.0.0.9"
+        assert deployment_warnings.only_address() == "10.0.0.9"
 
 
 def test_so_are_many_people_without_an_address(app: Flask) -> None:
     sign_in(app, people=5, logins=50, address=None)
 
     with app.app_context():
-        assert sightings.only_address() == "a UNIX socket"
+        assert deployment_warnings.only_address() == "a UNIX socket"
 
 
 @pytest.mark.parametrize(("people", "logins"), [(4, 50), (5, 49)])
@@ -204,7 +204,7 @@ def test_a_family_is_not(app: Flask, people: int, logins: int) -> None:
     sign_in(app, people=people, logins=logins)
 
     with app.app_context():
-        assert sightings.only_address() is None
+        assert deployment_warnings.only_address() is None
 
 
 def test_nor_is_a_crowd_with_one_stranger_among_the_latest(app: Flask) -> None:
@@ -216,7 +216,7 @@ def test_nor_is_a_crowd_with_one_stranger_among_the_latest(app: Flask) -> None:
         newest.ip = "10.0.0.10"
         db.session.commit()
 
-        assert sightings.only_address() is None
+        assert deployment_warnings.only_address() is None
 
 
 def test_what_was_before_the_latest_does_not_count(app: Flask) -> None:
@@ -228,7 +228,7 @@ def test_what_was_before_the_latest_does_not_count(app: Flask) -> None:
         oldest.ip = "10.0.0.10"
         db.session.commit()
 
-        assert sightings.only_address() == "10.0.0.9"
+        assert deployment_warnings.only_address() == "10.0.0.9"
 
 
 def test_it_is_told_when_a_limit_refuses_somebody_once_in_an_hour(
@@ -238,8 +238,8 @@ def test_it_is_told_when_a_limit_refuses_somebody_once_in_an_hour(
     caplog.set_level(logging.WARNING)
 
     with app.app_context():
-        sightings.look_for_only_address()
-        sightings.look_for_only_address()
+        deployment_warnings.look_for_only_address()
+        deployment_warnings.look_for_only_address()
 
     assert seen(app) == [("one_address", "10.0.0.9")]
     assert len([r for r in caplog.records if "share" in r.getMessage()]) == 1

@@ -1,4 +1,4 @@
-"""Things that the servers noticed and that an operator should know."""
+"""Signs of a wrong deployment that the servers noticed."""
 
 from datetime import datetime
 
@@ -9,9 +9,10 @@ from app.database.types import UTCDateTime
 from app.extensions import Base
 
 
-class Sighting(Base):
-    """The last time that a kind of thing was seen, and a sentence about it."""
+class DeploymentWarning(Base):
+    """The last time that a kind of sign was seen, and a sentence about it."""
 
+    # The table has its first name: a rename would stop servers of the release before.
     __tablename__ = "sightings"
 
     kind: Mapped[str] = mapped_column(String(40), primary_key=True)
