@@ -6,8 +6,8 @@ BIN := $(VENV)/bin
 # PYTHONUNBUFFERED shows output at once.
 export PYTHONUNBUFFERED := 1
 
-# This tells Flask to leave .env alone: env_file.py reads it. Flask would read it first, by its own
-# rules, and would advise to install python-dotenv if that is missing.
+# This tells Flask to leave .env alone: configuration/env_file.py reads it. Flask would read it first,
+# by its own rules, and would advise to install python-dotenv if that is missing.
 export FLASK_SKIP_DOTENV := 1
 LEAVE_ENV_FILE_ALONE = $(BIN)/python -c 'import pathlib, sysconfig; \
 	pathlib.Path(sysconfig.get_path("purelib"), "leave_env_file_alone.pth").write_text( \

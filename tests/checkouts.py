@@ -5,7 +5,7 @@ from pathlib import Path
 
 from tests.servers import ROOT
 
-FILES = ("config*.py", "env_file.py", "wsgi.py", "gunicorn.conf.py", "Makefile", "requirements.txt")
+FILES = ("config.py", "wsgi.py", "gunicorn.conf.py", "Makefile", "requirements.txt")
 
 
 def new_checkout(folder: Path) -> Path:
@@ -13,6 +13,6 @@ def new_checkout(folder: Path) -> Path:
     for pattern in FILES:
         for path in ROOT.glob(pattern):
             shutil.copy(path, folder)
-    for name in ("app", "migrations", "tests", ".venv"):
+    for name in ("app", "configuration", "migrations", "tests", ".venv"):
         (folder / name).symlink_to((ROOT / name).resolve())
     return folder

@@ -338,6 +338,17 @@ def test_config_imports_nothing_of_the_application() -> None:
     assert config.imports == set()
 
 
+def test_what_reads_settings_knows_neither_config_nor_flask() -> None:
+    known = {
+        f"{path.name} → {name}"
+        for path in (ROOT / "configuration").glob("*.py")
+        for name in Module("configuration", path).imported
+        if name.split(".")[0] in ("app", "config", "flask", "werkzeug")
+    }
+
+    assert known == set()
+
+
 def test_auth_never_imports_users() -> None:
     back = [
         module.name
@@ -533,8 +544,9 @@ def test_settings_come_from_config_alone() -> None:
 
 
 def test_every_module_says_what_it_is() -> None:
-    others = ["config.py", "config_database.py", "gunicorn.conf.py", "wsgi.py", "migrations/env.py"]
+    others = ["config.py", "gunicorn.conf.py", "wsgi.py", "migrations/env.py"]
     files = [module.path for module in MODULES.values()] + [ROOT / name for name in others]
+    files += (ROOT / "configuration").glob("*.py")
 
     silent = [
         str(path.relative_to(ROOT))

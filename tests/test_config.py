@@ -20,7 +20,7 @@ from psycopg.pq import Conninfo
 import config
 from app import create_app
 from config import Settings, SettingsRefused
-from config_mail import mail_server
+from configuration.mail import mail_server
 from tests.servers import ROOT, environment_for
 
 GOOD_SECRET = "Zr8vQ2mK5xW1pL9tB4nH7cJ3dF6gS0aYeUiOq"
@@ -62,6 +62,8 @@ def refusals(read: Read) -> Refusals:
 DEFAULTS: dict[str, Any] = {
     "app_env": "development",
     "database_replica_url": None,
+    "allow_sqlite": False,
+    "tables": {},
     "database_prepared_statements": "auto",
     "access_token_lifetime": timedelta(minutes=15),
     "refresh_token_lifetime": timedelta(days=14),
@@ -268,6 +270,7 @@ GOOD: list[tuple[str, str, str, Any]] = [
         "cors_origins",
         ["https://app.example.com", "http://localhost:3000"],
     ),
+    ("ALLOW_SQLITE", "true", "allow_sqlite", True),
     ("LOG_LEVEL", "WARNING", "log_level", "WARNING"),
     ("LOG_FORMAT", "json", "log_format", "json"),
     ("METRICS_TOKEN", "x" * 16, "metrics_token", "x" * 16),

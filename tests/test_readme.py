@@ -202,9 +202,9 @@ def copy_of_the_code(tmp_path: Path) -> Path:
     """A checkout that a reader may change."""
     copy = tmp_path / "checkout"
     copy.mkdir()
-    for folder in ("app", "migrations"):
+    for folder in ("app", "configuration", "migrations"):
         shutil.copytree(ROOT / folder, copy / folder, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in [*ROOT.glob("config*.py"), "env_file.py", "gunicorn.conf.py", "wsgi.py"]:
+    for name in ("config.py", "gunicorn.conf.py", "wsgi.py"):
         shutil.copy(ROOT / name, copy)
     (copy / ".venv").mkdir()
     (copy / ".venv" / "bin").symlink_to(BIN)

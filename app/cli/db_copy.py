@@ -14,7 +14,7 @@ from app.cli.refusals import OperatorCommand, database_refusal
 from app.database import copying
 from app.database.engines import open_other
 from app.extensions import db
-from config_database import database_url
+from configuration.database_url import database_url
 
 
 @click.command("db-copy", cls=OperatorCommand)
@@ -71,7 +71,7 @@ def _target(given: str | None, variable: str | None) -> URL:
     if (given is None) == (variable is None):
         raise click.UsageError("Name the target: --to-env NAME, or --to URL.")
     if variable is not None:
-        text = config.variable(variable)
+        text = config.value_of(variable)
         if not text:
             raise click.UsageError(f"--to-env names {variable}, which is not set.")
         return _parsed(text, variable)

@@ -11,7 +11,7 @@ from app.cli.refusals import OperatorGroup
 from app.cli.terminal import as_json, table
 from app.security import signing_keys
 from config import settings
-from config_values import KEY_ID
+from configuration.values import KEY_ID
 
 keys = OperatorGroup("keys", help="Make, list and retire the keys that sign tokens.")
 

@@ -14,7 +14,7 @@ from app.extensions import db
 from app.features.checks import Weight
 from app.models import User
 from config import Settings
-from config_servers import database_hosts
+from configuration.database_servers import database_hosts
 
 # docs/deploying.md asks for less than ten seconds between any two.
 LARGEST_CLOCK_SKEW = timedelta(seconds=5)

@@ -5,7 +5,7 @@ from datetime import timedelta
 from app.doctor.checks import checks
 from app.features.checks import Weight
 from config import INSTANCE, Settings
-from config_mail import mail_server
+from configuration.mail import mail_server
 
 # The length is NIST SP 800-63B-4's (§3.1.1.2), for a password that is the only factor. The cost of
 # bcrypt is OWASP's, raised for today's hardware. NIST §2.1.3 says how long a session may last.

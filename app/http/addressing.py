@@ -9,7 +9,8 @@ from flask import Flask, request
 
 from app import clock
 from app.errors import BadRequest, NotFound
-from config import Settings, is_among
+from config import Settings
+from configuration.hosts import is_among
 
 # Load balancers and Prometheus know a server by its IP address and not by the service's name.
 FOR_ANY_HOST = {"/healthz", "/readyz", "/metrics"}

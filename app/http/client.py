@@ -12,7 +12,8 @@ from blinker import Namespace
 from flask import Flask, has_request_context, request
 from werkzeug.wsgi import ClosingIterator
 
-from config import UNIX, Network, Settings
+from config import Settings
+from configuration.hosts import UNIX, Network
 
 MAX_USER_AGENT_LENGTH = 300
 

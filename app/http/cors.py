@@ -2,7 +2,8 @@
 
 from flask import Flask, Response, request
 
-from config import Settings, origin_of
+from config import Settings
+from configuration.hosts import origin_of
 
 METHODS = "DELETE, GET, PATCH, POST, PUT"
 # The headers that a browser may send, besides the few that are always allowed.

@@ -18,7 +18,7 @@ from flask import Flask, render_template
 
 from app.mail.messages import Content
 from config import SettingsRefused, settings
-from config_mail import Sender, sender
+from configuration.mail import Sender, sender
 
 # With 7 bits, servers that do not know 8BITMIME accept the mail as well (RFC 6152 §3).
 POLICY = SMTP.clone(cte_type="7bit")

@@ -19,7 +19,7 @@ from app.mail import composing
 from app.mail.composing import Letter
 from app.mail.messages import Content
 from config import SettingsRefused, settings
-from config_mail import mail_folder, mail_server
+from configuration.mail import mail_folder, mail_server
 
 # If a server does not answer for this long, it counts as unreachable.
 TIMEOUT_SECONDS = 15

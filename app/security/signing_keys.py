@@ -29,7 +29,7 @@ from jwt.algorithms import HMACAlgorithm, get_default_algorithms
 
 from app import clock
 from config import Settings, SettingsRefused
-from config_values import KEY_ID
+from configuration.values import KEY_ID
 
 FILE_NAME = re.compile(rf"(?P<id>{KEY_ID.pattern})(\.until-(?P<until>[0-9]{{1,12}}))?\.pem")
 MIN_RSA_BITS = 2048

@@ -18,10 +18,10 @@ from aiosmtpd.smtp import Envelope
 from flask import Flask
 from flask.testing import FlaskClient
 
-import config_mail
 from app.mail import deliverer, delivery, messages, transport
 from app.models import User
 from config import SettingsRefused
+from configuration import mail as mail_settings
 from tests.factories import API, PASSWORD, make_user
 from tests.mail.letters import deliver, make_due, only_row, queue, rows
 from tests.mail.post_office import (
@@ -654,7 +654,7 @@ def until(holds: Callable[[], object], patience: float = 20) -> None:
 def test_the_sender_arrives_as_the_operator_wrote_it(
     app: Flask, office: PostOffice, set_settings: Change, mail_from: str, name: str, address: str
 ) -> None:
-    assert config_mail.mail_from(mail_from) == mail_from
+    assert mail_settings.mail_from(mail_from) == mail_from
     set_settings(mail_from=mail_from)
     queue(app, messages.verify_email, token="a-token")
 
@@ -683,7 +683,7 @@ def test_a_long_domain_of_the_sender_lets_people_register_and_get_their_mail(
     response = client.post(f"{API}/auth/register", json=account)
     deliver(app)
 
-    assert config_mail.mail_from(f"a@{domain}")
+    assert mail_settings.mail_from(f"a@{domain}")
     assert response.status_code == 201
     (letter,), (envelope,) = office.letters, office.envelopes
     assert envelope.mail_from == f"{'l' * 64}@{domain}"

@@ -10,7 +10,7 @@ from urllib.parse import unquote
 
 import idna
 
-from config_hosts import Wrong
+from configuration.refusals import Wrong
 
 
 class Sender(NamedTuple):

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from limits import RateLimitItem, parse_many
 
-from config_hosts import Wrong
+from configuration.refusals import Wrong
 
 # The id of a signing key: it becomes a file name, and every token names it.
 KEY_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -58,6 +58,13 @@ def span(unit: str, *, zero_allowed: bool = False) -> Callable[[str], timedelta]
         return length
 
     return parse
+
+
+minutes = span("minutes")
+days = span("days")
+days_or_zero = span("days", zero_allowed=True)
+hours_or_zero = span("hours", zero_allowed=True)
+seconds_or_zero = span("seconds", zero_allowed=True)
 
 
 def one_of(*values: str) -> Callable[[str], str]:
@@ -192,7 +199,7 @@ def firebase_signer_key(text: str) -> str:
     return text
 
 
-def _is_repetition(text: str) -> bool:
+def is_repetition(text: str) -> bool:
     """Whether the text repeats a shorter piece; the last repetition may be cut off."""
     return any(
         (text[:size] * (len(text) // size + 1)).startswith(text)

@@ -11,7 +11,7 @@ from urllib.parse import unquote
 
 from sqlalchemy.engine import URL
 
-from config_hosts import Wrong
+from configuration.refusals import Wrong
 
 EXAMPLE = "Write postgresql://user:password@host:5432/name or sqlite:////absolute/path.db."
 ESCAPES = "In a user name or password, write @ as %40, : as %3A, / as %2F, ? as %3F and % as %25."

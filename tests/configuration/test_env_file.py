@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-import env_file
+from configuration import env_file
 from tests.checkouts import new_checkout
 from tests.servers import BIN, environment_for, free_port
 

@@ -11,9 +11,9 @@ from psycopg.pq import Conninfo, ConnStatus, PGconn
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
-import config_servers
-from config_hosts import Wrong
-from config_servers import ESCAPES, EXAMPLE, HOST, HOSTS, PLACES, Server
+from configuration import database_servers
+from configuration.database_servers import ESCAPES, EXAMPLE, HOST, HOSTS, PLACES, Server
+from configuration.refusals import Wrong
 
 LIBPQ = "https://www.postgresql.org/docs/current/libpq-connect.html lists the values."
 
@@ -37,7 +37,7 @@ NOWHERE = "/nowhere"
 
 def database_url(text: str) -> URL:
     _refuse_unreadable(text)
-    servers, one = config_servers.before_the_path(text)
+    servers, one = database_servers.before_the_path(text)
     try:
         url = make_url(one)
     except (ArgumentError, ValueError):
@@ -93,12 +93,12 @@ def _postgresql(url: URL, servers: list[Server]) -> URL:
     if "@" in (url.database or "") or (url.host and not HOST.fullmatch(url.host)):
         # SQLAlchemy ends a password at an @ and takes the rest of it for the host. Each message
         # about a host that cannot be found would then show that rest.
-        raise config_servers.wrong_host()
+        raise database_servers.wrong_host()
     if not url.database:
         raise Wrong(f"names no database. {EXAMPLE}")
     if url.port is not None:
-        config_servers.refuse_port(str(url.port))
-    url = config_servers.in_the_query(url, servers)
+        database_servers.refuse_port(str(url.port))
+    url = database_servers.in_the_query(url, servers)
     _refuse_options(url)
     url = url.set(drivername="postgresql+psycopg")
     try:

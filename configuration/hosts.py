@@ -10,6 +10,8 @@ from ipaddress import AddressValueError, IPv4Network, IPv6Address, IPv6Network, 
 
 import idna
 
+from configuration.refusals import Wrong
+
 Network = IPv4Network | IPv6Network
 
 # The peer on a UNIX socket, which has no address.
@@ -25,10 +27,6 @@ AUTHORITY = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::([0-9]{0,5}))?"
 ORIGIN = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://([^/?#@\\]+)")
 # The name of a header (RFC 9110 §5.1).
 HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-
-
-class Wrong(ValueError):
-    """A value is wrong. The text says why and what to write; the caller adds the name."""
 
 
 # Comparing hosts and origins
