@@ -6,7 +6,7 @@ import pytest
 from flask import Flask
 
 from app.mail import delivery, transport
-from app.mail.messages import Content
+from app.mail.content import Content
 
 
 def deliver_due(limit: int = 20) -> int:

@@ -16,6 +16,7 @@ from flask import Flask
 
 from app import create_app, errors
 from app.mail import messages
+from app.mail.content import Content
 from app.pages import account
 from config import Settings
 from docs import write_refusals
@@ -206,7 +207,7 @@ def test_every_mail_is_in_mail_md_and_no_other() -> None:
         name
         for name, function in vars(messages).items()
         if isinstance(function, FunctionType)
-        and get_type_hints(function).get("return") is messages.Content
+        and get_type_hints(function).get("return") is Content
         and not name.startswith("_")
     )
 

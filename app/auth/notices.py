@@ -16,16 +16,15 @@ from app.database import engines
 from app.extensions import db
 from app.http.client import current_client
 from app.mail import messages, outbox
-from app.mail.messages import Content
+from app.mail.wordings import Wording, name_of
 from app.models import User
 from app.security import devices, one_time_tokens
 from app.security.one_time_tokens import Purpose
 
-Notice = Callable[..., Content]
-
 MOST, PERIOD = 3, timedelta(hours=1)
-# For each notice, the mail that says that there are more of the same kind.
-SUMMARIES: dict[Notice, Notice] = {
+# For each notice, the mail that says that there are more of the same kind. A notice of a feature
+# has none: after the third in an hour the user gets no more of them.
+SUMMARIES: dict[Wording, Wording] = {
     messages.new_device: messages.many_new_devices,
     messages.password_changed: messages.many_password_changes,
     messages.refresh_token_reused: messages.many_refresh_tokens_reused,
@@ -34,7 +33,7 @@ SUMMARIES: dict[Notice, Notice] = {
 }
 
 
-def notify(message: Notice, user: User, **context: str) -> None:
+def notify(message: Wording, user: User, **context: str) -> None:
     """Queue a notice of the current request, with its origin, if one is due. The caller commits."""
 
     def token() -> str:
@@ -43,7 +42,7 @@ def notify(message: Notice, user: User, **context: str) -> None:
     notify_with(token, message, user, **context)
 
 
-def notify_with(token: Callable[[], str], message: Notice, user: User, **context: str) -> bool:
+def notify_with(token: Callable[[], str], message: Wording, user: User, **context: str) -> bool:
     """Queue a notice with another link in it, if one is due. Returns whether one was.
 
     The caller commits.
@@ -77,15 +76,15 @@ def goes_to(user: User) -> bool:
     return bool(db.session.scalar(confirmed))
 
 
-def _due(message: Notice, user: User) -> Notice | None:
+def _due(message: Wording, user: User) -> Wording | None:
     """The notice itself, or the one mail that sums up, or nothing."""
     if not goes_to(user):
         return None
-    summary = SUMMARIES[message]
+    summary = SUMMARIES.get(message)
     # If there are several of them at once, each waits for the one before, so that all are counted.
-    engines.take_turn(f"notice {message.__name__} {user.email}")
+    engines.take_turn(f"notice {name_of(message)} {user.email}")
     if outbox.queued_lately(user.email, message, within=PERIOD) < MOST:
         return message
-    if outbox.queued_lately(user.email, summary, within=PERIOD) < 1:
+    if summary and outbox.queued_lately(user.email, summary, within=PERIOD) < 1:
         return summary
     return None

@@ -16,7 +16,7 @@ from functools import cached_property
 
 from flask import Flask, render_template
 
-from app.mail.messages import Content
+from app.mail.content import Content
 from config import SettingsRefused, settings
 from configuration.mail import Sender, sender
 
@@ -92,8 +92,8 @@ def compose(content: Content, *, to: str, message_id: str) -> Letter:
         to=to,
         message_id=message_id,
         subject=content.subject,
-        text=render_template("mail.txt", content=content),
-        html=render_template("mail.html", content=content),
+        text=render_template(f"{content.template}.txt", content=content),
+        html=render_template(f"{content.template}.html", content=content),
     )
 
 

@@ -15,9 +15,10 @@ from app import clock
 from app.database.rows import delete_batch
 from app.database.types import MAX_ID
 from app.extensions import db
-from app.mail import messages, transport
-from app.mail.messages import Content
-from app.mail.outbox import Wording, log, resolvers, seal, unseal
+from app.mail import transport, wordings
+from app.mail.content import Content
+from app.mail.outbox import log, seal, unseal
+from app.mail.wordings import Resolver
 from app.models.outbox_message import WAITING, OutboxMessage
 from app.observability import metrics
 
@@ -78,7 +79,8 @@ def deliver(row: OutboxMessage) -> None:
     if not _still_holds(row):
         return
     try:
-        if row.message in resolvers and not _resolve(row):
+        resolver = wordings.resolver_called(row.message)
+        if resolver is not None and not _resolve(row, resolver):
             return
         transport.send(_render(row), to=row.recipient, message_id=row.message_id)
     except transport.Interrupted:
@@ -171,16 +173,20 @@ def drop(row: OutboxMessage) -> None:
     db.session.commit()
 
 
-def _resolve(row: OutboxMessage) -> bool:
+def _resolve(row: OutboxMessage, resolver: Resolver) -> bool:
     """Turn a request for a mail into the mail. Returns False if no mail should be sent."""
-    resolved = resolvers[row.message](row)
+    resolved = resolver(row)
     if resolved is None:
         _update(row, delivered_at=clock.now(), sealed=None, lease=None)
         return False
     wording, context = resolved
     # The mail is stored before it is sent, so that the same link is sent if it must be repeated.
     return _update(
-        row, message=wording.__name__, sealed=seal(context), user_id=row.user_id, locale=row.locale
+        row,
+        message=wordings.name_of(wording),
+        sealed=seal(context),
+        user_id=row.user_id,
+        locale=row.locale,
     )
 
 
@@ -193,7 +199,7 @@ def _still_holds(row: OutboxMessage) -> bool:
 
 def _render(row: OutboxMessage) -> Content:
     with force_locale(row.locale):
-        wording: Wording = getattr(messages, row.message)
+        wording = wordings.message_called(row.message)
         return wording(**unseal(row.sealed or ""))
 
 

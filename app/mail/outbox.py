@@ -10,7 +10,6 @@ import base64
 import hashlib
 import json
 import logging
-from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 from uuid import uuid4
@@ -22,8 +21,8 @@ from app import clock
 from app.database import rows as database_rows
 from app.extensions import db
 from app.http.languages import LOCALES
-from app.mail import composing, messages
-from app.mail.messages import Content
+from app.mail import composing, wordings
+from app.mail.wordings import Resolver, Wording
 from app.models import User
 from app.models.outbox_message import OutboxMessage
 from app.security import identifiers
@@ -34,20 +33,6 @@ log = logging.getLogger(__name__)
 # Anybody can ask for some kinds of mails to an address. Of each kind the address gets at most this
 # many in this time.
 CAP, CAP_PERIOD = 2, timedelta(minutes=15)
-
-# A resolver decides outside the HTTP request whether somebody gets a mail, so that the time of the
-# answer does not tell. It finds the user, and returns the message, or None for no mail.
-Wording = Callable[..., Content]
-Resolver = Callable[[OutboxMessage], tuple[Wording, dict[str, Any]] | None]
-resolvers: dict[str, Resolver] = {}
-
-
-def resolver(function: Resolver) -> Resolver:
-    """Register a function that decides about the requests queued for it. It must not commit."""
-    if hasattr(messages, function.__name__):
-        raise ValueError(f"{function.__name__} is already the name of a message.")
-    resolvers[function.__name__] = function
-    return function
 
 
 def queue(
@@ -64,7 +49,7 @@ def queue(
             message_id=composing.message_id(uuid4()),
             user_id=user.id if user else None,
             recipient=to,
-            message=message.__name__,
+            message=wordings.name_of(message),
             locale=user.locale if user else LOCALES[0],
             sealed=seal(context),
             created_at=now,
@@ -116,7 +101,7 @@ def queued_lately(recipient: str, *kinds: Wording | Resolver, within: timedelta)
         .select_from(OutboxMessage)
         .where(OutboxMessage.recipient == recipient)
         .where(OutboxMessage.created_at > clock.now() - within)
-        .where(OutboxMessage.message.in_([kind.__name__ for kind in kinds]))
+        .where(OutboxMessage.message.in_([wordings.name_of(kind) for kind in kinds]))
     )
     return db.session.scalar(recent) or 0
 

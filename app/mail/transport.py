@@ -17,7 +17,7 @@ from flask import Flask
 
 from app.mail import composing
 from app.mail.composing import Letter
-from app.mail.messages import Content
+from app.mail.content import Content
 from config import SettingsRefused, settings
 from configuration.mail import mail_folder, mail_server
 

@@ -14,12 +14,13 @@ from app.models.user import User
 class OutboxMessage(Base):
     """A mail. It is written in the transaction of the change that it reports, and sent later.
 
-    ``message`` names the function in ``app/mail/messages.py`` that writes the
-    text. ``sealed`` holds the arguments of that function. They are encrypted,
-    because links are in them, and deleted once the mail is sent. Every attempt
-    moves ``due_at``, first to the end of the lease of the deliverer that
-    claims the mail. ``lease`` names that claim: the deliverer writes the
-    result of its attempt only while its lease stands here.
+    ``message`` is the name of the function that writes the text, in
+    ``app/mail/messages/`` or in a feature. ``sealed`` holds the arguments of
+    that function. They are encrypted, because links are in them, and deleted
+    once the mail is sent. Every attempt moves ``due_at``, first to the end of
+    the lease of the deliverer that claims the mail. ``lease`` names that claim:
+    the deliverer writes the result of its attempt only while its lease stands
+    here.
     """
 
     __tablename__ = "outbox_messages"

@@ -2,10 +2,11 @@
 
 import hashlib
 import secrets
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from sqlalchemy import and_, delete, or_, select, update
+from sqlalchemy import ColumnElement, and_, delete, or_, select, update
 from sqlalchemy.orm import contains_eager
 
 from app import clock
@@ -33,7 +34,6 @@ class Purpose(StrEnum):
 # The links in notices. People may read a notice days later, and each link undoes its own event, so
 # a newer link does not replace an older one.
 LASTING = (Purpose.EMAIL_UNDO, Purpose.NOT_ME)
-_IS_LASTING = OneTimeToken.purpose.in_([purpose.value for purpose in LASTING])
 
 # Links that set a new password. A stranger can have one sent to somebody else's mailbox. So a new
 # link does not end the one before it, which the owner may be about to use. A link that was sent
@@ -41,35 +41,72 @@ _IS_LASTING = OneTimeToken.purpose.in_([purpose.value for purpose in LASTING])
 RESETS = (Purpose.PASSWORD_RESET, Purpose.ACCOUNT_RECOVERY)
 RESETS_KEPT = 2
 
+# NIST SP 800-63B-4 allows 24 hours for a link that gives access. All links that give access keep to
+# that, except an invitation, which gives access to an account that nobody has used yet. The links
+# that set a new password work for RESET_TOKEN_EXPIRE_MINUTES.
+LIFETIMES = {
+    Purpose.EMAIL_CHANGE: timedelta(hours=1),
+    Purpose.EMAIL_VERIFICATION: timedelta(hours=24),
+    Purpose.INVITATION: timedelta(hours=72),
+    Purpose.EMAIL_UNDO: timedelta(days=7),
+    Purpose.NOT_ME: timedelta(days=7),
+}
 
-def lifetime(purpose: Purpose) -> timedelta:
-    """Return how long a link of this purpose works.
+# The length of the column in the database.
+MAX_NAME_LENGTH = 30
 
-    NIST SP 800-63B-4 allows 24 hours for a link that gives access. All links
-    that give access keep to that, except an invitation, which gives access to
-    an account that nobody has used yet.
+
+@dataclass(frozen=True)
+class FeaturePurpose:
+    """A purpose of an optional feature, and how long its links work."""
+
+    value: str
+    lifetime: timedelta
+    is_lasting: bool = False
+
+
+AnyPurpose = Purpose | FeaturePurpose
+
+_declared: dict[str, FeaturePurpose] = {}
+
+
+def declare(name: str, *, lifetime: timedelta, lasting: bool = False) -> FeaturePurpose:
+    """A new purpose of an optional feature.
+
+    The links of a ``lasting`` purpose undo something. They work while the
+    account is deactivated, and a newer one does not end an older one.
     """
-    match purpose:
-        case Purpose.PASSWORD_RESET | Purpose.ACCOUNT_RECOVERY:
-            return settings.reset_token_lifetime
-        case Purpose.EMAIL_CHANGE:
-            return timedelta(hours=1)
-        case Purpose.EMAIL_VERIFICATION:
-            return timedelta(hours=24)
-        case Purpose.INVITATION:
-            return timedelta(hours=72)
-        case Purpose.EMAIL_UNDO | Purpose.NOT_ME:
-            return timedelta(days=7)
+    purpose = FeaturePurpose(name, lifetime, lasting)
+    if name in set(Purpose) or _declared.setdefault(name, purpose) != purpose:
+        raise ValueError(f"The purpose {name} is already declared.")
+    if len(name) > MAX_NAME_LENGTH:
+        raise ValueError(f"The name {name} has more than {MAX_NAME_LENGTH} characters.")
+    return purpose
 
 
-def issue(user_id: int, purpose: Purpose, *, email: str, replaced_email: str | None = None) -> str:
+def lifetime(purpose: AnyPurpose) -> timedelta:
+    """Return how long a link of this purpose works."""
+    if isinstance(purpose, FeaturePurpose):
+        return purpose.lifetime
+    return settings.reset_token_lifetime if purpose in RESETS else LIFETIMES[purpose]
+
+
+def _is_lasting() -> ColumnElement[bool]:
+    of_features = [purpose.value for purpose in _declared.values() if purpose.is_lasting]
+    return OneTimeToken.purpose.in_([*(purpose.value for purpose in LASTING), *of_features])
+
+
+def issue(
+    user_id: int, purpose: AnyPurpose, *, email: str, replaced_email: str | None = None
+) -> str:
     """Make a token of 256 random bits, and end the older ones of its purpose. The caller commits.
 
     The last two links that set a new password both work, and the tokens of
     notices do not replace each other. The caller holds a lock on the user, so
     that of two requests at the same time one waits for the other.
     """
-    if purpose not in LASTING:
+    is_lasting = purpose.is_lasting if isinstance(purpose, FeaturePurpose) else purpose in LASTING
+    if not is_lasting:
         _supersede(user_id, purpose, kept=RESETS_KEPT - 1 if purpose in RESETS else 0)
     token = secrets.token_urlsafe(32)
     now = clock.now()
@@ -87,7 +124,7 @@ def issue(user_id: int, purpose: Purpose, *, email: str, replaced_email: str | N
     return token
 
 
-def read(token: str, *purposes: Purpose) -> OneTimeToken:
+def read(token: str, *purposes: AnyPurpose) -> OneTimeToken:
     """Return the token's row with its user, and do not use it up. Raises ``InvalidLink``.
 
     While an account is deactivated, only those of its links work that undo
@@ -100,7 +137,7 @@ def read(token: str, *purposes: Purpose) -> OneTimeToken:
         select(OneTimeToken)
         .join(OneTimeToken.user)
         .options(contains_eager(OneTimeToken.user))
-        .where(or_(User.is_active, _IS_LASTING))
+        .where(or_(User.is_active, _is_lasting()))
         .where(OneTimeToken.token_hash == _hash(token))
         .where(OneTimeToken.purpose.in_([purpose.value for purpose in purposes]))
         .where(OneTimeToken.used_at.is_(None), OneTimeToken.expires_at > clock.now())
@@ -135,12 +172,12 @@ def revoke_all(user: User) -> int:
     Returns how many of the ended links still worked.
     """
     now = clock.now()
-    kill = delete(OneTimeToken).where(OneTimeToken.user_id == user.id).where(~_IS_LASTING)
+    kill = delete(OneTimeToken).where(OneTimeToken.user_id == user.id).where(~_is_lasting())
     killed = db.session.execute(kill.returning(OneTimeToken.used_at, OneTimeToken.expires_at))
     return sum(used_at is None and expires_at > now for used_at, expires_at in killed.all())
 
 
-def revoke(user_id: int, purpose: Purpose) -> None:
+def revoke(user_id: int, purpose: AnyPurpose) -> None:
     """End a user's links of one purpose. The caller commits."""
     _supersede(user_id, purpose, kept=0)
 
@@ -161,7 +198,7 @@ def revoke_batch(limit: int, *, issued_by: datetime) -> int:
     Returns the number of users. The links in notices stay, as they do in
     ``revoke_all``. The caller commits.
     """
-    outstanding = and_(~_IS_LASTING, OneTimeToken.created_at <= issued_by)
+    outstanding = and_(~_is_lasting(), OneTimeToken.created_at <= issued_by)
     owners = select(OneTimeToken.user_id).where(outstanding).distinct().limit(limit)
     # The users are locked before their tokens, as in all code that changes an account.
     held = [user.id for user in lock_in_order(User, User.id.in_(db.session.scalars(owners).all()))]
@@ -191,7 +228,7 @@ def revoke_later_notices(token: OneTimeToken) -> None:
         delete(OneTimeToken)
         .where(OneTimeToken.user_id == token.user_id, OneTimeToken.id > token.id)
         .where(OneTimeToken.email != token.email)
-        .where(OneTimeToken.purpose.in_([purpose.value for purpose in LASTING]))
+        .where(_is_lasting())
     )
 
 
@@ -202,7 +239,7 @@ def prune(limit: int) -> int:
     return delete_batch(OneTimeToken, end < old, oldest=end, limit=limit)
 
 
-def _supersede(user_id: int, purpose: Purpose, *, kept: int) -> None:
+def _supersede(user_id: int, purpose: AnyPurpose, *, kept: int) -> None:
     """Delete a user's tokens of a purpose, except the newest ones."""
     mine = and_(OneTimeToken.user_id == user_id, OneTimeToken.purpose == purpose.value)
     newest = select(OneTimeToken.id).where(mine).order_by(OneTimeToken.id.desc()).limit(kept)

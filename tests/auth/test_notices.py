@@ -20,7 +20,7 @@ from app.auth.login import login
 from app.extensions import db
 from app.http.client import Client
 from app.mail import messages
-from app.mail.messages import Content
+from app.mail.content import Content
 from app.models import OneTimeToken, OutboxMessage, User
 from app.security.one_time_tokens import Purpose
 from tests.factories import API, PASSWORD, bearer, confirm, log_in, make_user

@@ -20,7 +20,7 @@ from app import errors
 from app.errors import AppError
 from app.extensions import db
 from app.mail import messages
-from app.mail.messages import Content
+from app.mail.content import Content
 from app.models import User
 from tests.factories import API, PASSWORD, problem, refused_fields
 from tests.mail.letters import Letter, deliver, queue

@@ -13,7 +13,7 @@ from sqlalchemy import inspect, text, update
 from app import clock
 from app.extensions import db
 from app.mail import delivery, messages, outbox, transport
-from app.mail.messages import Content
+from app.mail.content import Content
 from app.models import OutboxMessage, User
 from tests.factories import API, PASSWORD
 from tests.mail.letters import Letter, deliver, make_due, only_row, queue, rows

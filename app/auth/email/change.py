@@ -15,6 +15,7 @@ from app.database import rows
 from app.errors import EmailTaken, InvalidLink
 from app.extensions import db
 from app.mail import messages, outbox
+from app.mail.wordings import name_of, resolver
 from app.models import AuditEvent, OutboxMessage, Session, User
 from app.models.one_time_token import OneTimeToken
 from app.models.user import NO_DOMAIN
@@ -79,7 +80,7 @@ def _notify(user: User, new_email: str) -> bool:
     )
 
 
-@outbox.resolver
+@resolver("new_address_named")
 def new_address_named(request: OutboxMessage) -> tuple[Any, dict[str, Any]] | None:
     if db.session.scalar(exists().where(User.email == request.recipient).select()):
         # From here on the mail belongs to the owner of the address, and is in their language.
@@ -91,7 +92,7 @@ def new_address_named(request: OutboxMessage) -> tuple[Any, dict[str, Any]] | No
 
 
 # The names of a mail to a new address in the outbox, while it belongs to the user who asked.
-TO_NEW_ADDRESS = (new_address_named.__name__, messages.confirm_email_change.__name__)
+TO_NEW_ADDRESS = (name_of(new_address_named), name_of(messages.confirm_email_change))
 
 
 def confirm(token: str) -> None:

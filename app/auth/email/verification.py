@@ -9,6 +9,7 @@ from app.audit.vocabulary import Event
 from app.errors import InvalidLink
 from app.extensions import db
 from app.mail import messages, outbox
+from app.mail.wordings import resolver
 from app.models import OutboxMessage, User
 from app.security import one_time_tokens
 from app.security.one_time_tokens import Purpose
@@ -29,7 +30,7 @@ def resend(email: str) -> None:
     outbox.request(verification_asked, email)
 
 
-@outbox.resolver
+@resolver("verification_asked")
 def verification_asked(request: OutboxMessage) -> tuple[Any, dict[str, Any]] | None:
     user = outbox.addressee(request, messages.verify_email)
     if user is None or user.email_verified:

@@ -14,6 +14,7 @@ from app.auth.sessions import sessions
 from app.errors import InvalidLink
 from app.extensions import db
 from app.mail import messages, outbox
+from app.mail.wordings import resolver
 from app.models import OutboxMessage, User
 from app.security import one_time_tokens
 from app.security.one_time_tokens import Purpose
@@ -36,7 +37,7 @@ def forgot(email: str) -> None:
     outbox.request(reset_asked, email, **recording.circumstances()._asdict())
 
 
-@outbox.resolver
+@resolver("reset_asked")
 def reset_asked(request: OutboxMessage) -> tuple[Any, dict[str, Any]] | None:
     user = outbox.addressee(request, *FOR_ANYBODY)
     if user is None:

@@ -11,6 +11,7 @@ from app.auth.taken import add
 from app.errors import EmailTaken
 from app.extensions import db
 from app.mail import messages, outbox
+from app.mail.wordings import resolver
 from app.models import OutboxMessage, User
 from app.security.identifiers import username_key
 from app.security.passwords import hashing
@@ -74,7 +75,7 @@ def register_quietly(**account: Any) -> None:
         outbox.request(registration_attempted, account["email"])
 
 
-@outbox.resolver
+@resolver("registration_attempted")
 def registration_attempted(request: OutboxMessage) -> tuple[Any, dict[str, Any]] | None:
     if (former := taken.former_owner(request.recipient)) is not None:
         return taken.tell_former_owner(request, former)
