@@ -101,7 +101,6 @@ HOMES = {
     "flask_babel.force_locale": {"app.mail.delivery"},
     "structlog": {"app.observability.logs"},
     "prometheus_client": {"app.observability.metrics"},
-    "flask_limiter": {"app.access.limits"},
     "limits": {"app.access.limits", "app.access.limit_storage"},
     "redis": {"app.access.limit_storage"},
     "ipaddress": {"app.http.client"},

@@ -1,7 +1,7 @@
 """Counts calls in Redis, and in this process's memory while Redis is away.
 
-Flask-Limiter can fall back too, but then every request would ask Redis again
-in vain, and its memory would keep every key for ever.
+Both are storages for the strategies of the library ``limits``. Its own storage
+in memory would keep every key for ever.
 """
 
 import logging
@@ -32,10 +32,11 @@ MOST_KEYS = 20_000
 class BoundedMemoryStorage(MemoryStorage):
     """Moving windows in this process's memory."""
 
+    # A name of its own, so that the library's registry keeps the library's own storage.
     STORAGE_SCHEME = ["bounded-memory"]  # noqa: RUF012 — as the library types it
 
-    def __init__(self, uri: str | None = None, **options: Any) -> None:
-        super().__init__(uri, **options)
+    def __init__(self) -> None:
+        super().__init__()
         self._lock = threading.Lock()
         self._windows: OrderedDict[str, deque[float]] = OrderedDict()
 
@@ -72,7 +73,7 @@ class RedisOrMemoryStorage(RedisStorage):
 
     STORAGE_SCHEME = ["redis-or-memory"]  # noqa: RUF012 — as the library types it
 
-    def __init__(self, _uri: str, *, redis_url: str, **options: Any) -> None:
+    def __init__(self, redis_url: str) -> None:
         # The library loads the client only when it is needed, because it takes up 6 MiB.
         redis: Any = self.dependencies["redis"].module
         super().__init__(
@@ -84,7 +85,6 @@ class RedisOrMemoryStorage(RedisStorage):
             retry=redis.retry.Retry(
                 redis.backoff.NoBackoff(), 1, supported_errors=(redis.ConnectionError,)
             ),
-            **options,
         )
         self._memory = BoundedMemoryStorage()
         self._lock = threading.Lock()

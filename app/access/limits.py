@@ -14,9 +14,9 @@ from typing import Any, ParamSpec, TypeVar
 
 from blinker import Namespace
 from flask import Flask, current_app
-from flask_limiter import Limiter
 from limits import RateLimitItem
-from limits.strategies import RateLimiter
+from limits.storage import Storage
+from limits.strategies import MovingWindowRateLimiter
 
 from app import audit, clock
 from app.access.guards import current_user
@@ -73,20 +73,11 @@ WRITES = Limit("writes", lambda: settings.ratelimit_writes)
 
 def init_app(app: Flask, settings: Settings) -> None:
     """Give the application its counters."""
-    scheme = (RedisOrMemoryStorage if settings.redis_url else BoundedMemoryStorage).STORAGE_SCHEME
-    limiter = Limiter(
-        current_network,
-        strategy="moving-window",
-        storage_uri=f"{scheme[0]}://",
-        storage_options={"redis_url": settings.redis_url} if settings.redis_url else {},
-    )
-    # A limiter that is already in this set adds no hooks to every request, so only the calls that
-    # have a limit spend time on it.
-    app.extensions.setdefault("limiter", set()).add(limiter)
-    limiter.init_app(app)
-    app.extensions["limits"] = limiter
-    if settings.redis_url:
-        readiness.add_part(app, "redis", _is_redis_there)
+    url = settings.redis_url
+    storage: Storage = RedisOrMemoryStorage(url) if url else BoundedMemoryStorage()
+    if url:
+        readiness.add_part(app, "redis", storage.check)
+    app.extensions["limits"] = MovingWindowRateLimiter(storage)
 
 
 def announce(settings: Settings) -> None:
@@ -99,10 +90,6 @@ def announce(settings: Settings) -> None:
             "set REDIS_URL to make them count together",
             settings.web_concurrency,
         )
-
-
-def _is_redis_there() -> bool:
-    return _limiter().storage.check()
 
 
 def limited(limit: Limit, *, by: Callable[..., str] | None = None) -> Decorator:
@@ -169,7 +156,7 @@ def _spend_for(limit: Limit, *whom: str) -> None:
     if not settings.ratelimit_enabled:
         return
     for number in limit.numbers():
-        if not _strategy().hit(number, limit.name, *whom):
+        if not _limiter().hit(number, limit.name, *whom):
             _refuse(number, limit.name, *whom)
 
 
@@ -177,7 +164,7 @@ def _want_some_left(limit: Limit) -> None:
     if not settings.ratelimit_enabled:
         return
     for number in limit.numbers():
-        if not _strategy().test(number, *_key(limit)):
+        if not _limiter().test(number, *_key(limit)):
             _refuse(number, *_key(limit))
 
 
@@ -185,7 +172,7 @@ def _count(limit: Limit) -> None:
     if not settings.ratelimit_enabled:
         return
     for number in limit.numbers():
-        _strategy().hit(number, *_key(limit))
+        _limiter().hit(number, *_key(limit))
 
 
 def _key(limit: Limit) -> tuple[str, ...]:
@@ -194,14 +181,10 @@ def _key(limit: Limit) -> tuple[str, ...]:
 
 def _refuse(number: RateLimitItem, *key: str) -> None:
     limit_refused.send(current_app._get_current_object())  # type: ignore[attr-defined]
-    oldest_leaves_at = _strategy().get_window_stats(number, *key).reset_time
+    oldest_leaves_at = _limiter().get_window_stats(number, *key).reset_time
     raise RateLimited(oldest_leaves_at - clock.now().timestamp())
 
 
-def _strategy() -> RateLimiter:
-    return _limiter().limiter
-
-
-def _limiter() -> Limiter:
-    limiter: Limiter = current_app.extensions["limits"]
+def _limiter() -> MovingWindowRateLimiter:
+    limiter: MovingWindowRateLimiter = current_app.extensions["limits"]
     return limiter

@@ -39,7 +39,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def limiter(redis_url: str) -> MovingWindowRateLimiter:
     """What one worker process has."""
-    return MovingWindowRateLimiter(RedisOrMemoryStorage("", redis_url=redis_url))
+    return MovingWindowRateLimiter(RedisOrMemoryStorage(redis_url))
 
 
 def passed(limiter: MovingWindowRateLimiter, calls: int, who: str = "192.0.2.7") -> int:
