@@ -69,10 +69,6 @@ def _on_this_machine(above: Any) -> str:
     return f"http://localhost:{above.port}"
 
 
-def _cores_for_each_worker(above: Any) -> str:
-    return str(max(1, CORES // above.web_concurrency))
-
-
 @dataclass(frozen=True, kw_only=True)
 class Settings:
     """How this process runs. Times are ``timedelta``; nothing here changes after the start."""
@@ -123,7 +119,7 @@ class Settings:
     security_password_salt: str = variable("SECURITY_PASSWORD_SALT", "", str)
     firebase_signer_key: str = variable("FIREBASE_SIGNER_KEY", "", firebase_signer_key)
     bcrypt_rounds: int = variable("BCRYPT_ROUNDS", "12", integer(10, 15, also=(4,)))
-    hash_concurrency: int = variable("HASH_CONCURRENCY", _cores_for_each_worker, integer(1, 1024))
+    hash_concurrency: int = variable("HASH_CONCURRENCY", str(CORES), integer(1, 1024))
     hash_queue_limit: int = variable("HASH_QUEUE_LIMIT", "32", integer(0, 1024))
 
     # Accounts

@@ -44,7 +44,7 @@ worker_class = "app.serving.worker.Worker"
 sendfile = False
 workers = settings.web_concurrency
 # Requests that wait for the hash of a password have their own threads, so that WEB_THREADS are
-# left for all other requests, however many people log in.
+# left for all other requests, however many people log in. One worker may have all hashing slots.
 threads = settings.web_threads + settings.hash_concurrency + settings.hash_queue_limit
 keepalive = 75  # Longer than the idle limit of the usual proxies, so that they hang up first.
 

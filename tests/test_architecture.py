@@ -96,7 +96,7 @@ HOMES = {
     "smtplib": {"app.mail.transport"},
     "ssl": {"app.mail.transport"},
     "email.message": {"app.mail.composing"},
-    "fcntl": {"app.serving.background"},
+    "fcntl": {"app.serving.background", "app.security.passwords.slots"},
     "flask_babel.Babel": {"app.http.languages"},
     "flask_babel.force_locale": {"app.mail.delivery"},
     "structlog": {"app.observability.logs"},

@@ -81,7 +81,7 @@ DEFAULTS: dict[str, Any] = {
     "security_password_salt": "",
     "firebase_signer_key": "",
     "bcrypt_rounds": 12,
-    "hash_concurrency": 1,
+    "hash_concurrency": os.cpu_count(),
     "hash_queue_limit": 32,
     "require_verified_email": False,
     "hide_account_existence": False,

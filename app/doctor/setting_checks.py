@@ -1,5 +1,6 @@
 """Checks of settings."""
 
+import os
 from datetime import timedelta
 
 from app.doctor.checks import checks
@@ -62,6 +63,20 @@ def bcrypt_rounds(settings: Settings) -> str | None:
         return (
             f"BCRYPT_ROUNDS is {settings.bcrypt_rounds}: with stolen hashes, passwords are guessed "
             f"{times} × faster than with {GOOD_BCRYPT_ROUNDS}."
+        )
+    return None
+
+
+@checks(
+    Weight.GOOD_TO_KNOW,
+    "Leave HASH_CONCURRENCY out, unless other programs of this machine need those cores.",
+)
+def hash_concurrency(settings: Settings) -> str | None:
+    cores = os.cpu_count() or 1
+    if settings.hash_concurrency < cores:
+        return (
+            f"HASH_CONCURRENCY is {settings.hash_concurrency}: all workers together use "
+            f"{settings.hash_concurrency} of {cores} cores for the passwords of logins."
         )
     return None
 

@@ -46,7 +46,7 @@ LIMITER_FALLBACKS = Counter(
 )
 HASHES_WAITING = Gauge(
     "password_hashes_waiting",
-    "Callers that wait for a thread that hashes.",
+    "Requests whose hash has not begun.",
     multiprocess_mode="livesum",
 )
 HASHES_RUNNING = Gauge(

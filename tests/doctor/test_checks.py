@@ -55,6 +55,7 @@ WEAK: dict[str, dict[str, str]] = {
     "database_is_postgresql": {"DATABASE_URL": "sqlite:///app.db", "ALLOW_SQLITE": "true"},
     "public_url_is_https": {"PUBLIC_URL": "http://accounts.example.com"},
     "bcrypt_rounds": {"BCRYPT_ROUNDS": "11"},
+    "hash_concurrency": {"HASH_CONCURRENCY": "1"},
     "password_min_length": {"PASSWORD_MIN_LENGTH": "14"},
     "common_passwords_are_rejected": {"PASSWORD_REJECT_COMMON": "false"},
     "peppers": {"PASSWORD_PEPPERS": ""},
@@ -90,7 +91,8 @@ TRIED_FURTHER_DOWN = {
 
 @pytest.fixture
 def instance(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An instance folder and a root of one's own."""
+    """An instance folder and a root of one's own, on a machine of two cores."""
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
     monkeypatch.setattr(setting_checks, "INSTANCE", tmp_path)
     monkeypatch.setattr(file_checks, "ROOT", tmp_path)
     return tmp_path

@@ -1,16 +1,17 @@
 """The hashing pool: a few threads of low priority hash the passwords, and a limited queue waits.
 
 A hash uses a core for a quarter of a second. If each request hashed in its own
-thread, many logins at once would take all cores from all other requests. The
-pool computes only as many hashes at once as it has threads. The other callers
-wait, and their networks take turns. If the queue is full, a caller is refused
-at once. If a caller has closed the connection, its hash is not computed.
+thread, many logins at once would take all cores from all other requests. So a
+thread of the pool needs one of the machine's slots (``slots.py``) to compute a
+hash. The other callers wait, and their networks take turns. If the queue is
+full, a caller is refused at once. If a caller has closed the connection, its
+hash is not computed.
 """
 
 import os
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
 from typing import ParamSpec, TypeVar, cast
@@ -22,6 +23,7 @@ from app.errors import Overloaded
 from app.http import caller
 from app.http.caller import Caller
 from app.observability import metrics
+from app.security.passwords.slots import SharedFile, Slots
 from app.security.passwords.waiting_line import _Job, _Line
 from config import Settings
 
@@ -37,10 +39,16 @@ LONGEST_WAIT_SECONDS = 30.0
 
 
 class HashingPool:
-    """A pool of ``concurrency`` threads, with room for ``queue_limit`` callers that wait."""
+    """A pool of ``concurrency`` threads, with room for ``queue_limit`` callers that wait.
 
-    def __init__(self, concurrency: int, queue_limit: int) -> None:
-        self._concurrency = concurrency
+    There are as many slots as threads. The pools of other processes that have
+    the same file share the slots.
+    """
+
+    def __init__(
+        self, concurrency: int, queue_limit: int, shared: SharedFile | None = None
+    ) -> None:
+        self._slots = Slots(shared or SharedFile(), concurrency)
         self._room = concurrency + queue_limit
         self._line = _Line()
         self._running = 0
@@ -60,7 +68,8 @@ class HashingPool:
         self._line_up(job)
         self._threads.submit(self._do_next)
         self._show()
-        wait([job.outcome], LONGEST_WAIT_SECONDS)
+        if job.has_moved.wait(LONGEST_WAIT_SECONDS):
+            self._show()
         self._take_out(job, because="too_late")
         try:
             return cast(R, job.outcome.result())
@@ -103,16 +112,19 @@ class HashingPool:
         return was_waiting
 
     def _do_next(self) -> None:
-        """Do the next job, if one waits.
+        """Wait for a slot, and do the next job, if one waits.
 
         This is called once for each job, but some were cancelled meanwhile.
+        The job is chosen when there is a slot, so it is the one whose turn it is then.
         """
-        with self._lock:
-            job = self._line.take_next()
-            if job is None:
-                return
-            self._running += 1
-        tell = job.work()
+        with self._slots.one():
+            with self._lock:
+                job = self._line.take_next()
+                if job is None:
+                    return
+                self._running += 1
+            job.has_moved.set()
+            tell = job.work()
         # This comes before the caller gets its result, because the caller may come back at once.
         with self._lock:
             self._running -= 1
@@ -125,13 +137,18 @@ class HashingPool:
     def _show(self) -> None:
         # The callers' threads do this. The threads of low priority must not hold a lock for long.
         with self._lock:
-            busy = len(self._line) + self._running
-        metrics.HASHES_RUNNING.set(min(busy, self._concurrency))
-        metrics.HASHES_WAITING.set(max(busy - self._concurrency, 0))
+            running, waiting = self._running, len(self._line)
+        metrics.HASHES_RUNNING.set(running)
+        metrics.HASHES_WAITING.set(waiting)
 
 
 def init_app(app: Flask, settings: Settings) -> None:
-    """Give the application a pool, and each process that is forked from it another one."""
+    """Give the application a pool, and each process that is forked from it another one.
+
+    All of them share the slots. A reload makes a new application with new
+    slots; the old workers use the old ones until they have ended.
+    """
+    app.extensions["hashing_slots"] = SharedFile()
 
     # ``renew`` stays registered until the process ends. A weak reference in it lets the
     # application be freed before that.
@@ -141,7 +158,9 @@ def init_app(app: Flask, settings: Settings) -> None:
         alive = application()
         if alive is not None:
             alive.extensions["hashing_pool"] = HashingPool(
-                settings.hash_concurrency, settings.hash_queue_limit
+                settings.hash_concurrency,
+                settings.hash_queue_limit,
+                alive.extensions["hashing_slots"],
             )
 
     renew()

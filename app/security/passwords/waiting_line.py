@@ -1,5 +1,6 @@
 """The line of callers that wait for a hash, and the order in which they get it."""
 
+import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
@@ -20,6 +21,8 @@ class _Job:
     outcome: "Future[Any]" = field(default_factory=Future)
     asked_at: float = field(default_factory=perf_counter)
     began_at: float | None = None
+    # It is set when the job does not wait any more: it has begun, or it was refused.
+    has_moved: threading.Event = field(default_factory=threading.Event)
 
     def work(self) -> Callable[[], None]:
         """Run the function, and return another one that gives the result to the caller."""
@@ -34,6 +37,7 @@ class _Job:
     def refuse(self, because: str) -> None:
         metrics.HASHES_REFUSED.labels(because).inc()
         self.outcome.set_exception(Overloaded())
+        self.has_moved.set()
 
     def show_wait(self) -> None:
         if self.began_at is not None:

@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import queue
 import subprocess
 import sys
 import threading
@@ -198,6 +199,31 @@ def test_a_process_that_was_forked_off_has_threads_of_its_own(
 
     assert answers.get(timeout=10)
     child.join(10)
+
+
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
+def test_a_process_that_was_forked_off_shares_the_slots(
+    make_app: Callable[..., Flask], gate: Gate
+) -> None:
+    app = make_app(HASH_CONCURRENCY="1")
+    (occupant,) = occupy(app.extensions["hashing_pool"], gate, 1)
+    assert gate.entered.acquire(timeout=5)
+
+    def hash_in_the_child(answers: "multiprocessing.Queue[int]") -> None:
+        with app.app_context():
+            answers.put(hashing_pool.run(pow, 2, 10))
+
+    context = multiprocessing.get_context("fork")
+    answers: multiprocessing.Queue[int] = context.Queue()
+    child = context.Process(target=hash_in_the_child, args=(answers,))
+    child.start()
+
+    with pytest.raises(queue.Empty):
+        answers.get(timeout=1)
+    gate.open.set()
+    assert answers.get(timeout=10) == 1024
+    child.join(10)
+    occupant.join(5)
 
 
 # Whose turn it is
