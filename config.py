@@ -17,7 +17,7 @@ from limits import RateLimitItem
 from sqlalchemy.engine import URL
 from werkzeug.local import LocalProxy
 
-from configuration import env_file
+from configuration import env_file, unknown
 from configuration.database_url import database_url, replica_url
 from configuration.hosts import Network, header, host, origin, proxy
 from configuration.kept_secret import kept_secret
@@ -54,24 +54,17 @@ Limits = list[RateLimitItem]
 T = TypeVar("T")
 
 
-# Defaults that depend on settings above them in the table
-
-
-def _in_production(above: Any) -> str:
-    return "true" if above.app_env == "production" else "false"
-
-
-def _log_format(above: Any) -> str:
-    return "json" if above.app_env == "production" else "console"
-
-
-def _on_this_machine(above: Any) -> str:
-    return f"http://localhost:{above.port}"
+def in_production(text: str, *, elsewhere: str) -> Callable[[Any], str]:
+    """A default that production has, and another one for development and tests."""
+    return lambda above: text if above.app_env == "production" else elsewhere
 
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """How this process runs. Times are ``timedelta``; nothing here changes after the start."""
+    """How this process runs. Times are ``timedelta``; nothing here changes after the start.
+
+    A default that is a function depends on settings above it.
+    """
 
     # What this server is for, and how it is served
     app_env: str = variable(
@@ -80,11 +73,15 @@ class Settings:
     port: int = variable("PORT", "8000", integer(1, 65535))
     web_concurrency: int = variable("WEB_CONCURRENCY", str(CORES), integer(1, 1024))
     web_threads: int = variable("WEB_THREADS", "32", integer(1, 1024))
-    public_url: str = variable("PUBLIC_URL", _on_this_machine, public_url)
+    public_url: str = variable(
+        "PUBLIC_URL", lambda above: f"http://localhost:{above.port}", public_url
+    )
     log_level: str = variable(
         "LOG_LEVEL", "INFO", one_of("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
     )
-    log_format: str = variable("LOG_FORMAT", _log_format, one_of("json", "console"))
+    log_format: str = variable(
+        "LOG_FORMAT", in_production("json", elsewhere="console"), one_of("json", "console")
+    )
     metrics_token: str = variable("METRICS_TOKEN", "", metrics_token)
 
     # The database. A relative path of SQLite begins in instance/.
@@ -114,7 +111,9 @@ class Settings:
 
     # Passwords. Only tests may use a BCRYPT_ROUNDS of 4.
     password_min_length: int = variable("PASSWORD_MIN_LENGTH", "8", integer(8, 100))
-    password_reject_common: bool = variable("PASSWORD_REJECT_COMMON", _in_production, boolean)
+    password_reject_common: bool = variable(
+        "PASSWORD_REJECT_COMMON", in_production("true", elsewhere="false"), boolean
+    )
     password_peppers: dict[str, str] = variable("PASSWORD_PEPPERS", "", peppers)
     security_password_salt: str = variable("SECURITY_PASSWORD_SALT", "", str)
     firebase_signer_key: str = variable("FIREBASE_SIGNER_KEY", "", firebase_signer_key)
@@ -162,6 +161,8 @@ class Settings:
 
     # The tables of features, by their class; ``of`` returns them.
     tables: Mapping[type, Any] = field(default_factory=dict)
+    # A sentence for each unknown variable that looks like a setting.
+    warnings: tuple[str, ...] = ()
 
     @property
     def is_production(self) -> bool:
@@ -191,13 +192,15 @@ class Settings:
         Raises ``SettingsRefused`` with all reasons at once. Outside
         production, a missing ``SECRET_KEY`` is made and stored in ``instance``.
         """
-        reading = Reading(_environment() if environment is None else environment)
+        of_file = env_file.of_checkout(ROOT) if environment is None else {}
+        reading = Reading(env_file.with_process(of_file) if environment is None else environment)
         settings = reading.read(cls)
         of_features: dict[type, Any] = {table: reading.read(table) for table in tables(settings)}
         reading.finish()
         return replace(
             settings,
             tables=of_features,
+            warnings=unknown.warnings(reading.environment, reading.known, of_file),
             database_url=_in_folder(settings.database_url, instance),
             secret_key=settings.secret_key or kept_secret(instance),
         )
@@ -281,17 +284,9 @@ def _in_folder(url: URL, instance: Path) -> URL:
     return url
 
 
-def _environment() -> dict[str, str]:
-    """The variables of this process, and those of ``.env`` that it does not have."""
-    try:
-        return env_file.with_process(env_file.read(ROOT / ".env"))
-    except env_file.Unreadable as flaw:
-        raise SettingsRefused(str(flaw)) from None
-
-
 def value_of(name: str) -> str:
     """The value of a variable that a command's option names; empty if it is not set."""
-    return _environment().get(name, "")
+    return env_file.with_process(env_file.of_checkout(ROOT)).get(name, "")
 
 
 # The settings of the current application, for code that runs inside one.

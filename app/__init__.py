@@ -49,6 +49,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     cli.end_in_one_sentence()
     settings = settings or Settings.from_environment()
     logs.configure(settings)
+    logs.announce(settings)
 
     app = Flask(
         __name__,

@@ -13,6 +13,8 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from configuration.refusals import SettingsRefused
+
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 # A tab is the only control character that a value may hold.
 CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
@@ -22,6 +24,14 @@ UTF_16_OR_32 = (b"\xff\xfe", b"\xfe\xff", b"\x00\x00\xfe\xff")
 
 class Unreadable(ValueError):
     """The file cannot be read. The text says where, why and what to write; it quotes no value."""
+
+
+def of_checkout(root: Path) -> dict[str, str]:
+    """The variables in ``.env``. Raises ``SettingsRefused``."""
+    try:
+        return read(root / ".env")
+    except Unreadable as flaw:
+        raise SettingsRefused(str(flaw)) from None
 
 
 def read(path: Path) -> dict[str, str]:

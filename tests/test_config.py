@@ -64,6 +64,7 @@ DEFAULTS: dict[str, Any] = {
     "database_replica_url": None,
     "allow_sqlite": False,
     "tables": {},
+    "warnings": (),
     "database_prepared_statements": "auto",
     "access_token_lifetime": timedelta(minutes=15),
     "refresh_token_lifetime": timedelta(days=14),

@@ -31,6 +31,13 @@ def app_env(settings: Settings) -> str | None:
     return None
 
 
+@checks(Weight.WEAK, "Correct the name, or remove the variable.")
+def variables_are_known(settings: Settings) -> str | None:
+    if settings.warnings:
+        return f"{' '.join(settings.warnings)} Such a variable has no effect."
+    return None
+
+
 @checks(Weight.DANGEROUS, "Set SECRET_KEY from your store of secrets, the same on every host.")
 def secret_key_is_set(settings: Settings) -> str | None:
     kept = INSTANCE / "secret_key"

@@ -15,6 +15,8 @@ from config import Settings
 
 Entry = MutableMapping[str, Any]
 
+log = logging.getLogger(__name__)
+
 # The logger in which gunicorn writes one line for each request.
 REQUESTS = "gunicorn.access"
 
@@ -35,6 +37,12 @@ def configure(settings: Settings) -> None:
         root.removeHandler(old)
     root.addHandler(handler)
     root.setLevel(settings.log_level)
+
+
+def announce(settings: Settings) -> None:
+    """Warn of variables whose names are probably misspelt settings."""
+    for sentence in settings.warnings:
+        log.warning("%s", sentence)
 
 
 class OneLine(logging.Formatter):

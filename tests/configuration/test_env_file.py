@@ -229,3 +229,15 @@ def test_what_flask_read_from_the_same_file_does_not_count(
     assert env_file.with_process({"READ_BY_FLASK": "${HOME}", "PATH": "mine"}) == (
         dict(os.environ) | {"READ_BY_FLASK": "${HOME}"}
     )
+
+
+def test_an_unknown_name_is_named_at_the_start_once_and_without_its_value(tmp_path: Path) -> None:
+    checkout = new_checkout(tmp_path)
+    (checkout / ".env").write_text("SHELF=hunter2\nMAIL_FORM=hunter2\n")
+
+    done = start(checkout, BIN / "flask", "db", "upgrade")
+
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("`MAIL_FORM` is not known; did you mean `MAIL_FROM`?") == 1
+    assert done.stderr.count("`SHELF` in .env is not a setting. docs/settings.md lists the") == 1
+    assert "hunter2" not in done.stderr + done.stdout

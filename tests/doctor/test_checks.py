@@ -52,6 +52,7 @@ GOOD = {
 # What makes the check find something. The others are tried one by one further down.
 WEAK: dict[str, dict[str, str]] = {
     "app_env": {"APP_ENV": "development"},
+    "variables_are_known": {"MAIL_FORM": "no-reply@example.com"},
     "database_is_postgresql": {"DATABASE_URL": "sqlite:///app.db", "ALLOW_SQLITE": "true"},
     "public_url_is_https": {"PUBLIC_URL": "http://accounts.example.com"},
     "bcrypt_rounds": {"BCRYPT_ROUNDS": "11"},
