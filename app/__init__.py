@@ -15,8 +15,8 @@ from app.extensions import db, ma, migrate
 from app.features import Feature, registering
 from app.http import (
     addressing,
-    client,
     cors,
+    forwarding,
     languages,
     problems,
     request_headers,
@@ -70,7 +70,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     # A path with doubled slashes is another path. It is not found, and there is no redirect.
     app.url_map.merge_slashes = False
 
-    client.init_app(app, settings)
+    forwarding.init_app(app, settings)
     engines.init_app(app)
     measuring.init_app(app)
     addressing.init_app(app, settings)

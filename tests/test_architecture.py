@@ -103,7 +103,7 @@ HOMES = {
     "prometheus_client": {"app.observability.metrics"},
     "limits": {"app.access.limits", "app.access.limit_storage"},
     "redis": {"app.access.limit_storage"},
-    "ipaddress": {"app.http.client"},
+    "ipaddress": {"app.http.addresses"},
     "flask_swagger_ui": {"app.pages.api_docs"},
     "gunicorn": {"app.serving.access_log", "app.serving.client_socket", "app.serving.worker"},
     "webargs": {"app.http.parsing"},

@@ -23,8 +23,8 @@ from app.access.guards import current_user
 from app.access.limit_storage import BoundedMemoryStorage, RedisOrMemoryStorage
 from app.audit.vocabulary import Event
 from app.errors import InvalidCredentials, RateLimited, WrongPassword
+from app.http import client
 from app.http.blueprint import Decorator, View, refuses
-from app.http.client import current_network
 from app.observability import readiness
 from app.security import identifiers, pseudonyms
 from config import Settings, settings
@@ -120,7 +120,7 @@ def limited_guesses(view: Callable[P, R]) -> Callable[P, R]:
             _spend(LOGIN)
             _want_some_left(LOGIN_FAILURES)
         except RateLimited:
-            audit.note(Event.LOGIN_THROTTLED, kind="network", network=current_network())
+            audit.note(Event.LOGIN_THROTTLED, kind="network", network=client.current().network)
             raise
         try:
             return view(*args, **kwargs)
@@ -149,7 +149,7 @@ def to_address(body: dict[str, Any]) -> str:
 
 
 def _spend(limit: Limit, *what: str) -> None:
-    _spend_for(limit, current_network(), *what)
+    _spend_for(limit, client.current().network, *what)
 
 
 def _spend_for(limit: Limit, *whom: str) -> None:
@@ -176,7 +176,7 @@ def _count(limit: Limit) -> None:
 
 
 def _key(limit: Limit) -> tuple[str, ...]:
-    return (limit.name, current_network())
+    return (limit.name, client.current().network)
 
 
 def _refuse(number: RateLimitItem, *key: str) -> None:

@@ -1,7 +1,7 @@
 """Writing events to the audit log, in the transaction that changes what they tell of."""
 
 import logging
-from typing import Any, NamedTuple
+from typing import Any
 
 from sqlalchemy import bindparam, case, insert, or_, select
 
@@ -9,8 +9,8 @@ from app import clock
 from app.audit.vocabulary import AnyEvent, Event, is_alarming
 from app.database.prepared import Prepared
 from app.database.types import BigId
-from app.http.client import current_client
-from app.http.request_id import request_id_or_none
+from app.http import client
+from app.http.client import Client
 from app.models import User
 from app.models.audit_event import AuditEvent
 from app.observability import metrics
@@ -44,26 +44,13 @@ LONGEST_TEXT = 500
 LONGEST_LIST = 50
 
 
-class Circumstances(NamedTuple):
-    """The client and the request that did something. For a command all of them are ``None``."""
-
-    ip: str | None = None
-    user_agent: str | None = None
-    request_id: str | None = None
-
-
-def circumstances() -> Circumstances:
-    """Return the circumstances of the current request, or empty ones outside a request."""
-    return Circumstances(*current_client(), request_id_or_none())
-
-
 def record(
     event: AnyEvent,
     *,
     subject_id: int | None,
     actor_id: int | None = None,
     personal: dict[str, Any] | None = None,
-    under: Circumstances | None = None,
+    origin: Client | None = None,
     **details: Any,
 ) -> None:
     """Record an event about the subject. The caller commits.
@@ -72,10 +59,10 @@ def record(
     ``actor_id`` is ``None`` if the actor is not known, as with a mailed link
     or a command. Everything about a person except their id belongs in
     ``personal``, which is erased with the user and does not go to the log
-    files. ``details`` are never erased. The circumstances are those of the
-    current request, unless others are given.
+    files. ``details`` are never erased. ``origin`` is the client of the
+    current request, unless another one is given.
     """
-    _append(APPENDED, event, subject_id, actor_id, personal, under, details)
+    _append(APPENDED, event, subject_id, actor_id, personal, origin, details)
 
 
 def record_attempt(
@@ -98,12 +85,12 @@ def _append(
     subject_id: int | None,
     actor_id: int | None,
     personal: dict[str, Any] | None,
-    under: Circumstances | None,
+    origin: Client | None,
     details: dict[str, Any],
 ) -> None:
-    if under is None:
-        under = circumstances()
-        if under.request_id is None:
+    if origin is None:
+        origin = client.current()
+        if origin.request_id is None:
             # Outside a request, an operator's command is running.
             details["via"] = "cli"
     if event is not Event.AUDIT_PRUNED:
@@ -114,14 +101,14 @@ def _append(
         event=event.value,
         actor_id=actor_id,
         subject_id=subject_id,
-        ip=under.ip,
-        user_agent=under.user_agent,
-        request_id=under.request_id,
+        ip=origin.ip,
+        user_agent=origin.user_agent,
+        request_id=origin.request_id,
         details=details,
         personal=bounded(personal),
     )
     who = {"subject_id": subject_id, "actor_id": actor_id}
-    _log(event, {"ip": under.ip, "request_id": under.request_id, **who, **details})
+    _log(event, {"ip": origin.ip, "request_id": origin.request_id, **who, **details})
 
 
 def bounded(value: Any) -> Any:
@@ -141,7 +128,7 @@ def bounded(value: Any) -> Any:
 
 def note(event: AnyEvent, **details: Any) -> None:
     """Log and count an event without a row, if it must not cost a write, like a refusal."""
-    _log(event, {"ip": current_client().ip, **details})
+    _log(event, {"ip": client.current().ip, **details})
 
 
 def _log(event: AnyEvent, members: dict[str, Any]) -> None:

@@ -14,7 +14,7 @@ from sqlalchemy import select
 from app import clock
 from app.database import engines
 from app.extensions import db
-from app.http.client import current_client
+from app.http import client
 from app.mail import messages, outbox
 from app.mail.wordings import Wording, name_of
 from app.models import User
@@ -50,22 +50,22 @@ def notify_with(token: Callable[[], str], message: Wording, user: User, **contex
     wording = _due(message, user)
     if wording is None:
         return False
-    given = circumstances() | (context if wording is message else {})
+    given = _origin() | (context if wording is message else {})
     outbox.queue(wording, to=user.email, user=user, token=token(), **given)
     return True
 
 
-def circumstances() -> dict[str, str]:
+def _origin() -> dict[str, str]:
     """The time, the IP address and the device of the request, as a notice names them.
 
     It never quotes text that the client sent: a stranger must not be able to
     write to our users through us.
     """
-    client = current_client()
-    device = devices.name(client.user_agent)
+    origin = client.current()
+    device = devices.name(origin.user_agent)
     return {
         "when": f"{clock.now():%Y-%m-%d %H:%M} UTC",
-        "ip": client.ip or "",
+        "ip": origin.ip or "",
         "device": "" if device == devices.UNKNOWN else device,
     }
 

@@ -19,7 +19,7 @@ from app.database.rows import insert
 from app.doctor.checks import checks
 from app.extensions import db
 from app.features.checks import Weight
-from app.http.client import forwarding_ignored
+from app.http.forwarding import forwarding_ignored
 from app.models import DeploymentWarning, Session
 from config import Settings
 

@@ -1,201 +1,93 @@
-"""Where a request comes from."""
+"""The client of a request: where it is, what it is, and whether it still waits for the answer."""
 
-import re
 import socket
 import unicodedata
-from collections.abc import Iterable, Sequence
-from functools import lru_cache, partial
-from ipaddress import IPv4Address, IPv6Address, ip_address
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple
 
-from blinker import Namespace
-from flask import Flask, has_request_context, request
-from werkzeug.wsgi import ClosingIterator
+from flask import has_request_context, request
 
-from config import Settings
-from configuration.hosts import UNIX, Network
+from app.http import addresses
+from app.http.request_id import request_id
 
 MAX_USER_AGENT_LENGTH = 300
 
-# The application sends this signal after an answer if the forwarding headers of the request were
-# of no use. ``from_proxy`` says whether a trusted proxy sent them. ``detail`` names the headers
-# and the sender.
-forwarding_ignored = Namespace().signal("forwarding-ignored")
 
-# The headers in which proxies name the client. Only the first is ever read: a proxy that writes
-# one of them passes the others on, and the client may have made those up.
-FORWARDING_HEADERS = {
-    "HTTP_X_FORWARDED_FOR": "X-Forwarded-For",
-    "HTTP_FORWARDED": "Forwarded",
-    "HTTP_X_REAL_IP": "X-Real-IP",
-}
-
-# An address with a port, or an IPv6 address in brackets, as proxies write them.
-WITH_PORT = re.compile(r"\[([^]]+)\](?::[0-9]{1,5})?|([0-9.]+):[0-9]{1,5}")
-# nginx's word for a client that came through a UNIX socket.
-UNIX_HOP = "unix:"
-# No chain of proxies is longer. The rest of a longer list is not read.
-MOST_HOPS = 32
-LONGEST_ADDRESS = 100
-
-Address = IPv4Address | IPv6Address
-Trusted = Sequence[Network | str]
+def _always() -> bool:
+    return True
 
 
 class Client(NamedTuple):
-    """The device that sent the request, as far as it is known."""
+    """The device that asks for something, as far as it is known.
 
-    ip: str | None
-    user_agent: str | None
+    A command and background work have no client. For them all members are
+    ``None``, and the client counts as connected.
+
+    Only the request's own thread may call ``is_connected``, because the
+    question may begin the answer. Any thread may call ``sends`` at any time.
+    """
+
+    ip: str | None = None
+    user_agent: str | None = None
+    request_id: str | None = None
+    is_connected: Callable[[], bool] = _always
+    sends: Callable[[], bool] | None = None
+
+    @property
+    def network(self) -> str:
+        """The network that counts as one client, for limits and in waiting lines."""
+        return addresses.network(self.ip)
+
+    def seems_connected(self) -> bool:
+        """A guess for other threads. A client that sends no more counts as gone here.
+
+        It may still wait for an answer, which ``is_connected`` finds out.
+        """
+        return (self.sends or self.is_connected)()
 
 
-def current_client() -> Client:
-    """The client's address and User-Agent. Both are None outside a request (commands)."""
+def current() -> Client:
+    """The client of the current request. Outside a request nothing is known of it."""
     if not has_request_context():
-        return Client(None, None)
+        return Client()
+    known = (request.remote_addr or None, _user_agent(), request_id())
+    # Only gunicorn gives the connection; the test client and `flask run` do not.
+    connection = request.environ.get("gunicorn.socket")
+    if connection is None:
+        return Client(*known)
+    return Client(*known, partial(_reads, connection), partial(_sends, connection))
+
+
+def _user_agent() -> str | None:
+    """The ``User-Agent`` without control characters, cut where it is long."""
     # Cut it before the loop as well, because the header may be long.
     claimed = request.headers.get("User-Agent", "")[: 2 * MAX_USER_AGENT_LENGTH]
-    printable = "".join(c for c in claimed if unicodedata.category(c) not in ("Cc", "Cf"))
-    return Client(request.remote_addr or None, printable[:MAX_USER_AGENT_LENGTH] or None)
+    if not claimed.isprintable():
+        claimed = "".join(c for c in claimed if unicodedata.category(c) not in ("Cc", "Cf"))
+    return claimed[:MAX_USER_AGENT_LENGTH] or None
 
 
-def current_network() -> str:
-    """The network that the rate limits count as one client."""
-    return network(request.remote_addr if has_request_context() else None)
+def _reads(connection: socket.socket) -> bool:
+    """Whether the other end has not hung up. A proxy hangs up when its own client does."""
+    if _sends(connection):
+        return True
+    # A client may close its sending half and wait for the answer. Our worker's connection can tell.
+    still_reads = getattr(connection, "still_reads", None)
+    return bool(still_reads and still_reads())
 
 
-@lru_cache(4096)
-def network(ip: str | None) -> str:
-    """An IPv4 address itself; the /64 of an IPv6 address, since one household has all of it."""
-    address = _parsed(ip or "")
-    if address is None:
-        return "unknown"
-    if isinstance(address, IPv4Address):
-        return str(address)
-    return f"{IPv6Address(int(address) >> 64 << 64)}/64"
+def _sends(connection: socket.socket) -> bool:
+    """Whether more may come from the other end.
 
-
-def init_app(app: Flask, settings: Settings) -> None:
-    """Give all other code, the access log included, the client's address as the peer's."""
-    app.wsgi_app = _AddressReader(  # type: ignore[method-assign]
-        app, settings.trusted_proxies, settings.trusted_proxy_count
-    )
-
-
-class _AddressReader:
-    """Replaces a trusted proxy's address in ``REMOTE_ADDR`` by its client's address.
-
-    Anybody can send headers that claim another address. The headers of an
-    untrusted peer are ignored, and the operator gets a warning about them.
+    This only peeks. If the client has already sent its next request, those
+    bytes stay where they are.
     """
-
-    def __init__(self, app: Flask, trusted: Trusted, count: int) -> None:
-        self.app = app
-        self.behind = app.wsgi_app
-        self.trusted = trusted
-        self.count = count
-
-    def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-        peer = _peer(environ)
-        client = peer
-        is_trusted = bool(self.count) or _is_trusted(peer, self.trusted)
-        forwarded = environ.get("HTTP_X_FORWARDED_FOR", "")
-        if is_trusted:
-            client = client_behind(peer, forwarded, self.trusted, self.count)
-        environ["REMOTE_ADDR"] = str(client or "")
-
-        answer = self.behind(environ, start_response)
-        if is_trusted and _names_a_peer(forwarded):
-            return answer
-        return self._noted(environ, answer, peer, is_trusted)
-
-    def _noted(
-        self,
-        environ: dict[str, Any],
-        answer: Iterable[bytes],
-        peer: Address | None,
-        is_trusted: bool,
-    ) -> Iterable[bytes]:
-        """Return the answer. After it, note forwarding headers that were of no use."""
-        names = [FORWARDING_HEADERS[name] for name in FORWARDING_HEADERS if environ.get(name)]
-        if not names:
-            return answer
-        detail = f"{', '.join(names)} from {peer or 'a UNIX socket'}"
-        # After the answer, so that the client does not wait for the note.
-        return ClosingIterator(answer, partial(self._announce, is_trusted, detail))
-
-    def _announce(self, from_proxy: bool, detail: str) -> None:
-        forwarding_ignored.send(self.app, from_proxy=from_proxy, detail=detail)
-
-
-def client_behind(
-    peer: Address | None, forwarded: str, trusted: Trusted, count: int = 0
-) -> Address | None:
-    """The client of a trusted peer, by its ``X-Forwarded-For``.
-
-    Each proxy adds the address that it saw at the right end, so the list is
-    read from the right, up to the first address that is not trusted. If only
-    the number of proxies is known, that many entries are read. The client may
-    have made up the entries further to the left. An entry that is not an
-    address ends the search.
-    """
-    client = peer
-    for number, part in enumerate(_parts(forwarded), 1):
-        hop = _hop(part)
-        if hop is None and part != UNIX_HOP:
-            break
-        client = hop or client
-        if number == count or not (count or _is_trusted(hop, trusted)):
-            break
-    return client
-
-
-def _names_a_peer(forwarded: str) -> bool:
-    """Whether the last entry of the list, which our own proxy wrote, can be read.
-
-    It may be the proxy's own address, for example in a health check.
-    """
-    last = next(iter(_parts(forwarded)), "")
-    return last == UNIX_HOP or _hop(last) is not None
-
-
-def _parts(forwarded: str) -> list[str]:
-    """The entries, the last one first. Empty ones mean nothing (RFC 9110 §5.6.1.2)."""
-    parts = [part for part in map(str.strip, forwarded.rsplit(",", MOST_HOPS)) if part]
-    return parts[::-1]
-
-
-def _peer(environ: dict[str, Any]) -> Address | None:
-    """The address of the peer. It is None if the peer came through a UNIX socket.
-
-    On a UNIX socket the peer chooses its name, which may look like an address.
-    """
-    connection = environ.get("gunicorn.socket")
-    if connection is not None and connection.family == socket.AF_UNIX:
-        return None
-    return _parsed((environ.get("REMOTE_ADDR") or "")[:LONGEST_ADDRESS])
-
-
-def _hop(text: str) -> Address | None:
-    """An address as proxies write it: a port may follow, and IPv6 may be in brackets."""
-    if len(text) > LONGEST_ADDRESS:
-        return None
-    found = WITH_PORT.fullmatch(text)
-    return _parsed((found[1] or found[2]) if found else text)
-
-
-@lru_cache(4096)
-def _parsed(text: str) -> Address | None:
-    """The address without its zone. An IPv4 address that is written as IPv6 becomes IPv4."""
     try:
-        address = ip_address(text.partition("%")[0])
-    except ValueError:
-        return None
-    return getattr(address, "ipv4_mapped", None) or address
-
-
-def _is_trusted(address: Address | None, trusted: Trusted) -> bool:
-    """Whether it is one of the proxies. None stands for the peer on a UNIX socket."""
-    if address is None:
-        return UNIX in trusted
-    return any(not isinstance(one, str) and address in one for one in trusted)
+        peek = socket.MSG_PEEK | socket.MSG_DONTWAIT
+        # The connection's own ``recv`` would wait.
+        return socket.socket.recv(connection, 1, peek) != b""
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False

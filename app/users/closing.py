@@ -12,6 +12,8 @@ from app.auth.login.authentication import check_password
 from app.auth.notices import notify
 from app.auth.sessions import sessions
 from app.extensions import db
+from app.http import client
+from app.http.client import Client
 from app.mail import messages
 from app.models import OutboxMessage, Session, User
 from app.models.user import NO_DOMAIN
@@ -102,13 +104,13 @@ def _erase(
     # These events are recorded after ``forget``, because the address and the device in
     # USER_DELETED are the administrator's, and stay. USER_ERASED is recorded without them: it is
     # about the erased user, whose events nobody will clean a second time.
-    here = recording.circumstances()
-    from_nowhere = here._replace(ip=None, user_agent=None) if here.request_id else None
+    request_id = client.current().request_id
+    from_nowhere = Client(request_id=request_id) if request_id else None
     for row in erased:
         if reason == "deleted":
             recording.record(
                 Event.USER_DELETED, subject_id=row.id, actor_id=actor.user_id if actor else None
             )
-        recording.record(Event.USER_ERASED, subject_id=row.id, reason=reason, under=from_nowhere)
+        recording.record(Event.USER_ERASED, subject_id=row.id, reason=reason, origin=from_nowhere)
     db.session.commit()
     return len(erased)

@@ -240,7 +240,8 @@ def test_a_wrong_password_that_is_compared_while_the_account_is_erased_leaves_no
 
     assert response.status_code in (401, 403)
     db.session.rollback()
-    events = [row.event for row in db.session.scalars(sqlalchemy.select(AuditEvent))]
+    log = sqlalchemy.select(AuditEvent.event).order_by(AuditEvent.id)
+    events = db.session.scalars(log).all()
     assert events[-1] in ("login_failed", "reauthentication_failed")
     assert personal_parts_about(ada) == {NOTHING}
 

@@ -95,7 +95,6 @@ class Log(RuleBasedStateMachine):
         personal: dict[str, Any] | None,
         details: dict[str, Any],
     ) -> None:
-        under = recording.Circumstances(address, address, None)
         with self.at_this_time():
             db.session.add(
                 AuditEvent(
@@ -103,8 +102,8 @@ class Log(RuleBasedStateMachine):
                     event=Event.LOGIN_FAILED.value,
                     subject_id=subject,
                     actor_id=actor,
-                    ip=under.ip,
-                    user_agent=under.user_agent,
+                    ip=address,
+                    user_agent=address,
                     personal=personal,
                     details=details,
                 )

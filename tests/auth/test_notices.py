@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import time_machine
 from flask import Flask
+from flask.ctx import RequestContext
 from flask.testing import FlaskClient
 from sqlalchemy import select
 
@@ -18,7 +19,6 @@ from app import clock
 from app.auth import notices
 from app.auth.login import login
 from app.extensions import db
-from app.http.client import Client
 from app.mail import messages
 from app.mail.content import Content
 from app.models import OneTimeToken, OutboxMessage, User
@@ -166,18 +166,22 @@ def test_a_suppressed_notice_leaves_no_token(
         assert len(db.session.scalars(select(OneTimeToken.id)).all()) == 4
 
 
+def request_of(app: Flask, device: str) -> RequestContext:
+    return app.test_request_context("/", headers={"User-Agent": device})
+
+
 def test_devices_that_log_in_at_once_are_counted_one_after_the_other(app: Flask, ada: User) -> None:
     threads = 8
-    with app.app_context():
-        login.start(db.session.get_one(User, ada.id), Client("192.0.2.1", "the first"))
+    with request_of(app, "the first"):
+        login.start(db.session.get_one(User, ada.id))
     together = Barrier(threads)
 
     def start(number: int) -> None:
-        with app.app_context():
+        with request_of(app, f"agent {number}"):
             user = db.session.get_one(User, ada.id)
             db.session.rollback()
             together.wait()
-            login.start(user, Client("192.0.2.1", f"agent {number}"))
+            login.start(user)
 
     with ThreadPoolExecutor(threads) as pool:
         list(pool.map(start, range(threads)))

@@ -15,7 +15,6 @@ from sqlalchemy import func, select
 from werkzeug.test import TestResponse
 
 from app import audit, clock
-from app.audit.recording import Circumstances
 from app.audit.vocabulary import Event
 from app.auth.login import authentication, login
 from app.extensions import db
@@ -196,7 +195,7 @@ def test_a_login_that_began_before_the_closing_and_ends_after_it_keeps_the_accou
     close(client, pair)
 
     with app.test_request_context():
-        login.start(user, Client("127.0.0.1", None))
+        login.start(user)
 
     assert due_at(app, ada) is None
 
@@ -417,7 +416,7 @@ def test_the_export_does_not_tell_from_where_somebody_else_did_it(
                 Event.USER_UPDATED,
                 subject_id=ada.id,
                 actor_id=actor_id,
-                under=Circumstances("192.0.2.1", "Browser/1.0", None),
+                origin=Client("192.0.2.1", "Browser/1.0"),
             )
         db.session.commit()
 

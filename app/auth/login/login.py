@@ -15,7 +15,7 @@ from app.database.prepared import Prepared
 from app.database.rows import detached
 from app.errors import InvalidCredentials
 from app.extensions import db
-from app.http.client import Client
+from app.http import client
 from app.mail import messages
 from app.models import Session, User
 from app.security import tokens
@@ -52,13 +52,13 @@ _ALIKE = and_(
 EARLIER = Prepared(select(func.count(), func.count(case((_ALIKE, 1)))).where(_OTHERS))
 
 
-def start(user: User, client: Client) -> TokenPair:
+def start(user: User) -> TokenPair:
     """Sign a device in, for a user who gave the right password. Commits.
 
     Raises ``InvalidCredentials`` if the account was deleted or deactivated,
     or its password changed, since the password was compared.
     """
-    now = clock.now()
+    now, device = clock.now(), client.current()
     columns = {
         "id": uuid4(),
         "user_id": user.id,
@@ -66,8 +66,8 @@ def start(user: User, client: Client) -> TokenPair:
         "previous_jti": None,
         "retried_jti": None,
         "generation": 0,
-        "ip": client.ip,
-        "user_agent": client.user_agent,
+        "ip": device.ip,
+        "user_agent": device.user_agent,
         "created_at": now,
         "refreshed_at": now,
         "rotated_at": None,
@@ -92,7 +92,7 @@ def start(user: User, client: Client) -> TokenPair:
         raise InvalidCredentials
     [[deletion_due_at]] = unchanged
     [[earlier, alike]] = EARLIER.rows(
-        user=user.id, this=session.id, address=client.ip, agent=client.user_agent
+        user=user.id, this=session.id, address=device.ip, agent=device.user_agent
     )
     surplus = _end_surplus(session) if earlier >= settings.max_sessions_per_user else 0
     if deletion_due_at:

@@ -10,7 +10,6 @@ from app.auth.login.schemas import FreshAccessSchema, LoginFormSchema, LoginSche
 from app.auth.schemas import PasswordSchema, TokenSchema
 from app.errors import EmailNotVerified, InactiveUser, InvalidCredentials, Overloaded, WrongPassword
 from app.http.blueprint import Blueprint, refuses
-from app.http.client import current_client
 from app.security.tokens import FreshAccess, TokenPair
 
 bp = Blueprint("login", __name__)
@@ -27,7 +26,7 @@ def login(credentials: dict[str, Any]) -> TokenPair:
     Send JSON, or OAuth 2's password form. Its field `username` may hold the email
     address or the username.
     """
-    return start(authentication.authenticate(**credentials), current_client())
+    return start(authentication.authenticate(**credentials))
 
 
 @bp.post("/reauthenticate")

@@ -37,7 +37,7 @@ from app.database.rows import delete_batch, insert
 from app.database.types import UTCDateTime
 from app.errors import Overloaded, RateLimited
 from app.extensions import db
-from app.http.client import current_network, network
+from app.http import addresses, client
 from app.models import LoginThrottle, Session, User
 from app.models.login_throttle import ANYWHERE
 from app.security import pseudonyms
@@ -87,7 +87,7 @@ def attempt(who: User | Identifier) -> Iterator[None]:
         yield
         return
     user_id = who.id if isinstance(who, User) else None
-    place = Place(_account(who), current_network())
+    place = Place(_account(who), client.current().network)
     db.session.close()
     try:
         _reserve(place, user_id)
@@ -113,7 +113,7 @@ def forgive(user: User) -> None:
     if not settings.ratelimit_enabled:
         return
     # Both are locked in the same order as in an attempt.
-    for place in (current_network(), ANYWHERE):
+    for place in (client.current().network, ANYWHERE):
         FORGET.row(account=_account(user), place=place)
 
 
@@ -252,12 +252,15 @@ def _wait(place: Place, now: datetime) -> timedelta:
 def _has_logged_in_from(network_of_attempt: str, user_id: int | None) -> bool:
     """Whether the account has logged in from this network before. Its owner may still log in."""
     # No user has the id 0. An identifier that nobody has gets the same statement.
-    addresses = select(Session.ip).where(Session.user_id == (user_id or 0)).distinct()
+    seen = select(Session.ip).where(Session.user_id == (user_id or 0)).distinct()
     # This connection is back in the pool before the next statement needs one. A request that holds
     # one connection while it waits for a second one could wait for itself.
     with reader().connect() as connection:
-        found = connection.scalars(addresses).all()
-    return any(address is not None and network(address) == network_of_attempt for address in found)
+        found = connection.scalars(seen).all()
+    return any(
+        address is not None and addresses.network(address) == network_of_attempt
+        for address in found
+    )
 
 
 def _give_back(place: Place, *networks: str) -> None:

@@ -19,7 +19,6 @@ from app.errors import (
     InvalidRefreshToken,
     ValidationFailed,
 )
-from app.http.client import Client
 from app.security import tokens
 from app.security.tokens import TokenPair
 
@@ -46,7 +45,7 @@ def is_login(form: dict[str, Any]) -> bool:
     return form.get("grant_type") == "password"
 
 
-def token(form: dict[str, Any], client: Client) -> TokenPair:
+def token(form: dict[str, Any]) -> TokenPair:
     """A token pair for a password or a refresh token. Commits.
 
     Raises the errors of a login and of a refresh, ``InvalidRequest`` for a
@@ -56,7 +55,7 @@ def token(form: dict[str, Any], client: Client) -> TokenPair:
     given = {name: value for name, value in form.items() if value}
     match given:
         case {"grant_type": "password", "username": username, "password": password}:
-            return login.start(authenticate(password, username=username), client)
+            return login.start(authenticate(password, username=username))
         case {"grant_type": "refresh_token", "refresh_token": refresh_token}:
             return refreshing.refresh(refresh_token)
         case {"grant_type": "password" | "refresh_token"}:

@@ -11,7 +11,6 @@ from app.auth.oauth.schemas import RevokeFormSchema, TokenFormSchema
 from app.auth.schemas import NothingSchema, TokenSchema
 from app.errors import Overloaded
 from app.http.blueprint import Blueprint, refuses
-from app.http.client import current_client
 from app.http.fields import Schema
 from app.security import signing_keys
 from app.security.tokens import TokenPair
@@ -47,7 +46,7 @@ def jwks() -> tuple[dict[str, Any], int, dict[str, str]]:
 def token(form: dict[str, Any]) -> TokenPair:
     """The token endpoint of OAuth 2 (RFC 6749 §4.3 and §6)."""
     give = token_for_password if oauth.is_login(form) else oauth.token
-    return give(form, current_client())
+    return give(form)
 
 
 token_for_password = limited_guesses(oauth.token)

@@ -6,13 +6,14 @@ from sqlalchemy import update
 
 from app import clock
 from app.audit import recording
-from app.audit.recording import Circumstances
 from app.audit.vocabulary import Event
 from app.auth.login import throttle
 from app.auth.notices import notify
 from app.auth.sessions import sessions
 from app.errors import InvalidLink
 from app.extensions import db
+from app.http import client
+from app.http.client import Client
 from app.mail import messages, outbox
 from app.mail.wordings import resolver
 from app.models import OutboxMessage, User
@@ -34,7 +35,14 @@ def forgot(email: str) -> None:
     The address is looked up outside the request, so that neither the answer
     nor its time tells whether somebody has it.
     """
-    outbox.request(reset_asked, email, **recording.circumstances()._asdict())
+    asking = client.current()
+    outbox.request(
+        reset_asked,
+        email,
+        ip=asking.ip,
+        user_agent=asking.user_agent,
+        request_id=asking.request_id,
+    )
 
 
 @resolver("reset_asked")
@@ -42,8 +50,8 @@ def reset_asked(request: OutboxMessage) -> tuple[Any, dict[str, Any]] | None:
     user = outbox.addressee(request, *FOR_ANYBODY)
     if user is None:
         return None
-    asked_under = Circumstances(**outbox.context_of(request))
-    recording.record(Event.PASSWORD_RESET_ASKED, subject_id=user.id, under=asked_under)
+    origin = Client(**outbox.context_of(request))
+    recording.record(Event.PASSWORD_RESET_ASKED, subject_id=user.id, origin=origin)
     return messages.password_reset, link(user)
 
 

@@ -20,8 +20,8 @@ from weakref import ref
 from flask import Flask, current_app
 
 from app.errors import Overloaded
-from app.http import caller
-from app.http.caller import Caller
+from app.http import client
+from app.http.client import Client
 from app.observability import metrics
 from app.security.passwords.slots import SharedFile, Slots
 from app.security.passwords.waiting_line import _Job, _Line
@@ -57,7 +57,7 @@ class HashingPool:
             concurrency, thread_name_prefix="hashing", initializer=_lower_priority
         )
 
-    def run(self, who: Caller, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+    def run(self, who: Client, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Run the function in one of the threads, and return its result.
 
         Raises ``Overloaded`` without running it if the queue is full, the wait
@@ -170,7 +170,7 @@ def init_app(app: Flask, settings: Settings) -> None:
 def run(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
     """Run the function in the current application's pool, for the caller of this request."""
     pool: HashingPool = current_app.extensions["hashing_pool"]
-    return pool.run(caller.current(), function, *args, **kwargs)
+    return pool.run(client.current(), function, *args, **kwargs)
 
 
 def _lower_priority() -> None:

@@ -10,13 +10,13 @@ from time import perf_counter
 from typing import Any
 
 from app.errors import Overloaded
-from app.http.caller import Caller
+from app.http.client import Client
 from app.observability import metrics
 
 
 @dataclass(eq=False)
 class _Job:
-    who: Caller
+    who: Client
     function: Callable[[], Any]
     outcome: "Future[Any]" = field(default_factory=Future)
     asked_at: float = field(default_factory=perf_counter)

@@ -15,7 +15,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from app.errors import Overloaded
-from app.http.caller import Caller
+from app.http.client import Client
 from app.models import User
 from app.observability.metrics import HASH_WAIT, HASHES_REFUSED, HASHES_RUNNING, HASHES_WAITING
 from app.security.passwords import pool as hashing_pool
@@ -23,7 +23,7 @@ from app.security.passwords.pool import NICENESS, HashingPool
 from tests.factories import API, PASSWORD, log_in, me, problem
 from tests.servers import ROOT
 
-SOMEBODY = Caller("192.0.2.1", lambda: True)
+SOMEBODY = Client("192.0.2.1")
 
 
 class Gate:
@@ -47,7 +47,7 @@ def gate() -> Iterator[Gate]:
 
 
 def occupy(
-    pool: HashingPool, gate: Gate, callers: int, who: Caller = SOMEBODY
+    pool: HashingPool, gate: Gate, callers: int, who: Client = SOMEBODY
 ) -> list[threading.Thread]:
     """So many callers, each waiting in a thread of its own."""
     threads = [threading.Thread(target=pool.run, args=(who, gate.hash)) for _ in range(callers)]
@@ -144,9 +144,9 @@ def test_its_threads_give_way_where_the_process_gives_way_itself(
 ) -> None:
     show = "print(os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))"
     script = (
-        "import os, threading; from app.http.caller import Caller; "
+        "import os, threading; from app.http.client import Client; "
         "from app.security.passwords.pool import HashingPool; "
-        f"HashingPool(1, 0).run(Caller('', lambda: True), lambda: {show})"
+        f"HashingPool(1, 0).run(Client(), lambda: {show})"
     )
     before = os.getpriority(os.PRIO_PROCESS, 0)
 
@@ -247,7 +247,7 @@ class Desk:
 
         def ask() -> None:
             try:
-                self.pool.run(Caller(network, is_connected), self.served.append, name)
+                self.pool.run(Client(network, is_connected=is_connected), self.served.append, name)
             except Overloaded:
                 self.refused.append(name)
 
