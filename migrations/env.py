@@ -7,7 +7,7 @@ from flask import current_app
 from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
-from app.database import upgrading
+from app.database import branches, upgrading
 from app.database.postgresql import ONLY_IN_POSTGRESQL
 from app.database.types import UTCDateTime
 
@@ -22,8 +22,17 @@ def render_item(kind: str, item: object, _context: object) -> str | bool:
     return False
 
 
-def include_object(_item: object, name: str | None, kind: str, *_: object) -> bool:
-    """Leave alone what the models do not describe, as SQLite has nothing like it."""
+def include_object(
+    _item: object, name: str | None, kind: str, reflected: bool, model: object
+) -> bool:
+    """Compare the tables of one branch, or of all, with their models.
+
+    It leaves alone what the models do not describe, as SQLite has nothing like it.
+    """
+    if kind == "table" and name is not None:
+        has_model = not reflected or model is not None
+        feature = context.config.attributes.get("branch")
+        return branches.is_compared(name, has_model=has_model, branch=feature)
     return not (kind == "index" and name in ONLY_IN_POSTGRESQL)
 
 

@@ -109,7 +109,7 @@ HOMES = {
     "webargs": {"app.http.parsing"},
     "sqlite3": {"app.database.sqlite"},
     "psycopg": {"app.database.postgresql"},
-    "alembic": {"app.database.migration_state"},
+    "alembic": {"app.cli.migrating", "app.database.branches"},
     "click": {
         "app.cli",
         # A refusal names the command.

@@ -1,12 +1,23 @@
-"""``flask db …``: the commands of Flask-Migrate, which end as our own commands do."""
+"""``flask db …``: the commands of Flask-Migrate, which end as our own commands do.
 
+The history of migrations has a branch for each feature with own tables. So
+these commands mean all branches where Flask-Migrate means the only one, and
+write a migration for one branch.
+"""
+
+import copy
+from collections.abc import Callable
 from typing import Any
 
 import click
 import flask_migrate
+from alembic import command
+from flask.cli import with_appcontext
 from flask_migrate.cli import db as theirs
 
 from app.cli.refusals import OperatorCommand, OperatorGroup
+from app.database import branches
+from app.extensions import migrate
 
 
 class AlembicConfig(flask_migrate.Config):  # type: ignore[misc]  # Flask-Migrate has no types
@@ -24,10 +35,90 @@ class AlembicConfig(flask_migrate.Config):  # type: ignore[misc]  # Flask-Migrat
 # Flask-Migrate makes each configuration of the class that it finds under this name.
 flask_migrate.Config = AlembicConfig
 
+FEATURE = click.Option(
+    ["--feature"],
+    metavar="NAME",
+    help="Write the migration for the tables of this feature, whose names begin with NAME_, into "
+    "the feature's own folder and branch. Without it, the migration is for the tables of the core.",
+)
+
+
+@with_appcontext
+def write(*, directory: str | None, message: str | None, feature: str | None, **given: Any) -> None:
+    """Write a migration. What the caller gave wins over what fits the branch."""
+    place = branches.next_migration(_known(feature))
+    group = click.get_current_context().parent
+    of_the_group = group.params if group else {}
+    x_arg = given.pop("x_arg", ()) or of_the_group.get("x_arg", ())
+    given.setdefault("autogenerate", True)
+    chosen = {name: value for name, value in given.items() if value not in (None, "head")}
+    configuration = migrate.get_config(
+        directory or of_the_group.get("directory"),
+        opts=["autogenerate"] if given["autogenerate"] else None,
+        x_arg=x_arg,
+    )
+    # migrations/env.py reads it.
+    configuration.attributes["branch"] = feature or branches.CORE
+    flask_migrate.catch_errors(command.revision)(configuration, message, **place | chosen)
+
+
+def _known(feature: str | None) -> str | None:
+    known = branches.folders()
+    if feature is None or feature in known:
+        return feature
+    raise click.UsageError(
+        f"FEATURES names no feature {feature} that has migrations. "
+        + (f"These have some: {', '.join(sorted(known))}." if known else "None has any.")
+    )
+
+
+@with_appcontext
+def downgrade(*, revision: str, **given: Any) -> None:
+    """Go back to an earlier revision. One step back is ambiguous where there are branches."""
+    if branches.folders() and revision.startswith("-"):
+        name = min(branches.folders())
+        raise click.UsageError(
+            "There are several branches. Name the revision to go back to: "
+            f"flask db downgrade {name}@-1 takes back the last migration of the feature {name}, "
+            f"{name}@base all of them, and a revision of the core also those that depend on what "
+            "came after it."
+        )
+    callback = theirs.commands["downgrade"].callback
+    callback(revision=revision, **given)
+
+
+REPLACED: dict[str, Callable[..., None]] = {
+    "migrate": write,
+    "revision": write,
+    "downgrade": downgrade,
+}
+ADDED = {"migrate": [FEATURE], "revision": [FEATURE]}
+# Flask-Migrate means the only head here, and fails where there are several.
+ALL_HEADS = ("upgrade", "stamp", "show")
+HELP = {"upgrade": "Upgrade to a later version. Without REVISION, all branches to their newest."}
+
+
+def _parameters(name: str) -> list[click.Parameter]:
+    parameters: list[click.Parameter] = [*theirs.commands[name].params, *ADDED.get(name, [])]
+    return [
+        _meaning_all(each) if name in ALL_HEADS and each.name == "revision" else each
+        for each in parameters
+    ]
+
+
+def _meaning_all(argument: click.Parameter) -> click.Parameter:
+    changed = copy.copy(argument)
+    changed.default = "heads"
+    return changed
+
+
 migrations = OperatorGroup("db", help=theirs.help, params=theirs.params, callback=theirs.callback)
 for _name, _command in theirs.commands.items():
     migrations.add_command(
         OperatorCommand(
-            _name, help=_command.help, params=_command.params, callback=_command.callback
+            _name,
+            help=HELP.get(_name, _command.help),
+            params=_parameters(_name),
+            callback=REPLACED.get(_name, _command.callback),
         )
     )

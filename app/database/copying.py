@@ -115,8 +115,8 @@ def _refuse_another_version(reading: Connection, writing: Connection) -> None:
     if here != there:
         raise NotCopied(
             f"The target is at migration {', '.join(there) or 'none'}, the source at "
-            f"{', '.join(here)}. Run `flask db upgrade` on both, the target by "
-            "`DATABASE_URL=… flask db upgrade`."
+            f"{', '.join(here)}. Run `flask db upgrade` on both with the same FEATURES, the "
+            "target by `DATABASE_URL=… flask db upgrade`."
         )
 
 

@@ -1,13 +1,12 @@
 """Finds out whether this code can use the database: is it ours, in UTF-8, and migrated?"""
 
-from functools import cache
 from typing import NamedTuple
 from weakref import WeakKeyDictionary
 
-from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Dialect, String, column, false, inspect, select, table, update
 
-from app.extensions import Base, migrate
+from app.database import branches
+from app.extensions import Base
 
 # Our first migration made these columns, and no other application has them.
 OURS = {
@@ -50,13 +49,29 @@ def read(connection: Connection) -> State:
 
 
 def _is_current(found: list[str]) -> bool:
-    """Whether these revisions are our head or ahead of it.
+    """Whether each branch is at our head or ahead of it.
 
     A revision that this code does not know was made by newer code, in a
-    rolling upgrade: migrations only ever add, so this code still runs on it.
+    rolling upgrade, or belongs to a feature that is not loaded here.
+    Migrations only ever add, so this code still runs on it.
     """
-    heads, known = _revisions()
-    return bool(found) and all(revision in heads or revision not in known for revision in found)
+    history = branches.history()
+    applied = history.applied_with(found)
+    unknown = [revision for revision in found if revision not in history.branches]
+    return bool(found) and all(
+        heads <= applied or _may_be_ahead(branch, found, unknown)
+        for branch, heads in history.heads.items()
+    )
+
+
+def _may_be_ahead(branch: str, found: list[str], unknown: list[str]) -> bool:
+    """Whether an unknown revision may have come after our head of this branch."""
+    history = branches.history()
+    if any(history.branches.get(revision) == branch for revision in found):
+        return False
+    # The row of any feature may stand for a revision of the core on which it depends.
+    is_core = branch == branches.CORE
+    return any(is_core or revision.startswith(f"{branch}_") for revision in unknown)
 
 
 def _encoding_flaw(connection: Connection) -> str | None:
@@ -111,8 +126,8 @@ def refuse_unless_writable(connection: Connection) -> None:
 
 
 def unknown_revisions(connection: Connection) -> list[str]:
-    """The revisions that newer code or another application has applied."""
-    _, known = _revisions()
+    """The revisions that newer code, another application or a feature has applied."""
+    known = branches.history().branches
     return [revision for revision in applied(connection) if revision not in known]
 
 
@@ -131,11 +146,3 @@ def applied(connection: Connection) -> list[str]:
         return []
     version = select(column("version_num", String)).select_from(table("alembic_version"))
     return list(connection.scalars(version))
-
-
-@cache
-def _revisions() -> tuple[frozenset[str], frozenset[str]]:
-    """The heads, and all revisions, that this code came with."""
-    scripts = ScriptDirectory.from_config(migrate.get_config())
-    heads = frozenset(scripts.get_heads())
-    return heads, frozenset(script.revision for script in scripts.walk_revisions())

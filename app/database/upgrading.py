@@ -76,7 +76,8 @@ def refuse_a_database_that_is_not_ours(connection: Connection) -> None:
     if unknown := migration_state.unknown_revisions(connection):
         sys.exit(
             f"{cannot()}: the database has the revision {', '.join(unknown)}, which this "
-            "checkout does not know. Run flask db upgrade from the newest checkout; where another "
+            "checkout does not know. Run flask db upgrade from the newest checkout, and name each "
+            "feature whose tables are in the database in FEATURES; where another "
             "application shares alembic_version, give each a database of its own."
         )
     connection.rollback()
@@ -106,6 +107,7 @@ def clear_up_after_an_interruption(connection: Connection) -> None:
     """Bring an interrupted upgrade to a state from which migrations can go on."""
     if connection.dialect.name == "postgresql":
         _drop_unfinished_indexes(connection)
+    # Both are of the core, and older than any feature, so only one row is in Alembic's table.
     while rest := INTERRUPTED.get("".join(migration_state.applied(connection))):
         if not rest.has_begun(connection):
             break

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from flask import Flask
 
+from app.database import branches
 from app.features.feature import Feature
 from app.http.blueprint import api
 
@@ -14,6 +15,7 @@ def init_app(app: Flask, features: Sequence[Feature], *, api_prefix: str) -> Non
     Other parts of the application read the rest with ``features.active()``.
     """
     app.extensions["features"] = tuple(features)
+    branches.init_app(app, {each.name: each.migrations for each in features if each.migrations})
     for feature in features:
         for blueprint in feature.blueprints:
             prefix = blueprint.url_prefix or f"/{feature.name}"
