@@ -26,11 +26,11 @@ from sqlalchemy.engine import make_url
 from app import create_app
 from app.database import prepared
 from app.extensions import db
-from app.models import DeploymentWarning, LoginThrottle, OutboxMessage, Role, User
+from app.models import User
 from config import Settings
 from tests import factories
 from tests.mailbox import Mailbox
-from tests.tampering import empty_the_log
+from tests.tampering import empty_everything
 
 POSTGRES_URL = os.environ.get("TEST_POSTGRES_URL", "postgresql://postgres@127.0.0.1:5432/postgres")
 SECRET_KEY = "the secret of the tests: 0123456789 abcdefghij"
@@ -184,11 +184,7 @@ def app(session_app: Flask) -> Iterator[Flask]:
     yield session_app
     session_app.config["SETTINGS"] = settings
     with session_app.app_context():
-        # Sessions and tokens go with their users; these may outlive them.
-        for model in (User, Role, OutboxMessage, LoginThrottle, DeploymentWarning):
-            db.session.execute(sqlalchemy.delete(model))
-        db.session.commit()
-        empty_the_log()
+        empty_everything()
 
 
 @pytest.fixture
