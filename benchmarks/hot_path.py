@@ -19,6 +19,7 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from itertools import cycle
 from typing import Any
 
 import flask_migrate
@@ -26,6 +27,8 @@ import flask_migrate
 from tests.conftest import SECRET_KEY, new_postgres_database
 
 PASSWORD = "password123"
+# ``GET me`` sends 1,000 different tokens in turn: those of 50 users with 20 sessions each.
+READERS, SESSIONS = 50, 20
 API = "/api/v1"
 
 
@@ -91,30 +94,33 @@ def _calls(*, with_ceiling: bool) -> dict[str, Callable[[], Any]]:
         flask_migrate.upgrade()
     ask = _asker(product)
     # Bob logs in again and again, and each login ends an older session of his.
-    for name in ("ada", "bob"):
+    readers = [f"reader{number}" for number in range(READERS)]
+    for name in ("ada", "bob", *readers):
         account = {"email": f"{name}@example.com", "username": name, "password": PASSWORD}
         ask("POST", f"{API}/auth/register", account, expect=201)
-    login = {"username": "ada", "password": PASSWORD}
-    again = {"username": "bob", "password": PASSWORD}
-    pair = ask("POST", f"{API}/auth/login", login, expect=200)
+
+    def log_in(name: str) -> dict[str, Any]:
+        credentials = {"username": name, "password": PASSWORD}
+        return ask("POST", f"{API}/auth/login", credentials, expect=200)
+
+    tokens = [log_in(name)["access_token"] for name in readers * SESSIONS]
     calls = {
         "bare": lambda: _asker(bare)("GET", "/", expect=200),
-        "GET me": _get(product, pair["access_token"]),
-        "POST refresh": _refresher(product, ask("POST", f"{API}/auth/login", login, expect=200)),
-        "POST login": lambda: ask("POST", f"{API}/auth/login", again, expect=200),
+        "GET me": _get(product, tokens),
+        "POST refresh": _refresher(product, log_in("ada")),
+        "POST login": lambda: log_in("bob"),
     }
     if with_ceiling:
         from benchmarks.ceiling import app as ceiling
 
-        other = ask("POST", f"{API}/auth/login", login, expect=200)
-        calls["ceiling: GET me"] = _get(ceiling, pair["access_token"])
-        calls["ceiling: POST refresh"] = _refresher(ceiling, other)
+        calls["ceiling: GET me"] = _get(ceiling, tokens)
+        calls["ceiling: POST refresh"] = _refresher(ceiling, log_in("ada"))
     return calls
 
 
-def _get(app: Any, token: str) -> Callable[[], Any]:
-    ask = _asker(app)
-    return lambda: ask("GET", f"{API}/users/me", token=token, expect=200)
+def _get(app: Any, tokens: list[str]) -> Callable[[], Any]:
+    ask, in_turn = _asker(app), cycle(tokens)
+    return lambda: ask("GET", f"{API}/users/me", token=next(in_turn), expect=200)
 
 
 def _refresher(app: Any, pair: dict[str, Any]) -> Callable[[], Any]:

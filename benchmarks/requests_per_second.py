@@ -124,28 +124,35 @@ def _start(stack: ExitStack) -> list[Contender]:
         servers.beside(folder, "benchmarks.ceiling:app", DATABASE_URL=url)
     )
     bare = stack.enter_context(servers.beside(folder, "benchmarks.bare:app"))
-    servers.register(product, "ada")
-    servers.register(on_sqlite, "ada")
+    tokens = {server.url: _tokens_file(folder, server) for server in (product, on_sqlite)}
 
     contenders = []
     for connections in (16, 64):
         contenders += [
             Contender("a bare Flask route", bare, connections, [f"{bare.url}/"]),
-            _me(f"{ME} by hand", ceiling, connections, signed_in_at=product),
-            _me(ME, product, connections, signed_in_at=product),
+            _me(f"{ME} by hand", ceiling, connections, tokens[product.url]),
+            _me(ME, product, connections, tokens[product.url]),
         ]
     return [
         *contenders,
         _refresh(folder, f"{REFRESH} by hand", ceiling, signed_in_at=product),
         _refresh(folder, REFRESH, product, signed_in_at=product),
-        _me(f"{ME} on SQLite", on_sqlite, 16, signed_in_at=on_sqlite),
+        _me(f"{ME} on SQLite", on_sqlite, 16, tokens[on_sqlite.url]),
         _refresh(folder, f"{REFRESH} on SQLite", on_sqlite, signed_in_at=on_sqlite),
     ]
 
 
-def _me(name: str, server: Server, connections: int, *, signed_in_at: Server) -> Contender:
-    token = servers.log_in(signed_in_at, "ada")["access_token"]
-    arguments = ["-H", f"Authorization: Bearer {token}", f"{server.url}{API}/users/me"]
+def _tokens_file(folder: Path, server: Server) -> Path:
+    """The access tokens of many sessions of Ada, who is registered first."""
+    servers.register(server, "ada")
+    file = folder / f"access_tokens-{server.process.pid}"
+    file.write_text("".join(f"{token}\n" for token in servers.access_tokens(server, "ada")))
+    return file
+
+
+def _me(name: str, server: Server, connections: int, tokens: Path) -> Contender:
+    script = ["-s", str(ROOT / "benchmarks" / "me.lua")]
+    arguments = [*script, f"{server.url}{API}/users/me", "--", str(tokens)]
     return Contender(name, server, connections, arguments)
 
 

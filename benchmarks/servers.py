@@ -17,6 +17,9 @@ from tests.conftest import SECRET_KEY
 from tests.servers import BIN, ROOT, Server, environment_for, flask, free_port, serving
 
 PASSWORD = "password123"
+# As many clients send requests to ``GET /users/me``. With one token for all of them, whatever is
+# remembered about a token would seem to cost nothing.
+DIFFERENT_TOKENS = 1000
 
 # The settings of production, except limits that would stop any load test.
 PRODUCT = {
@@ -85,6 +88,13 @@ def log_in(server: Server, name: str) -> dict[str, str]:
     answer.raise_for_status()
     pair: dict[str, str] = answer.json()
     return pair
+
+
+def access_tokens(server: Server, name: str, number: int = DIFFERENT_TOKENS) -> list[str]:
+    """Access tokens of as many sessions of the user. The server must allow that many."""
+    with ThreadPoolExecutor(8) as pool:
+        pairs = pool.map(lambda _: log_in(server, name), range(number))
+        return [pair["access_token"] for pair in pairs]
 
 
 class Load(NamedTuple):

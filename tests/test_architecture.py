@@ -63,13 +63,6 @@ OF_THE_REQUEST = {
     "flask.Blueprint",
     "flask_smorest.Blueprint",
     "app.http.blueprint.Blueprint",
-    "flask_jwt_extended.jwt_required",
-    "flask_jwt_extended.verify_jwt_in_request",
-    "flask_jwt_extended.get_jwt",
-    "flask_jwt_extended.get_jwt_header",
-    "flask_jwt_extended.get_jwt_identity",
-    "flask_jwt_extended.get_current_user",
-    "flask_jwt_extended.current_user",
 }
 
 # What is used in one module alone, by the name under which it is imported.
@@ -130,11 +123,16 @@ HOMES = {
         # A feature may bring commands.
         "app.features.feature",
     },
-    "flask_jwt_extended.create_access_token": {"app.security.tokens"},
-    "flask_jwt_extended.create_refresh_token": {"app.security.tokens"},
+    "flask_jwt_extended": {"app.access.flask_jwt"},
+    "flask_jwt_extended.create_access_token": set(),
+    "flask_jwt_extended.create_refresh_token": set(),
     "flask_jwt_extended.decode_token": set(),
+    "jwt": {"app.security.signing_keys", "app.security.tokens", "app.access.flask_jwt"},
     "jwt.encode": set(),
-    "jwt.decode": {"app.security.tokens"},
+    "jwt.decode": set(),
+    # These change PyJWT for the whole process.
+    "jwt.register_algorithm": set(),
+    "jwt.unregister_algorithm": set(),
     "os.environ": set(),
     "os.getenv": set(),
 }

@@ -1,15 +1,21 @@
-"""The only file that knows Flask-JWT-Extended."""
+"""The only file that knows Flask-JWT-Extended, so that ``jwt_required()`` works in any blueprint.
+
+The application makes and reads its tokens without the library.
+"""
 
 from collections.abc import Callable
 from typing import Any
 
-from flask_jwt_extended import JWTManager
+from flask import g
+from flask_jwt_extended import JWTManager, get_jwt
 from jwt.exceptions import ExpiredSignatureError
 
+from app.access.attachment import Loaded
 from app.access.live_session import load_attached_user
 from app.errors import AppError, FreshTokenRequired, InvalidToken, SessionEnded, TokenExpired
 from app.http.bearer import missing_token
 from app.http.problems import as_response
+from app.models import User
 from app.security import signing_keys, tokens
 from config import Settings
 
@@ -48,6 +54,22 @@ def configuration(settings: Settings) -> dict[str, Any]:
         # For tokens in cookies; here it would only add a random claim.
         "JWT_COOKIE_CSRF_PROTECT": False,
     }
+
+
+def show(claims: dict[str, Any], user: User) -> None:
+    """Let the library's ``get_jwt()`` and ``current_user`` see who sends the request."""
+    # It has no public way to say this; these are the names by which it looks.
+    g._jwt_extended_jwt, g._jwt_extended_jwt_user = claims, Loaded(loaded_user=user)
+    g._jwt_extended_jwt_location = "headers"
+
+
+def shown_claims() -> dict[str, Any]:
+    """The claims of the request's token. Only in a guarded view, or one of ``jwt_required()``."""
+    claims: dict[str, Any] = get_jwt()
+    return claims
+
+
+# What follows is for code of others that calls ``create_access_token``.
 
 
 @jwt.user_identity_loader

@@ -9,12 +9,10 @@ from functools import wraps
 from typing import ParamSpec, TypeVar, cast
 
 from flask import Flask, g, has_app_context
-from flask_jwt_extended import get_jwt
 from sqlalchemy.orm import Session as DatabaseSession
 
 from app import clock
-from app.access import attachment
-from app.access.attachment import Loaded
+from app.access import attachment, flask_jwt
 from app.access.live_session import load_user_of_live_session
 from app.access.permissions import Permission, Rights, rights_of
 from app.database.engines import reader
@@ -122,7 +120,7 @@ def refuse_unless_fresh() -> None:
     Call it after the check that the session is live: the error for an ended
     session must say that it has ended, and not that the token is not fresh.
     """
-    if get_jwt()["fresh"] <= clock.now().timestamp():
+    if flask_jwt.shown_claims()["fresh"] <= clock.now().timestamp():
         raise FreshTokenRequired
 
 
@@ -136,9 +134,7 @@ def authenticate_request() -> Session:
     user = load_user_of_live_session({}, claims)
     if user is None:
         raise SessionEnded
-    # Flask-JWT-Extended's own ``current_user`` and ``get_jwt()`` look here.
-    g._jwt_extended_jwt, g._jwt_extended_jwt_user = claims, Loaded(loaded_user=user)
-    g._jwt_extended_jwt_location = "headers"
+    flask_jwt.show(claims, user)
     return current_session()
 
 

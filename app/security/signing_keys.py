@@ -16,7 +16,6 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +23,9 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes, PublicKeyTypes
 from flask import Flask, current_app
-from jwt import register_algorithm, unregister_algorithm
+from jwt import PyJWS
 from jwt.algorithms import HMACAlgorithm, get_default_algorithms
+from jwt.exceptions import InvalidKeyError
 
 from app import clock
 from config import Settings, SettingsRefused
@@ -33,6 +33,22 @@ from configuration.values import KEY_ID
 
 FILE_NAME = re.compile(rf"(?P<id>{KEY_ID.pattern})(\.until-(?P<until>[0-9]{{1,12}}))?\.pem")
 MIN_RSA_BITS = 2048
+
+
+class HMAC(HMACAlgorithm):
+    """PyJWT's HMAC, for a secret that was checked at the start and is kept as bytes.
+
+    PyJWT itself tests for each token whether the secret looks like a key of
+    another kind, which takes longer than the signature.
+    """
+
+    def prepare_key(self, key: str | bytes) -> bytes:
+        return key if isinstance(key, bytes) else super().prepare_key(key)
+
+
+# PyJWT's common object stays as it is, because other code in this process may use it.
+signatures = PyJWS(algorithms=["ES256", "RS256", "EdDSA"])
+signatures.register_algorithm("HS256", HMAC(HMACAlgorithm.SHA256))
 
 
 class UnfitKey(ValueError):
@@ -62,7 +78,7 @@ class KeyRing:
     algorithm: str
     signing_key: Any
     header: dict[str, str]
-    verifying: Mapping[Any, Key | str]
+    verifying: Mapping[Any, Key | bytes]
 
     def verifying_key(self, key_id: Any) -> Any:
         """Return the key with this id, or ``None``. A token names the id, so it is only compared.
@@ -78,26 +94,6 @@ class KeyRing:
         """The public halves (RFC 7517 §5). A shared secret has none."""
         keys = [key for key in self.verifying.values() if isinstance(key, Key) and key.verifies]
         return {"keys": [_as_jwk(key) for key in keys]}
-
-
-class HMAC(HMACAlgorithm):
-    """PyJWT's HMAC, but it checks the secret once instead of for each token.
-
-    PyJWT tests whether the secret looks like a key of another kind, which
-    takes a while.
-    """
-
-    def prepare_key(self, key: str | bytes) -> bytes:
-        return _prepared(key)
-
-
-@lru_cache(maxsize=8)
-def _prepared(secret: str | bytes) -> bytes:
-    return HMACAlgorithm(HMACAlgorithm.SHA256).prepare_key(secret)
-
-
-unregister_algorithm("HS256")
-register_algorithm("HS256", HMAC(HMACAlgorithm.SHA256))
 
 
 def init_app(app: Flask, settings: Settings) -> None:
@@ -167,7 +163,8 @@ def longest_token_life(settings: Settings) -> timedelta:
 
 def _key_ring(settings: Settings) -> KeyRing:
     if settings.algorithm == "HS256":
-        return KeyRing("HS256", settings.secret_key, {}, {None: settings.secret_key})
+        secret = _checked(settings.secret_key)
+        return KeyRing("HS256", secret, {}, {None: secret})
     try:
         found = read_all(settings.signing_keys_dir or Path())
     except (OSError, UnfitKey) as error:
@@ -192,6 +189,16 @@ def _key_ring(settings: Settings) -> KeyRing:
             f"has no private key with this id. Write one of: {fit}."
         )
     return KeyRing(settings.algorithm, signing.private, {"kid": signing.id}, keys)
+
+
+def _checked(secret: str) -> bytes:
+    try:
+        return HMACAlgorithm(HMACAlgorithm.SHA256).prepare_key(secret)
+    except InvalidKeyError:
+        raise SettingsRefused(
+            "SECRET_KEY looks like a public key, a certificate or a JWK, which other people may "
+            "know. Write a random text instead."
+        ) from None
 
 
 def _read(path: Path) -> Key:

@@ -14,11 +14,14 @@ import pytest
 import time_machine
 from flask import Flask
 from flask.testing import FlaskClient
+from jwt.algorithms import get_default_algorithms
 from werkzeug.test import TestResponse
 
 from app import clock
 from app.models import User
 from app.security import tokens
+from app.security.signing_keys import signatures
+from config import SettingsRefused
 from tests.factories import API, bearer, log_in, me, problem, refresh
 
 Claims = dict[str, Any]
@@ -80,6 +83,7 @@ FORGERIES: dict[str, Callable[[Claims], Claims]] = {
     "several issuers": having(iss=["http://localhost:8000"]),
     "another audience": having(aud="https://evil.example"),
     "no audience in the list": having(aud=[]),
+    "another audience beside us": having(aud=["http://localhost:8000", "https://evil.example"]),
     "audience is an object": having(aud={"http://localhost:8000": True}),
     "audiences of several kinds": having(aud=["http://localhost:8000", 1]),
     "exp is text": having(exp="abc"),
@@ -726,7 +730,33 @@ def test_a_token_that_was_good_elsewhere_is_not_good_for_an_application_with_ano
     assert problem(me(other, token)) == (401, "invalid_token")
 
 
-def test_a_secret_that_is_a_key_of_another_kind_is_refused_each_time() -> None:
-    for _ in range(2):
-        with pytest.raises(jwt.InvalidKeyError):
-            jwt.encode({}, PUBLIC_KEY, "HS256")
+# PyJWT belongs to the whole process
+
+
+def test_the_application_leaves_pyjwts_common_algorithms_alone(
+    make_app: Callable[..., Flask],
+) -> None:
+    make_app()
+
+    common = {name: jwt.get_algorithm_by_name(name) for name in get_default_algorithms()}
+
+    assert {name: type(algorithm) for name, algorithm in common.items()} == {
+        name: type(algorithm) for name, algorithm in get_default_algorithms().items()
+    }
+
+
+@pytest.mark.parametrize(
+    "secret",
+    [PUBLIC_KEY, '{"kty": "oct", "k": "c2VjcmV0IHNlY3JldCBzZWNyZXQ"}'],
+    ids=["a public key", "a JWK"],
+)
+def test_a_secret_that_is_a_key_of_another_kind_stops_the_start(
+    make_app: Callable[..., Flask], secret: str
+) -> None:
+    with pytest.raises(SettingsRefused, match="SECRET_KEY looks like a public key"):
+        make_app(SECRET_KEY=secret)
+
+
+def test_a_secret_that_was_not_checked_at_the_start_is_checked_when_it_signs() -> None:
+    with pytest.raises(jwt.InvalidKeyError):
+        signatures.encode(b"{}", PUBLIC_KEY, "HS256")
