@@ -33,7 +33,8 @@ from app.database.engines import open_other
 from app.database.types import UTCDateTime
 from app.extensions import db
 from app.models import AuditEvent, OneTimeToken, OutboxMessage, Session, User
-from config import Settings, database_url
+from config import Settings
+from configuration.database_url import database_url
 from tests.conftest import ENVIRONMENT, HAS_POSTGRES, new_postgres_database
 from tests.factories import log_in, make_user
 
