@@ -3,15 +3,15 @@
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
 
 from app import audit
 from app.access.permissions import ROLES_READ, ROLES_WRITE, Rights, roles_of
 from app.audit.vocabulary import Event
 from app.database import pages
-from app.database import rows as database_rows
 from app.database.pages import Key, Order, Page
+from app.database.rows import discard, lock
 from app.errors import AppError, Message, NotEnoughPermissions, NotFound, ValidationFailed
 from app.extensions import db
 from app.models import Role, RolePermission, Session, User, UserRole
@@ -107,7 +107,7 @@ def remove(role_id: int, *, actor: Session | None) -> None:
     """
     _, role = _lock_role(role_id, actor)
     _record(Event.ROLE_DELETED, actor, role=role.name, permissions=role.permissions)
-    db.session.execute(delete(Role).where(Role.id == role.id))
+    db.session.execute(discard(Role).where(Role.id == role.id))
     db.session.commit()
 
 
@@ -147,7 +147,7 @@ def _lock_role(role_id: int, actor: Session | None) -> tuple[Rights, Role]:
     The actor must have every permission of the role.
     """
     rights = authority.lock_actor(ROLES_WRITE, actor=actor)
-    role = database_rows.lock(Role, Role.id == role_id)
+    role = lock(Role, Role.id == role_id)
     if role is None:
         raise NotFound
     _refuse_beyond(rights, role.permissions)
@@ -200,9 +200,7 @@ def _give(locked: LockedAccount, roles: Sequence[Role], actor: Session | None) -
         db.session.commit()
         return roles
     db.session.execute(
-        delete(UserRole)
-        .where(UserRole.user_id == locked.user.id, UserRole.role_id.in_(taken))
-        .execution_options(synchronize_session=False)
+        discard(UserRole).where(UserRole.user_id == locked.user.id, UserRole.role_id.in_(taken))
     )
     db.session.add_all(
         UserRole(user_id=locked.user.id, role_id=role_id) for role_id in sorted(given)

@@ -2,9 +2,10 @@
 
 from collections.abc import Collection
 
-from sqlalchemy import or_, select, update
+from sqlalchemy import or_, select
 
 from app.audit import sealing
+from app.database.rows import change
 from app.extensions import db
 from app.models import AuditEvent, AuditSeal
 from app.models.audit_event import ACTS_ON_OTHERS
@@ -27,9 +28,9 @@ def forget(user_ids: Collection[int]) -> None:
         ACTS_ON_OTHERS & AuditEvent.actor_id.in_(user_ids),
     )
     for erasure in (
-        update(AuditEvent).where(theirs).values(ip=None, user_agent=None, personal=None),
-        update(AuditSeal)
+        change(AuditEvent).where(theirs).values(ip=None, user_agent=None, personal=None),
+        change(AuditSeal)
         .where(AuditSeal.event_id.in_(select(AuditEvent.id).where(theirs)))
         .values(salt=None),
     ):
-        db.session.execute(erasure.execution_options(synchronize_session=False))
+        db.session.execute(erasure)

@@ -3,11 +3,12 @@
 import logging
 from itertools import islice
 
-from sqlalchemy import delete, insert
+from sqlalchemy import insert
 
 from app import clock
 from app.audit import prunings, recording, sealing, verification
 from app.audit.vocabulary import Event
+from app.database.rows import discard
 from app.extensions import db
 from app.models import AuditEvent, AuditPruning, AuditSeal
 from config import settings
@@ -47,11 +48,11 @@ def prune(limit: int) -> int:
     for statement in (
         # The database refuses to delete events, except those up to a position in this table.
         insert(AuditPruning).values(through=last.position),
-        delete(AuditEvent).where(AuditEvent.id.in_([link.event_id for link in old])),
-        delete(AuditSeal).where(AuditSeal.position < last.position),
-        delete(AuditPruning).where(AuditPruning.through == last.position),
+        discard(AuditEvent).where(AuditEvent.id.in_([link.event_id for link in old])),
+        discard(AuditSeal).where(AuditSeal.position < last.position),
+        discard(AuditPruning).where(AuditPruning.through == last.position),
     ):
-        db.session.execute(statement.execution_options(synchronize_session=False))
+        db.session.execute(statement)
     recording.record(Event.AUDIT_PRUNED, subject_id=None, **prunings.describe(old))
     db.session.commit()
     return len(old)

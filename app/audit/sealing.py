@@ -10,11 +10,12 @@ import secrets
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Row, exists, func, insert, select, text, update
+from sqlalchemy import Row, exists, func, insert, select, text
 from sqlalchemy.exc import IntegrityError
 
 from app import clock
 from app.audit import chain
+from app.database.rows import change
 from app.extensions import db
 from app.models import AuditEvent, AuditSeal
 
@@ -110,8 +111,8 @@ def _seals_for(events: Sequence[Row[Any]]) -> list[dict[str, Any]]:
 def _take_turn(*, wait: bool) -> bool:
     if db.session.get_bind().dialect.name == "sqlite":
         # This changes nothing, but it takes the lock that all writers of SQLite share.
-        nothing = update(AuditSeal).where(AuditSeal.position.is_(None)).values(salt=None)
-        db.session.execute(nothing.execution_options(synchronize_session=False))
+        nothing = change(AuditSeal).where(AuditSeal.position.is_(None)).values(salt=None)
+        db.session.execute(nothing)
         return True
     function = "pg_advisory_xact_lock" if wait else "pg_try_advisory_xact_lock"
     taken = db.session.scalar(text(f"SELECT {function}({SEALING_LOCK})"))

@@ -1,9 +1,8 @@
 """An account whose owner asked to have it erased."""
 
-from sqlalchemy import update
-
 from app import audit
 from app.audit.vocabulary import Event
+from app.database.rows import change
 from app.extensions import db
 from app.models import User
 
@@ -11,11 +10,10 @@ from app.models import User
 def cancel_deletion(user_id: int, *, actor_id: int | None) -> None:
     """Keep the account if it waits to be erased. The caller commits."""
     call = (
-        update(User)
+        change(User)
         .where(User.id == user_id, User.deletion_due_at.is_not(None))
         .values(deletion_due_at=None)
         .returning(User.id)
-        .execution_options(synchronize_session=False)
     )
     if db.session.scalar(call) is not None:
         audit.record(Event.DELETION_CALLED_OFF, subject_id=user_id, actor_id=actor_id)

@@ -15,7 +15,7 @@ from sqlalchemy import ColumnElement, and_, exists, select
 from sqlalchemy.exc import IntegrityError
 
 from app import clock
-from app.database import rows
+from app.database.rows import lock
 from app.errors import EmailTaken, UsernameTaken
 from app.extensions import db
 from app.mail import messages, outbox
@@ -77,7 +77,7 @@ def tell_former_owner(request: OutboxMessage, user_id: int) -> tuple[Any, dict[s
     It goes to the requested address and not to the present address of the
     account, which may be a thief's.
     """
-    owner = rows.lock(User, User.id == user_id)
+    owner = lock(User, User.id == user_id)
     if owner is None or outbox.is_mailed_enough(request.recipient, messages.address_in_use):
         return None
     request.user_id, request.locale = owner.id, owner.locale

@@ -1,9 +1,19 @@
-"""Locking, inserting and deleting rows."""
+"""Locking, inserting, changing and deleting rows."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
-from sqlalchemy import ColumnExpressionArgument, delete, false, inspect, select, tuple_, update
+from sqlalchemy import (
+    ColumnExpressionArgument,
+    Delete,
+    Update,
+    delete,
+    false,
+    inspect,
+    select,
+    tuple_,
+    update,
+)
 from sqlalchemy.dialects import postgresql as postgresql_dialect
 from sqlalchemy.dialects import sqlite as sqlite_dialect
 from sqlalchemy.orm import InstrumentedAttribute, make_transient_to_detached
@@ -32,15 +42,27 @@ def from_row(model: type[Row], columns: Iterable[Any], row: Iterable[Any], **oth
     return detached(model, values | others)
 
 
+def change(model: type[Base]) -> Update:
+    """An UPDATE that leaves the objects of ``db.session`` alone, except those that it returns.
+
+    SQLAlchemy would look for the changed rows among the objects, which can
+    take a second statement. The callers know what they changed.
+    """
+    return update(model).execution_options(synchronize_session=False, populate_existing=True)
+
+
+def discard(model: type[Base]) -> Delete:
+    """A DELETE that leaves the objects of ``db.session`` alone."""
+    return delete(model).execution_options(synchronize_session=False)
+
+
 def lock(model: type[Row], *which: ColumnExpressionArgument[bool]) -> Row | None:
     """Read one row again, and let nobody else change it until the caller commits.
 
     This is an UPDATE that changes nothing, because SQLite takes no lock for a SELECT.
     """
-    lock: Any = update(model).where(*which).values(id=model.id)  # type: ignore[attr-defined]
-    row: Row | None = db.session.scalar(
-        lock.returning(model).execution_options(synchronize_session=False, populate_existing=True)
-    )
+    unchanged: Any = change(model).where(*which).values(id=model.id)  # type: ignore[attr-defined]
+    row: Row | None = db.session.scalar(unchanged.returning(model))
     return row
 
 
@@ -58,7 +80,7 @@ def lock_in_order(model: type[Row], *which: ColumnExpressionArgument[bool]) -> S
     """
     if db.engine.dialect.name == "sqlite":
         # SQLite has one lock, for the whole file. The first write takes it.
-        db.session.execute(update(model).where(false()).values(id=model.id))  # type: ignore[attr-defined]
+        db.session.execute(change(model).where(false()).values(id=model.id))  # type: ignore[attr-defined]
     rows: Any = select(model).where(*which).order_by(model.id)  # type: ignore[attr-defined]
     held: Sequence[Row] = db.session.scalars(
         rows.with_for_update().execution_options(populate_existing=True)
@@ -81,7 +103,7 @@ def delete_batch(
     batch = select(*key).where(*which).order_by(oldest).limit(limit)
     found = db.session.execute(batch.with_for_update(skip_locked=True)).all()
     # The conditions are checked again, because SQLite's SELECT took no lock.
-    removal = delete(model).where(tuple_(*key).in_([tuple(row) for row in found]), *which)
-    db.session.execute(removal.execution_options(synchronize_session=False))
+    again = tuple_(*key).in_([tuple(row) for row in found])
+    db.session.execute(discard(model).where(again, *which))
     db.session.commit()
     return len(found)

@@ -9,10 +9,10 @@ from uuid import uuid4
 from cryptography.fernet import InvalidToken
 from flask import Flask
 from flask_babel import force_locale
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import func, select
 
 from app import clock
-from app.database.rows import delete_batch
+from app.database.rows import change, delete_batch, discard
 from app.database.types import MAX_ID
 from app.extensions import db
 from app.mail import transport, wordings
@@ -51,13 +51,12 @@ def claim(limit: int) -> Sequence[OutboxMessage]:
         db.session.rollback()
         return []
     taking = (
-        update(OutboxMessage)
+        change(OutboxMessage)
         .where(OutboxMessage.id.in_(found))
         # SQLite does not have row locks. There, this condition decides between two deliverers.
         .where(WAITING, OutboxMessage.due_at <= now)
         .values(due_at=now + LEASE, attempts=OutboxMessage.attempts + 1, lease=uuid4())
         .returning(OutboxMessage)
-        .execution_options(synchronize_session=False, populate_existing=True)
     )
     claimed = db.session.scalars(taking).all()
     db.session.commit()
@@ -105,11 +104,10 @@ def release(rows: Sequence[OutboxMessage]) -> None:
     claimed meanwhile stays with that one.
     """
     giving_back = (
-        update(OutboxMessage)
+        change(OutboxMessage)
         .where(OutboxMessage.id.in_([row.id for row in rows]), WAITING)
         .where(OutboxMessage.lease.in_([row.lease for row in rows]))
         .values(due_at=clock.now(), attempts=OutboxMessage.attempts - 1, lease=None)
-        .execution_options(synchronize_session=False)
     )
     db.session.execute(giving_back)
     db.session.commit()
@@ -161,15 +159,15 @@ def retry(row: OutboxMessage) -> None:
 
     If a deliverer has the message at this moment, it loses its lease.
     """
-    again = update(OutboxMessage).where(OutboxMessage.id == row.id)
+    again = change(OutboxMessage).where(OutboxMessage.id == row.id)
     again = again.values(due_at=clock.now(), attempts=0, set_aside_at=None, lease=None)
-    db.session.execute(again.execution_options(synchronize_session=False))
+    db.session.execute(again)
     db.session.commit()
 
 
 def drop(row: OutboxMessage) -> None:
     """Delete a message. Commits."""
-    db.session.execute(delete(OutboxMessage).where(OutboxMessage.id == row.id))
+    db.session.execute(discard(OutboxMessage).where(OutboxMessage.id == row.id))
     db.session.commit()
 
 
@@ -239,12 +237,11 @@ def _update(row: OutboxMessage, **values: Any) -> bool:
     somebody has deleted it.
     """
     written = db.session.scalar(
-        update(OutboxMessage)
+        change(OutboxMessage)
         .where(OutboxMessage.id == row.id, WAITING)
         .where(OutboxMessage.lease.is_not_distinct_from(row.lease))
         .values(**values)
         .returning(OutboxMessage.id)
-        .execution_options(synchronize_session=False)
     )
     if written is None:
         db.session.rollback()

@@ -18,7 +18,7 @@ from cryptography.fernet import Fernet
 from sqlalchemy import func, select
 
 from app import clock
-from app.database import rows as database_rows
+from app.database.rows import lock
 from app.extensions import db
 from app.http.languages import LOCALES
 from app.mail import composing, wordings
@@ -80,7 +80,7 @@ def addressee(request: OutboxMessage, *kinds: Wording) -> User | None:
     Resolvers call this. It takes a lock on the user, so that requests at the
     same time are counted one after the other.
     """
-    user = database_rows.lock(User, User.email == request.recipient)
+    user = lock(User, User.email == request.recipient)
     if user is None:
         return None
     if is_mailed_enough(request.recipient, *kinds):

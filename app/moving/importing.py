@@ -11,13 +11,14 @@ from dataclasses import replace
 from itertools import islice
 from typing import Any
 
-from sqlalchemy import delete, or_, select, text
+from sqlalchemy import or_, select, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DataError, IntegrityError, OperationalError
 
 from app import audit, clock
 from app.audit.vocabulary import Event
 from app.auth import taken
+from app.database.rows import discard
 from app.extensions import db
 from app.models import OneTimeToken, User
 from app.moving import sources
@@ -222,7 +223,7 @@ def _insert_rows(rows: list[dict[str, Any]]) -> dict[str, int]:
     ids: dict[str, int] = {row.email: row.id for row in inserted}
     # The earlier look is not enough: an account may have given up an address since.
     if too_soon := _left(ids):
-        db.session.execute(delete(User).where(User.email.in_(too_soon)))
+        db.session.execute(discard(User).where(User.email.in_(too_soon)))
     return {email: number for email, number in ids.items() if email not in too_soon}
 
 

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from sqlalchemy import ColumnElement, and_, delete, or_, select, update
+from sqlalchemy import ColumnElement, and_, or_, select
 from sqlalchemy.orm import contains_eager
 
 from app import clock
-from app.database.rows import delete_batch, lock_in_order
+from app.database.rows import change, delete_batch, discard, lock_in_order
 from app.errors import InvalidLink
 from app.extensions import db
 from app.models import User
@@ -154,12 +154,11 @@ def redeem(token: OneTimeToken) -> None:
     Raises ``InvalidLink`` if another request has used it up meanwhile.
     """
     use = (
-        update(OneTimeToken)
+        change(OneTimeToken)
         # The id would not do: SQLite gives the id of a deleted row to the next row.
         .where(OneTimeToken.token_hash == token.token_hash, OneTimeToken.used_at.is_(None))
         .values(used_at=clock.now())
         .returning(OneTimeToken.id)
-        .execution_options(synchronize_session=False)
     )
     if db.session.scalar(use) is None:
         db.session.rollback()
@@ -172,7 +171,7 @@ def revoke_all(user: User) -> int:
     Returns how many of the ended links still worked.
     """
     now = clock.now()
-    kill = delete(OneTimeToken).where(OneTimeToken.user_id == user.id).where(~_is_lasting())
+    kill = discard(OneTimeToken).where(OneTimeToken.user_id == user.id).where(~_is_lasting())
     killed = db.session.execute(kill.returning(OneTimeToken.used_at, OneTimeToken.expires_at))
     return sum(used_at is None and expires_at > now for used_at, expires_at in killed.all())
 
@@ -188,7 +187,7 @@ def revoke_for_address(user_id: int, email: str | None) -> None:
     The caller commits.
     """
     db.session.execute(
-        delete(OneTimeToken).where(OneTimeToken.user_id == user_id, OneTimeToken.email == email)
+        discard(OneTimeToken).where(OneTimeToken.user_id == user_id, OneTimeToken.email == email)
     )
 
 
@@ -202,8 +201,8 @@ def revoke_batch(limit: int, *, issued_by: datetime) -> int:
     owners = select(OneTimeToken.user_id).where(outstanding).distinct().limit(limit)
     # The users are locked before their tokens, as in all code that changes an account.
     held = [user.id for user in lock_in_order(User, User.id.in_(db.session.scalars(owners).all()))]
-    theirs = delete(OneTimeToken).where(OneTimeToken.user_id.in_(held), outstanding)
-    db.session.execute(theirs.execution_options(synchronize_session=False))
+    theirs = discard(OneTimeToken).where(OneTimeToken.user_id.in_(held), outstanding)
+    db.session.execute(theirs)
     return len(held)
 
 
@@ -214,7 +213,7 @@ def revoke_later_undos(token: OneTimeToken) -> None:
     it. The caller commits.
     """
     later = and_(IS_UNDO, OneTimeToken.email == token.email, OneTimeToken.id > token.id)
-    db.session.execute(delete(OneTimeToken).where(later, OneTimeToken.user_id != token.user_id))
+    db.session.execute(discard(OneTimeToken).where(later, OneTimeToken.user_id != token.user_id))
 
 
 def revoke_later_notices(token: OneTimeToken) -> None:
@@ -225,7 +224,7 @@ def revoke_later_notices(token: OneTimeToken) -> None:
     again from its earlier owner.
     """
     db.session.execute(
-        delete(OneTimeToken)
+        discard(OneTimeToken)
         .where(OneTimeToken.user_id == token.user_id, OneTimeToken.id > token.id)
         .where(OneTimeToken.email != token.email)
         .where(_is_lasting())
@@ -243,8 +242,8 @@ def _supersede(user_id: int, purpose: AnyPurpose, *, kept: int) -> None:
     """Delete a user's tokens of a purpose, except the newest ones."""
     mine = and_(OneTimeToken.user_id == user_id, OneTimeToken.purpose == purpose.value)
     newest = select(OneTimeToken.id).where(mine).order_by(OneTimeToken.id.desc()).limit(kept)
-    older = delete(OneTimeToken).where(mine, OneTimeToken.id.not_in(newest))
-    db.session.execute(older.execution_options(synchronize_session=False))
+    older = discard(OneTimeToken).where(mine, OneTimeToken.id.not_in(newest))
+    db.session.execute(older)
 
 
 def _hash(token: str) -> str:

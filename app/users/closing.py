@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, and_, delete, select
+from sqlalchemy import ColumnElement, and_, select
 
 from app import clock
 from app.audit import erasing, recording
@@ -11,6 +11,7 @@ from app.auth.login import throttle
 from app.auth.login.authentication import check_password
 from app.auth.notices import notify
 from app.auth.sessions import sessions
+from app.database.rows import discard
 from app.extensions import db
 from app.http import client
 from app.http.client import Client
@@ -85,19 +86,14 @@ def _erase(
     # condition once more, under its own lock.
     found = select(User.id).where(which).limit(limit).with_for_update(skip_locked=True)
     erasure = (
-        delete(User)
-        .where(User.id.in_(db.session.scalars(found).all()), which)
-        .returning(User)
-        .execution_options(synchronize_session=False)
+        discard(User).where(User.id.in_(db.session.scalars(found).all()), which).returning(User)
     )
     erased = db.session.scalars(erasure).all()
     for person in erased:
         throttle.lift(person)
     # A request for a mail names only the address, not the user.
-    requests = (
-        delete(OutboxMessage)
-        .where(OutboxMessage.recipient.in_([row.email for row in erased]))
-        .execution_options(synchronize_session=False)
+    requests = discard(OutboxMessage).where(
+        OutboxMessage.recipient.in_([row.email for row in erased])
     )
     db.session.execute(requests)
     erasing.forget([row.id for row in erased])

@@ -3,12 +3,11 @@
 from collections.abc import Collection
 from typing import Any
 
-from sqlalchemy import update
-
 from app import audit, clock
 from app.audit.vocabulary import Event
 from app.auth.sessions import sessions
 from app.auth.taken import unless_taken
+from app.database.rows import change
 from app.errors import SessionEnded
 from app.extensions import db
 from app.models import Session, User
@@ -50,11 +49,10 @@ def write(user_id: int, changes: dict[str, Any]) -> User | None:
     if "username" in changes:
         changes = changes | {"username_key": username_key(changes["username"])}
     writing = (
-        update(User)
+        change(User)
         .where(User.id == user_id)
         .values(**changes, updated_at=clock.now())
         .returning(User)
-        .execution_options(synchronize_session=False, populate_existing=True)
     )
     with unless_taken():
         written: User | None = db.session.scalar(writing)

@@ -3,7 +3,7 @@
 from typing import Any
 from uuid import uuid4
 
-from sqlalchemy import exists, func, or_, select, update
+from sqlalchemy import exists, func, or_, select
 
 from app import audit, clock
 from app.audit.vocabulary import Event
@@ -11,7 +11,7 @@ from app.auth import deletion, notices, taken
 from app.auth.password import reset
 from app.auth.sessions import sessions
 from app.auth.taken import unless_taken
-from app.database import rows
+from app.database.rows import change, lock_in_order
 from app.errors import EmailTaken, InvalidLink
 from app.extensions import db
 from app.mail import messages, outbox
@@ -141,11 +141,10 @@ def cancel(token: str) -> None:
 def _move(token: OneTimeToken, **changes: Any) -> User:
     """Set the address, and mark it as confirmed by the mail. The caller commits."""
     move = (
-        update(User)
+        change(User)
         .where(User.id == token.user_id)
         .values(email=token.email, email_verified=True, updated_at=clock.now(), **changes)
         .returning(User)
-        .execution_options(synchronize_session=False, populate_existing=True)
     )
     try:
         with unless_taken():
@@ -170,7 +169,7 @@ def _reclaim_address(undo: OneTimeToken) -> None:
     its_account, has_address = User.id == undo.user_id, User.email == undo.email
     # All are locked in one order. Otherwise two accounts that take addresses back from each other
     # would each wait for the other.
-    for holder in rows.lock_in_order(User, or_(its_account, has_address)):
+    for holder in lock_in_order(User, or_(its_account, has_address)):
         if holder.id == undo.user_id:
             continue
         holder.email, holder.email_verified = f"{uuid4().hex}@{NO_DOMAIN}", False

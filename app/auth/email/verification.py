@@ -2,10 +2,9 @@
 
 from typing import Any
 
-from sqlalchemy import update
-
 from app import audit, clock
 from app.audit.vocabulary import Event
+from app.database.rows import change
 from app.errors import InvalidLink
 from app.extensions import db
 from app.mail import messages, outbox
@@ -43,11 +42,10 @@ def verify(token: str) -> None:
     """Confirm the address that the token was sent to. Commits. Raises ``InvalidLink``."""
     found = one_time_tokens.read(token, Purpose.EMAIL_VERIFICATION)
     confirmation = (
-        update(User)
+        change(User)
         .where(User.id == found.user_id, User.email == found.email)
         .values(email_verified=True, updated_at=clock.now())
         .returning(User.id)
-        .execution_options(synchronize_session=False)
     )
     if db.session.scalar(confirmation) is None:
         raise InvalidLink

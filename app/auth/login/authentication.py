@@ -1,12 +1,12 @@
 """Checking the password of a user who logs in."""
 
-from sqlalchemy import bindparam, select, update
+from sqlalchemy import bindparam, select
 
 from app.audit import recording
 from app.audit.vocabulary import Event
 from app.auth.login import throttle
 from app.database.prepared import Prepared
-from app.database.rows import from_row
+from app.database.rows import change, from_row
 from app.errors import EmailNotVerified, InactiveUser, InvalidCredentials, WrongPassword
 from app.extensions import db
 from app.models import User
@@ -97,11 +97,10 @@ def _upgrade_hash(user: User, password: str) -> bool:
     """Store the newest kind of hash, unless the stored hash has changed in the meantime."""
     upgraded = hashing.hash(password)
     upgrade = (
-        update(User)
+        change(User)
         .where(User.id == user.id, User.is_active, User.hashed_password == user.hashed_password)
         .values(hashed_password=upgraded)
         .returning(User.id)
-        .execution_options(synchronize_session=False)
     )
     was_current = db.session.scalar(upgrade) is not None
     db.session.commit()

@@ -16,24 +16,13 @@ from datetime import datetime, timedelta
 from itertools import count, takewhile
 from typing import Any
 
-from sqlalchemy import (
-    ColumnElement,
-    Integer,
-    and_,
-    bindparam,
-    case,
-    delete,
-    null,
-    or_,
-    select,
-    update,
-)
+from sqlalchemy import ColumnElement, Integer, and_, bindparam, case, null, or_, select
 
 from app import audit, clock
 from app.audit.vocabulary import Event
 from app.database.engines import reader
 from app.database.prepared import Prepared
-from app.database.rows import delete_batch, insert
+from app.database.rows import change, delete_batch, discard, insert
 from app.database.types import UTCDateTime
 from app.errors import Overloaded, RateLimited
 from app.extensions import db
@@ -270,16 +259,13 @@ def _give_back(place: Place, *networks: str) -> None:
         here = and_(row.subject == place.account, row.network == counted)
         _delete(here, row.failures <= 1)
         db.session.execute(
-            update(LoginThrottle)
-            .where(here)
-            .values(failures=row.failures - 1, blocked_until=None)
-            .execution_options(synchronize_session=False)
+            change(LoginThrottle).where(here).values(failures=row.failures - 1, blocked_until=None)
         )
     db.session.commit()
 
 
 FORGET = Prepared(
-    delete(LoginThrottle)
+    discard(LoginThrottle)
     .where(LoginThrottle.subject == bindparam("account"))
     .where(LoginThrottle.network == bindparam("place"))
     .returning(LoginThrottle.network)
@@ -287,9 +273,7 @@ FORGET = Prepared(
 
 
 def _delete(*which: ColumnElement[bool]) -> None:
-    db.session.execute(
-        delete(LoginThrottle).where(*which).execution_options(synchronize_session=False)
-    )
+    db.session.execute(discard(LoginThrottle).where(*which))
 
 
 def _account(who: User | Identifier) -> str:

@@ -1,12 +1,11 @@
 """Protecting an account whose owner says "this wasn't me"."""
 
-from sqlalchemy import update
-
 from app import audit, clock
 from app.audit.vocabulary import Event
 from app.auth import deletion
 from app.auth.password import reset
 from app.auth.sessions import sessions
+from app.database.rows import change
 from app.errors import InvalidLink
 from app.extensions import db
 from app.models import User
@@ -23,11 +22,10 @@ def repudiate(token: str) -> None:
     """
     found = one_time_tokens.read(token, Purpose.NOT_ME)
     safe = (
-        update(User)
+        change(User)
         .where(User.id == found.user_id)
         .values(hashed_password=None, updated_at=clock.now())
         .returning(User)
-        .execution_options(synchronize_session=False, populate_existing=True)
     )
     user = db.session.scalar(safe)
     if user is None:

@@ -2,14 +2,13 @@
 
 from typing import Any
 
-from sqlalchemy import update
-
 from app import clock
 from app.audit import recording
 from app.audit.vocabulary import Event
 from app.auth.login import throttle
 from app.auth.notices import notify
 from app.auth.sessions import sessions
+from app.database.rows import change
 from app.errors import InvalidLink
 from app.extensions import db
 from app.http import client
@@ -85,14 +84,13 @@ def reset(token: str, new_password: str) -> None:
     policy.refuse_like_identity(new_password, user, field="new_password")
     hashed_password = hashing.hash(new_password)
 
-    change = (
-        update(User)
+    replacement = (
+        change(User)
         .where(User.id == user.id, User.email == found.email)
         .values(hashed_password=hashed_password, email_verified=True, updated_at=clock.now())
         .returning(User.id)
-        .execution_options(synchronize_session=False)
     )
-    if db.session.scalar(change) is None:
+    if db.session.scalar(replacement) is None:
         raise InvalidLink
     one_time_tokens.redeem(found)
     one_time_tokens.revoke_all(user)

@@ -9,9 +9,8 @@ from app import audit, clock
 from app.audit.vocabulary import Event
 from app.auth.notices import notify
 from app.auth.sessions.sessions import IDLE_LIMIT, NOW, end_where, is_live
-from app.database import rows as database_rows
 from app.database.prepared import Prepared
-from app.database.rows import from_row
+from app.database.rows import from_row, lock
 from app.database.types import UTCDateTime
 from app.errors import InvalidRefreshToken, RefreshTokenReused, SessionEnded
 from app.extensions import db
@@ -241,7 +240,7 @@ def _retry_late(claims: RefreshClaims, *, unused: UUID) -> Session | None:
 def _end_for_reuse(claims: RefreshClaims, session: Session) -> None:
     """End the session of a copied token. Commits, so that the refusal does not undo it."""
     # A request of the thief may hold the user at this moment. This waits until it is over.
-    database_rows.lock(User, User.id == session.user_id)
+    lock(User, User.id == session.user_id)
     if end_where(Session.id == session.id, Session.generation == claims.generation):
         kind = "after_window" if session.previous_jti == claims.jti else "older"
         _record(Event.REFRESH_TOKEN_REUSED, session.user_id, session.id, kind=kind)

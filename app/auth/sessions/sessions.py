@@ -5,21 +5,11 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
-from sqlalchemy import (
-    BindParameter,
-    ColumnElement,
-    and_,
-    bindparam,
-    exists,
-    func,
-    select,
-    update,
-)
+from sqlalchemy import BindParameter, ColumnElement, and_, bindparam, exists, func, select
 
 from app import audit, clock
 from app.audit.vocabulary import Event
-from app.database import rows
-from app.database.rows import delete_batch
+from app.database.rows import change, delete_batch, lock
 from app.database.types import UTCDateTime
 from app.errors import InvalidRefreshToken, NotFound, SessionEnded
 from app.extensions import db
@@ -54,7 +44,7 @@ def lock_user(session: Session) -> User:
     replace the hash with a newer kind while the password stays the same.
     Raises ``SessionEnded``.
     """
-    user = rows.lock(User, User.id == session.user_id, User.is_active)
+    user = lock(User, User.id == session.user_id, User.is_active)
     if user is None:
         db.session.rollback()
         raise SessionEnded
@@ -162,11 +152,10 @@ def end_batch(limit: int, *, begun_by: datetime) -> int:
 def end_where(*which: ColumnElement[bool]) -> Sequence[int]:
     """End those of the sessions that are open. Returns the id of each user. The caller commits."""
     end = (
-        update(Session)
+        change(Session)
         .where(*which, Session.ended_at.is_(None))
         .values(ended_at=clock.now())
         .returning(Session.user_id)
-        .execution_options(synchronize_session=False)
     )
     return db.session.scalars(end).all()
 
@@ -194,7 +183,7 @@ def log_out(session: Session, scope: Scope) -> None:
     else:
         # Every request that ends several sessions of a user locks the user first. Otherwise two
         # requests that each hold a session that the other needs would deadlock.
-        rows.lock(User, User.id == session.user_id)
+        lock(User, User.id == session.user_id)
         refuse_if_over(session)
         if scope is Scope.GLOBAL:
             one_time_tokens.revoke(session.user_id, Purpose.EMAIL_CHANGE)
