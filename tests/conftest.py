@@ -248,13 +248,13 @@ def grace(app: Flask) -> User:
 def statements(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     """The SQL statements that were executed; ``clear()`` it after the setup."""
     executed: list[str] = []
-    rows = prepared.Compiled.rows
+    run = prepared.Compiled.run
 
     def noted(compiled: prepared.Compiled, *arguments: Any) -> Any:
         executed.append(compiled.text)
-        return rows(compiled, *arguments)
+        return run(compiled, *arguments)
 
-    monkeypatch.setattr(prepared.Compiled, "rows", noted)
+    monkeypatch.setattr(prepared.Compiled, "run", noted)
 
     def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
         executed.append(statement)

@@ -5,26 +5,20 @@ from uuid import UUID
 
 from flask import g
 from sqlalchemy import bindparam, select
+from sqlalchemy.orm.attributes import set_committed_value
 
 from app.access.attachment import attached
 from app.database.prepared import Prepared
-from app.database.rows import from_row
 from app.models import Session, User
 from app.security import tokens
 
-# The columns that requests use. They are built once, because this runs on every request.
-OF_SESSION = [
-    Session.id,
-    Session.user_id,
-    Session.generation,
-    Session.expires_at,
-    Session.ended_at,
-]
-OF_USER = list(User.__table__.columns)
+# Every request with a token runs it.
 SESSION_AND_USER = Prepared(
-    select(*OF_SESSION, *OF_USER)
+    select(Session, User)
     .join(User, Session.user_id == User.id)
-    .where(Session.id == bindparam("session_id"))
+    .where(Session.id == bindparam("session_id")),
+    Session,
+    User,
 )
 
 
@@ -35,13 +29,13 @@ def load_attached_user(_header: dict[str, Any], claims: dict[str, Any]) -> User 
 
 
 def load_user_of_live_session(_header: dict[str, Any], claims: dict[str, Any]) -> User | None:
-    row = SESSION_AND_USER.row(session_id=UUID(claims["sid"]))
+    found = SESSION_AND_USER.run_alone(session_id=UUID(claims["sid"]))
     # The connection is back in the pool before the view begins; the objects are detached.
-    if row is None:
+    if not found:
         return None
-    user = from_row(User, OF_USER, row[len(OF_SESSION) :])
-    session = from_row(Session, OF_SESSION, row[: len(OF_SESSION)], user=user)
-    if not session.is_live or not session.user.is_active:
+    [(session, user)] = found
+    set_committed_value(session, "user", user)
+    if not session.is_live or not user.is_active:
         return None
     if str(session.user_id) != claims["sub"]:
         return None
@@ -49,4 +43,4 @@ def load_user_of_live_session(_header: dict[str, Any], claims: dict[str, Any]) -
         # The token is from before a change of the password.
         return None
     g.session = session
-    return session.user
+    return user

@@ -80,7 +80,7 @@ def record_attempt(
 
 
 def _append(
-    statement: Prepared,
+    statement: Prepared[Any],
     event: AnyEvent,
     subject_id: int | None,
     actor_id: int | None,
@@ -96,7 +96,7 @@ def _append(
     if event is not Event.AUDIT_PRUNED:
         # Such an entry repeats an event as it was sealed, so nothing in it may change.
         details = bounded(details)
-    statement.rows(
+    statement.run(
         at=clock.now(),
         event=event.value,
         actor_id=actor_id,

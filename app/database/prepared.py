@@ -5,56 +5,77 @@ answer of the database. These statements avoid that: their compiled text goes
 straight to the driver, on a connection of the same pool.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache
-from typing import Any, NamedTuple
+from typing import Any, Generic, NamedTuple, TypeVar, overload
 
 from sqlalchemy import Dialect, Engine, Select
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql.dml import ReturningDelete, ReturningInsert, ReturningUpdate
 
 from app.database import failures
-from app.extensions import db
+from app.database.rows import Row, detached
+from app.extensions import Base, db
 
-Columns = tuple[Any, ...]
+Values = tuple[Any, ...]
 Statement = (
-    Select[*Columns]
-    | ReturningInsert[*Columns]
-    | ReturningUpdate[*Columns]
-    | ReturningDelete[*Columns]
+    Select[*Values] | ReturningInsert[*Values] | ReturningUpdate[*Values] | ReturningDelete[*Values]
 )
+Given = Statement | Callable[[], Statement]
 Convert = Callable[[Any], Any]
+Result = TypeVar("Result")
+Other = TypeVar("Other", bound=Base)
 
 
-class Prepared:
+class Prepared(Generic[Result]):
     """A statement that reads rows, or changes some and returns them.
+
+    Name the models whose columns the statement returns, and it returns objects
+    of them: one in each row, or several. They are outside ``db.session``.
+    Without models, a row is a tuple of values.
 
     Give a function instead of a statement if each database needs its own, as
     for an INSERT that may become an UPDATE.
     """
 
-    def __init__(self, statement: Statement | Callable[[], Statement]) -> None:
+    @overload
+    def __init__(self: "Prepared[Values]", statement: Given) -> None: ...
+    @overload
+    def __init__(self: "Prepared[Row]", statement: Given, model: type[Row], /) -> None: ...
+    @overload
+    def __init__(
+        self: "Prepared[tuple[Row, Other]]",
+        statement: Given,
+        model: type[Row],
+        other: type[Other],
+        /,
+    ) -> None: ...
+    def __init__(self, statement: Given, *models: type[Base]) -> None:
         self._statement = statement
+        self._models = models
         self._for = cache(self._compile)
 
-    def row(self, **values: Any) -> Sequence[Any] | None:
-        """The row, or ``None``. Commits. Raises the errors that SQLAlchemy would raise."""
+    def run_alone(self, **values: Any) -> Sequence[Result]:
+        """Run it on a connection of its own, and commit at once. Returns the rows.
+
+        Raises the errors that SQLAlchemy would raise.
+        """
         engine = db.engine
         try:
-            return self._row(engine, values)
+            return self._run_alone(engine, values)
         except DBAPIError as error:
             if not failures.is_read_only(error.orig):
                 raise
         # Nothing was changed. The connection led to a server that has become a standby. It has
         # left the pool, and a new connection may lead to the server that takes writes.
-        return self._row(engine, values)
+        return self._run_alone(engine, values)
 
-    def _row(self, engine: Engine, values: dict[str, Any]) -> Sequence[Any] | None:
+    def _run_alone(self, engine: Engine, values: dict[str, Any]) -> Sequence[Result]:
         compiled = self._for(engine.dialect)
         connection = None
         try:
             connection = engine.raw_connection()
-            return compiled.run(connection.dbapi_connection, values)
+            return compiled.run_alone(connection.dbapi_connection, values)
         except engine.dialect.loaded_dbapi.Error as error:
             driver = connection and connection.dbapi_connection
             raise _in_sqlalchemys_words(error, engine, connection, driver, compiled) from error
@@ -62,8 +83,8 @@ class Prepared:
             if connection is not None:
                 connection.close()
 
-    def rows(self, **values: Any) -> Sequence[Sequence[Any]]:
-        """All rows, in the transaction of ``db.session``. The caller commits.
+    def run(self, **values: Any) -> Sequence[Result]:
+        """Run it in the transaction of ``db.session``. Returns the rows. The caller commits.
 
         Raises the errors that SQLAlchemy would raise.
         """
@@ -71,7 +92,7 @@ class Prepared:
         compiled = self._for(connection.dialect)
         driver = connection.connection.dbapi_connection
         try:
-            return compiled.rows(driver, values)
+            return compiled.run(driver, values)
         except connection.dialect.loaded_dbapi.Error as error:
             raise _in_sqlalchemys_words(
                 error, connection.engine, connection, driver, compiled
@@ -95,6 +116,7 @@ class Prepared:
             {name: bind.value for name, bind in compiled.binds.items() if not bind.required},
             {name: convert for name, convert in binds.items() if convert},
             [(place, convert) for place, convert in enumerate(results) if convert],
+            [(model, [column.key for column in model.__table__.columns]) for model in self._models],
         )
 
 
@@ -108,28 +130,38 @@ class Compiled(NamedTuple):
     constants: dict[str, Any]
     binds: dict[str, Convert]
     results: list[tuple[int, Convert]]
+    models: list[tuple[type[Base], list[str]]]
 
-    def run(self, connection: Any, values: dict[str, Any]) -> Sequence[Any] | None:
+    def run_alone(self, connection: Any, values: dict[str, Any]) -> Sequence[Any]:
         if self.in_autocommit:
             connection.autocommit = True
         try:
-            rows = self.rows(connection, values)
+            rows = self.run(connection, values)
             connection.commit()
         finally:
             if self.in_autocommit and not connection.closed:
                 connection.autocommit = False
-        return rows[0] if rows else None
+        return rows
 
-    def rows(self, connection: Any, values: dict[str, Any]) -> Sequence[Sequence[Any]]:
+    def run(self, connection: Any, values: dict[str, Any]) -> Sequence[Any]:
         values = self.constants | values
         for name, convert in self.binds.items():
             values[name] = convert(values[name])
         given = values if self.order is None else [values[name] for name in self.order]
-        rows = [list(row) for row in connection.execute(self.text, given).fetchall()]
-        for row in rows:
-            for place, convert in self.results:
-                row[place] = convert(row[place])
-        return rows
+        return [self._made_of(row) for row in connection.execute(self.text, given).fetchall()]
+
+    def _made_of(self, row: Iterable[Any]) -> Any:
+        values = list(row)
+        for place, convert in self.results:
+            values[place] = convert(values[place])
+        if not self.models:
+            return tuple(values)
+        rest = iter(values)
+        # The names come first, so that a ``zip`` that ends takes no value of the next model.
+        objects = tuple(
+            detached(model, zip(names, rest, strict=False)) for model, names in self.models
+        )
+        return objects[0] if len(objects) == 1 else objects
 
 
 def _in_sqlalchemys_words(

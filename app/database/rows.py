@@ -24,22 +24,16 @@ from app.extensions import Base, db
 Row = TypeVar("Row", bound=Base)
 
 
-def detached(model: type[Row], values: Mapping[str, Any]) -> Row:
-    """A row that was selected column by column, as the object that the ORM would have loaded.
+def detached(model: type[Row], values: Mapping[str, Any] | Iterable[tuple[str, Any]]) -> Row:
+    """The object that the ORM would have loaded for these values, outside ``db.session``.
 
     The ORM takes twice as long, which matters in code that every request runs.
-    Attributes that are not given raise ``DetachedInstanceError``.
+    Relationships are not loaded, so they raise ``DetachedInstanceError``.
     """
     row: Row = manager_of_class(model).new_instance()
     instance_dict(row).update(values)
     make_transient_to_detached(row)
     return row
-
-
-def from_row(model: type[Row], columns: Iterable[Any], row: Iterable[Any], **others: Any) -> Row:
-    """The same for a row of ``prepared`` and the columns of its statement."""
-    values = {column.key: value for column, value in zip(columns, row, strict=True)}
-    return detached(model, values | others)
 
 
 def change(model: type[Base]) -> Update:

@@ -57,8 +57,8 @@ WAYS: dict[str, Callable[[str], object]] = {
     "by the ORM": lambda state: db.session.scalar(
         text("SELECT refuse_with(:state)"), {"state": state}
     ),
-    "prepared": lambda state: REFUSING.row(state=state),
-    "prepared in a transaction": lambda state: REFUSING.rows(state=state),
+    "prepared": lambda state: REFUSING.run_alone(state=state),
+    "prepared in a transaction": lambda state: REFUSING.run(state=state),
 }
 
 

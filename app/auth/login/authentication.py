@@ -6,7 +6,7 @@ from app.audit import recording
 from app.audit.vocabulary import Event
 from app.auth.login import throttle
 from app.database.prepared import Prepared
-from app.database.rows import change, from_row
+from app.database.rows import change
 from app.errors import EmailNotVerified, InactiveUser, InvalidCredentials, WrongPassword
 from app.extensions import db
 from app.models import User
@@ -16,10 +16,9 @@ from app.security.passwords import hashing
 from config import settings
 
 # Every login runs one of them.
-OF_USER = list(User.__table__.columns)
 KNOWN_AS = {
-    "email": Prepared(select(*OF_USER).where(User.email == bindparam("value"))),
-    "username": Prepared(select(*OF_USER).where(User.username_key == bindparam("value"))),
+    "email": Prepared(select(User).where(User.email == bindparam("value")), User),
+    "username": Prepared(select(User).where(User.username_key == bindparam("value")), User),
 }
 
 
@@ -89,8 +88,8 @@ def check_password(user: User, password: str) -> None:
 
 def find(known_as: Identifier) -> User | None:
     """The user of this address or username, read in one statement, without a transaction."""
-    row = KNOWN_AS[known_as.kind].row(value=known_as.value)
-    return from_row(User, OF_USER, row) if row else None
+    found = KNOWN_AS[known_as.kind].run_alone(value=known_as.value)
+    return found[0] if found else None
 
 
 def _upgrade_hash(user: User, password: str) -> bool:

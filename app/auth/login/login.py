@@ -77,7 +77,7 @@ def start(user: User) -> TokenPair:
     }
     session = detached(Session, columns)
     try:
-        NEW.rows(**columns)
+        NEW.run(**columns)
     except IntegrityError:
         db.session.rollback()
         record_failure(None, "account_changed")
@@ -85,13 +85,13 @@ def start(user: User) -> TokenPair:
     # Hashing took a while. A request that deactivates an account or changes its password writes
     # to the user first and ends the sessions next. So under this lock either that request sees
     # the new session, or this one sees its change.
-    unchanged = UNCHANGED.rows(user=user.id, password=user.hashed_password)
+    unchanged = UNCHANGED.run(user=user.id, password=user.hashed_password)
     if not unchanged:
         db.session.rollback()
         record_failure(user, "account_changed")
         raise InvalidCredentials
-    [[deletion_due_at]] = unchanged
-    [[earlier, alike]] = EARLIER.rows(
+    [(deletion_due_at,)] = unchanged
+    [(earlier, alike)] = EARLIER.run(
         user=user.id, this=session.id, address=device.ip, agent=device.user_agent
     )
     surplus = _end_surplus(session) if earlier >= settings.max_sessions_per_user else 0
@@ -122,7 +122,7 @@ def _end_surplus(session: Session) -> int:
     that parallel logins do this one after the other.
     """
     return len(
-        SURPLUS.rows(
+        SURPLUS.run(
             now=session.created_at,
             user=session.user_id,
             this=session.id,

@@ -103,7 +103,7 @@ def forgive(user: User) -> None:
         return
     # Both are locked in the same order as in an attempt.
     for place in (client.current().network, ANYWHERE):
-        FORGET.row(account=_account(user), place=place)
+        FORGET.run_alone(account=_account(user), place=place)
 
 
 def lift(user: User) -> None:
@@ -158,13 +158,13 @@ def _count_here(place: Place, now: datetime) -> bool:
     ends = {f"end_{number}": now + delay for number, delay in enumerate(DELAYS)}
     forgotten = now - FORGOTTEN_AFTER
     where = {"account": place.account, "place": place.network}
-    return ONE_MORE_HERE.row(**where, now=now, forgotten=forgotten, **ends) is not None
+    return bool(ONE_MORE_HERE.run_alone(**where, now=now, forgotten=forgotten, **ends))
 
 
 def _count_anywhere(place: Place, now: datetime, *, up_to: int = MOST_COUNTED) -> bool:
     """Count one more failure at the account, unless there are ``up_to`` already."""
     where = {"account": place.account, "place": ANYWHERE}
-    return ONE_MORE_ANYWHERE.row(**where, now=now, up_to=up_to) is not None
+    return bool(ONE_MORE_ANYWHERE.run_alone(**where, now=now, up_to=up_to))
 
 
 # Each is compiled once, because every login runs both.

@@ -4,13 +4,14 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from sqlalchemy import Integer, bindparam, case, exists, func, select, update
+from sqlalchemy.orm.attributes import set_committed_value
 
 from app import audit, clock
 from app.audit.vocabulary import Event
 from app.auth.notices import notify
 from app.auth.sessions.sessions import IDLE_LIMIT, NOW, end_where, is_live
 from app.database.prepared import Prepared
-from app.database.rows import from_row, lock
+from app.database.rows import lock
 from app.database.types import UTCDateTime
 from app.errors import InvalidRefreshToken, RefreshTokenReused, SessionEnded
 from app.extensions import db
@@ -20,15 +21,6 @@ from app.security import tokens
 from app.security.tokens import RefreshClaims, TokenPair
 from config import settings
 
-# The columns that a new pair of tokens is made from.
-OF_PAIR = [
-    Session.id,
-    Session.user_id,
-    Session.refresh_jti,
-    Session.refreshed_at,
-    Session.expires_at,
-    Session.generation,
-]
 _PUT_OFF = case((Session.max_expires_at < IDLE_LIMIT, Session.max_expires_at), else_=IDLE_LIMIT)
 _IS_THIS = Session.id == bindparam("session")
 _IS_OF_SUBJECT = Session.user_id == bindparam("subject")
@@ -47,15 +39,14 @@ ROTATION = Prepared(
         rotated_at=NOW,
         expires_at=_PUT_OFF,
     )
-    .returning(*OF_PAIR)
+    .returning(Session),
+    Session,
 )
 
-OF_SESSION = list(Session.__table__.columns)
-OF_USER = list(User.__table__.columns)
 SESSION_AND_USER = Prepared(
-    select(*OF_SESSION, *OF_USER)
-    .join(User, Session.user_id == User.id)
-    .where(_IS_THIS, _IS_OF_SUBJECT)
+    select(Session, User).join(User, Session.user_id == User.id).where(_IS_THIS, _IS_OF_SUBJECT),
+    Session,
+    User,
 )
 
 # When the current token replaced the one before. Rows of an earlier release do not say it.
@@ -73,7 +64,8 @@ LATE_RETRY = Prepared(
         rotated_at=ROTATED_AT,
         expires_at=_PUT_OFF,
     )
-    .returning(*OF_PAIR)
+    .returning(Session),
+    Session,
 )
 
 # The request that finds a row records the retry, so it is recorded once for each successor.
@@ -99,7 +91,8 @@ RENEWAL = Prepared(
         refreshed_at=NOW,
         expires_at=_PUT_OFF,
     )
-    .returning(*OF_PAIR)
+    .returning(Session),
+    Session,
 )
 
 
@@ -125,23 +118,23 @@ def renew(session: Session) -> Session:
     another request has renewed it.
     """
     now = clock.now()
-    rows = RENEWAL.rows(
+    renewed = RENEWAL.run(
         session=session.id,
         present=session.generation,
         successor=uuid4(),
         now=now,
         idle_limit=now + settings.refresh_token_lifetime,
     )
-    if not rows:
+    if not renewed:
         db.session.rollback()
         raise SessionEnded
-    return from_row(Session, OF_PAIR, rows[0])
+    return renewed[0]
 
 
 def _rotate(claims: RefreshClaims) -> Session | None:
     """Replace the current token. Returns ``None`` if the token is not current, or not live."""
     now = clock.now()
-    row = ROTATION.row(
+    rotated = ROTATION.run_alone(
         session=claims.session_id,
         subject=claims.user_id,
         presented=claims.jti,
@@ -149,7 +142,7 @@ def _rotate(claims: RefreshClaims) -> Session | None:
         now=now,
         idle_limit=now + settings.refresh_token_lifetime,
     )
-    return from_row(Session, OF_PAIR, row) if row else None
+    return rotated[0] if rotated else None
 
 
 def _successor(claims: RefreshClaims) -> Session:
@@ -176,11 +169,11 @@ def _session_of(claims: RefreshClaims) -> Session:
 
     Raises ``InvalidRefreshToken`` if the token is refused without ending anything.
     """
-    row = SESSION_AND_USER.row(session=claims.session_id, subject=claims.user_id)
-    if row is None:
+    found = SESSION_AND_USER.run_alone(session=claims.session_id, subject=claims.user_id)
+    if not found:
         raise InvalidRefreshToken
-    user = from_row(User, OF_USER, row[len(OF_SESSION) :])
-    session = from_row(Session, OF_SESSION, row[: len(OF_SESSION)], user=user)
+    [(session, user)] = found
+    set_committed_value(session, "user", user)
     if not session.is_live or not user.is_active:
         raise InvalidRefreshToken
     if session.generation != claims.generation:
@@ -213,7 +206,7 @@ def _record_retry(session: Session) -> None:
     """
     if session.retried_jti == session.refresh_jti:
         return
-    if RETRIED.rows(session=session.id, successor=session.refresh_jti, now=clock.now()):
+    if RETRIED.run(session=session.id, successor=session.refresh_jti, now=clock.now()):
         _record(Event.REFRESH_RETRIED, session.user_id, session.id)
     db.session.commit()
 
@@ -221,7 +214,7 @@ def _record_retry(session: Session) -> None:
 def _retry_late(claims: RefreshClaims, *, unused: UUID) -> Session | None:
     """Replace the unused successor. Commits. Returns ``None`` if it is not there any more."""
     now = clock.now()
-    rows = LATE_RETRY.rows(
+    retried = LATE_RETRY.run(
         session=claims.session_id,
         subject=claims.user_id,
         presented=claims.jti,
@@ -231,10 +224,10 @@ def _retry_late(claims: RefreshClaims, *, unused: UUID) -> Session | None:
         now=now,
         idle_limit=now + settings.refresh_token_lifetime,
     )
-    if rows:
+    if retried:
         _record(Event.REFRESH_RETRIED_LATE, claims.user_id, claims.session_id)
     db.session.commit()
-    return from_row(Session, OF_PAIR, rows[0]) if rows else None
+    return retried[0] if retried else None
 
 
 def _end_for_reuse(claims: RefreshClaims, session: Session) -> None:

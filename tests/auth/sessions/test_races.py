@@ -63,7 +63,7 @@ def once_after(
 ) -> list[Thread]:
     """Begin something as soon as a prepared statement has run that starts like this."""
     begun: list[Thread] = []
-    run = prepared.Compiled.rows
+    run = prepared.Compiled.run
 
     def run_and_begin(statement: prepared.Compiled, *arguments: Any) -> Any:
         rows = run(statement, *arguments)
@@ -73,7 +73,7 @@ def once_after(
             begun[0].join(timeout=0.3)
         return rows
 
-    monkeypatch.setattr(prepared.Compiled, "rows", run_and_begin)
+    monkeypatch.setattr(prepared.Compiled, "run", run_and_begin)
     return begun
 
 
