@@ -8,6 +8,7 @@ from marshmallow import ValidationError, fields
 from app.access import permissions
 from app.errors import Message
 from app.http.fields import DisplayName, FewOf, Id, Instant, Schema, Text
+from app.http.parameters import page_of
 
 
 class RoleName(Text):
@@ -57,8 +58,7 @@ class RoleListSchema(Schema):
     items = fields.List(fields.Nested(RoleSchema), required=True)
 
 
-class RolePageSchema(RoleListSchema):
-    next_cursor = fields.String(required=True, allow_none=True)
+RolePageSchema = page_of(RoleSchema, "RolePage")
 
 
 class NewRoleSchema(Schema):

@@ -1,12 +1,10 @@
 """The bodies and the query parameters of the calls of administrators."""
 
-from marshmallow import fields
-
 from app.administration.directory import SORTS
 from app.auth.fields import Email, Username
 from app.auth.schemas import UserSchema
 from app.http.fields import DisplayName, Flag, HttpUrl, OneOf, Schema, Text
-from app.http.parameters import FlagParameter, InstantParameter, PageQuerySchema
+from app.http.parameters import FlagParameter, InstantParameter, PageQuerySchema, page_of
 
 
 class UserQuerySchema(PageQuerySchema):
@@ -24,9 +22,7 @@ class UserQuerySchema(PageQuerySchema):
     sort = OneOf(SORTS, load_default="id")
 
 
-class UserPageSchema(Schema):
-    items = fields.List(fields.Nested(UserSchema), required=True)
-    next_cursor = fields.String(required=True, allow_none=True)
+UserPageSchema = page_of(UserSchema, "UserPage")
 
 
 class InvitationSchema(Schema):

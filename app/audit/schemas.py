@@ -3,6 +3,7 @@
 from marshmallow import fields
 
 from app.http.fields import Instant, Schema
+from app.http.parameters import page_of
 from app.models.audit_event import AuditEvent
 
 
@@ -30,9 +31,7 @@ class AuditEventSchema(Schema):
     details = fields.Dict(required=True, attribute="all_details")
 
 
-class AuditPageSchema(Schema):
-    items = fields.List(fields.Nested(AuditEventSchema), required=True)
-    next_cursor = fields.String(required=True, allow_none=True)
+AuditPageSchema = page_of(AuditEventSchema, "AuditPage")
 
 
 class ActivitySchema(Schema):
@@ -54,6 +53,4 @@ class ActivitySchema(Schema):
     details = fields.Dict(required=True, attribute="all_details")
 
 
-class ActivityPageSchema(Schema):
-    items = fields.List(fields.Nested(ActivitySchema), required=True)
-    next_cursor = fields.String(required=True, allow_none=True)
+ActivityPageSchema = page_of(ActivitySchema, "ActivityPage")

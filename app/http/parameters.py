@@ -1,8 +1,8 @@
-"""The types of the parameters of a query."""
+"""The types of the parameters of a query, and the pages of a list."""
 
 import re
 from datetime import MINYEAR, UTC, datetime
-from typing import Any
+from typing import Any, cast
 
 from marshmallow import ValidationError, fields
 
@@ -71,3 +71,12 @@ class PageQuerySchema(Schema):
     cursor = Checked(
         longest=pages.MAX_LENGTH, metadata={"description": "`next_cursor` of the page before."}
     )
+
+
+def page_of(item: type[Schema], name: str) -> type[Schema]:
+    """The schema of a page of a list. The OpenAPI document knows it under ``name``."""
+    members: dict[str, fields.Field[Any]] = {
+        "items": fields.List(fields.Nested(item), required=True),
+        "next_cursor": fields.String(required=True, allow_none=True),
+    }
+    return cast(type[Schema], Schema.from_dict(members, name=name))
