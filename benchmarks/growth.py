@@ -205,7 +205,7 @@ def _place(size: int) -> Iterator[Place]:
 
 
 def _look_up(email: str) -> None:
-    authentication.find(identifiers.read(email=email))
+    authentication.find(identifiers.identifier_of(email=email))
 
 
 def _server_process() -> int:

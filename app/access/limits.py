@@ -144,7 +144,7 @@ def limited_writes(view: Callable[P, R]) -> Callable[P, R]:
 
 def to_address(body: dict[str, Any]) -> str:
     """A key for the address that gets the mail. It is the same for every spelling of it."""
-    known_as = identifiers.read(email=body.get("email") or body.get("new_email", ""))
+    known_as = identifiers.identifier_of(email=body.get("email") or body.get("new_email", ""))
     return pseudonyms.of(known_as.kind, known_as.value)
 
 

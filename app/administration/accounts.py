@@ -184,12 +184,12 @@ def send_reset(user_id: int, *, actor: Session | None) -> None:
 
 def sessions_of(user_id: int) -> dict[str, Any]:
     """The sessions of a user that are still live. Raises ``NotFound``."""
-    return {"items": sessions.living(_existing(user_id))}
+    return {"items": sessions.live_sessions(_existing(user_id))}
 
 
 def by_email(email: str) -> User:
     """Raises ``NotFound``."""
-    known_as = identifiers.read(email=email)
+    known_as = identifiers.identifier_of(email=email)
     user = db.session.scalar(select(User).where(User.email == known_as.value))
     if user is None:
         raise NotFound
@@ -230,7 +230,7 @@ def _record_edit(
                 details["sessions_ended"] = sessions_ended
             _record(event, user, actor, **details)
     if fields := changed.keys() - FLAGS.keys():
-        profile.record(user, fields, actor_id=actor.user_id if actor else None)
+        profile.record_edit(user, fields, actor_id=actor.user_id if actor else None)
 
 
 def _record(event: Event, user: User, actor: Session | None, **details: Any) -> None:

@@ -27,7 +27,7 @@ def listed(*, limit: int, cursor: str | None = None) -> Page[Role]:
     return pages.page(select(Role), BY_ID, {"list": "roles"}, limit=limit, cursor=cursor)
 
 
-def everyone_of_them() -> Sequence[Role]:
+def all_roles() -> Sequence[Role]:
     """All roles, by name."""
     return db.session.scalars(select(Role).order_by(Role.name)).all()
 

@@ -47,7 +47,7 @@ def db_copy(target: str | None, to_env: str | None) -> None:
     """
     engine = open_other(_target(target, to_env), current_app.config["SETTINGS"])
     try:
-        for name in copying.left_behind(db.engine, db.metadata):
+        for name in copying.tables_without_model(db.engine, db.metadata):
             click.echo(f"Not copied, as no model describes it: {name}", err=True)
         copied: Counter[str] = Counter()
         with click.progressbar(

@@ -21,7 +21,7 @@ roles = OperatorGroup("roles", help="Make roles, and give them to people.")
 @as_json
 def list_roles(as_json: bool) -> None:
     """List all roles with their permissions."""
-    found = app_roles.everyone_of_them()
+    found = app_roles.all_roles()
     if as_json:
         click.echo(in_json(RoleSchema(many=True).dump(found), indent=2))
         return

@@ -185,7 +185,7 @@ def list_sessions(email: str, as_json: bool) -> None:
             "last_seen_at": f"{session.refreshed_at:%Y-%m-%dT%H:%M:%SZ}",
             "expires_at": f"{session.expires_at:%Y-%m-%dT%H:%M:%SZ}",
         }
-        for session in sessions.living(_found(email))
+        for session in sessions.live_sessions(_found(email))
     ]
     if as_json:
         click.echo(in_json(rows, indent=2))
@@ -232,7 +232,7 @@ def _end_sessions_of_everybody() -> None:
         while ended := accounts.end_sessions_of_everybody(1000, begun_by=now):
             total += ended
             click.echo(f"… {total} sessions so far", err=True)
-        left = sessions.number_living(begun_by=now)
+        left = sessions.count_live(begun_by=now)
         db.session.rollback()
         if not left or time.monotonic() >= give_up:
             break

@@ -90,7 +90,7 @@ def copy(source: Engine, target: Engine, metadata: MetaData) -> Iterator[Step]:
                 yield Step(copied.name, len(rows))
             _refuse_difference(copied, digest, _digest(writing, copied))
         for copied in tables:
-            _go_on_numbering(reading, writing, copied)
+            _continue_numbering(reading, writing, copied)
 
 
 def count(source: Engine, metadata: MetaData) -> int:
@@ -102,7 +102,7 @@ def count(source: Engine, metadata: MetaData) -> int:
         )
 
 
-def left_behind(source: Engine, metadata: MetaData) -> list[str]:
+def tables_without_model(source: Engine, metadata: MetaData) -> list[str]:
     """The tables of the source that no model describes."""
     own = {copied.name for copied in metadata.sorted_tables} | {VERSIONS}
     return sorted(set(inspect(source).get_table_names()) - own)
@@ -209,7 +209,7 @@ def _canonical(value: Any) -> Any:
 # Numbers
 
 
-def _go_on_numbering(reading: Connection, writing: Connection, copied: Table) -> None:
+def _continue_numbering(reading: Connection, writing: Connection, copied: Table) -> None:
     """Let the next row get the number that it would have got in the source.
 
     The greatest number in the table is not enough, because the number of a

@@ -78,7 +78,7 @@ class Prepared(Generic[Result]):
             return compiled.run_alone(connection.dbapi_connection, values)
         except engine.dialect.loaded_dbapi.Error as error:
             driver = connection and connection.dbapi_connection
-            raise _in_sqlalchemys_words(error, engine, connection, driver, compiled) from error
+            raise _as_sqlalchemy_error(error, engine, connection, driver, compiled) from error
         finally:
             if connection is not None:
                 connection.close()
@@ -94,7 +94,7 @@ class Prepared(Generic[Result]):
         try:
             return compiled.run(driver, values)
         except connection.dialect.loaded_dbapi.Error as error:
-            raise _in_sqlalchemys_words(
+            raise _as_sqlalchemy_error(
                 error, connection.engine, connection, driver, compiled
             ) from error
 
@@ -164,7 +164,7 @@ class Compiled(NamedTuple):
         return objects[0] if len(objects) == 1 else objects
 
 
-def _in_sqlalchemys_words(
+def _as_sqlalchemy_error(
     error: Exception, engine: Engine, connection: Any, driver: Any, compiled: Compiled
 ) -> BaseException:
     dialect: Any = engine.dialect

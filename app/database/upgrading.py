@@ -190,7 +190,7 @@ def run_patiently(connection: Connection, run: Callable[[], None]) -> None:
     """
     connection.exec_driver_sql(f"SET lock_timeout = '{LOCK_TIMEOUT_SECONDS}s'")
     connection.commit()
-    event.listen(connection, "before_cursor_execute", _wait_where_nobody_waits_behind)
+    event.listen(connection, "before_cursor_execute", _limit_waiting)
     for attempt in range(ATTEMPTS):
         try:
             return run()
@@ -204,9 +204,7 @@ def run_patiently(connection: Connection, run: Callable[[], None]) -> None:
     sys.exit(_gave_up(connection))
 
 
-def _wait_where_nobody_waits_behind(
-    _connection: Connection, cursor: Any, statement: str, *_: object
-) -> None:
+def _limit_waiting(_connection: Connection, cursor: Any, statement: str, *_: object) -> None:
     """Set no limit for CREATE INDEX CONCURRENTLY.
 
     It waits for every open transaction, and stops none.

@@ -59,7 +59,7 @@ def take_in(
                 outcome.be("refused", reason.code, detail=str(reason))
         if not dry_run:
             _begin()
-        _settle_in_spite_of_locks(candidates, rules)
+        _settle_with_retries(candidates, rules)
         if not dry_run:
             _record(candidates)
             db.session.commit()
@@ -88,7 +88,7 @@ def _begin() -> None:
         connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
-def _settle_in_spite_of_locks(candidates: list[Candidate], rules: Rules) -> None:
+def _settle_with_retries(candidates: list[Candidate], rules: Rules) -> None:
     for tries in range(1, MOST_TRIES + 1):
         try:
             with db.session.begin_nested():
@@ -130,7 +130,7 @@ def _settle(candidates: list[Candidate], rules: Rules) -> None:
 
 def _choose(waiting: list[Candidate], rules: Rules) -> tuple[list[Candidate], list[Candidate]]:
     """The candidates to insert now, with their username; and those to look at again after that."""
-    by_email, by_key = _who_is_there(waiting, rules)
+    by_email, by_key = _existing_holders(waiting, rules)
     left = _left({candidate.account["email"] for candidate in waiting})
     ready: list[Candidate] = []
     undecided: list[Candidate] = []
@@ -162,7 +162,7 @@ def _choose(waiting: list[Candidate], rules: Rules) -> tuple[list[Candidate], li
     return ready, undecided
 
 
-def _who_is_there(waiting: list[Candidate], rules: Rules) -> tuple[dict[str, Holder], set[str]]:
+def _existing_holders(waiting: list[Candidate], rules: Rules) -> tuple[dict[str, Holder], set[str]]:
     """Address → the account that has it; and the username keys that are taken."""
     emails = {candidate.account["email"] for candidate in waiting}
     keys = {identifiers.username_key(name) for candidate in waiting for name in candidate.usernames}

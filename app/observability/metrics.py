@@ -36,7 +36,7 @@ WAIT_BUCKETS = (0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 REQUESTS = Counter("http_requests", "Requests that were answered.", ["method", "route", "status"])
 LATENCY = Histogram(
     "http_request_duration_seconds",
-    "From the first look at a request to its answer.",
+    "Seconds from the arrival of a request to its answer.",
     ["route"],
     buckets=LATENCY_BUCKETS,
 )
@@ -44,11 +44,11 @@ SECURITY_EVENTS = Counter(
     "security_events", "Security events, by their names in the audit log.", ["event"]
 )
 LIMITER_FALLBACKS = Counter(
-    "rate_limiter_fallbacks", "Times that limits were counted in memory because Redis was away."
+    "rate_limiter_fallbacks", "Times that limits were counted in memory because Redis failed."
 )
 HASHES_WAITING = Gauge(
     "password_hashes_waiting",
-    "Requests whose hash has not begun.",
+    "Requests that wait until their password is hashed.",
     multiprocess_mode="livesum",
 )
 HASHES_RUNNING = Gauge(
@@ -56,7 +56,7 @@ HASHES_RUNNING = Gauge(
 )
 HASH_WAIT = Histogram(
     "password_hash_wait_seconds",
-    "From the request for a hash to its beginning.",
+    "Seconds that a request waited until the hashing of its password began.",
     buckets=WAIT_BUCKETS,
 )
 HASHES_REFUSED = Counter(

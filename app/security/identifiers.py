@@ -105,7 +105,7 @@ class Identifier(NamedTuple):
     value: str
 
 
-def read(*, email: str | None = None, username: str | None = None) -> Identifier:
+def identifier_of(*, email: str | None = None, username: str | None = None) -> Identifier:
     """Read what somebody typed at login.
 
     ``username`` may hold an address as well, because no username has an

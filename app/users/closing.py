@@ -90,7 +90,7 @@ def _erase(
     )
     erased = db.session.scalars(erasure).all()
     for person in erased:
-        throttle.lift(person)
+        throttle.clear(person)
     # A request for a mail names only the address, not the user.
     requests = discard(OutboxMessage).where(
         OutboxMessage.recipient.in_([row.email for row in erased])

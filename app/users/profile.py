@@ -31,7 +31,7 @@ def edit(session: Session, changes: dict[str, Any]) -> User:
         raise SessionEnded
     # The write may have waited for a request that ended the session.
     sessions.refuse_if_over(session)
-    record(edited, changed, actor_id=user.id)
+    record_edit(edited, changed, actor_id=user.id)
     db.session.commit()
     return edited
 
@@ -59,7 +59,7 @@ def write(user_id: int, changes: dict[str, Any]) -> User | None:
     return written
 
 
-def record(user: User, fields: Collection[str], *, actor_id: int | None) -> None:
+def record_edit(user: User, fields: Collection[str], *, actor_id: int | None) -> None:
     """Record which fields were written. The caller commits.
 
     Values are not recorded, except the username, by which others know the user.

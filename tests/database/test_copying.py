@@ -289,7 +289,7 @@ def test_a_copy_that_is_not_what_was_read_is_not_kept(
 def test_a_copy_that_breaks_off_is_not_kept(
     full: Flask, target: Flask, copy: Callable[[], Result], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(copying, "_go_on_numbering", lambda *_: 1 / 0)
+    monkeypatch.setattr(copying, "_continue_numbering", lambda *_: 1 / 0)
 
     result = copy()
 

@@ -301,7 +301,7 @@ def test_nothing_beyond_its_bound_is_ever_normalised(app: Flask, normal: Any) ->
 def test_a_login_name_beyond_its_bound_is_not_normalised_either() -> None:
     began = time.process_time()
 
-    known_as = identifiers.read(username=HOSTILE["marks in falling class"])
+    known_as = identifiers.identifier_of(username=HOSTILE["marks in falling class"])
 
     assert time.process_time() - began < MOST_SECONDS
     assert len(known_as.value) == identifiers.MAX_UNUSABLE_LENGTH

@@ -32,7 +32,7 @@ def authenticate(password: str, *, email: str | None = None, username: str | Non
     right. Raises ``RateLimited`` after too many wrong passwords. Commits the
     counted attempt, the record of a failure, and an upgrade of the stored hash.
     """
-    known_as = identifiers.read(email=email, username=username)
+    known_as = identifiers.identifier_of(email=email, username=username)
     user = find(known_as)
     stored = user.hashed_password if user else None
 

@@ -106,7 +106,7 @@ def forgive(user: User) -> None:
         FORGET.run_alone(account=_account(user), place=place)
 
 
-def lift(user: User) -> None:
+def clear(user: User) -> None:
     """Forget all failures from all networks. The caller commits.
 
     For a user who has set a new password by mail, or who is erased.

@@ -95,7 +95,7 @@ def reset(token: str, new_password: str) -> None:
     one_time_tokens.redeem(found)
     one_time_tokens.revoke_all(user)
     ended = sessions.end_all(user.id)
-    throttle.lift(user)
+    throttle.clear(user)
     notify(messages.password_changed, user)
     recording.record(
         Event.PASSWORD_RESET, subject_id=user.id, by=found.purpose, sessions_ended=ended

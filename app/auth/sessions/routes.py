@@ -106,7 +106,7 @@ def logout(query: dict[str, Any], leaving: Session | RefreshClaims) -> None:
 @bp.returns(200, SessionListSchema)
 def read_sessions() -> dict[str, Any]:
     """Your signed-in devices. The device that was seen last comes first."""
-    return {"items": sessions.living(current_user())}
+    return {"items": sessions.live_sessions(current_user())}
 
 
 @bp.delete("/sessions/<uuid:session_id>")

@@ -79,7 +79,7 @@ def _lives(session_id: UUID) -> bool:
     )
 
 
-def living(user: User) -> Sequence[Session]:
+def live_sessions(user: User) -> Sequence[Session]:
     """The user's live sessions. The session that was refreshed last comes first."""
     return db.session.scalars(
         select(Session)
@@ -142,7 +142,7 @@ def end_batch(limit: int, *, begun_by: datetime) -> int:
     """End up to ``limit`` sessions of all users. Returns how many. The caller commits.
 
     It skips the rows that another transaction holds, so that no request
-    waits for the whole batch. ``number_living`` says whether any are left.
+    waits for the whole batch. ``count_live`` says whether any are left.
     """
     living = select(Session.id).where(is_live(clock.now()), Session.created_at <= begun_by)
     found = db.session.scalars(living.limit(limit).with_for_update(skip_locked=True)).all()
@@ -160,7 +160,7 @@ def end_where(*which: ColumnElement[bool]) -> Sequence[int]:
     return db.session.scalars(end).all()
 
 
-def number_living(*, begun_by: datetime) -> int:
+def count_live(*, begun_by: datetime) -> int:
     """How many sessions of all users that began by then are still live."""
     living = select(func.count()).where(is_live(clock.now()), Session.created_at <= begun_by)
     return db.session.scalar(living) or 0

@@ -109,7 +109,7 @@ def test_an_import_that_looked_before_the_address_was_left_comes_too_late(
         return ({}, set())
 
     monkeypatch.setattr(importing_module, "_left", look_and_be_overtaken)
-    monkeypatch.setattr(importing_module, "_who_is_there", who_was_there)
+    monkeypatch.setattr(importing_module, "_existing_holders", who_was_there)
 
     importing(app, tmp_path)()
 
