@@ -4,6 +4,9 @@ A request occupies a thread from its first byte to the last byte of its answer.
 So at most half of the threads wait for slow clients, and each of them for a
 limited time. If more clients are slow, the server closes their connections. A
 proxy that reads whole requests before it passes them on is never slow.
+
+gunicorn does not document what is replaced here. The test
+``test_gunicorn_names.py`` lists each name, and fails if gunicorn changes one.
 """
 
 import ctypes
