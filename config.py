@@ -28,6 +28,7 @@ from configuration.values import (
     boolean,
     days,
     days_or_zero,
+    feature_name,
     firebase_signer_key,
     folder,
     hours_or_zero,
@@ -91,6 +92,9 @@ class Settings:
         "DATABASE_PREPARED_STATEMENTS", "auto", one_of("auto", "always", "never")
     )
     allow_sqlite: bool = variable("ALLOW_SQLITE", "false", boolean)
+
+    # Features of other packages
+    features: list[str] = variable("FEATURES", "", list_of(feature_name))
 
     # Keys
     secret_key: str = variable("SECRET_KEY", "", secret_key)

@@ -1,5 +1,7 @@
 """The application factory. It lists every part of the application, one line each."""
 
+from collections.abc import Iterable, Mapping
+
 from flask import Flask
 
 from app import cli
@@ -9,10 +11,11 @@ from app.administration.role_routes import bp as roles
 from app.administration.routes import bp as administration
 from app.auth.oauth.routes import key_set
 from app.auth.routes import bp as auth
+from app.cli import prune
 from app.database import engines
-from app.doctor import deployment_warnings
+from app.doctor import deployment_warnings, findings
 from app.extensions import db, ma, migrate
-from app.features import Feature, registering
+from app.features import Feature, loading, registering
 from app.http import (
     addressing,
     cors,
@@ -31,6 +34,7 @@ from app.observability.routes import bp as operations
 from app.pages import account, api_docs
 from app.security import signing_keys
 from app.security.passwords import pool
+from app.users import export_schemas
 from app.users.routes import bp as users
 from config import INSTANCE, ROOT, Settings
 
@@ -40,6 +44,27 @@ OPTIONAL: tuple[Feature, ...] = ()
 MAX_BODY_BYTES = 64 * 1024
 
 
+# Names that no feature may use again, from the folders that app/features/ must not import.
+NAMES_OF_CORE: dict[str, Iterable[str]] = {
+    "part of the export": export_schemas.ExportSchema().fields,
+    "kind of pruned rows": prune.PRUNED,
+    "check of flask doctor": [check.name for check in findings.CHECKS],
+}
+
+
+def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
+    """The settings of the core and of all features, from the environment.
+
+    Raises ``SettingsRefused``.
+    """
+
+    def tables(core: Settings) -> list[type]:
+        found = [feature.settings for feature in loading.load(core, OPTIONAL)]
+        return [table for table in found if table is not None]
+
+    return Settings.from_environment(environment, tables=tables)
+
+
 def create_app(settings: Settings | None = None) -> Flask:
     """Build the whole application from the given settings, or from the environment.
 
@@ -47,7 +72,8 @@ def create_app(settings: Settings | None = None) -> Flask:
     to start with.
     """
     cli.end_in_one_sentence()
-    settings = settings or Settings.from_environment()
+    settings = settings or read_settings()
+    features = loading.load(settings, OPTIONAL)
     logs.configure(settings)
     logs.announce(settings)
 
@@ -84,7 +110,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     deployment_warnings.init_app(app)
     guards.init_app(app)
     problems.init_app(app)
-    languages.init_app(app)
+    languages.init_app(app, [one.translations for one in features if one.translations])
     response_headers.init_app(app, settings)
     cors.init_app(app, settings)
     api_docs.init_app(app)
@@ -96,11 +122,12 @@ def create_app(settings: Settings | None = None) -> Flask:
     api.register_blueprint(operations)
     api.register_blueprint(key_set)
     app.register_blueprint(account.bp)
-    registering.init_app(app, OPTIONAL, api_prefix=API_PREFIX)
+    cli.init_app(app)
+    registering.init_app(app, features, ours=OPTIONAL, api_prefix=API_PREFIX, core=NAMES_OF_CORE)
+    export_schemas.init_app(app)
 
     # Last: it wraps all of the above, and so cuts the headers before other code reads them.
     request_headers.init_app(app)
-    cli.init_app(app)
     composing.check(app)
     transport.check(app)
     return app

@@ -132,9 +132,20 @@ class UsernameTaken(AppError):
     detail = "Username already taken"
 
 
-class InactiveUser(AppError):
+class LoginRefused(AppError):
+    """The password is right, and a stage of the login does not let the user pass.
+
+    ``members`` may hold what the client needs next, like a ticket. The audit
+    log records a failed login with ``recorded_reason``, unless it is ``None``.
+    """
+
+    recorded_reason: str | None = None
+
+
+class InactiveUser(LoginRefused):
     status, code = 400, "inactive_user"
     detail = "Inactive user"
+    recorded_reason = "inactive"
 
 
 class InvalidLink(AppError):
@@ -208,9 +219,10 @@ class WrongPassword(AppError):
     detail = "Incorrect password"
 
 
-class EmailNotVerified(AppError):
+class EmailNotVerified(LoginRefused):
     status, code = 403, "email_not_verified"
     detail = "Confirm your email address first: we sent you a link."
+    recorded_reason = "email_not_verified"
 
 
 class NotFound(AppError):

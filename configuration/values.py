@@ -107,6 +107,15 @@ def folder(text: str) -> Path | None:
     return Path(text) if text else None
 
 
+def feature_name(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_.-]*(:[A-Za-z_][A-Za-z0-9_.]*)?", text):
+        raise Wrong(
+            f"has {text!r}, which is not the name of a feature. Write names like acme_billing or "
+            "acme_billing:FEATURE, separated by commas."
+        )
+    return text
+
+
 def key_id(text: str) -> str:
     if text and not KEY_ID.fullmatch(text):
         raise Wrong(

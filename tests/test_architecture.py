@@ -19,7 +19,7 @@ from tests.servers import ROOT
 # From the ground up. A folder imports only folders above it in this list; those in one line do
 # not know each other. Within a folder, modules may import each other.
 FOLDERS = (
-    ("app.errors", "app.clock", "app.extensions", "app.version"),
+    ("app.errors", "app.clock", "app.extensions"),
     ("app.database",),
     ("app.models", "app.http"),
     ("app.observability",),
@@ -118,7 +118,6 @@ HOMES = {
         "app.cli.exporting",
         "app.cli.db_copy",
         "app.cli.doctor",
-        "app.cli.version",
         "app.cli.roles",
         "app.cli.audit",
         # A feature may bring commands.

@@ -59,6 +59,9 @@ AUDIT_READ = declare("audit:read", "Read the audit log.")
 ROLES_READ = declare("roles:read", "See roles, and who has them.")
 ROLES_WRITE = declare("roles:write", "Make and edit roles; give and take them.")
 
+# The permissions that this file declares. Features declare others.
+OF_CORE = frozenset(_declared)
+
 
 @dataclass(frozen=True)
 class Rights:

@@ -8,6 +8,7 @@ import click
 from flask.cli import with_appcontext
 from sqlalchemy.exc import DBAPIError
 
+from app import features
 from app.audit import retention, sealing
 from app.auth.login import throttle
 from app.auth.sessions import sessions
@@ -18,7 +19,8 @@ from app.mail import delivery
 from app.security import one_time_tokens
 from app.users import closing
 
-# What is removed, and the function that does it. It takes the most rows to remove, and commits.
+# What is removed, and the function that does it. The function takes the most rows to remove, and
+# commits. Features bring others.
 PRUNED: dict[str, Callable[[int], int]] = {
     "sessions": sessions.prune,
     "one-time tokens": one_time_tokens.prune,
@@ -75,7 +77,10 @@ def prune(batch: int, every: timedelta | None) -> None:
 
 def _prune(batch: int) -> None:
     sealing.seal_everything()
-    for what, remove in PRUNED.items():
+    pruned = dict(PRUNED)
+    for feature in features.active():
+        pruned.update(feature.prunes)
+    for what, remove in pruned.items():
         total = 0
         while removed := remove(batch):
             total += removed

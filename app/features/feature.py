@@ -44,7 +44,7 @@ class MenuEntry:
     path: str
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Feature:
     """What a feature brings. Everything but the name may be left out."""
 

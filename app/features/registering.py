@@ -1,26 +1,106 @@
 """Adding what the features bring to an application."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from flask import Flask
+from jinja2 import ChoiceLoader, FileSystemLoader, PrefixLoader
+from werkzeug.routing import Rule
 
 from app.database import branches
+from app.features import clashes, tables
 from app.features.feature import Feature
 from app.http.blueprint import api
+from app.mail import wordings
+from config import SettingsRefused
 
 
-def init_app(app: Flask, features: Sequence[Feature], *, api_prefix: str) -> None:
+def init_app(
+    app: Flask,
+    features: Sequence[Feature],
+    *,
+    ours: Sequence[Feature],
+    api_prefix: str,
+    core: Mapping[str, Iterable[str]],
+) -> None:
     """Register the calls, the pages and the commands of the features.
 
     Other parts of the application read the rest with ``features.active()``.
+    ``core`` has names of the core, by what they name. Raises
+    ``SettingsRefused`` with all reasons if a feature does not fit.
     """
+    _refuse(_flaws(app, features, ours, core))
     app.extensions["features"] = tuple(features)
     branches.init_app(app, {each.name: each.migrations for each in features if each.migrations})
     for feature in features:
-        for blueprint in feature.blueprints:
-            prefix = blueprint.url_prefix or f"/{feature.name}"
-            api.register_blueprint(blueprint, url_prefix=api_prefix + prefix)
-        for page in feature.pages:
-            app.register_blueprint(page)
-        for command in feature.commands:
-            app.cli.add_command(command)
+        earlier = list(app.url_map.iter_rules())
+        _register(app, feature, api_prefix, is_ours=feature in ours)
+        _refuse(_clashing_calls(app, feature, earlier))
+
+
+def _refuse(reasons: Iterable[str]) -> None:
+    if found := list(reasons):
+        raise SettingsRefused(*found)
+
+
+def _register(app: Flask, feature: Feature, api_prefix: str, *, is_ours: bool) -> None:
+    for blueprint in feature.blueprints:
+        prefix = f"/{feature.name}{blueprint.url_prefix or ''}"
+        if is_ours and blueprint.url_prefix is not None:
+            prefix = blueprint.url_prefix
+        api.register_blueprint(blueprint, url_prefix=api_prefix + prefix)
+    for page in feature.pages:
+        app.register_blueprint(page)
+    for command in feature.commands:
+        app.cli.add_command(command)
+    if feature.templates:
+        theirs = PrefixLoader({feature.name: FileSystemLoader(feature.templates)})
+        app.jinja_loader = ChoiceLoader([one for one in (app.jinja_loader, theirs) if one])
+
+
+def _flaws(
+    app: Flask,
+    features: Sequence[Feature],
+    ours: Sequence[Feature],
+    core: Mapping[str, Iterable[str]],
+) -> Iterator[str]:
+    for feature in features:
+        yield from _missing_parts(app, feature)
+        yield from tables.flaws(feature, features, is_ours=feature in ours)
+    yield from clashes.flaws(features, clashes.of_core(app, features) | dict(core))
+
+
+def _missing_parts(app: Flask, feature: Feature) -> Iterator[str]:
+    for part in ("migrations", "templates", "translations"):
+        folder = getattr(feature, part)
+        if folder is not None and not folder.is_dir():
+            yield f"The feature {feature.name} has its {part} in {folder}, which is not a folder."
+    for mail in feature.mails:
+        if not wordings.is_registered(mail):
+            yield (
+                f"The feature {feature.name} has the mail {mail.__qualname__}, which has no name "
+                'in the outbox. Decorate it with @message("a_name"), from app.mail.wordings.'
+            )
+    if feature.settings and feature.settings not in app.config["SETTINGS"].tables:
+        yield (
+            f"The settings of the feature {feature.name} were not read. Make the settings with "
+            "read_settings(…), from app."
+        )
+
+
+def _clashing_calls(app: Flask, feature: Feature, earlier: Sequence[Rule]) -> Iterator[str]:
+    owners = {call: rule.endpoint for rule in earlier for call in _calls(rule)}
+    ids = {id(rule) for rule in earlier}
+    for rule in app.url_map.iter_rules():
+        for call in _calls(rule) if id(rule) not in ids else ():
+            if call in owners:
+                yield (
+                    f"The feature {feature.name} has the call {call[0]} {rule.rule}, which "
+                    f"{owners[call]} has already. Give it another path."
+                )
+
+
+def _calls(rule: Rule) -> set[tuple[str, str]]:
+    """The methods and the path, in which the names of the variables make no difference."""
+    path = re.sub(r"<[^>]*>", "<>", rule.rule)
+    return {(method, path) for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}}

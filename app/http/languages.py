@@ -1,16 +1,22 @@
 """The languages of answers and mails."""
 
+from collections.abc import Iterable
+from pathlib import Path
+
 from flask import Flask, request
 from flask_babel import Babel
 from werkzeug.datastructures import LanguageAccept
 
-babel = Babel()
 
-
-def init_app(app: Flask) -> None:
-    babel.init_app(
+def init_app(app: Flask, translations: Iterable[Path]) -> None:
+    """Give the application its words, and those of the features, from these folders."""
+    # Where two have the same sentence the last wins, and that is ours.
+    folders = [*map(str, translations), "translations"]
+    # One for each application, because it remembers the words that it has read.
+    Babel().init_app(
         app,
         default_locale=LOCALES[0],
+        default_translation_directories=";".join(folders),
         locale_selector=lambda: preferred(request.accept_languages),
     )
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement
 
+from app import features
 from app.access import permissions
 from app.auth.email import change
 from app.database import engines
@@ -13,6 +14,8 @@ from app.models import AuditEvent, OneTimeToken, OutboxMessage, Session, User
 
 def everything_about(user: User) -> dict[str, Any]:
     """Everything that is stored about a user, except what only the server can read.
+
+    The features add their parts.
 
     A history may be long, so each list is read page by page while the caller
     goes through it.
@@ -43,4 +46,9 @@ def everything_about(user: User) -> dict[str, Any]:
             *("recipient", "message", "locale", "created_at", "delivered_at"),
         ),
         "audit_events": engines.pages(AuditEvent, AuditEvent.subject_id == user.id),
+        **{
+            part.key: part.held_about(user)
+            for feature in features.active()
+            for part in feature.exported
+        },
     }

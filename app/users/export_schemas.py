@@ -1,10 +1,17 @@
-"""The document that exports an account."""
+"""The document that exports an account. Features add their parts to it."""
 
+from collections.abc import Iterable
+
+import marshmallow
+from flask import Flask
 from marshmallow import fields
 
+from app import features
 from app.audit.schemas import _of_own
 from app.auth.schemas import UserSchema
 from app.auth.sessions.schemas import RoughInstant
+from app.features import ExportPart, Feature
+from app.http.blueprint import api
 from app.http.fields import Instant, Schema
 
 
@@ -55,3 +62,22 @@ class ExportSchema(Schema):
     one_time_tokens = fields.List(fields.Nested(HeldTokenSchema), required=True)
     mails = fields.List(fields.Nested(HeldMailSchema), required=True)
     audit_events = fields.List(fields.Nested(HeldEventSchema), required=True)
+
+
+def with_parts_of_features() -> marshmallow.Schema:
+    """The schema of the export in the current application."""
+    parts = _parts(features.active())
+    return ExportSchema.from_dict({part.key: part.field for part in parts})()
+
+
+def init_app(app: Flask) -> None:
+    """Describe the parts of the features in the OpenAPI document."""
+    document = api.spec.components.schemas["Export"]
+    for part in _parts(app.extensions["features"]):
+        document["properties"][part.key] = api.ma_plugin.converter.field2property(part.field)
+        if part.field.required:
+            document["required"].append(part.key)
+
+
+def _parts(brought: Iterable[Feature]) -> list[ExportPart]:
+    return [part for feature in brought for part in feature.exported]

@@ -21,7 +21,7 @@ from app.http.parameters import PageQuerySchema
 from app.models import AuditEvent, User
 from app.users import closing, export, profile
 from app.users.authority import LastSuperuser
-from app.users.export_schemas import ExportSchema
+from app.users.export_schemas import ExportSchema, with_parts_of_features
 from app.users.schemas import DeletionSchema, ProfileSchema
 
 bp = Blueprint("users", __name__, description="Your own account.")
@@ -70,7 +70,8 @@ def close_my_account(body: dict[str, Any]) -> dict[str, Any]:
 def export_me() -> Response:
     """Everything that is stored about you, as one document."""
     attachment = {"Content-Disposition": 'attachment; filename="account.json"'}
-    return streamed(ExportSchema(), export.everything_about(current_user()), attachment)
+    document = export.everything_about(current_user())
+    return streamed(with_parts_of_features(), document, attachment)
 
 
 @bp.get("/me/activity")

@@ -4,16 +4,15 @@ from sqlalchemy import bindparam, select
 
 from app.audit import recording
 from app.audit.vocabulary import Event
-from app.auth.login import throttle
+from app.auth.login import stages, throttle
 from app.database.prepared import Prepared
 from app.database.rows import change
-from app.errors import EmailNotVerified, InactiveUser, InvalidCredentials, WrongPassword
+from app.errors import InvalidCredentials, LoginRefused, WrongPassword
 from app.extensions import db
 from app.models import User
 from app.security import identifiers
 from app.security.identifiers import Identifier
 from app.security.passwords import hashing
-from config import settings
 
 # Every login runs one of them.
 KNOWN_AS = {
@@ -27,10 +26,10 @@ def authenticate(password: str, *, email: str | None = None, username: str | Non
 
     ``username`` may also hold an address, because OAuth 2's form has only one
     field. Raises ``InvalidCredentials`` for a wrong password and for a user
-    who does not exist, in the same time. Raises ``InactiveUser`` for a
-    deactivated user, or ``EmailNotVerified``, but only if the password is
-    right. Raises ``RateLimited`` after too many wrong passwords. Commits the
-    counted attempt, the record of a failure, and an upgrade of the stored hash.
+    who does not exist, in the same time. Raises ``LoginRefused`` if a stage
+    does not let the user pass, but only if the password is right. Raises
+    ``RateLimited`` after too many wrong passwords. Commits the counted attempt,
+    the record of a failure, and an upgrade of the stored hash.
     """
     known_as = identifiers.identifier_of(email=email, username=username)
     user = find(known_as)
@@ -43,13 +42,12 @@ def authenticate(password: str, *, email: str | None = None, username: str | Non
         record_failure(user, "wrong_password" if user else "unknown_user")
         raise InvalidCredentials
     throttle.forgive(user)
-    if not user.is_active:
-        record_failure(user, "inactive")
-        raise InactiveUser
-    # A user who lost the address to its former owner must log in to set another one.
-    if settings.require_verified_email and not (user.email_verified or user.lost_address):
-        record_failure(user, "email_not_verified")
-        raise EmailNotVerified
+    try:
+        stages.pass_all(user)
+    except LoginRefused as refusal:
+        if refusal.recorded_reason:
+            record_failure(user, refusal.recorded_reason)
+        raise
     if verdict.is_outdated and not _upgrade_hash(user, password):
         # Another login was faster, or the password was changed. The new stored hash decides.
         return authenticate(password, email=email, username=username)

@@ -13,10 +13,9 @@ from app.auth.sessions import refreshing, sessions
 from app.errors import (
     AppError,
     BadRequest,
-    EmailNotVerified,
-    InactiveUser,
     InvalidCredentials,
     InvalidRefreshToken,
+    LoginRefused,
     ValidationFailed,
 )
 from app.security import tokens
@@ -33,7 +32,7 @@ def in_oauth_words(view: Callable[P, R]) -> Callable[P, R]:
     def translated(*args: P.args, **kwargs: P.kwargs) -> R:
         try:
             return view(*args, **kwargs)
-        except (InvalidCredentials, InactiveUser, EmailNotVerified, InvalidRefreshToken):
+        except (InvalidCredentials, LoginRefused, InvalidRefreshToken):
             raise InvalidGrant from None
         except (ValidationFailed, BadRequest):
             raise InvalidRequest from None
