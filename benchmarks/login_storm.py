@@ -35,7 +35,7 @@ JSON = "application/json"
 PACE = 50
 CALM_CLIENTS = 16
 FLOOD = 32
-# These are the defaults, except that the reader's tokens last to the end.
+# These are the defaults, except that the readers' tokens last to the end.
 AS_BY_DEFAULT = {"MAX_SESSIONS_PER_USER": "20", "ACCESS_TOKEN_EXPIRE_MINUTES": "1440"}
 
 Tokens = Iterator[str]
@@ -56,7 +56,7 @@ def main() -> None:
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         url = stack.enter_context(new_postgres_database())
-        tokens = _tokens_of_a_reader(folder, url)
+        tokens = _tokens_of_readers(folder, url)
         server = stack.enter_context(servers.product(folder, url, **AS_BY_DEFAULT))
         servers.register(server, *(f"user{number}" for number in range(FLOOD)))
         for number in range(given.rounds):
@@ -91,12 +91,11 @@ def main() -> None:
     print(f"memory afterwards: {memory:.0f} MiB (PSS)")
 
 
-def _tokens_of_a_reader(folder: Path, database_url: str) -> Tokens:
+def _tokens_of_readers(folder: Path, database_url: str) -> Tokens:
     """The tokens of many sessions, in turn. A server with a cheap hash makes them."""
     many = {"MAX_SESSIONS_PER_USER": "10000", "BCRYPT_ROUNDS": "4"}
     with servers.product(folder, database_url, **AS_BY_DEFAULT | many) as server:
-        servers.register(server, "reader")
-        return cycle(servers.access_tokens(server, "reader"))
+        return cycle(servers.access_tokens(server))
 
 
 class Client(threading.local):

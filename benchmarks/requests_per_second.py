@@ -124,6 +124,8 @@ def _start(stack: ExitStack) -> list[Contender]:
         servers.beside(folder, "benchmarks.ceiling:app", DATABASE_URL=url)
     )
     bare = stack.enter_context(servers.beside(folder, "benchmarks.bare:app"))
+    servers.register(product, "ada")
+    servers.register(on_sqlite, "ada")
     tokens = {server.url: _tokens_file(folder, server) for server in (product, on_sqlite)}
 
     contenders = []
@@ -143,10 +145,8 @@ def _start(stack: ExitStack) -> list[Contender]:
 
 
 def _tokens_file(folder: Path, server: Server) -> Path:
-    """The access tokens of many sessions of Ada, who is registered first."""
-    servers.register(server, "ada")
     file = folder / f"access_tokens-{server.process.pid}"
-    file.write_text("".join(f"{token}\n" for token in servers.access_tokens(server, "ada")))
+    file.write_text("".join(f"{token}\n" for token in servers.access_tokens(server)))
     return file
 
 

@@ -20,11 +20,14 @@ PASSWORD = "password123"
 # As many clients send requests to ``GET /users/me``. With one token for all of them, whatever is
 # remembered about a token would seem to cost nothing.
 DIFFERENT_TOKENS = 1000
+READERS = 10
 
 # The settings of production, except limits that would stop any load test.
 PRODUCT = {
     "SECRET_KEY": SECRET_KEY,
     "APP_ENV": "testing",
+    # The issuer of the tokens, which the ceiling reads too.
+    "PUBLIC_URL": "http://localhost:8000",
     "LOG_FORMAT": "json",
     "MAX_SESSIONS_PER_USER": "10000",
     "RATELIMIT_LOGIN": "1000000 per minute",
@@ -90,11 +93,18 @@ def log_in(server: Server, name: str) -> dict[str, str]:
     return pair
 
 
-def access_tokens(server: Server, name: str, number: int = DIFFERENT_TOKENS) -> list[str]:
-    """Access tokens of as many sessions of the user. The server must allow that many."""
-    with ThreadPoolExecutor(8) as pool:
-        pairs = pool.map(lambda _: log_in(server, name), range(number))
-        return [pair["access_token"] for pair in pairs]
+def access_tokens(server: Server) -> list[str]:
+    """Register some users, and log them in many times. The server must allow so many sessions."""
+    readers = [f"reader{number}" for number in range(READERS)]
+    register(server, *readers)
+
+    def log_in_often(reader: str) -> list[str]:
+        # One login after the other, because logins to one account at once are refused.
+        often = range(DIFFERENT_TOKENS // READERS)
+        return [log_in(server, reader)["access_token"] for _ in often]
+
+    with ThreadPoolExecutor(READERS) as pool:
+        return [token for tokens in pool.map(log_in_often, readers) for token in tokens]
 
 
 class Load(NamedTuple):
