@@ -17,9 +17,10 @@ from hypothesis import strategies as st
 from sqlalchemy import select
 from werkzeug.test import TestResponse
 
+from app.doctor import deployment_warnings
 from app.extensions import db
-from app.http.forwarding import client_behind
-from app.models import Session, User
+from app.http.forwarding import client_behind, forwarding_ignored
+from app.models import DeploymentWarning, Session, User
 from tests.conftest import ENVIRONMENT
 from tests.factories import API, PASSWORD
 from tests.servers import free_port, serving
@@ -366,6 +367,31 @@ def test_gunicorn_on_a_unix_socket_tells_clients_apart(
 
 
 # Hints for the operator
+
+
+@pytest.mark.parametrize(("trusted", "from_proxy"), [("", False), ("127.0.0.1", True)])
+def test_it_announces_headers_of_no_use_and_writes_nothing_itself(
+    make_app: Callable[..., Flask],
+    trusted: str,
+    from_proxy: bool,
+) -> None:
+    app = make_app(TRUSTED_PROXIES=trusted)
+    heard: list[dict[str, Any]] = []
+
+    def hear(_app: Flask, **what: Any) -> None:
+        heard.append(what)
+
+    # The doctor writes down what it hears. Here somebody else listens in its place.
+    forwarding_ignored.disconnect(deployment_warnings._note_forwarding, app)
+    with forwarding_ignored.connected_to(hear, app):
+        answer = app.test_client().get("/healthz", headers={"X-Real-IP": "203.0.113.9"})
+        before_the_end = list(heard)
+        answer.close()
+
+    assert before_the_end == []
+    assert heard == [{"from_proxy": from_proxy, "detail": "X-Real-IP from 127.0.0.1"}]
+    with app.app_context():
+        assert db.session.scalars(select(DeploymentWarning)).all() == []
 
 
 def test_forwarding_headers_of_an_untrusted_peer_are_told_once_in_an_hour(
