@@ -10,7 +10,6 @@ from typing import Any
 import structlog
 
 from app.http.request_id import request_id_or_none
-from app.observability.log_writer import WrittenTogether
 from config import Settings
 
 Entry = MutableMapping[str, Any]
@@ -27,11 +26,10 @@ STANDARD = frozenset([*vars(logging.makeLogRecord({})), "message", "asctime", "t
 def configure(settings: Settings) -> None:
     """Send everything that the process logs, libraries included, to standard error."""
     formatter = OneLine(as_json if settings.log_format == "json" else _for_people())
-    together = WrittenTogether(sys.stderr)
-    together.setFormatter(formatter)
-    logging.getLogger(REQUESTS).handlers = [together]
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(formatter)
+    # gunicorn does not pass these lines on to the root.
+    logging.getLogger(REQUESTS).handlers = [handler]
     root = logging.getLogger()
     for old in [h for h in root.handlers if type(h) is logging.StreamHandler]:
         root.removeHandler(old)

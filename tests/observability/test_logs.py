@@ -6,11 +6,9 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import redirect_stderr
 from datetime import UTC, datetime
 from io import StringIO
-from select import PIPE_BUF
 from typing import Any
 
 import flask_migrate
@@ -21,12 +19,11 @@ from flask.testing import FlaskClient
 from app import create_app
 from app.extensions import db
 from app.models import User
-from app.observability import log_writer, logs
+from app.observability import logs
 from config import Settings
 from tests.conftest import ENVIRONMENT, HAS_POSTGRES, new_postgres_database
 from tests.factories import API, PASSWORD, bearer, problem
-from tests.servers import ROOT
-from tests.serving.test_serving import eventually
+from tests.servers import ROOT, environment_for
 
 CANARY = "canary-in-the-coal-mine"
 ESCAPES = "\x1b[31mred\x1b[0m"
@@ -340,95 +337,27 @@ def test_logging_in_leaves_no_password_and_no_token_in_the_log(
     assert [secret for secret in secrets if secret in log] == []
 
 
-# Lines that are written together
+# Several processes, one pipe
 
 
-def line(number: int, size: int = 1) -> logging.LogRecord:
-    return logging.makeLogRecord({"msg": f"{number} {'x' * size}"})
-
-
-def test_lines_are_written_a_moment_later_in_their_order() -> None:
-    stream = StringIO()
-    handler = log_writer.WrittenTogether(stream)
-
-    for number in range(100):
-        handler.handle(line(number))
-    eventually(lambda: stream.getvalue().count("\n") == 100)
-
-    assert stream.getvalue() == "".join(f"{number} x\n" for number in range(100))
-
-
-def test_no_piece_is_more_than_a_pipe_takes_at_once_nor_ends_within_a_line() -> None:
-    pieces: list[str] = []
-    stream = StringIO()
-    stream.write = pieces.append  # type: ignore[method-assign,assignment]
-    handler = log_writer.WrittenTogether(stream)
-
-    for number in range(200):
-        handler.handle(line(number, size=number))
-    handler.flush()
-    eventually(lambda: "".join(pieces).count("\n") == 200)
-
-    assert all(piece.endswith("\n") for piece in pieces if piece)
-    assert max(map(len, pieces)) <= PIPE_BUF
-    assert len([piece for piece in pieces if piece]) < 100
-
-
-def test_many_who_log_at_once_lose_nothing() -> None:
-    stream = StringIO()
-    handler = log_writer.WrittenTogether(stream)
-
-    def log_some(start: int) -> None:
-        for number in range(start, start + 500):
-            handler.handle(line(number))
-
-    with ThreadPoolExecutor(4) as threads:
-        list(threads.map(log_some, range(0, 2000, 500)))
-    eventually(lambda: stream.getvalue().count("\n") >= 2000)
-
-    numbers = sorted(int(text.split()[0]) for text in stream.getvalue().splitlines())
-    assert numbers == list(range(2000))
-
-
-def test_after_a_write_that_failed_the_next_lines_are_written() -> None:
-    stream = StringIO()
-    write, failures = stream.write, [OSError(28, "No space left on device")]
-
-    def write_or_fail(text: str) -> int:
-        if text and failures:
-            raise failures.pop()
-        return write(text)
-
-    stream.write = write_or_fail  # type: ignore[method-assign]
-    handler = log_writer.WrittenTogether(stream)
-
-    handler.handle(line(1))
-    eventually(lambda: not failures)
-    handler.handle(line(2))
-
-    eventually(lambda: stream.getvalue() == "2 x\n")
-
-
-def test_what_was_logged_at_the_end_and_after_a_fork_is_written_by_each_process() -> None:
+def test_the_lines_of_processes_that_share_a_pipe_do_not_mix() -> None:
     script = """
-import logging, os, sys
-from app.observability.logs import WrittenTogether
-handler = WrittenTogether(sys.stderr)
-logging.getLogger("one").addHandler(handler)
-logging.getLogger("one").warning("before")
-handler.flush()
-child = os.fork()
-logging.getLogger("one").warning("in the child" if child == 0 else "in the parent")
-if child:
-    os.waitpid(child, 0)
+import logging, os
+from app.observability import logs
+from config import Settings
+logs.configure(Settings.from_environment())
+os.fork()
+for _ in range(300):
+    logging.getLogger("one").warning("x" * 2000)
 """
     done = subprocess.run(
-        # Newer Pythons warn of a fork beside threads, which is what this is about.
-        [sys.executable, "-W", "ignore", "-c", script],
+        [sys.executable, "-c", script],
         cwd=ROOT,
+        env=environment_for(**ENVIRONMENT, LOG_FORMAT="json"),
         capture_output=True,
         text=True,
         check=True,
     )
 
-    assert sorted(done.stderr.splitlines()) == ["before", "in the child", "in the parent"]
+    lines = [json.loads(line) for line in done.stderr.splitlines()]
+    assert [line["event"] for line in lines] == ["x" * 2000] * 600
