@@ -198,7 +198,7 @@ def audit_log_is_append_only(settings: Settings) -> str | None:
     )
     missing = TRIGGERS_OF_THE_LOG - _scalar(enabled)
     if missing > 0:
-        return f"{missing} triggers of the append-only audit log are missing or disabled."
+        return f"{missing} of the triggers that protect the audit log are missing or disabled."
     return None
 
 

@@ -40,7 +40,7 @@ def refused_events(monkeypatch: pytest.MonkeyPatch) -> None:
             raise sqlalchemy.exc.IntegrityError("INSERT", {}, Exception("the disk is full"))
         return rows(**values)
 
-    monkeypatch.setattr(recording.APPENDED, "rows", refuse)
+    monkeypatch.setattr(recording.APPENDED, "run", refuse)
 
 
 def recorded(app: Flask) -> list[AuditEvent]:
