@@ -12,6 +12,7 @@ from werkzeug.test import TestResponse
 
 from app.extensions import db
 from app.models import AuditEvent, OneTimeToken, Session, User
+from tests.cases import each
 from tests.factories import (
     API,
     PASSWORD,
@@ -181,7 +182,7 @@ def test_what_is_taken_is_told_where_registration_hides_it_too(
     assert problem(admin.invite(email=ada.email, username="other")) == (400, "email_taken")
 
 
-@pytest.mark.parametrize(
+@each(
     ("field", "value", "code"),
     [
         ("password", PASSWORD, "unknown_field"),
@@ -268,7 +269,7 @@ def test_what_is_the_same_already_is_no_change(app: Flask, admin: Admin, ada: Us
     assert events(app) == []
 
 
-@pytest.mark.parametrize(
+@each(
     ("field", "value", "code"),
     [
         ("password", PASSWORD, "unknown_field"),

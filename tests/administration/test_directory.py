@@ -11,6 +11,7 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from app.models import User
+from tests.cases import each
 from tests.factories import (
     API,
     bearer,
@@ -86,7 +87,7 @@ def test_a_page_that_is_just_full_is_the_last(find: Find, ada: User) -> None:
     assert response.json["next_cursor"] is None
 
 
-@pytest.mark.parametrize(
+@each(
     ("limit", "code"),
     [
         ("0", "out_of_range"),
@@ -110,7 +111,7 @@ def test_a_limit_out_of_bounds_is_refused_and_never_cut(find: Find, limit: str, 
     assert refused_fields(find(limit=limit)) == {"limit": code}
 
 
-@pytest.mark.parametrize("limit", ["1", "100"])
+@each("limit", ["1", "100"])
 def test_the_bounds_of_the_limit_are_within(find: Find, limit: str) -> None:
     assert find(limit=limit).status_code == 200
 
@@ -145,10 +146,8 @@ def test_flags_are_filtered_by(find: Find, app: Flask, ada: User) -> None:
     assert names(find(email_verified="false", is_superuser="false")) == ["idle"]
 
 
-@pytest.mark.parametrize("name", ["is_active", "is_superuser", "email_verified"])
-@pytest.mark.parametrize(
-    "word", ["True", "1", "0", "yes", "on", "", "null", "tru", "TRUE", " true"]
-)
+@each("name", ["is_active", "is_superuser", "email_verified"])
+@each("word", ["True", "1", "0", "yes", "on", "", "null", "tru", "TRUE", " true"])
 def test_a_flag_is_true_or_false_and_nothing_like_it(find: Find, name: str, word: str) -> None:
     assert refused_fields(find(**{name: word})) == {name: "invalid_choice"}
 
@@ -179,7 +178,7 @@ def test_an_instant_that_the_database_wrote_itself_is_included_too(find: Find, a
     assert "ada" not in names(find(created_before=instant))
 
 
-@pytest.mark.parametrize(
+@each(
     "instant",
     [
         "2026-11-22",
@@ -199,7 +198,7 @@ def test_an_instant_that_the_database_wrote_itself_is_included_too(find: Find, a
         "-infinity",
     ],
 )
-@pytest.mark.parametrize("name", ["created_after", "created_before"])
+@each("name", ["created_after", "created_before"])
 def test_an_instant_without_zone_or_sense_is_refused(find: Find, name: str, instant: str) -> None:
     assert refused_fields(find(**{name: instant})) == {name: "invalid_instant"}
 
@@ -310,7 +309,7 @@ def test_an_empty_q_leaves_nobody_out(find: Find, ada: User) -> None:
     assert names(find(q="")) == ["grace", "ada"]
 
 
-@pytest.mark.parametrize(
+@each(
     ("q", "code"),
     [
         ("a\0b", "invalid_characters"),
@@ -338,7 +337,7 @@ def test_filters_a_search_an_order_and_pages_go_together(find: Find, app: Flask)
 # Probing
 
 
-@pytest.mark.parametrize(
+@each(
     "sort",
     [
         *("hashed_password", "-hashed_password", "id;--", "(select 1)", "id desc", "ID", "--id"),
@@ -349,7 +348,7 @@ def test_no_other_order_can_be_asked_for(find: Find, sort: str) -> None:
     assert refused_fields(find(sort=sort))["sort"] in ("invalid_choice", "invalid_characters")
 
 
-@pytest.mark.parametrize(
+@each(
     "name",
     [
         *("hashed_password", "hashed_password__startswith", "password", "id", "email", "username"),
@@ -361,14 +360,12 @@ def test_no_other_filter_can_be_asked_for(find: Find, name: str) -> None:
     assert refused_fields(find(**{name: "$2b"})) == {name: "unknown_field"}
 
 
-@pytest.mark.parametrize(
-    "name", ["q", "sort", "limit", "cursor", "is_active", "created_after", "nonsense"]
-)
+@each("name", ["q", "sort", "limit", "cursor", "is_active", "created_after", "nonsense"])
 def test_a_parameter_is_given_once(find: Find, name: str) -> None:
     assert refused_fields(find(f"{name}=1&{name}=1")) == {name: "repeated"}
 
 
-@pytest.mark.parametrize(
+@each(
     "q",
     [
         "' OR 1=1 --",
@@ -389,8 +386,8 @@ def test_a_query_that_is_no_utf_8_is_refused(find: Find) -> None:
     assert problem(find("q=%ff")) == (400, "bad_request")
 
 
-@pytest.mark.parametrize("user_id", ["1" + "0" * 30, "9223372036854775808", "9" * 5000, "0"])
-@pytest.mark.parametrize(
+@each("user_id", ["1" + "0" * 30, "9223372036854775808", "9" * 5000, "0"])
+@each(
     ("method", "rest"),
     [
         ("PATCH", ""),
@@ -414,7 +411,7 @@ def test_an_id_beyond_all_ids_is_not_found(
     assert problem(response) == (404, "not_found")
 
 
-@pytest.mark.parametrize("user_id", ["1;--", "1'", "1%00", "-1", "1.0", "x", "%D9%A2", "1%20"])
+@each("user_id", ["1;--", "1'", "1%00", "-1", "1.0", "x", "%D9%A2", "1%20"])
 def test_what_is_no_number_is_no_route(client: FlaskClient, grace: User, user_id: str) -> None:
     headers = bearer(log_in(client, grace)["access_token"])
 

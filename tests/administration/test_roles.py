@@ -10,6 +10,7 @@ from werkzeug.test import TestResponse
 
 from app.extensions import db
 from app.models import AuditEvent, Role, User
+from tests.cases import each
 from tests.factories import (
     API,
     bearer,
@@ -240,7 +241,7 @@ def test_one_reads_ones_own_roles_and_nobody_elses(
     assert problem(others) == (403, "not_enough_permissions")
 
 
-@pytest.mark.parametrize(
+@each(
     ("roles", "refused"),
     [
         ([999999], {"#/roles/0": "unknown_role"}),

@@ -9,6 +9,7 @@ from click.testing import Result
 from flask import Flask
 
 from app.mail import messages, transport
+from tests.cases import each
 from tests.mail.letters import Letter, deliver, only_row, queue, read_letters, rows
 
 Run = Callable[..., Result]
@@ -177,8 +178,8 @@ def test_drop_deletes_the_mail(
 # All of them
 
 
-@pytest.mark.parametrize("command", [("show",), ("retry",), ("drop", "--yes")])
-@pytest.mark.parametrize("number", ["0", "99999999", "99999999999999999999999"])
+@each("command", [("show",), ("retry",), ("drop", "--yes")])
+@each("number", ["0", "99999999", "99999999999999999999999"])
 def test_a_mail_that_there_is_not_is_named_in_one_line(
     run: Run, app: Flask, command: tuple[str, ...], number: str
 ) -> None:

@@ -12,6 +12,7 @@ from flask.testing import FlaskClient
 from app.cli.roles import roles
 from app.extensions import db
 from app.models import AuditEvent, User
+from tests.cases import each
 from tests.factories import API, bearer, give_role, log_in, make_role
 
 Run = Callable[..., Result]
@@ -186,7 +187,7 @@ def test_what_operators_do_is_recorded(run: Run, app: Flask, ada: User) -> None:
     assert all((event.actor_id, event.details["via"]) == (None, "cli") for event in events)
 
 
-@pytest.mark.parametrize("name", sorted(roles.commands))
+@each("name", sorted(roles.commands))
 def test_every_command_says_what_it_does_and_what_each_option_is(run: Run, name: str) -> None:
     command = roles.commands[name]
     options = [option for option in command.params if isinstance(option, click.Option)]

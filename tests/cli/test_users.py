@@ -17,6 +17,7 @@ from app.cli import terminal
 from app.cli.users import users
 from app.extensions import db
 from app.models import AuditEvent, Session, User
+from tests.cases import each
 from tests.conftest import ENVIRONMENT
 from tests.factories import (
     API,
@@ -191,7 +192,7 @@ def test_an_operator_may_take_a_reserved_name(run: Run, app: Flask) -> None:
     assert only_user(app).username == "admin"
 
 
-@pytest.mark.parametrize(
+@each(
     ("field", "value"),
     [
         ("email", "no address"),
@@ -450,8 +451,8 @@ def test_json_shows_the_user_afterwards(
     assert (user["email"], user[field]) == ("ada@example.com", value)
 
 
-@pytest.mark.parametrize("verb", VERBS)
-@pytest.mark.parametrize("address", ["nobody@example.com", "no address", ""])
+@each("verb", VERBS)
+@each("address", ["nobody@example.com", "no address", ""])
 def test_an_address_that_nobody_has_is_refused_in_words(
     run: Run, ada: User, verb: str, address: str
 ) -> None:
@@ -716,7 +717,7 @@ def test_the_group_lists_its_commands(run: Run) -> None:
     assert [name for name in COMMANDS if f"  {name} " not in result.output] == []
 
 
-@pytest.mark.parametrize("name", COMMANDS)
+@each("name", COMMANDS)
 def test_every_command_says_what_it_does_and_what_each_option_is(run: Run, name: str) -> None:
     command = users.commands[name]
     options = [option for option in command.params if isinstance(option, click.Option)]

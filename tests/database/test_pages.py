@@ -15,6 +15,7 @@ from app.administration import directory
 from app.errors import ValidationFailed
 from app.extensions import db
 from app.models import User
+from tests.cases import each
 from tests.conftest import SECRET_KEY
 
 # Few instants, so that many rows share one: with and without a fraction of a second.
@@ -150,7 +151,7 @@ def is_refused(app: Flask, cursor: str, **query: Any) -> bool:
         return False
 
 
-@pytest.mark.parametrize(
+@each(
     "other",
     [
         {"sort": "-id"},
@@ -217,9 +218,7 @@ def test_no_changed_character_of_a_cursor_goes_unseen(app: Flask, ada: User, bob
     assert [cursor for cursor in changed if not is_refused(app, cursor)] == []
 
 
-@pytest.mark.parametrize(
-    "nonsense", ["", ".", "x", "é", "null", "W10.x", "A" * 5000, "\ud7ff", "%00"]
-)
+@each("nonsense", ["", ".", "x", "é", "null", "W10.x", "A" * 5000, "\ud7ff", "%00"])
 def test_nonsense_is_no_cursor(app: Flask, ada: User, nonsense: str) -> None:
     assert is_refused(app, nonsense)
 

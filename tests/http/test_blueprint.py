@@ -9,6 +9,7 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from app.models import User
+from tests.cases import each
 from tests.factories import API, PASSWORD, bearer, log_in, problem, refused_fields
 
 FORM = "application/x-www-form-urlencoded"
@@ -71,7 +72,7 @@ def test_a_form_reads_percent_signs_and_pluses(client: FlaskClient, ada: User) -
     assert response.status_code == 200
 
 
-@pytest.mark.parametrize(
+@each(
     ("again", "places"),
     [
         ("&username=ada", {"#/username"}),
@@ -165,7 +166,7 @@ def test_json_may_say_that_it_is_utf_8(client: FlaskClient, ada: User, content_t
     assert response.status_code == 200
 
 
-@pytest.mark.parametrize(
+@each(
     "content_type",
     [
         None,
@@ -191,7 +192,7 @@ def test_json_may_say_that_it_is_utf_8(client: FlaskClient, ada: User, content_t
         "; charset=utf-8",
     ],
 )
-@pytest.mark.parametrize("call", ["register", "login", "refresh"])
+@each("call", ["register", "login", "refresh"])
 def test_any_other_type_is_unsupported(
     client: FlaskClient, call: str, content_type: str | None
 ) -> None:
@@ -236,7 +237,7 @@ def test_a_content_encoding_is_not_undone(client: FlaskClient, encoding: str) ->
 # Queries
 
 
-@pytest.mark.parametrize(
+@each(
     ("query", "refused"),
     [
         ("scope=nonsense", {"scope": "invalid_choice"}),
@@ -300,7 +301,7 @@ def test_leading_zeros_change_nothing(client: FlaskClient, ada: User, zeros: int
     assert (response.status_code, response.json["id"]) == (200, ada.id)
 
 
-@pytest.mark.parametrize(
+@each(
     "user_id",
     [
         "-1",

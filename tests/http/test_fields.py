@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from werkzeug.test import TestResponse
 
 from app.models import User
+from tests.cases import each
 from tests.factories import API, bearer, log_in, refused_fields
 
 ACCOUNT = {"email": "ada@example.com", "username": "ada", "password": "correct horse"}
@@ -62,7 +63,7 @@ def test_an_email_is_kept_in_its_canonical_form(client: FlaskClient, sent: str, 
     assert response.json["email"] == kept
 
 
-@pytest.mark.parametrize(
+@each(
     "email",
     [
         "",
@@ -96,9 +97,7 @@ def test_what_is_no_plain_address_is_refused(client: FlaskClient, email: str) ->
     assert refused_fields(response) == {"#/email": "invalid_email"}
 
 
-@pytest.mark.parametrize(
-    "email", ["a" + LONG_EMAIL, f"ada@{'b' * 64}.de", "a" * 250 + "@example.com", "@" * 5000]
-)
+@each("email", ["a" + LONG_EMAIL, f"ada@{'b' * 64}.de", "a" * 250 + "@example.com", "@" * 5000])
 def test_an_email_beyond_its_bounds_is_refused(client: FlaskClient, email: str) -> None:
     response = register(client, email=email)
 
@@ -144,14 +143,14 @@ def test_a_username_of_one_script_is_kept_in_nfc(client: FlaskClient, sent: str,
     assert response.json["username"] == kept
 
 
-@pytest.mark.parametrize("username", ["", "a", "ab", "a" * 51, "e\u0301a", "a" * 10_000])
+@each("username", ["", "a", "ab", "a" * 51, "e\u0301a", "a" * 10_000])
 def test_a_username_has_3_to_50_characters_in_nfc(client: FlaskClient, username: str) -> None:
     response = register(client, username=username)
 
     assert refused_fields(response).keys() == {"#/username"}
 
 
-@pytest.mark.parametrize(
+@each(
     "username",
     [
         ".ada",
@@ -187,7 +186,7 @@ def test_a_username_of_anything_else_is_refused(client: FlaskClient, username: s
     assert refused_fields(response) == {"#/username": "invalid_characters"}
 
 
-@pytest.mark.parametrize("username", ["admin", "root", "me", "system", "ADMIN", "Ｒｏｏｔ"])
+@each("username", ["admin", "root", "me", "system", "ADMIN", "Ｒｏｏｔ"])
 def test_a_reserved_username_is_refused(client: FlaskClient, username: str) -> None:
     response = register(client, username=username)
 
@@ -217,7 +216,7 @@ def test_every_character_counts_as_one_in_a_password(client: FlaskClient, passwo
     assert response.status_code == 201, response.text
 
 
-@pytest.mark.parametrize(
+@each(
     ("password", "code"),
     [
         ("", "password_too_short"),
@@ -239,7 +238,7 @@ def test_a_password_beyond_its_bounds_is_refused(
 # full_name, bio, avatar_url, locale
 
 
-@pytest.mark.parametrize(
+@each(
     ("field", "text"),
     [
         ("full_name", ""),
@@ -270,7 +269,7 @@ def test_a_profile_field_at_its_bound_is_kept_as_it_is(
     assert response.json[field] == text
 
 
-@pytest.mark.parametrize(
+@each(
     ("field", "text", "code"),
     [
         ("full_name", "x" * 101, "too_long"),
@@ -317,9 +316,7 @@ def test_a_profile_field_beyond_its_bound_is_refused(
     assert refused_fields(response) == {f"#/{field}": code}
 
 
-@pytest.mark.parametrize(
-    ("field", "text"), [("full_name", "x" * 101), ("full_name", "a\nb"), ("bio", "x" * 5001)]
-)
+@each(("field", "text"), [("full_name", "x" * 101), ("full_name", "a\nb"), ("bio", "x" * 5001)])
 def test_registration_knows_the_same_rules(client: FlaskClient, field: str, text: str) -> None:
     response = register(client, **{field: text})
 
@@ -329,8 +326,8 @@ def test_registration_knows_the_same_rules(client: FlaskClient, field: str, text
 # Types and unknown fields
 
 
-@pytest.mark.parametrize("value", NOT_STRINGS, ids=repr)
-@pytest.mark.parametrize("field", ["email", "username", "password", "full_name", "bio"])
+@each("value", NOT_STRINGS, ids=repr)
+@each("field", ["email", "username", "password", "full_name", "bio"])
 def test_registration_takes_nothing_for_a_string(
     client: FlaskClient, field: str, value: Any
 ) -> None:
@@ -339,8 +336,8 @@ def test_registration_takes_nothing_for_a_string(
     assert refused_fields(response) == {f"#/{field}": "invalid"}
 
 
-@pytest.mark.parametrize("value", NOT_STRINGS, ids=repr)
-@pytest.mark.parametrize("field", ["full_name", "bio", "avatar_url", "username", "locale"])
+@each("value", NOT_STRINGS, ids=repr)
+@each("field", ["full_name", "bio", "avatar_url", "username", "locale"])
 def test_a_profile_takes_nothing_for_a_string(
     client: FlaskClient, token: str, field: str, value: Any
 ) -> None:
@@ -349,8 +346,8 @@ def test_a_profile_takes_nothing_for_a_string(
     assert refused_fields(response) == {f"#/{field}": "invalid"}
 
 
-@pytest.mark.parametrize("value", [*NOT_STRINGS, None], ids=repr)
-@pytest.mark.parametrize("field", ["email", "username", "password"])
+@each("value", [*NOT_STRINGS, None], ids=repr)
+@each("field", ["email", "username", "password"])
 def test_login_takes_nothing_for_a_string(client: FlaskClient, field: str, value: Any) -> None:
     identifier = {} if field in ("email", "username") else {"username": "ada"}
     body = {"password": "correct horse"} | identifier | {field: value}
@@ -361,15 +358,15 @@ def test_login_takes_nothing_for_a_string(client: FlaskClient, field: str, value
     assert refused_fields(response)[f"#/{field}"] == code
 
 
-@pytest.mark.parametrize("value", [*NOT_STRINGS, None], ids=repr)
-@pytest.mark.parametrize("call", ["refresh", "logout"])
+@each("value", [*NOT_STRINGS, None], ids=repr)
+@each("call", ["refresh", "logout"])
 def test_a_refresh_token_is_a_string(client: FlaskClient, call: str, value: Any) -> None:
     response = client.post(f"{API}/auth/{call}", json={"refresh_token": value})
 
     assert refused_fields(response).keys() == {"#/refresh_token"}
 
 
-@pytest.mark.parametrize("field", ["email", "username", "password"])
+@each("field", ["email", "username", "password"])
 def test_what_registration_needs_is_required(client: FlaskClient, field: str) -> None:
     account = {name: value for name, value in ACCOUNT.items() if name != field}
 
@@ -388,7 +385,7 @@ def test_what_registration_does_not_need_may_be_null(client: FlaskClient, field:
     assert response.json[field] is None
 
 
-@pytest.mark.parametrize(
+@each(
     "field",
     ["id", "is_superuser", "is_active", "email_verified", "role", "locale", "avatar_url", "Email"],
 )
@@ -398,7 +395,7 @@ def test_registration_refuses_unknown_fields(client: FlaskClient, field: str) ->
     assert refused_fields(response) == {f"#/{field}": "unknown_field"}
 
 
-@pytest.mark.parametrize("call", ["login", "refresh", "logout"])
+@each("call", ["login", "refresh", "logout"])
 def test_the_other_calls_refuse_unknown_fields_too(client: FlaskClient, call: str) -> None:
     needed = {"username": "ada", "password": "wrong"} if call == "login" else {}
 
@@ -416,8 +413,8 @@ def test_login_wants_exactly_one_identifier(
     assert response.status_code == 422
 
 
-@pytest.mark.parametrize("password", ["", " ", "x" * 5000, "\n", "😀", "\u202e"])
-@pytest.mark.parametrize(
+@each("password", ["", " ", "x" * 5000, "\n", "😀", "\u202e"])
+@each(
     "identifier", [{"email": "no address"}, {"email": ""}, {"username": ""}, {"username": "@" * 99}]
 )
 def test_login_has_no_policy(
@@ -472,7 +469,7 @@ def test_a_username_that_is_accepted_is_answered_as_it_will_be_accepted_again(
 # Characters that real names and pastes have
 
 
-@pytest.mark.parametrize(
+@each(
     "name",
     [
         "Ada\u200e Lovelace",
@@ -493,9 +490,7 @@ def test_a_name_may_have_the_invisible_characters_that_real_names_have(
     assert response.json["full_name"] == name
 
 
-@pytest.mark.parametrize(
-    "control", [*range(0x202A, 0x202F), *range(0x2066, 0x206A), 0x2028, 0x2029, 0xFEFF, 0xE0001]
-)
+@each("control", [*range(0x202A, 0x202F), *range(0x2066, 0x206A), 0x2028, 0x2029, 0xFEFF, 0xE0001])
 def test_what_reorders_or_breaks_a_name_stays_refused(
     client: FlaskClient, token: str, control: int
 ) -> None:

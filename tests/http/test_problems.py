@@ -21,6 +21,7 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.test import TestResponse
 
 from app.models import User
+from tests.cases import each
 from tests.factories import API, bearer, log_in, problem
 
 MEMBERS = {"type", "title", "status", "detail", "code", "request_id"}
@@ -296,8 +297,8 @@ UNACCEPTABLE_BODIES = {
 }
 
 
-@pytest.mark.parametrize("body", UNACCEPTABLE_BODIES.values(), ids=UNACCEPTABLE_BODIES)
-@pytest.mark.parametrize("method", ["PUT", "PATCH"])
+@each("body", UNACCEPTABLE_BODIES.values(), ids=UNACCEPTABLE_BODIES)
+@each("method", ["PUT", "PATCH"])
 def test_401_comes_before_anything_about_the_body(
     client: FlaskClient, method: str, body: dict[str, Any]
 ) -> None:
@@ -306,7 +307,7 @@ def test_401_comes_before_anything_about_the_body(
     assert problem(response) == (401, "not_authenticated")
 
 
-@pytest.mark.parametrize("body", UNACCEPTABLE_BODIES.values(), ids=UNACCEPTABLE_BODIES)
+@each("body", UNACCEPTABLE_BODIES.values(), ids=UNACCEPTABLE_BODIES)
 def test_a_bad_token_comes_before_anything_about_the_body(
     client: FlaskClient, body: dict[str, Any]
 ) -> None:
@@ -322,7 +323,7 @@ def test_401_comes_before_anything_about_the_query(client: FlaskClient, query: s
     assert problem(response) == (401, "not_authenticated")
 
 
-@pytest.mark.parametrize("body", UNACCEPTABLE_BODIES.values(), ids=UNACCEPTABLE_BODIES)
+@each("body", UNACCEPTABLE_BODIES.values(), ids=UNACCEPTABLE_BODIES)
 def test_403_comes_before_anything_about_the_body(
     client: FlaskClient, ada: User, bob: User, body: dict[str, Any]
 ) -> None:
@@ -541,9 +542,7 @@ def test_the_clients_request_id_is_echoed(client: FlaskClient, sent: str) -> Non
     assert response.json["request_id"] == sent
 
 
-@pytest.mark.parametrize(
-    "sent", ["", "x" * 65, "x" * 2048, "a b", "a_b", "a.b", "<script>", "a\x1b[31m", "é", "a,b"]
-)
+@each("sent", ["", "x" * 65, "x" * 2048, "a b", "a_b", "a.b", "<script>", "a\x1b[31m", "é", "a,b"])
 def test_a_request_id_that_could_do_harm_is_replaced(client: FlaskClient, sent: str) -> None:
     response = client.get(
         f"{API}/users/me", environ_overrides={"HTTP_X_REQUEST_ID": sent.encode().decode("latin-1")}

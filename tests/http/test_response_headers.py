@@ -11,6 +11,7 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from app.models import User
+from tests.cases import each
 from tests.factories import API, bearer, log_in, problem
 
 SECURITY_HEADERS = {
@@ -176,7 +177,7 @@ def test_head_of_an_error_has_no_body(client: FlaskClient) -> None:
 # No redirects
 
 
-@pytest.mark.parametrize(
+@each(
     "path",
     [
         "//api//v1/users/me",
@@ -200,7 +201,7 @@ def test_head_of_an_error_has_no_body(client: FlaskClient) -> None:
         "/",
     ],
 )
-@pytest.mark.parametrize("method", ["GET", "POST"])
+@each("method", ["GET", "POST"])
 def test_a_path_that_is_written_otherwise_is_another_path(
     client: FlaskClient, method: str, path: str
 ) -> None:
@@ -211,7 +212,7 @@ def test_a_path_that_is_written_otherwise_is_another_path(
     assert problem(response) == (404, "not_found")
 
 
-@pytest.mark.parametrize(
+@each(
     "path",
     [
         "/%2Fmetrics",
@@ -328,7 +329,7 @@ def test_an_origin_that_is_listed_reads_answers_and_errors(
         assert "X-Request-ID" in response.headers["Access-Control-Expose-Headers"]
 
 
-@pytest.mark.parametrize(
+@each(
     "origin",
     [
         "https://evil.example.com",
@@ -358,7 +359,7 @@ def test_any_other_origin_is_told_nothing(make_app: Callable[..., Flask], origin
 # Hosts
 
 
-@pytest.mark.parametrize(
+@each(
     ("origins", "origin"),
     [
         ("https://app.example.com:443", "https://app.example.com"),
@@ -385,7 +386,7 @@ def test_origins_are_compared_by_what_they_mean(
     assert response.headers["Access-Control-Allow-Origin"] == origin
 
 
-@pytest.mark.parametrize(
+@each(
     ("origins", "origin"),
     [
         ("http://app.example.com", "http://app.example.com:443"),
@@ -419,8 +420,8 @@ def test_a_browser_may_send_more_headers_where_they_are_named(
     ]
 
 
-@pytest.mark.parametrize("origin", [None, ORIGIN, "https://evil.example"])
-@pytest.mark.parametrize(
+@each("origin", [None, ORIGIN, "https://evil.example"])
+@each(
     "path", ["/.well-known/jwks.json", "/healthz", "/nowhere", f"{API}/users/me", "/openapi.json"]
 )
 def test_a_cache_keeps_the_answers_to_different_origins_apart(
@@ -437,7 +438,7 @@ def test_the_keys_vary_even_where_no_origin_is_named(client: FlaskClient) -> Non
     assert client.get("/.well-known/jwks.json").headers["Vary"] == "Origin"
 
 
-@pytest.mark.parametrize(
+@each(
     "host",
     [
         "evil.example",
@@ -454,7 +455,7 @@ def test_the_keys_vary_even_where_no_origin_is_named(client: FlaskClient) -> Non
         "[::1]",
     ],
 )
-@pytest.mark.parametrize("path", ["/docs", f"{API}/users/me", "/nowhere"])
+@each("path", ["/docs", f"{API}/users/me", "/nowhere"])
 def test_an_untrusted_host_is_a_bad_request(
     make_app: Callable[..., Flask], path: str, host: str
 ) -> None:
@@ -479,7 +480,7 @@ def test_the_log_names_an_untrusted_host_once_a_minute_and_cut(
     assert told == [f"host '{'h' * 100}' is not in TRUSTED_HOSTS"] * 2
 
 
-@pytest.mark.parametrize(
+@each(
     ("trusted", "host"),
     [
         ("api.example.com", "api.example.com"),
@@ -509,8 +510,8 @@ def test_a_trusted_host_is_served(make_app: Callable[..., Flask], trusted: str, 
     assert response.status_code == 200
 
 
-@pytest.mark.parametrize("host", ["10.0.0.11:8000", "evil.example", "", "a b"])
-@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/metrics"])
+@each("host", ["10.0.0.11:8000", "evil.example", "", "a b"])
+@each("path", ["/healthz", "/readyz", "/metrics"])
 def test_what_watches_a_server_may_call_it_anything(
     make_app: Callable[..., Flask], path: str, host: str
 ) -> None:

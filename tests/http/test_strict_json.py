@@ -11,6 +11,7 @@ from werkzeug.test import TestResponse
 
 from app.http import strict_json
 from app.models import User
+from tests.cases import each
 from tests.factories import API, PASSWORD, problem, refused_fields
 
 CREDENTIALS = '"username": "ada", "password": "wrong"'
@@ -24,7 +25,7 @@ def nested(levels: int, opening: str = "[", closing: str = "]") -> str:
     return opening * levels + "0" + closing * levels
 
 
-@pytest.mark.parametrize(
+@each(
     "body",
     [
         "[]",
@@ -45,7 +46,7 @@ def test_anything_but_an_object_is_refused(client: FlaskClient, body: str) -> No
     assert problem(response) == (400, "malformed_json")
 
 
-@pytest.mark.parametrize(
+@each(
     "body",
     [
         "",
@@ -80,7 +81,7 @@ def test_what_is_no_json_is_refused(client: FlaskClient, body: str) -> None:
     assert problem(response) == (400, "malformed_json")
 
 
-@pytest.mark.parametrize(
+@each(
     "body",
     [
         f"\ufeff{{{CREDENTIALS}}}".encode(),
@@ -119,10 +120,8 @@ def test_a_key_given_twice_is_refused(client: FlaskClient, body: str) -> None:
     assert problem(response) == (400, "malformed_json")
 
 
-@pytest.mark.parametrize(
-    "number", ["NaN", "Infinity", "-Infinity", "1e999", "-1e999", "1" + "0" * 400 + ".0", "nan"]
-)
-@pytest.mark.parametrize("template", ['{"x": %s}', '{"x": [%s]}', '{"x": {"y": %s}}'])
+@each("number", ["NaN", "Infinity", "-Infinity", "1e999", "-1e999", "1" + "0" * 400 + ".0", "nan"])
+@each("template", ['{"x": %s}', '{"x": [%s]}', '{"x": {"y": %s}}'])
 def test_a_number_that_is_none_is_refused(client: FlaskClient, template: str, number: str) -> None:
     response = send(client, template % number)
 
@@ -149,8 +148,8 @@ def test_twenty_levels_are_read(client: FlaskClient, value: str) -> None:
     assert refused_fields(response) == {"#/x": "unknown_field"}
 
 
-@pytest.mark.parametrize("levels", [20, 21, 100, 1000, 10_000])
-@pytest.mark.parametrize(("opening", "closing"), [("[", "]"), ('{"a":', "}")])
+@each("levels", [20, 21, 100, 1000, 10_000])
+@each(("opening", "closing"), [("[", "]"), ('{"a":', "}")])
 def test_more_levels_than_twenty_are_refused(
     client: FlaskClient, levels: int, opening: str, closing: str
 ) -> None:
@@ -166,10 +165,8 @@ def test_twenty_kilobytes_of_brackets_are_refused(client: FlaskClient, opening: 
     assert problem(response) == (400, "malformed_json")
 
 
-@pytest.mark.parametrize(
-    "character", [r"\u0000", r"\ud800", r"\udfff", r"\ude00\ud83d", "\\u0000x"]
-)
-@pytest.mark.parametrize(
+@each("character", [r"\u0000", r"\ud800", r"\udfff", r"\ude00\ud83d", "\\u0000x"])
+@each(
     ("template", "pointer"),
     [
         ('{"username": "a%s", "password": "wrong"}', "#/username"),
@@ -187,8 +184,8 @@ def test_nul_and_lone_surrogates_are_refused_wherever_they_are(
     assert refused_fields(response) == {pointer: "invalid_characters"}
 
 
-@pytest.mark.parametrize("field", ["email", "username", "password", "full_name", "bio"])
-@pytest.mark.parametrize("character", ["\0", "\ud800"])
+@each("field", ["email", "username", "password", "full_name", "bio"])
+@each("character", ["\0", "\ud800"])
 def test_nul_and_lone_surrogates_are_refused_in_every_field(
     client: FlaskClient, field: str, character: str
 ) -> None:
@@ -214,8 +211,8 @@ def test_escapes_and_white_space_are_read_as_json_says(client: FlaskClient, ada:
     assert response.status_code == 200
 
 
-@pytest.mark.parametrize("call", ["refresh", "logout"])
-@pytest.mark.parametrize("body", ["[]", "null", "{", '{"a": 1, "a": 2}', "[" * 20_000])
+@each("call", ["refresh", "logout"])
+@each("body", ["[]", "null", "{", '{"a": 1, "a": 2}', "[" * 20_000])
 def test_a_body_that_may_be_left_out_is_read_as_strictly(
     client: FlaskClient, call: str, body: str
 ) -> None:

@@ -12,6 +12,7 @@ from sqlalchemy import func, select
 from app.extensions import db
 from app.mail import messages
 from app.models import User
+from tests.cases import each
 from tests.factories import API, PASSWORD, bearer, log_in, make_user, problem, refused_fields
 from tests.mail.letters import deliver, only_row, queue, rows
 from tests.mail.post_office import PostOffice, open_office
@@ -57,7 +58,7 @@ SPELLINGS = [
     "victim@example\u200b.org",
     "vi\u00adctim@example.org",
 ]
-each_spelling = pytest.mark.parametrize("spelling", SPELLINGS)
+each_spelling = each("spelling", SPELLINGS)
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@ from app.pages import account
 from app.pages.account import ASSETS, PAGES
 from app.security import one_time_tokens
 from app.security.one_time_tokens import Purpose
+from tests.cases import each
 from tests.factories import API, problem
 from tests.servers import ROOT
 
@@ -95,14 +96,14 @@ def test_an_asset_is_there_and_names_no_third_party(client: FlaskClient, name: s
 
 
 @each_page
-@pytest.mark.parametrize("method", ["post", "put", "patch", "delete"])
+@each("method", ["post", "put", "patch", "delete"])
 def test_a_page_can_only_be_read(client: FlaskClient, name: str, method: str) -> None:
     response = getattr(client, method)(f"/account/{name}")
 
     assert problem(response) == (405, "method_not_allowed")
 
 
-@pytest.mark.parametrize(
+@each(
     "path",
     [
         "/account/",

@@ -7,6 +7,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from app.models import User
+from tests.cases import each
 from tests.factories import PASSWORD, bearer, problem
 
 
@@ -73,7 +74,7 @@ def test_the_page_reads_the_document_of_this_server(client: FlaskClient) -> None
     assert 'url: "openapi.json"' in script
 
 
-@pytest.mark.parametrize(
+@each(
     "name",
     [
         "missing.js",

@@ -17,6 +17,7 @@ from app.security.identifiers import (
     canonical_username,
     username_key,
 )
+from tests.cases import each
 from tests.factories import API, PASSWORD, refused_fields
 
 thoroughly = settings(max_examples=200, deadline=None, database=None)
@@ -175,14 +176,14 @@ NO_ADDRESSES = [
 ]
 
 
-@pytest.mark.parametrize("text", NO_ADDRESSES, ids=lambda text: ascii(text)[:40])
+@each("text", NO_ADDRESSES, ids=lambda text: ascii(text)[:40])
 def test_what_cannot_be_written_to_is_no_address(client: FlaskClient, text: str) -> None:
     response = register(client, email=text)
 
     assert refused_fields(response).keys() == {"#/email"}
 
 
-@pytest.mark.parametrize(
+@each(
     "local",
     [
         "mıke",
@@ -318,7 +319,7 @@ def test_a_username_has_three_to_fifty_characters(client: FlaskClient, username:
     assert refused_fields(response) == {"#/username": "invalid_length"}
 
 
-@pytest.mark.parametrize(
+@each(
     "username",
     [
         "ada@example.com",

@@ -25,6 +25,7 @@ from app.extensions import db
 from app.models import User
 from app.security import signing_keys
 from config import Settings, SettingsRefused
+from tests.cases import each
 from tests.conftest import ENVIRONMENT
 from tests.factories import API, log_in, me, problem, refresh
 
@@ -307,7 +308,7 @@ HOSTILE_KEY_IDS = {
 }
 
 
-@pytest.mark.parametrize("key_id", HOSTILE_KEY_IDS.values(), ids=HOSTILE_KEY_IDS.keys())
+@each("key_id", HOSTILE_KEY_IDS.values(), ids=HOSTILE_KEY_IDS.keys())
 def test_a_key_id_that_is_not_ours_is_refused_without_a_look_up(
     client: FlaskClient, ada: User, folder: Path, key_id: str
 ) -> None:
@@ -318,9 +319,7 @@ def test_a_key_id_that_is_not_ours_is_refused_without_a_look_up(
     assert_refused_unseen(client, forged)
 
 
-@pytest.mark.parametrize(
-    "key_id", [1, 0, 1.5, True, None, ["one"], {"one": "one"}, []], ids=json.dumps
-)
+@each("key_id", [1, 0, 1.5, True, None, ["one"], {"one": "one"}, []], ids=json.dumps)
 def test_a_key_id_that_is_no_string_is_refused(
     client: FlaskClient, ada: User, folder: Path, key_id: Any
 ) -> None:
@@ -407,7 +406,7 @@ def test_the_secret_key_signs_nothing_any_more(client: FlaskClient, ada: User) -
         assert_refused_unseen(client, forged)
 
 
-@pytest.mark.parametrize("algorithm_name", ["none", "None", "NONE", "", None, "ES384", 7])
+@each("algorithm_name", ["none", "None", "NONE", "", None, "ES384", 7])
 def test_another_algorithm_in_the_header_is_refused(
     client: FlaskClient, ada: User, algorithm_name: Any
 ) -> None:

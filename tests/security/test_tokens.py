@@ -22,6 +22,7 @@ from app.models import User
 from app.security import tokens
 from app.security.signing_keys import signatures
 from config import SettingsRefused
+from tests.cases import each
 from tests.factories import API, bearer, log_in, me, problem, refresh
 
 Claims = dict[str, Any]
@@ -133,7 +134,7 @@ def test_a_token_signed_anew_is_as_good_as_the_original(
     assert (access.status_code, refreshed.status_code) == (200, 200)
 
 
-@pytest.mark.parametrize("forgery", FORGERIES)
+@each("forgery", FORGERIES)
 def test_a_forged_access_token_is_invalid(
     app: Flask, client: FlaskClient, ada: User, forgery: str
 ) -> None:
@@ -146,7 +147,7 @@ def test_a_forged_access_token_is_invalid(
     assert response.headers["WWW-Authenticate"] == CHALLENGE
 
 
-@pytest.mark.parametrize("forgery", FORGERIES)
+@each("forgery", FORGERIES)
 def test_a_forged_refresh_token_is_invalid(
     app: Flask, client: FlaskClient, ada: User, forgery: str
 ) -> None:
@@ -158,9 +159,7 @@ def test_a_forged_refresh_token_is_invalid(
     assert response.json["detail"] == "Invalid refresh token"
 
 
-@pytest.mark.parametrize(
-    "forgery", ["no type", "no exp", "no jti", "no sid", "type reset", "another issuer"]
-)
+@each("forgery", ["no type", "no exp", "no jti", "no sid", "type reset", "another issuer"])
 def test_a_forged_refresh_token_does_not_log_out(
     app: Flask, client: FlaskClient, ada: User, forgery: str
 ) -> None:
@@ -183,7 +182,7 @@ def test_an_access_token_says_whether_it_is_fresh(
     assert problem(response) == (401, "invalid_token")
 
 
-@pytest.mark.parametrize("exp", [0, -1, 1, -(10**400)])
+@each("exp", [0, -1, 1, -(10**400)])
 def test_an_access_token_past_its_time_has_expired(
     app: Flask, client: FlaskClient, ada: User, exp: int
 ) -> None:
@@ -386,7 +385,7 @@ MANGLED: dict[str, Callable[[Flask, Claims], str]] = {
 }
 
 
-@pytest.mark.parametrize("mangling", MANGLED)
+@each("mangling", MANGLED)
 def test_a_mangled_access_token_is_invalid(
     app: Flask, client: FlaskClient, ada: User, mangling: str
 ) -> None:
@@ -398,7 +397,7 @@ def test_a_mangled_access_token_is_invalid(
     assert response.headers["WWW-Authenticate"] == CHALLENGE
 
 
-@pytest.mark.parametrize("mangling", [name for name in MANGLED if name != "200 KB"])
+@each("mangling", [name for name in MANGLED if name != "200 KB"])
 def test_a_mangled_refresh_token_is_invalid(
     app: Flask, client: FlaskClient, ada: User, mangling: str
 ) -> None:
@@ -447,7 +446,7 @@ def test_a_token_written_otherwise_is_dead_after_logging_out(
 # The Authorization header
 
 
-@pytest.mark.parametrize(
+@each(
     "header",
     [
         "",
@@ -482,7 +481,7 @@ def test_a_token_written_otherwise_is_dead_after_logging_out(
     ],
     ids=lambda header: ascii(header)[:30],
 )
-@pytest.mark.parametrize("call", ["GET /users/me", "POST /auth/refresh"])
+@each("call", ["GET /users/me", "POST /auth/refresh"])
 def test_an_odd_authorization_header_is_nobody(client: FlaskClient, call: str, header: str) -> None:
     method, path = call.split()
 
@@ -494,7 +493,7 @@ def test_an_odd_authorization_header_is_nobody(client: FlaskClient, call: str, h
     assert response.headers["WWW-Authenticate"].startswith("Bearer")
 
 
-@pytest.mark.parametrize("header", [None, "", "Basic YWRhOnBhc3N3b3Jk", "Digest username=ada"])
+@each("header", [None, "", "Basic YWRhOnBhc3N3b3Jk", "Digest username=ada"])
 def test_without_a_token_the_answer_names_no_error(client: FlaskClient, header: str | None) -> None:
     headers = {} if header is None else {"Authorization": header}
 
@@ -516,7 +515,7 @@ def test_the_scheme_is_case_insensitive(client: FlaskClient, ada: User, scheme: 
     assert response.status_code == 200
 
 
-@pytest.mark.parametrize(
+@each(
     "header",
     [
         "Bearer {good}, Bearer {good}",
@@ -566,8 +565,8 @@ def by_header(client: FlaskClient, name: str, token: str) -> TestResponse:
     return client.get(f"{API}/users/me", headers={f"X-{name}": f"Bearer {token}"})
 
 
-@pytest.mark.parametrize("place", [by_query, by_cookie, by_json, by_form, by_header])
-@pytest.mark.parametrize("name", ["access_token", "jwt", "token", "access_token_cookie"])
+@each("place", [by_query, by_cookie, by_json, by_form, by_header])
+@each("name", ["access_token", "jwt", "token", "access_token_cookie"])
 def test_a_token_elsewhere_is_not_looked_at(
     client: FlaskClient,
     ada: User,
@@ -677,7 +676,7 @@ def test_logging_out_costs_three_statements(
     assert [statement.split()[0] for statement in statements] == ["SELECT", "UPDATE", "INSERT"]
 
 
-@pytest.mark.parametrize("mangling", ["another key", "none", "one word", "payload is a list"])
+@each("mangling", ["another key", "none", "one word", "payload is a list"])
 def test_a_token_that_is_not_genuine_costs_no_statement(
     app: Flask, client: FlaskClient, ada: User, statements: list[str], mangling: str
 ) -> None:

@@ -12,6 +12,7 @@ from werkzeug.test import TestResponse
 from app import clock
 from app.extensions import db
 from app.models import User
+from tests.cases import each
 from tests.factories import API, bearer, log_in, make_user, me, problem, refused_fields
 
 FIELDS = {
@@ -166,7 +167,7 @@ def test_nobody_else_is_changed(client: FlaskClient, token: str, bob: User) -> N
     assert me(client, log_in(client, bob)["access_token"]).json == before
 
 
-@pytest.mark.parametrize(
+@each(
     "field",
     [
         "id",

@@ -13,6 +13,7 @@ from werkzeug.test import TestResponse
 
 from app.extensions import db
 from app.models import Session, User
+from tests.cases import each
 from tests.factories import API, PASSWORD, bearer, log_in, make_user, me, problem, refused_fields
 
 FORM = "application/x-www-form-urlencoded"
@@ -213,8 +214,8 @@ def test_a_refusal_asks_for_bearer(client: FlaskClient, ada: User) -> None:
     assert response.headers["Cache-Control"] == "no-store"
 
 
-@pytest.mark.parametrize("name", ["admin", "root", "administrator", "test", "guest"])
-@pytest.mark.parametrize("password", ["", "admin", "root", "password", "changeme"])
+@each("name", ["admin", "root", "administrator", "test", "guest"])
+@each("password", ["", "admin", "root", "password", "changeme"])
 def test_nobody_is_there_before_somebody_registers(
     client: FlaskClient, name: str, password: str
 ) -> None:
@@ -304,8 +305,8 @@ def test_json_takes_no_other_field(client: FlaskClient, ada: User, field: str) -
     assert refused_fields(response) == {f"#/{field}": "unknown_field"}
 
 
-@pytest.mark.parametrize("field", ["username", "email", "password"])
-@pytest.mark.parametrize("value", [True, 1, 1.5, ["ada"], {"$gt": ""}])
+@each("field", ["username", "email", "password"])
+@each("value", [True, 1, 1.5, ["ada"], {"$gt": ""}])
 def test_nothing_but_a_string_is_a_credential(
     client: FlaskClient, ada: User, field: str, value: object
 ) -> None:
@@ -364,7 +365,7 @@ def test_json_takes_each_key_once(client: FlaskClient, ada: User) -> None:
     assert problem(response) == (400, "malformed_json")
 
 
-@pytest.mark.parametrize("body", ["", "[]", "null", '"x"', "1", "true", "{", "{}x", "'{}'"])
+@each("body", ["", "[]", "null", '"x"', "1", "true", "{", "{}x", "'{}'"])
 def test_the_body_is_one_json_object(client: FlaskClient, body: str) -> None:
     response = client.post(f"{API}/auth/login", data=body, content_type="application/json")
 

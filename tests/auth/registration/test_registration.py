@@ -11,6 +11,7 @@ from werkzeug.test import TestResponse
 
 from app.extensions import db
 from app.models import User
+from tests.cases import each
 from tests.factories import API, PASSWORD, log_in, problem, refused_fields
 
 ADA = {"email": "ada@example.com", "username": "ada", "password": PASSWORD}
@@ -158,7 +159,7 @@ def test_the_username_is_kept_as_it_was_written_in_nfc(client: FlaskClient) -> N
     assert response.json["username"] == "Zo\u00eb.B"
 
 
-@pytest.mark.parametrize(
+@each(
     "field",
     [
         "id",
@@ -212,10 +213,8 @@ def test_null_is_no_value_for_a_required_field(client: FlaskClient, field: str) 
     assert refused_fields(response) == {f"#/{field}": "null"}
 
 
-@pytest.mark.parametrize("field", ["email", "username", "password", "full_name", "bio"])
-@pytest.mark.parametrize(
-    "value", [True, 0, 12345678901234567, 1.5, ["ada@example.com"], {"$ne": ""}, []]
-)
+@each("field", ["email", "username", "password", "full_name", "bio"])
+@each("value", [True, 0, 12345678901234567, 1.5, ["ada@example.com"], {"$ne": ""}, []])
 def test_nothing_but_a_string_is_a_string(
     app: Flask, client: FlaskClient, field: str, value: object
 ) -> None:
@@ -225,8 +224,8 @@ def test_nothing_but_a_string_is_a_string(
     assert stored_users(app) == []
 
 
-@pytest.mark.parametrize("field", ["email", "username", "password", "full_name", "bio"])
-@pytest.mark.parametrize("character", ["\\u0000", "\\ud800", "\\udfff"])
+@each("field", ["email", "username", "password", "full_name", "bio"])
+@each("character", ["\\u0000", "\\ud800", "\\udfff"])
 def test_nul_and_lone_surrogates_are_refused_in_every_string(
     client: FlaskClient, field: str, character: str
 ) -> None:
@@ -253,9 +252,7 @@ def test_a_text_may_be_as_long_as_that(client: FlaskClient, field: str, longest:
     assert response.json[field] == "😀" * longest
 
 
-@pytest.mark.parametrize(
-    "character", ["\r\n", "\t", "\x1b", "\x7f", "\u202e", "\u2066", "\u200b", "\ufeff", "\u2028"]
-)
+@each("character", ["\r\n", "\t", "\x1b", "\x7f", "\u202e", "\u2066", "\u200b", "\ufeff", "\u2028"])
 def test_a_name_holds_no_character_that_hides_or_reorders(
     client: FlaskClient, character: str
 ) -> None:

@@ -17,6 +17,7 @@ from app import clock
 from app.administration import accounts
 from app.extensions import db
 from app.models import User
+from tests.cases import each
 from tests.factories import (
     API,
     PASSWORD,
@@ -369,7 +370,7 @@ def test_an_id_that_nobody_has_is_not_found(client: FlaskClient, ada: User) -> N
     assert problem(response) == (404, "not_found")
 
 
-@pytest.mark.parametrize(
+@each(
     "session_id", ["1", "me", "0" * 32, "'; DROP TABLE sessions; --", "%00", "%2e%2e", "x" * 5000]
 )
 def test_what_is_no_uuid_is_not_found(client: FlaskClient, ada: User, session_id: str) -> None:

@@ -22,6 +22,7 @@ from app.extensions import db
 from app.models import User
 from app.security.passwords import hashing, policy, pool
 from config import Settings
+from tests.cases import each
 from tests.factories import API, PASSWORD, make_user, problem, refused_fields
 
 OLD_PEPPER, NEW_PEPPER = "o" * 32, "n" * 32
@@ -584,7 +585,7 @@ def test_common_passwords_are_accepted_unless_the_setting_says_otherwise(
     assert response.status_code == 201
 
 
-@pytest.mark.parametrize(
+@each(
     "password",
     [
         "password",
