@@ -63,6 +63,7 @@ def serving(
     folder: Path = ROOT,
     port: int | None = None,
     before: Sequence[str] = (),
+    program: Sequence[str | Path] = (BIN / "gunicorn",),
     **variables: str,
 ) -> Iterator[Server]:
     """gunicorn with these variables on a free port, until the block ends.
@@ -75,7 +76,7 @@ def serving(
     environment = environment_for(**mail | variables, PORT=str(port))
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [*before, BIN / "gunicorn", application],
+            [*before, *program, application],
             cwd=folder,
             env=environment,
             stdout=output,

@@ -32,6 +32,7 @@ FOLDERS = (
     ("app.moving", "app.doctor"),
     ("app.pages", "app.cli", "app.serving"),
     ("app",),
+    ("app.testing",),
 )
 FLOOR = {name: height for height, names in enumerate(FOLDERS) for name in names}
 # Nothing imports these but the factory and the commands.
@@ -158,6 +159,7 @@ COMMITTING = {
     "app.database.prepared.Compiled",
     "app.doctor.deployment_warnings.warn",
     "app.moving.importing.take_in",
+    "app.testing.make_user",
 }
 
 PRESENT = {

@@ -251,7 +251,7 @@ def test_files_that_are_mentioned_exist(page: Path) -> None:
     to_be_made_by_the_reader = set(re.findall(r"`([\w./]+)`:\n\n```python", text))
     to_be_made_by_the_reader |= set(re.findall(r"This is all of `([\w./]+)`", text))
     prose = re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL)
-    folders = "app|docs|tests|migrations|benchmarks|deploy"
+    folders = "app|docs|tests|migrations|benchmarks|deploy|examples"
     of_ours = rf"(?:{folders})/[\w./-]*|[\w.-]+\.(?:py|md|toml|txt|in)|\.env\.example|Makefile"
     mentioned = {word for word in in_backticks(prose) if re.fullmatch(of_ours, word)}
 

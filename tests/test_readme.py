@@ -1,7 +1,6 @@
 """README's commands, and docs/extending.md's, do what the pages show."""
 
 import re
-import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from itertools import pairwise
@@ -9,14 +8,16 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from flask import Flask
+from flask import Flask, request
 
 from app.access import permissions
 from app.models import User
 from tests.conftest import HAS_POSTGRES, SECRET_KEY, new_postgres_database
-from tests.factories import bearer, log_in, me
-from tests.servers import BIN, ROOT, Server, environment_for, flask, serving
+from tests.factories import bearer, log_in, me, problem
+from tests.servers import ROOT, Server, environment_for, flask, serving
 
+# The variables with which README and the page on extending serve the example.
+WITH_NOTES = ("PYTHONPATH=examples/notes", "FEATURES=notes")
 LOCALHOST = "http://localhost:8000"
 REGISTER = (
     f'curl -X POST {LOCALHOST}/api/v1/auth/register -H "Content-Type: application/json" '
@@ -139,7 +140,7 @@ def test_every_shell_block_of_readme_is_run_here_or_by_make() -> None:
 
     others = [text for text in shell if text not in {step.command for step in steps("README.md")}]
 
-    assert others == ["make run\n", "make test\n"]
+    assert others == ["make run\n", "make test\n", f"{' '.join(WITH_NOTES)} make run\n"]
 
 
 def test_make_run_upgrades_the_database_and_starts_gunicorn_as_here() -> None:
@@ -197,60 +198,71 @@ def test_a_permission_of_ones_own_opens_a_call_of_ones_own(
     assert client.get("/reports", headers=people["grace"]).status_code == 200
 
 
-@pytest.fixture
-def copy_of_the_code(tmp_path: Path) -> Path:
-    """A checkout that a reader may change."""
-    copy = tmp_path / "checkout"
-    copy.mkdir()
-    for folder in ("app", "configuration", "migrations"):
-        shutil.copytree(ROOT / folder, copy / folder, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("config.py", "gunicorn.conf.py", "wsgi.py"):
-        shutil.copy(ROOT / name, copy)
-    (copy / ".venv").mkdir()
-    (copy / ".venv" / "bin").symlink_to(BIN)
-    return copy
-
-
-def test_the_extension_that_extending_md_shows_works(
-    copy_of_the_code: Path,
-    settings: dict[str, str],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+def test_the_example_that_extending_md_shows_works(
+    settings: dict[str, str], tmp_path: Path
 ) -> None:
     page = "docs/extending.md"
-    monkeypatch.setattr("tests.servers.ROOT", copy_of_the_code)
-    write_the_files(page, copy_of_the_code)
-    edit_the_factory(page, copy_of_the_code)
-    flask("db", "upgrade", environment=environment_for(**settings))
-    migrate = next(block.text for block in blocks(page) if "db migrate" in block.text)
-    bash(f"set -e\n{migrate}", cwd=copy_of_the_code, **settings)
     walk = steps(page)
+    exported = next(block.text for block in blocks(page) if "export PYTHONPATH" in block.text)
+    variables = dict(variable.split("=") for variable in WITH_NOTES)
+    settings |= variables | {"PYTHONPATH": str(ROOT / variables["PYTHONPATH"])}
+    flask("db", "upgrade", environment=environment_for(**settings))
 
-    with serving(tmp_path / "log", folder=copy_of_the_code, **settings) as server:
+    with serving(tmp_path / "log", **settings) as server:
         log_in_first = [step.command for step in steps("README.md")[:3]]
         printed = paste([*log_in_first, *(step.command for step in walk)], server)
 
+    assert exported.splitlines() == [
+        f"export {' '.join(WITH_NOTES)}",
+        ".venv/bin/flask db upgrade",
+        ".venv/bin/gunicorn wsgi:app",
+    ]
     assert len(walk) == 2
     assert [masked(text) for text in printed[3:]] == [masked(step.shown) for step in walk]
 
 
-def write_the_files(page: str, checkout: Path) -> None:
-    """Those whose names stand above their blocks."""
-    for block in blocks(page):
-        if name := re.search(r"^`(app/[\w./]+)`:\n\n\Z", block.before, re.MULTILINE):
-            (checkout / name[1]).parent.mkdir(exist_ok=True)
-            (checkout / name[1]).write_text(block.text, encoding="utf-8")
+def test_extending_md_shows_the_files_of_the_example() -> None:
+    """All but the migration, which a command writes, and the tests, of which it shows some."""
+    shown = {
+        name[1]: block.text
+        for block in blocks("docs/extending.md")
+        if (name := re.search(r"^`(examples/[\w./]+)`:\n\n\Z", block.before, re.MULTILINE))
+    }
+    files = [*(ROOT / "examples" / "notes" / "notes").glob("*.py")]
+    files += [
+        ROOT / "examples" / "notes" / name for name in ("pyproject.toml", "tests/conftest.py")
+    ]
+
+    assert shown == {str(file.relative_to(ROOT)): file.read_text("utf-8") for file in files}
 
 
-def edit_the_factory(page: str, checkout: Path) -> None:
-    """Put the two lines that the page gives for ``app/__init__.py`` where it says."""
-    import_line, register_line = (
-        block.text
-        for block in blocks(page)
-        if block.language == "python" and "notes" in block.text and block.text.count("\n") == 1
-    )
-    factory = checkout / "app" / "__init__.py"
-    text = factory.read_text(encoding="utf-8")
-    first_import, end = "from flask import Flask\n", "    return app\n"
-    text = text.replace(first_import, first_import + import_line)
-    factory.write_text(text.replace(end, register_line + end), encoding="utf-8")
+def test_what_is_different_here_can_be_changed_for_one_route(
+    make_app: Callable[..., Flask], app: Flask
+) -> None:
+    source = next(b.text for b in blocks("docs/extending.md") if "SessionOfTheShop" in b.text)
+    module: dict[str, Any] = {"__name__": "shop"}
+    exec(source, module)  # what the page tells the reader to write
+    shop = make_app()
+    shop.register_blueprint(module["bp"])
+
+    @shop.post("/other")
+    def other() -> dict[str, int]:
+        return {"bytes": len(request.get_data())}
+
+    client = shop.test_client()
+    https = {"base_url": "https://localhost"}
+    large = b"x" * (1024 * 1024)
+
+    pages = [client.get("/shop/page", **https) for _ in range(2)]
+
+    assert [page.text for page in pages] == ["<p>Visit 1</p>", "<p>Visit 2</p>"]
+    assert pages[0].headers.getlist("Content-Security-Policy") == [
+        "default-src 'none'; style-src 'self'; img-src 'self'"
+    ]
+    assert "Path=/shop/" in pages[0].headers["Set-Cookie"]
+    assert client.post("/shop/pictures", data=large).json == {"bytes": len(large)}
+    assert client.get("/shop/report").json == {"users": 0}
+    elsewhere = client.post("/other", data=large, **https)
+    assert problem(elsewhere) == (413, "body_too_large")
+    assert elsewhere.headers["Content-Security-Policy"].startswith("default-src 'none'; frame-")
+    assert "Set-Cookie" not in elsewhere.headers

@@ -156,7 +156,7 @@ def _flaws_of(script: Script, feature: str) -> Iterator[str]:
 
 def owner(table: str) -> str:
     """The branch to which a table belongs, by the beginning of its name."""
-    fitting = [name for name in folders() if table.startswith(f"{name}_")]
+    fitting = [name for name in folders() if f"{table}_".startswith(f"{name}_")]
     return max(fitting, key=len, default=CORE)
 
 

@@ -224,7 +224,7 @@ def test_the_longest_name_owns_a_table(notes: Flask, tmp_path: Path) -> None:
     assert owners == {
         "notes_note": "notes",
         "notes_shared_note": "notes_shared",
-        "notes": "core",
+        "notes": "notes",
         "no_tes": "no",
         "users": "core",
         "noses_x": "core",
