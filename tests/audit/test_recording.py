@@ -33,12 +33,12 @@ def ada(app: Flask, ada: User) -> User:
 @pytest.fixture
 def refused_events(monkeypatch: pytest.MonkeyPatch) -> None:
     """A database that takes no record of a replay."""
-    rows = recording.APPENDED.rows
+    run = recording.APPENDED.run
 
     def refuse(**values: Any) -> Any:
         if values["event"] == "refresh_token_reused":
             raise sqlalchemy.exc.IntegrityError("INSERT", {}, Exception("the disk is full"))
-        return rows(**values)
+        return run(**values)
 
     monkeypatch.setattr(recording.APPENDED, "run", refuse)
 
