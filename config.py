@@ -19,7 +19,7 @@ from werkzeug.local import LocalProxy
 
 from configuration import env_file, unknown
 from configuration.database_url import database_url, replica_url
-from configuration.hosts import Network, header, host, origin, proxy
+from configuration.hosts import Network, called_network, header, host, origin, proxy
 from configuration.kept_secret import kept_secret
 from configuration.mail import mail_from, mail_url
 from configuration.refusals import SettingsRefused as SettingsRefused
@@ -162,6 +162,9 @@ class Settings:
     trusted_hosts: list[str] = variable("TRUSTED_HOSTS", "", list_of(host))
     cors_origins: list[str] = variable("CORS_ORIGINS", "", list_of(origin))
     cors_headers: list[str] = variable("CORS_HEADERS", "", list_of(header))
+
+    # Calls to other servers
+    outbound_allow: list[Network] = variable("OUTBOUND_ALLOW", "", list_of(called_network))
 
     # The tables of features, by their class; ``of`` returns them.
     tables: Mapping[type, Any] = field(default_factory=dict)

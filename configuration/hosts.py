@@ -131,8 +131,18 @@ def network(text: str) -> Network:
         "Write addresses or ranges, separated by commas, like "
         "10.0.0.7,192.168.4.0/24, or unix for the peer on a UNIX socket."
     )
+    return _network(text, "almost anybody could claim any address", example)
+
+
+def called_network(text: str) -> Network:
+    """A network whose servers may be called although they are not public."""
+    example = "Write addresses or ranges, separated by commas, like 10.0.0.7,192.168.4.0/24."
+    return _network(text, "almost any server could be called", example)
+
+
+def _network(text: str, danger: str, example: str) -> Network:
     try:
-        # Peers are compared without their zone.
+        # Addresses are compared without their zone.
         found = ip_network(re.sub(r"%[^/]+", "", text))
     except ValueError:
         raise Wrong(
@@ -146,9 +156,8 @@ def network(text: str) -> Network:
     is_private = isinstance(found, IPv6Network) and found.subnet_of(UNIQUE_LOCAL)
     if found.prefixlen < BROADEST[found.version] and not is_private:
         raise Wrong(
-            f"holds {text!r}, which is so broad that almost anybody could claim any "
-            "address. Write no range broader than /8 (IPv4) or /16 (IPv6, except those in "
-            f"fc00::/7). {example}"
+            f"holds {text!r}, which is so broad that {danger}. Write no range broader than "
+            f"/8 (IPv4) or /16 (IPv6, except those in fc00::/7). {example}"
         )
     return found
 
