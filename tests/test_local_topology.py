@@ -137,7 +137,7 @@ def test_both_servers_get_requests(topology: Topology) -> None:
     before = [server.log.read_text().count("/healthz") for server in topology.servers]
 
     for _ in range(20):
-        requests.get(f"{topology.url}/healthz", timeout=5)
+        requests.get(f"{topology.url}/healthz", timeout=30)
 
     after = [server.log.read_text().count("/healthz") for server in topology.servers]
     assert all(now > then for then, now in zip(before, after, strict=True))
@@ -212,7 +212,7 @@ def test_a_body_that_is_too_large_is_refused_by_the_application(topology: Topolo
 
 
 def test_metrics_are_not_shown_to_the_world(topology: Topology) -> None:
-    assert requests.get(f"{topology.url}/metrics", timeout=5).status_code == 404
+    assert requests.get(f"{topology.url}/metrics", timeout=30).status_code == 404
 
 
 # PgBouncer

@@ -204,7 +204,7 @@ def test_a_sealer_does_not_wait_for_another(app: Flask) -> None:
                 with app.app_context():
                     return sealing.seal()
 
-            assert threads.submit(seal).result(timeout=10) == 0
+            assert threads.submit(seal).result(timeout=30) == 0
         db.session.rollback()
         assert sealing.seal() == 1
 
@@ -221,7 +221,7 @@ def test_nobody_who_records_waits_for_the_sealer(app: Flask) -> None:
                 return write(1)
 
         with ThreadPoolExecutor(1) as threads:
-            assert threads.submit(record).result(timeout=10)
+            assert threads.submit(record).result(timeout=30)
         db.session.rollback()
 
 
@@ -244,7 +244,7 @@ def test_the_sealer_seals_until_it_is_told_to_stop(app: Flask) -> None:
             assert positions() == [1, 2, 3]
     finally:
         stop.set()
-        thread.join(timeout=10)
+        thread.join(timeout=30)
     assert not thread.is_alive()
 
 
@@ -276,7 +276,7 @@ def test_the_server_seals_by_itself(app: Flask, database_url: str, tmp_path: Pat
     log = tmp_path / "log"
 
     with serving(log, LOG_FORMAT="json", TMPDIR=str(tmp_path), **variables) as server:
-        assert requests.get(f"{server.url}/healthz", timeout=5).ok
+        assert requests.get(f"{server.url}/healthz", timeout=30).ok
         for _ in range(200):
             if "audit log sealed" in log.read_text():
                 break

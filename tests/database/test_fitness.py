@@ -200,14 +200,14 @@ def test_a_server_whose_database_was_not_upgraded_says_what_to_run_and_waits(
         "TMPDIR": str(tmp_path),
     }
     with serving(tmp_path / "log", **variables) as server:
-        early = requests.post(f"{server.api}/auth/register", json=person, timeout=10)
+        early = requests.post(f"{server.api}/auth/register", json=person, timeout=30)
         time.sleep(3)
         said = server.log.read_text()
         app = application(new_database)
         with app.app_context():
             flask_migrate.upgrade()
             db.engine.dispose()
-        late = requests.post(f"{server.api}/auth/register", json=person, timeout=10)
+        late = requests.post(f"{server.api}/auth/register", json=person, timeout=30)
         until(lambda: list(tmp_path.glob("letters/*.eml")))
 
     assert (early.status_code, early.json()["code"]) == (503, "unavailable")

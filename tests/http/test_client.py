@@ -130,7 +130,7 @@ def slow_server(tmp_path: Path) -> Iterator[Server]:
 
 
 def refused_because(server: Server, reason: str) -> int:
-    text = requests.get(f"{server.url}/metrics", timeout=10).text
+    text = requests.get(f"{server.url}/metrics", timeout=30).text
     found = re.search(rf'password_hashes_refused_total{{reason="{reason}"}} ([0-9]+)', text)
     return int(found[1]) if found else 0
 

@@ -184,7 +184,7 @@ def test_the_access_log_has_the_same_address(
         WEB_CONCURRENCY="1",
     ) as server:
         requests.get(
-            f"{server.url}/docs", headers={"X-Forwarded-For": "203.0.113.9"}, timeout=10
+            f"{server.url}/docs", headers={"X-Forwarded-For": "203.0.113.9"}, timeout=30
         ).raise_for_status()
 
     (line,) = [line for line in log.read_text().splitlines() if '"/docs"' in line]

@@ -5,12 +5,10 @@ import os
 import signal
 import socket
 import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import flask_migrate
 import pytest
@@ -27,6 +25,7 @@ from tests.conftest import ENVIRONMENT, HAS_POSTGRES, new_postgres_database
 from tests.mail.letters import Letter, queue, read_letters, rows
 from tests.mail.post_office import PostOffice, open_office
 from tests.servers import BIN, ROOT, Server, environment_for, flask, free_port, serving
+from tests.waiting import until
 
 BACKENDS = [
     pytest.param("sqlite"),
@@ -91,15 +90,6 @@ def house(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[House]:
 
 
 on_both = pytest.mark.parametrize("house", BACKENDS, indirect=True)
-
-
-def until(look: Callable[[], Any], patience: float = PATIENCE) -> Any:
-    """What ``look`` finds, as soon as it finds something."""
-    deadline = time.monotonic() + patience
-    while not (found := look()):
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.05)
-    return found
 
 
 def workers(server: Server) -> list[int]:

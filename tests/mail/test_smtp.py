@@ -31,6 +31,7 @@ from tests.mail.post_office import (
     make_certificate,
     open_office,
 )
+from tests.waiting import until
 
 Change = Callable[..., None]
 
@@ -621,13 +622,6 @@ class grumpy_server:  # noqa: N801 — reads as what it is
         connection, _ = self.listener.accept()
         with connection:
             connection.sendall(self.greeting)
-
-
-def until(holds: Callable[[], object], patience: float = 20) -> None:
-    deadline = time.monotonic() + patience
-    while not holds():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.02)
 
 
 # The sender

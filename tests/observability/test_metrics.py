@@ -289,7 +289,7 @@ def server(
 
 
 def scraped(server: Server) -> dict[str, float]:
-    return values(requests.get(f"{server.url}/metrics", timeout=10).text)
+    return values(requests.get(f"{server.url}/metrics", timeout=30).text)
 
 
 def folders(server: Server) -> set[Path]:
@@ -304,14 +304,14 @@ def test_the_workers_are_added_up_whichever_of_them_is_asked(server: Server) -> 
 
     # Each on a connection of its own, so that both workers get some.
     for _ in range(40):
-        requests.get(f"{server.url}/nowhere", timeout=5)
+        requests.get(f"{server.url}/nowhere", timeout=30)
 
     assert {scraped(server)[sample] for _ in range(10)} == {before + 40}
 
 
 def test_what_a_worker_counted_outlives_it_and_what_it_was_doing_does_not(server: Server) -> None:
     for _ in range(20):
-        requests.get(f"{server.url}/nowhere", timeout=5)
+        requests.get(f"{server.url}/nowhere", timeout=30)
     sample = "http_requests_total{method=any,route=unmatched,status=404}"
     before = scraped(server)[sample]
     [folder] = folders(server)
@@ -326,7 +326,7 @@ def test_what_a_worker_counted_outlives_it_and_what_it_was_doing_does_not(server
 
 
 def test_reloading_goes_on_counting_in_the_same_place(server: Server) -> None:
-    requests.get(f"{server.url}/nowhere", timeout=5)
+    requests.get(f"{server.url}/nowhere", timeout=30)
     sample = "http_requests_total{method=any,route=unmatched,status=404}"
     before = scraped(server)[sample]
     old, places = workers(server), folders(server)

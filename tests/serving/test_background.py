@@ -20,6 +20,7 @@ from app.serving import background
 from config import Settings
 from tests.conftest import ENVIRONMENT
 from tests.mail.letters import queue, rows
+from tests.waiting import until
 
 
 @pytest.fixture
@@ -41,13 +42,6 @@ def in_a_hurry(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(deliverer, "IDLE_SECONDS", 0.01)
     monkeypatch.setattr(sealer, "IDLE_SECONDS", 0.01)
     monkeypatch.setattr(background.tempfile, "gettempdir", lambda: str(tmp_path))
-
-
-def until(holds: Callable[[], object], patience: float = 20) -> None:
-    deadline = time.monotonic() + patience
-    while not holds():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.01)
 
 
 def failures(work: str) -> float:

@@ -7,7 +7,6 @@ import select
 import signal
 import socket
 import subprocess
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -26,6 +25,7 @@ from config import Settings
 from tests.conftest import ENVIRONMENT, HAS_POSTGRES, POSTGRES_URL, new_postgres_database
 from tests.factories import API, PASSWORD, bearer
 from tests.servers import BIN, ROOT, Server, environment_for, free_port, serving
+from tests.waiting import until
 
 CANARY = "canary-in-the-coal-mine"
 ADA = {"email": "ada@example.com", "username": "ada", "password": PASSWORD}
@@ -80,7 +80,7 @@ def server(
             LOG_FORMAT="json",
         ) as server,
     ):
-        eventually(lambda: len(workers(server)) == 2)
+        until(lambda: len(workers(server)) == 2)
         yield server
 
 
@@ -97,17 +97,7 @@ def entries(server: Server, request_id: str) -> list[dict[str, Any]]:
         logged = [json.loads(line) for line in lines if request_id in line]
         return [entry for entry in logged if entry["logger"] == "gunicorn.access"]
 
-    return eventually(found)
-
-
-def eventually(look: Callable[[], Any], patience: float = 20) -> Any:
-    """What ``look`` finds, as soon as it finds something."""
-    deadline = time.monotonic() + patience
-    while time.monotonic() < deadline:
-        if found := look():
-            return found
-        time.sleep(0.02)
-    raise AssertionError("nothing was found in time")
+    return until(found)
 
 
 # The walk
@@ -133,7 +123,7 @@ def test_registering_logging_in_editing_refreshing_and_logging_out(server: Serve
         # Several times: either worker must know.
         afterwards = [
             requests.get(
-                f"{server.api}/users/me", headers=bearer(refreshed["access_token"]), timeout=5
+                f"{server.api}/users/me", headers=bearer(refreshed["access_token"]), timeout=30
             ).status_code
             for _ in range(6)
         ]
@@ -146,8 +136,8 @@ def test_registering_logging_in_editing_refreshing_and_logging_out(server: Serve
 
 
 def test_it_is_alive_and_ready(server: Server) -> None:
-    alive = requests.get(f"{server.url}/healthz", timeout=5)
-    ready = requests.get(f"{server.url}/readyz", timeout=5)
+    alive = requests.get(f"{server.url}/healthz", timeout=30)
+    ready = requests.get(f"{server.url}/readyz", timeout=30)
 
     assert alive.status_code == 200
     assert (ready.status_code, ready.json()) == (
@@ -158,8 +148,8 @@ def test_it_is_alive_and_ready(server: Server) -> None:
 
 def test_no_answer_names_a_version(server: Server) -> None:
     answers = [
-        requests.get(f"{server.url}/healthz", timeout=5),
-        requests.get(f"{server.url}/nowhere", timeout=5),
+        requests.get(f"{server.url}/healthz", timeout=30),
+        requests.get(f"{server.url}/nowhere", timeout=30),
         log_in(server, "wrong"),
     ]
 
@@ -200,7 +190,7 @@ def test_everything_that_is_logged_is_json(server: Server) -> None:
 def test_the_log_holds_no_query_no_token_and_no_password(server: Server) -> None:
     pair = log_in(server).json()
     log_in(server, CANARY)
-    requests.post(f"{server.api}/auth/login?password={CANARY}", json={}, timeout=5)
+    requests.post(f"{server.api}/auth/login?password={CANARY}", json={}, timeout=30)
     requests.get(
         f"{server.api}/users/me?access_token={CANARY}",
         headers=bearer(CANARY) | {"Cookie": f"session={CANARY}", "Referer": f"http://x/?{CANARY}"},
@@ -258,7 +248,7 @@ def test_the_log_for_people_is_one_line_a_request_as_well(tmp_path: Path) -> Non
             b"User-Agent: \x9b31mred\x85forged\r\n\r\n",
         )
 
-        eventually(lambda: "for-people" in server.log.read_text())
+        until(lambda: "for-people" in server.log.read_text())
 
     lines = [line for line in server.log.read_text().splitlines() if "for-people" in line]
     assert len(lines) == 1
@@ -273,7 +263,7 @@ def test_the_log_for_people_is_one_line_a_request_as_well(tmp_path: Path) -> Non
 def send(server: Server, *parts: bytes) -> bytes:
     """Send bytes, whatever they are; what came back until the server hung up."""
     port = int(server.url.rpartition(":")[2])
-    with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+    with socket.create_connection(("127.0.0.1", port), timeout=30) as connection:
         # The server may answer, and hang up, before it has seen everything.
         with suppress(ConnectionError):
             for part in parts:
@@ -329,7 +319,7 @@ def test_oversized_headers_are_refused(server: Server, headers: bytes) -> None:
     answer = send(server, LOGIN + headers + b"Connection: close\r\n\r\n")
 
     assert re.match(rb"HTTP/1.1 4[0-9][0-9] ", answer)
-    assert requests.get(f"{server.url}/healthz", timeout=5).status_code == 200
+    assert requests.get(f"{server.url}/healthz", timeout=30).status_code == 200
 
 
 def test_a_body_of_70_kb_is_too_large_and_the_worker_lives(server: Server) -> None:
@@ -374,7 +364,7 @@ def test_a_small_chunked_body_is_read(server: Server) -> None:
 def test_a_body_that_is_cut_off_is_no_error_of_ours(server: Server) -> None:
     port = int(server.url.rpartition(":")[2])
     head = JSON + b"X-Request-ID: cut-off\r\nContent-Length: 1000\r\n\r\n"
-    with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+    with socket.create_connection(("127.0.0.1", port), timeout=30) as connection:
         connection.sendall(LOGIN + head + b'{"username": ')
         connection.shutdown(socket.SHUT_WR)
         answer = connection.recv(65536)
@@ -406,9 +396,9 @@ def test_a_worker_that_is_killed_is_replaced(server: Server) -> None:
 
     os.kill(victim, signal.SIGKILL)
 
-    after = eventually(lambda: len(workers(server) - {victim}) == 2 and workers(server))
+    after = until(lambda: len(workers(server) - {victim}) == 2 and workers(server))
     assert len(after & before) == 1
-    eventually(lambda: answers(server))
+    until(lambda: answers(server))
     assert [log_in(server).status_code for _ in range(4)] == [200] * 4
 
 
@@ -438,7 +428,7 @@ def test_sigterm_lets_requests_in_flight_finish_and_ends_well(slow_server: Serve
         assert connection.recv(65536).startswith(b"HTTP/1.1 100 ")
 
         slow_server.process.send_signal(signal.SIGTERM)
-        eventually(lambda: "Handling signal: term" in slow_server.log.read_text())
+        until(lambda: "Handling signal: term" in slow_server.log.read_text())
         connection.sendall(body)
         answer = b""
         while received := connection.recv(65536):
@@ -459,7 +449,7 @@ def test_logins_that_are_being_hashed_when_sigterm_comes_are_answered(slow_serve
     for thread in threads:
         thread.start()
     # The first answer says that the others are being worked on.
-    eventually(lambda: statuses)
+    until(lambda: statuses)
 
     slow_server.process.send_signal(signal.SIGTERM)
 
@@ -668,7 +658,7 @@ def test_a_postgresql_that_falls_silent_is_away_too(
 
     # It hears, and never answers: a frozen host, or a pooler that waits for one.
     proxy.is_silent = True
-    response = requests.get(url, headers=bearer(access_token), timeout=5)
+    response = requests.get(url, headers=bearer(access_token), timeout=30)
 
     assert (response.status_code, response.json()["code"]) == (503, "unavailable")
 
@@ -683,14 +673,14 @@ def test_a_server_that_stops_refuses_connections_before_it_has_finished(tmp_path
         requests.Session() as kept_alive,
     ):
         # A connection that is kept alive may bring another request, for which the server waits.
-        kept_alive.get(f"{server.url}/healthz", timeout=5)
+        kept_alive.get(f"{server.url}/healthz", timeout=30)
         server.process.terminate()
 
-        eventually(lambda: not accepts_connections(server))
+        until(lambda: not accepts_connections(server))
 
         # One that took it, and ended, would cut it off; refused, it can go to another server.
         assert server.process.poll() is None
-        assert kept_alive.get(f"{server.url}/healthz", timeout=5).status_code == 200
+        assert kept_alive.get(f"{server.url}/healthz", timeout=30).status_code == 200
 
 
 def accepts_connections(server: Server) -> bool:

@@ -53,7 +53,7 @@ def threads() -> Iterator[ThreadPoolExecutor]:
 def register(server: Server) -> str:
     name = f"u{uuid4().hex[:20]}"
     account = {"email": f"{name}@example.com", "username": name, "password": PASSWORD}
-    requests.post(f"{server.api}/auth/register", json=account, timeout=10).raise_for_status()
+    requests.post(f"{server.api}/auth/register", json=account, timeout=30).raise_for_status()
     return name
 
 
@@ -134,10 +134,10 @@ def test_with_redis_all_workers_count_one_network_together_and_go_on_without_it(
             return requests.post(f"{server.api}/auth/refresh", json=body, timeout=60).status_code
 
         shared = together(threads, refresh)
-        ready = requests.get(f"{server.url}/readyz", timeout=10)
+        ready = requests.get(f"{server.url}/readyz", timeout=30)
         redis.kill()
         alone = together(threads, refresh)
-        unready = requests.get(f"{server.url}/readyz", timeout=10)
+        unready = requests.get(f"{server.url}/readyz", timeout=30)
 
     assert shared == Counter({429: 90, 401: 10})
     assert set(alone) <= {401, 429}

@@ -437,7 +437,7 @@ def wait_until_expired(server: Server, token: dict[str, Any]) -> None:
     """By the client's clock, which counts in whole seconds, and by the server's."""
     time.sleep(max(0, token["expires_at"] - time.time()) + 0.1)
     answer = requests.get(
-        f"{server.api}/users/me", headers=bearer(token["access_token"]), timeout=10
+        f"{server.api}/users/me", headers=bearer(token["access_token"]), timeout=30
     )
     assert (answer.status_code, answer.json()["code"]) == (401, "token_expired")
 

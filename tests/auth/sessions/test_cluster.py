@@ -66,23 +66,23 @@ class Person:
         self.email = f"{name}@example.com"
         self.name = name
         account = {"email": self.email, "username": name, "password": PASSWORD}
-        requests.post(f"{self.api}/auth/register", json=account, timeout=10).raise_for_status()
+        requests.post(f"{self.api}/auth/register", json=account, timeout=30).raise_for_status()
 
     def log_in(self) -> requests.Response:
         credentials = {"username": self.name, "password": PASSWORD}
-        return requests.post(f"{self.api}/auth/login", json=credentials, timeout=10)
+        return requests.post(f"{self.api}/auth/login", json=credentials, timeout=30)
 
     def refresh(self, token: str) -> requests.Response:
-        return requests.post(f"{self.api}/auth/refresh", json={"refresh_token": token}, timeout=10)
+        return requests.post(f"{self.api}/auth/refresh", json={"refresh_token": token}, timeout=30)
 
     def log_out(self, access_token: str) -> requests.Response:
-        return requests.post(f"{self.api}/auth/logout", headers=bearer(access_token), timeout=10)
+        return requests.post(f"{self.api}/auth/logout", headers=bearer(access_token), timeout=30)
 
     def me(self, access_token: str) -> requests.Response:
-        return requests.get(f"{self.api}/users/me", headers=bearer(access_token), timeout=10)
+        return requests.get(f"{self.api}/users/me", headers=bearer(access_token), timeout=30)
 
     def sessions(self, access_token: str) -> list[dict[str, Any]]:
-        answer = requests.get(f"{self.api}/auth/sessions", headers=bearer(access_token), timeout=10)
+        answer = requests.get(f"{self.api}/auth/sessions", headers=bearer(access_token), timeout=30)
         items: list[dict[str, Any]] = answer.json()["items"]
         return items
 
@@ -169,7 +169,7 @@ def test_a_session_that_many_delete_at_once_is_deleted_once(
         person.log_in()
         (other, *_) = [s for s in person.sessions(access_token) if not s["is_current"]]
         url = f"{server.api}/auth/sessions/{other['id']}"
-        deletion = [lambda u=url, a=access_token: requests.delete(u, headers=bearer(a), timeout=10)]
+        deletion = [lambda u=url, a=access_token: requests.delete(u, headers=bearer(a), timeout=30)]
         answers = together(threads, *deletion * CLIENTS)
 
         assert sorted(answer.status_code for answer in answers) == [204] + [404] * (CLIENTS - 1)
@@ -185,7 +185,7 @@ def test_a_client_whose_worker_dies_before_the_answer_repeats_and_goes_on(
         body = {"refresh_token": pair["refresh_token"]}
         with pytest.raises(requests.ConnectionError):
             requests.post(
-                f"{server.api}/auth/refresh", json=body, headers={"X-Die": "yes"}, timeout=10
+                f"{server.api}/auth/refresh", json=body, headers={"X-Die": "yes"}, timeout=30
             )
 
         repeated = person.refresh(pair["refresh_token"])
@@ -220,7 +220,7 @@ def test_keys_change_in_a_running_cluster_without_losing_a_session(
     def works_on(server: Server, pair: dict[str, Any]) -> bool:
         return (
             requests.get(
-                f"{server.api}/users/me", headers=bearer(pair["access_token"]), timeout=10
+                f"{server.api}/users/me", headers=bearer(pair["access_token"]), timeout=30
             ).status_code
             == 200
         )
@@ -250,5 +250,5 @@ def test_keys_change_in_a_running_cluster_without_losing_a_session(
         person.api = three.api
         assert works_on(three, pair), "signed by the retired key, and not expired"
         assert person.refresh(by_new["refresh_token"]).status_code == 200
-        published = requests.get(f"{three.url}/.well-known/jwks.json", timeout=10)
+        published = requests.get(f"{three.url}/.well-known/jwks.json", timeout=30)
         assert {key["kid"] for key in published.json()["keys"]} == {"old", "new"}

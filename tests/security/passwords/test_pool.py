@@ -22,6 +22,7 @@ from app.security.passwords import pool as hashing_pool
 from app.security.passwords.pool import NICENESS, HashingPool
 from tests.factories import API, PASSWORD, log_in, me, problem
 from tests.servers import ROOT
+from tests.waiting import until
 
 SOMEBODY = Client("192.0.2.1")
 
@@ -70,8 +71,8 @@ def test_no_more_run_at_once_than_there_are_threads(gate: Gate) -> None:
 
     threads = occupy(pool, gate, 5)
 
-    assert gate.entered.acquire(timeout=5)
-    assert gate.entered.acquire(timeout=5)
+    assert gate.entered.acquire(timeout=30)
+    assert gate.entered.acquire(timeout=30)
     assert not gate.entered.acquire(timeout=0.2)
     gate.open.set()
     for thread in threads:
@@ -81,7 +82,7 @@ def test_no_more_run_at_once_than_there_are_threads(gate: Gate) -> None:
 def test_beyond_the_queue_it_refuses_at_once_and_takes_callers_again_later(gate: Gate) -> None:
     pool = HashingPool(1, 1)
     threads = occupy(pool, gate, 2)
-    assert gate.entered.acquire(timeout=5)
+    assert gate.entered.acquire(timeout=30)
     # The other one has only to get from the start of its thread to its place in the queue.
     time.sleep(0.3)
 
@@ -97,7 +98,7 @@ def test_beyond_the_queue_it_refuses_at_once_and_takes_callers_again_later(gate:
 def test_a_refusal_waits_for_nobody(gate: Gate) -> None:
     pool = HashingPool(1, 0)
     (occupant,) = occupy(pool, gate, 1)
-    assert gate.entered.acquire(timeout=5)
+    assert gate.entered.acquire(timeout=30)
     refusals: list[Overloaded] = []
 
     def ask() -> None:
@@ -168,7 +169,7 @@ def test_a_flood_of_logins_is_refused_at_the_end_of_the_queue_and_nobody_else_fe
     pool = HashingPool(1, 0)
     monkeypatch.setitem(app.extensions, "hashing_pool", pool)
     threads = occupy(pool, gate, 1)
-    assert gate.entered.acquire(timeout=5)
+    assert gate.entered.acquire(timeout=30)
 
     refused = client.post(f"{API}/auth/login", json={"username": "ada", "password": PASSWORD})
     read = me(client, token)
@@ -197,7 +198,7 @@ def test_a_process_that_was_forked_off_has_threads_of_its_own(
     child = context.Process(target=hash_in_the_child, args=(answers,))
     child.start()
 
-    assert answers.get(timeout=10)
+    assert answers.get(timeout=30)
     child.join(10)
 
 
@@ -207,7 +208,7 @@ def test_a_process_that_was_forked_off_shares_the_slots(
 ) -> None:
     app = make_app(HASH_CONCURRENCY="1")
     (occupant,) = occupy(app.extensions["hashing_pool"], gate, 1)
-    assert gate.entered.acquire(timeout=5)
+    assert gate.entered.acquire(timeout=30)
 
     def hash_in_the_child(answers: "multiprocessing.Queue[int]") -> None:
         with app.app_context():
@@ -221,7 +222,7 @@ def test_a_process_that_was_forked_off_shares_the_slots(
     with pytest.raises(queue.Empty):
         answers.get(timeout=1)
     gate.open.set()
-    assert answers.get(timeout=10) == 1024
+    assert answers.get(timeout=30) == 1024
     child.join(10)
     occupant.join(5)
 
@@ -238,7 +239,7 @@ class Desk:
         self.served: list[str] = []
         self.refused: list[str] = []
         self.threads = occupy(self.pool, gate, 1)
-        assert gate.entered.acquire(timeout=5)
+        assert gate.entered.acquire(timeout=30)
 
     def line_up(
         self, name: str, network: str, is_connected: Callable[[], bool] = lambda: True
@@ -254,7 +255,7 @@ class Desk:
         thread = threading.Thread(target=ask)
         thread.start()
         self.threads.append(thread)
-        eventually(lambda: name in self.waiting() or name in self.refused)
+        until(lambda: name in self.waiting() or name in self.refused)
 
     def waiting(self) -> list[str]:
         return [job.function.args[0] for job in self.pool._waiting()]  # type: ignore[attr-defined]
@@ -265,13 +266,6 @@ class Desk:
         for thread in self.threads:
             thread.join(10)
         return self.served
-
-
-def eventually(look: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 10
-    while not look():
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
 
 
 def counted(reason: str) -> float:
@@ -358,7 +352,7 @@ def test_nobody_waits_for_ever(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> N
     before = counted("too_late")
 
     desk.line_up("ada", "192.0.2.1")
-    eventually(lambda: desk.refused == ["ada"])
+    until(lambda: desk.refused == ["ada"])
 
     assert desk.serve() == []
     assert counted("too_late") == before + 1
@@ -377,7 +371,7 @@ def test_the_queue_is_measured(gate: Gate) -> None:
     desk.line_up("ada", "192.0.2.1")
     desk.line_up("bob", "192.0.2.1")
 
-    eventually(lambda: HASHES_WAITING._value.get() == 2)
+    until(lambda: HASHES_WAITING._value.get() == 2)
     running = HASHES_RUNNING._value.get()
     desk.serve()
 

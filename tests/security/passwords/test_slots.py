@@ -3,7 +3,7 @@
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from threading import Event, Thread
@@ -12,6 +12,7 @@ import pytest
 
 from app.security.passwords import slots
 from app.security.passwords.slots import COUNTER_BYTES, SharedFile, Slots
+from tests.waiting import until
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
 
@@ -105,13 +106,6 @@ def new_machine(number: int) -> Iterator[Machine]:
         yield Machine(number, stack)
 
 
-def eventually(look: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not look():
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
-
-
 def test_processes_hold_no_more_slots_together_than_there_are() -> None:
     with new_machine(2) as machine:
         workers = {name: machine.fork(name, threads=2) for name in "ab"}
@@ -155,10 +149,10 @@ def test_a_process_that_is_killed_while_it_waits_does_not_stop_the_others() -> N
         for name in "bc":
             before = machine.turns()
             waiting.append(machine.fork(name))
-            eventually(lambda before=before: machine.turns() == before + 1)  # type: ignore[misc]
+            until(lambda before=before: machine.turns() == before + 1)  # type: ignore[misc]
         before = machine.turns()
         machine.fork("d")
-        eventually(lambda: machine.turns() == before + 1)
+        until(lambda: machine.turns() == before + 1)
 
         for worker in waiting:
             worker.kill()
@@ -172,9 +166,9 @@ def test_a_process_with_much_to_hash_lets_the_others_have_their_turns() -> None:
         busy = machine.fork("b", threads=5)
         assert machine.names(1) == "b"
         # Its next thread has asked for a turn already.
-        eventually(lambda: machine.turns() == 2)
+        until(lambda: machine.turns() == 2)
         machine.fork("o").give_back()
-        eventually(lambda: machine.turns() == 3)
+        until(lambda: machine.turns() == 3)
 
         for _ in range(5):
             busy.give_back()
