@@ -225,7 +225,7 @@ def checkout(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Callab
         folder.mkdir(exist_ok=True)
         monkeypatch.setattr(application, "INSTANCE", folder)
         variables = ENVIRONMENT | {"DATABASE_URL": database_url}
-        made.append(create_app(Settings.from_environment(variables)))
+        made.append(create_app(Settings.from_environment(variables, instance=folder)))
         return made[-1]
 
     yield app
