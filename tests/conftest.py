@@ -83,6 +83,7 @@ def pytest_configure(config: pytest.Config) -> None:
 # Files that wait for servers more than they work, or work long at few tests. They begin first, or
 # the others wait for them at the end.
 SLOW = (
+    "test_examples.py",
     "test_kinds.py",
     "test_databases.py",
     "test_cluster.py",

@@ -50,11 +50,11 @@ class Installed:
         # A build leaves files beside the sources.
         ignored = shutil.ignore_patterns("build", "*.egg-info", "__pycache__", ".pytest_cache")
         shutil.copytree(EXAMPLE, folder / "source", ignore=ignored)
+        self.install(folder / "source")
+
+    def install(self, *what: str | Path) -> None:
         of_pip = ["--no-deps", "--no-build-isolation", "--no-index", "--quiet"]
-        self.run(
-            *("-m", "pip", "install", "--disable-pip-version-check", *of_pip),
-            str(folder / "source"),
-        )
+        self.run("-m", "pip", "install", "--disable-pip-version-check", *of_pip, *what)
 
     def _link_our_requirements(self) -> None:
         (ours,) = {path for path in sys.path if path.endswith("site-packages")}
@@ -164,6 +164,22 @@ def test_its_own_tests_need_our_fixtures_alone(installed: Installed) -> None:
 
     assert " passed" in told
     assert "failed" not in told
+
+
+def test_our_checkout_can_be_installed_for_the_tests_of_a_feature(
+    installed: Installed, tmp_path: Path
+) -> None:
+    checkout = tmp_path / "user-system"
+    checkout.mkdir()
+    for name in ("app", "configuration"):
+        shutil.copytree(ROOT / name, checkout / name)
+    for name in ("config.py", "wsgi.py", "pyproject.toml", "requirements.in"):
+        shutil.copy(ROOT / name, checkout)
+
+    installed.install("-e", checkout)
+
+    found = installed.run("-c", "import app.testing; print(app.__file__)", cwd=tmp_path)
+    assert found.strip() == str(checkout / "app" / "__init__.py")
 
 
 def test_a_database_of_our_previous_release_is_upgraded_with_the_feature_in_it(
