@@ -4,6 +4,7 @@ from functools import cache
 from typing import Any
 from uuid import uuid4
 
+import jwt
 from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import delete, update
@@ -101,6 +102,12 @@ def log_in(client: FlaskClient, user: User, password: str = PASSWORD) -> dict[st
     assert response.status_code == 200, response.text
     pair: dict[str, Any] = response.json
     return pair
+
+
+def claims_of(token: str) -> dict[str, Any]:
+    """What a token says, whoever signed it."""
+    claims: dict[str, Any] = jwt.decode(token, options={"verify_signature": False})
+    return claims
 
 
 def me(client: FlaskClient, access_token: str) -> TestResponse:

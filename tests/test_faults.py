@@ -31,7 +31,8 @@ from tests.conftest import ENVIRONMENT
 from tests.factories import API, bearer, log_in, make_user, me, problem
 from tests.observability.test_routes import Gate, within_5_seconds
 from tests.servers import Server, free_port, serving
-from tests.serving.test_serving import eventually, needs_postgres, new_database, workers
+from tests.serving.test_serving import needs_postgres, new_database, workers
+from tests.waiting import until
 
 # Work that goes on meanwhile
 
@@ -109,7 +110,7 @@ class Traffic:
     def __enter__(self) -> "Traffic":
         for thread in self._threads:
             thread.start()
-        eventually(lambda: all(client.confirmed for client in self.clients))
+        until(lambda: all(client.confirmed for client in self.clients))
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -120,7 +121,7 @@ class Traffic:
     def recovers(self) -> None:
         """Everybody is served again."""
         before = [client.confirmed for client in self.clients]
-        eventually(
+        until(
             lambda: all(
                 client.confirmed > then for client, then in zip(self.clients, before, strict=True)
             )
@@ -172,11 +173,11 @@ def test_postgresql_away_under_load_is_503_at_most_and_loses_nothing(
     gate: Gate, tmp_path: Path, fault: str
 ) -> None:
     with serving_through(gate, tmp_path) as server:
-        eventually(lambda: len(workers(server)) == 2)
+        until(lambda: len(workers(server)) == 2)
         before = workers(server)
         with Traffic(server) as traffic:
             getattr(gate, fault)()
-            eventually(lambda: traffic.answers[503] > 16)
+            until(lambda: traffic.answers[503] > 16)
             time.sleep(2)
             gate.open()
             traffic.recovers()
@@ -339,11 +340,11 @@ def test_a_worker_killed_under_load_takes_nothing_with_it_that_was_confirmed(
         new_database("sqlite", tmp_path) as url,
         serving(tmp_path / "log", **ENVIRONMENT, DATABASE_URL=url, WEB_CONCURRENCY="2") as server,
     ):
-        eventually(lambda: len(workers(server)) == 2)
+        until(lambda: len(workers(server)) == 2)
         with Traffic(server) as traffic:
             victim = min(workers(server))
             os.kill(victim, signal.SIGKILL)
-            eventually(lambda: len(workers(server) - {victim}) == 2)
+            until(lambda: len(workers(server) - {victim}) == 2)
             traffic.recovers()
 
         # Each client had one request under way at most.

@@ -12,7 +12,7 @@ from flask_jwt_extended import create_access_token, jwt_required
 from werkzeug.test import TestResponse
 
 from app.models import User
-from tests.factories import API, bearer, log_in, me, problem
+from tests.factories import API, bearer, claims_of, log_in, me, problem
 
 own = Blueprint("own", __name__)
 
@@ -42,11 +42,6 @@ def other(make_app: Callable[..., Flask]) -> Flask:
 @pytest.fixture
 def client(other: Flask) -> FlaskClient:
     return other.test_client()
-
-
-def claims_of(token: str) -> dict[str, Any]:
-    claims: dict[str, Any] = jwt.decode(token, options={"verify_signature": False})
-    return claims
 
 
 def visit(client: FlaskClient, token: str, path: str = "/own/access") -> TestResponse:

@@ -16,7 +16,8 @@ from app.http.client import Client
 from tests.conftest import ENVIRONMENT
 from tests.factories import API, PASSWORD
 from tests.servers import Server, serving
-from tests.serving.test_serving import eventually, new_database
+from tests.serving.test_serving import new_database
+from tests.waiting import until
 
 
 @pytest.fixture
@@ -153,4 +154,4 @@ def test_logins_whose_clients_hung_up_are_not_hashed(slow_server: Server) -> Non
         connection.close()
 
     # One or two were answered, and one is being hashed; the others have gone.
-    eventually(lambda: refused_because(slow_server, "left") >= 2)
+    until(lambda: refused_because(slow_server, "left") >= 2)

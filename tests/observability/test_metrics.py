@@ -25,8 +25,9 @@ from tests.conftest import ENVIRONMENT
 from tests.factories import API, bearer, log_in, me, problem, refresh
 from tests.mail.letters import queue
 from tests.servers import Server, serving
-from tests.serving.test_serving import eventually, needs_postgres, new_database, workers
+from tests.serving.test_serving import needs_postgres, new_database, workers
 from tests.test_docs import in_backticks, rows
+from tests.waiting import until
 
 TOKEN = "a-token-for-prometheus-alone"
 
@@ -284,7 +285,7 @@ def server(
         new_database(request.param, folder) as url,
         serving(folder / "log", **ENVIRONMENT, DATABASE_URL=url, WEB_CONCURRENCY="2") as server,
     ):
-        eventually(lambda: len(workers(server)) == 2)
+        until(lambda: len(workers(server)) == 2)
         yield server
 
 
@@ -316,10 +317,10 @@ def test_what_a_worker_counted_outlives_it_and_what_it_was_doing_does_not(server
     before = scraped(server)[sample]
     [folder] = folders(server)
     victim = min(workers(server))
-    eventually(lambda: list(folder.glob(f"gauge_*_{victim}.db")))
+    until(lambda: list(folder.glob(f"gauge_*_{victim}.db")))
 
     os.kill(victim, signal.SIGKILL)
-    eventually(lambda: len(workers(server) - {victim}) == 2)
+    until(lambda: len(workers(server) - {victim}) == 2)
 
     assert scraped(server)[sample] == before
     assert not list(folder.glob(f"gauge_*_{victim}.db"))
@@ -332,7 +333,7 @@ def test_reloading_goes_on_counting_in_the_same_place(server: Server) -> None:
     old, places = workers(server), folders(server)
 
     server.process.send_signal(signal.SIGHUP)
-    eventually(lambda: len(workers(server)) == 2 and not workers(server) & old)
+    until(lambda: len(workers(server)) == 2 and not workers(server) & old)
 
     assert folders(server) == places
     assert scraped(server)[sample] == before

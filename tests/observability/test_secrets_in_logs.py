@@ -18,7 +18,8 @@ import requests
 from tests.conftest import ENVIRONMENT
 from tests.factories import API, bearer
 from tests.servers import Server, serving
-from tests.serving.test_serving import eventually, needs_postgres, new_database
+from tests.serving.test_serving import needs_postgres, new_database
+from tests.waiting import until
 
 ADDRESS = "canary.of.the.address@example.com"
 OTHER_ADDRESS = "canary.of.another.address@example.com"
@@ -92,7 +93,7 @@ class Walk:
             unfolded = text.replace("=\n", "").replace("=3D", "=")
             return re.findall(rf"/account/{page}#token=([\w-]+)", unfolded)
 
-        token: str = eventually(found)[-1]
+        token: str = until(found)[-1]
         self.secrets.add(token)
         return token
 
@@ -180,7 +181,7 @@ def test_nothing_that_is_printed_holds_a_secret(server: Server) -> None:
     walk.bugs()
     walk.junk()
     requests.get(f"{server.url}/healthz", headers={"X-Request-ID": "the-last-of-them"}, timeout=20)
-    eventually(lambda: "the-last-of-them" in server.log.read_text())
+    until(lambda: "the-last-of-them" in server.log.read_text())
 
     log = server.log.read_text()
     assert "ZeroDivisionError" in log
@@ -225,7 +226,7 @@ def test_nothing_that_a_client_sends_makes_a_line_of_its_own(server: Server, for
         )
         while connection.recv(65536):
             pass
-    eventually(lambda: last in server.log.read_text())
+    until(lambda: last in server.log.read_text())
 
     lines = server.log.read_text()[before:].rstrip("\n").split("\n")
     assert len([line for line in lines if last in line]) == 1

@@ -27,7 +27,7 @@ from app.security import signing_keys
 from config import Settings, SettingsRefused
 from tests.cases import each
 from tests.conftest import ENVIRONMENT
-from tests.factories import API, log_in, me, problem, refresh
+from tests.factories import API, claims_of, log_in, me, problem, refresh
 
 ALGORITHMS = ["ES256", "RS256", "EdDSA"]
 ISSUER = "http://localhost:8000"
@@ -116,11 +116,6 @@ def write(path: Path, private: Any, password: bytes | None = None) -> None:
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, encryption
         )
     )
-
-
-def claims_of(token: str) -> dict[str, Any]:
-    claims: dict[str, Any] = jwt.decode(token, options={"verify_signature": False})
-    return claims
 
 
 def published(client: FlaskClient) -> dict[str, Any]:

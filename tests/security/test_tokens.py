@@ -23,7 +23,7 @@ from app.security import tokens
 from app.security.signing_keys import signatures
 from config import SettingsRefused
 from tests.cases import each
-from tests.factories import API, bearer, log_in, me, problem, refresh
+from tests.factories import API, bearer, claims_of, log_in, me, problem, refresh
 
 Claims = dict[str, Any]
 HEADER = {"alg": "HS256", "typ": "JWT"}
@@ -45,11 +45,6 @@ def signed(
     content = f"{encoded(header)}.{encoded(payload)}"
     secret = (key or app.config["SECRET_KEY"]).encode()
     return f"{content}.{encoded(hmac.digest(secret, content.encode(), digest))}"
-
-
-def claims_of(token: str) -> Claims:
-    claims: Claims = jwt.decode(token, options={"verify_signature": False})
-    return claims
 
 
 def without(name: str) -> Callable[[Claims], Claims]:

@@ -14,7 +14,8 @@ import requests
 from tests.conftest import ENVIRONMENT
 from tests.factories import PASSWORD
 from tests.servers import Server, serving
-from tests.serving.test_serving import eventually, new_database, workers
+from tests.serving.test_serving import new_database, workers
+from tests.waiting import until
 
 CREDENTIALS = {"username": "ada", "password": PASSWORD}
 
@@ -60,7 +61,7 @@ def test_logins_of_one_worker_use_all_slots(tmp_path: Path) -> None:
 
         answers = [pool.submit(log_in, client, server) for client in clients]
 
-        assert eventually(lambda: running(server) == 2)
+        assert until(lambda: running(server) == 2)
         assert [answer.result() for answer in answers] == [200] * 8
 
 
@@ -71,7 +72,7 @@ def test_a_worker_that_is_killed_while_it_hashes_gives_its_slots_back(tmp_path: 
     ):
         before = workers(server)
         lost = pool.submit(log_in, requests.Session(), server)
-        eventually(lambda: running(server) == 1)
+        until(lambda: running(server) == 1)
 
         # Only one of them hashes. The other is killed as well, so that all is in new hands.
         for process in before:
@@ -79,5 +80,5 @@ def test_a_worker_that_is_killed_while_it_hashes_gives_its_slots_back(tmp_path: 
 
         with pytest.raises(requests.ConnectionError):
             lost.result()
-        eventually(lambda: len(workers(server)) == 2 and not workers(server) & before)
+        until(lambda: len(workers(server)) == 2 and not workers(server) & before)
         assert log_in(requests.Session(), server) == 200

@@ -14,7 +14,8 @@ from config import Settings
 from tests.checkouts import new_checkout
 from tests.conftest import ENVIRONMENT
 from tests.servers import Server, serving
-from tests.serving.test_serving import eventually, new_database, workers
+from tests.serving.test_serving import new_database, workers
+from tests.waiting import until
 
 SHORT = {"email": "bob@example.com", "username": "bob", "password": "0123456789"}
 
@@ -37,7 +38,7 @@ def reload(server: Server, number: int = 1) -> None:
     """Send SIGHUP and wait until other workers serve."""
     old = workers(server)
     server.process.send_signal(signal.SIGHUP)
-    eventually(lambda: len(workers(server)) == number and not workers(server) & old)
+    until(lambda: len(workers(server)) == number and not workers(server) & old)
 
 
 def metrics(server: Server) -> int:

@@ -15,7 +15,8 @@ import requests
 from tests.conftest import ENVIRONMENT
 from tests.factories import API
 from tests.servers import Server, serving
-from tests.serving.test_serving import eventually, new_database, workers
+from tests.serving.test_serving import new_database, workers
+from tests.waiting import until
 
 HEALTH = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
 LOGIN = (
@@ -216,7 +217,7 @@ class Load:
     def start(self) -> None:
         for thread in self._threads:
             thread.start()
-        eventually(lambda: self.answered > 100)
+        until(lambda: self.answered > 100)
 
     def end(self) -> None:
         self._over.set()
@@ -262,7 +263,7 @@ class Load:
 @pytest.fixture
 def under_load(tmp_path: Path) -> Iterator[Load]:
     with new_server(tmp_path, WEB_CONCURRENCY="2") as server:
-        eventually(lambda: len(workers(server)) == 2)
+        until(lambda: len(workers(server)) == 2)
         load = Load(server)
         load.start()
         yield load
@@ -287,9 +288,9 @@ def test_reloading_under_load_loses_no_request_and_turns_nobody_away(under_load:
     for _ in range(3):
         old = workers(server)
         server.process.send_signal(signal.SIGHUP)
-        eventually(lambda old=old: len(workers(server)) == 2 and not workers(server) & old)  # type: ignore[misc]
+        until(lambda old=old: len(workers(server)) == 2 and not workers(server) & old)  # type: ignore[misc]
     answered = under_load.answered
-    eventually(lambda: under_load.answered > answered)
+    until(lambda: under_load.answered > answered)
     under_load.end()
 
     assert under_load.lost == []
@@ -305,7 +306,7 @@ def test_who_has_connected_when_sigterm_comes_is_answered(tmp_path: Path) -> Non
         for client in clients:
             client.sendall(HEALTH)
         server.process.send_signal(signal.SIGTERM)
-        eventually(lambda: "Handling signal: term" in server.log.read_text())
+        until(lambda: "Handling signal: term" in server.log.read_text())
         os.kill(worker, signal.SIGCONT)
 
         answers = [client.recv(100)[:13] for client in clients]
@@ -336,8 +337,8 @@ def test_a_worker_that_is_told_to_stop_while_it_begins_stops(tmp_path: Path) -> 
     with new_server(
         tmp_path, WEB_CONCURRENCY="2", GUNICORN_CMD_ARGS=f"--config {config}"
     ) as server:
-        told_one = int(eventually(lambda: told.exists() and told.read_text()))
+        told_one = int(until(lambda: told.exists() and told.read_text()))
 
         # The master has put another in its place.
-        eventually(lambda: len(workers(server) - {told_one}) == 2)
+        until(lambda: len(workers(server) - {told_one}) == 2)
         assert told_one not in workers(server)

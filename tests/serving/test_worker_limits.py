@@ -17,8 +17,9 @@ from app.serving.worker import connections_that_fit
 from tests.conftest import ENVIRONMENT
 from tests.factories import API, PASSWORD
 from tests.servers import Server, serving
-from tests.serving.test_serving import eventually, new_database, workers
+from tests.serving.test_serving import new_database, workers
 from tests.serving.test_worker import HEALTH, connect
+from tests.waiting import until
 
 FEW = {
     "WEB_CONCURRENCY": "1",
@@ -272,7 +273,7 @@ def test_the_first_bytes_are_those_of_every_answer(line: Line) -> None:
 
 
 def test_a_client_that_does_not_hang_up_after_its_last_answer_is_dropped(server: Server) -> None:
-    before = eventually(lambda: descriptors(server))
+    before = until(lambda: descriptors(server))
     with ExitStack() as stack:
         for _ in range(10):
             client = stack.enter_context(connect(server))
@@ -281,7 +282,7 @@ def test_a_client_that_does_not_hang_up_after_its_last_answer_is_dropped(server:
                 pass
         assert descriptors(server) >= before + 5
 
-        eventually(lambda: descriptors(server) <= before + 2, patience=10)
+        until(lambda: descriptors(server) <= before + 2, patience=10)
 
 
 def test_a_client_that_has_said_nothing_holds_up_no_stop(tmp_path: Path) -> None:

@@ -5,7 +5,6 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-import jwt
 import pytest
 import time_machine
 from flask import Flask
@@ -18,7 +17,7 @@ from app.administration import accounts
 from app.extensions import db
 from app.models import Session, User
 from tests.cases import each
-from tests.factories import API, bearer, log_in, me, problem, refresh, refused_fields
+from tests.factories import API, bearer, claims_of, log_in, me, problem, refresh, refused_fields
 
 DAY = timedelta(days=1)
 
@@ -37,11 +36,6 @@ class Clock:
 def stopped_clock() -> Iterator[Clock]:
     with time_machine.travel(clock.now().replace(microsecond=250_000), tick=False) as traveller:
         yield Clock(traveller)
-
-
-def claims_of(token: str) -> dict[str, Any]:
-    claims: dict[str, Any] = jwt.decode(token, options={"verify_signature": False})
-    return claims
 
 
 def log_out(client: FlaskClient, pair: dict[str, Any], **request: Any) -> TestResponse:
