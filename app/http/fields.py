@@ -15,7 +15,7 @@ import marshmallow
 from marshmallow import ValidationError, fields
 
 from app.database.types import MAX_ID
-from app.errors import UNSTORABLE, Message
+from app.field_errors import UNSTORABLE, Message
 from app.http.strict_json import is_storable
 
 REFUSALS = {

@@ -10,16 +10,8 @@ from flask import Request, current_app
 from webargs.core import missing
 from webargs.flaskparser import FlaskParser
 
-from app.errors import (
-    MAX_ERRORS,
-    REPEATED,
-    UNSTORABLE,
-    BadRequest,
-    Message,
-    UnsupportedMediaType,
-    ValidationFailed,
-    told,
-)
+from app.errors import BadRequest, UnsupportedMediaType, ValidationFailed
+from app.field_errors import MAX_ERRORS, REPEATED, UNSTORABLE, Message, told
 from app.http.problems import JSON
 from app.http.strict_json import is_storable
 

@@ -18,7 +18,6 @@ from werkzeug.sansio.response import Response as BaseResponse
 
 from app.database import failures, migration_state
 from app.errors import (
-    MAX_DETAIL_LENGTH,
     AppError,
     BadRequest,
     BodyTooLarge,
@@ -33,6 +32,7 @@ from app.errors import (
     ValidationFailed,
 )
 from app.extensions import db
+from app.field_errors import MAX_DETAIL_LENGTH
 from app.http.request_id import request_id
 
 log = logging.getLogger(__name__)

@@ -15,7 +15,8 @@ from typing import Any
 
 from flask.json.provider import DefaultJSONProvider
 
-from app.errors import UNSTORABLE, MalformedJSON, ValidationFailed, told
+from app.errors import MalformedJSON, ValidationFailed
+from app.field_errors import UNSTORABLE, told
 
 MAX_DEPTH = 20
 

@@ -10,7 +10,8 @@ from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from app.errors import MAX_ERRORS, Message, ValidationFailed, json_pointer
+from app.errors import ValidationFailed
+from app.field_errors import MAX_ERRORS, Message, json_pointer
 from app.models import User
 from tests.factories import API, bearer, log_in, problem
 

@@ -6,7 +6,7 @@ from typing import Any
 import flask_swagger_ui
 from flask import Blueprint, Flask, Response, current_app, send_from_directory
 
-from app.errors import MAX_ERRORS
+from app.field_errors import MAX_ERRORS
 from app.http.blueprint import api
 from app.http.strict_request import Digits
 
