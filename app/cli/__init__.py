@@ -14,6 +14,7 @@ from app.cli import (
     keys,
     migrating,
     outbox,
+    passwords,
     prune,
     roles,
     users,
@@ -41,6 +42,7 @@ def init_app(app: Flask) -> None:
     app.cli.add_command(users.users)
     app.cli.add_command(roles.roles)
     app.cli.add_command(keys.keys)
+    app.cli.add_command(passwords.passwords)
     app.cli.add_command(outbox.outbox)
     app.cli.add_command(audit.audit)
     app.cli.add_command(prune.prune)

@@ -105,6 +105,13 @@ def common_passwords_are_rejected(settings: Settings) -> str | None:
     return None
 
 
+@checks(Weight.WEAK, "Set PASSWORD_BREACHED=local, or hibp to ask Have I Been Pwned too.")
+def breached_passwords_are_rejected(settings: Settings) -> str | None:
+    if settings.breached_passwords == "off":
+        return "PASSWORD_BREACHED is off: people may choose passwords that were stolen elsewhere."
+    return None
+
+
 @checks(
     Weight.GOOD_TO_KNOW,
     "Set PASSWORD_PEPPERS=id:secret, and never lose it: no password can be verified without it.",

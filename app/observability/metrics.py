@@ -60,6 +60,11 @@ HASH_WAIT = Histogram(
 HASHES_REFUSED = Counter(
     "password_hashes_refused", "Passwords that were not hashed, by the reason.", ["reason"]
 )
+BREACHED_LOOK_UPS = Counter(
+    "breached_password_look_ups",
+    "New passwords that were looked up among breached ones, by the result.",
+    ["result"],
+)
 BACKGROUND_WORK_RUNNING = Gauge(
     "background_work_running",
     "Processes that do this background work; 0 if none does.",

@@ -11,7 +11,7 @@ from tests.cli.every_command import Commands, complaints, end, every_command
 from tests.conftest import HAS_POSTGRES, new_postgres_database
 
 # These do not look at the database.
-WITHOUT_ONE = {"keys", "openapi", "routes", "shell"}
+WITHOUT_ONE = {"keys", "openapi", "passwords", "routes", "shell"}
 THEIRS = "CREATE TABLE users (id integer, name text)"
 
 

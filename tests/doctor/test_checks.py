@@ -59,6 +59,7 @@ WEAK: dict[str, dict[str, str]] = {
     "hash_concurrency": {"HASH_CONCURRENCY": "1"},
     "password_min_length": {"PASSWORD_MIN_LENGTH": "14"},
     "common_passwords_are_rejected": {"PASSWORD_REJECT_COMMON": "false"},
+    "breached_passwords_are_rejected": {"PASSWORD_BREACHED": "off"},
     "peppers": {"PASSWORD_PEPPERS": ""},
     "verified_email_is_required": {"REQUIRE_VERIFIED_EMAIL": "false"},
     "account_existence_is_hidden": {"HIDE_ACCOUNT_EXISTENCE": "false"},

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from app.errors import Message, ValidationFailed
 from app.models import User
+from app.security.passwords import breached
 from app.security.passwords.hashing import _normal
 from config import settings
 
@@ -38,6 +39,12 @@ def flaw(password: str) -> Message | None:
         return Message(
             "password_common",
             "Is among the first that an attacker tries. Choose a few unrelated words.",
+        )
+    # Last, because it may ask another server.
+    if breached.is_breached(_normal(password)):
+        return Message(
+            "password_breached",
+            "Is in a list of stolen passwords that attackers try. Choose a few unrelated words.",
         )
     return None
 
