@@ -6,7 +6,7 @@ from itertools import islice
 from sqlalchemy import insert
 
 from app import clock
-from app.audit import prunings, recording, sealing, verification
+from app.audit import links, prunings, recording, sealing, verification
 from app.audit.vocabulary import Event
 from app.database.rows import discard
 from app.extensions import db
@@ -34,7 +34,7 @@ def prune(limit: int) -> int:
             if link.at >= oldest_kept:
                 break
             old.append(link)
-    except verification.Broken as broken:
+    except links.Broken as broken:
         # The broken place stays, and so does everything after it, so that `flask audit verify`
         # can report it.
         log.warning(

@@ -9,33 +9,19 @@ from typing import Any, NamedTuple
 from sqlalchemy import Row, exists, func, select
 
 from app import clock
-from app.audit import chain, prunings, reading
+from app.audit import chain, links, prunings, reading
+from app.audit.links import Broken
 from app.audit.reading import Database
-from app.audit.vocabulary import Event
-from app.models import AuditEvent, AuditSeal, User
+from app.models import AuditEvent, AuditSeal
 from config import settings
 
-# This is longer than any transaction lasts, and more than the clocks of two servers differ.
-TOLERANCE = timedelta(minutes=10)
 # The sealer works every second, and operators notice when a server is down for an hour.
 UNSEALED_AT_MOST = timedelta(hours=1)
-# If the wrong event is at a position, the right one is searched up to this far away.
-NEIGHBOURHOOD = 1000
 REPORT_EVERY = 100_000
 
 IS_SEALED = exists().where(AuditSeal.event_id == AuditEvent.id)
 
 Report = Callable[[int], None]
-
-
-@dataclass(eq=False)
-class Broken(Exception):
-    """The first place at which the log differs from what was written."""
-
-    kind: str
-    sentence: str
-    position: int | None = None
-    event_id: int | None = None
 
 
 class Start(NamedTuple):
@@ -127,7 +113,7 @@ def _start(database: Database, after: int) -> Start:
         return Start(0, chain.BEGINNING, None)
     if first.id is not None:
         sentence = "The event was inserted by hand, because the log was pruned beyond its place."
-        raise _broken("inserted", sentence, first)
+        raise links.broken_at("inserted", sentence, first)
     return Start(first.position, first.hash, prunings.last_deleted_at(database, first))
 
 
@@ -144,12 +130,14 @@ def _time_of(database: Database, seal: Row[Any]) -> datetime | None:
 
 def _walk(database: Database, start: Start) -> Iterator[Row[Any]]:
     position, head, newest = start
-    is_erased = lru_cache(maxsize=NEIGHBOURHOOD)(lambda user_id: _is_erased(database, user_id))
+    is_erased = lru_cache(maxsize=links.NEIGHBOURHOOD)(
+        lambda user_id: links.is_erased(database, user_id)
+    )
     for link in _readable_links(database, position):
-        _refuse_wrong_place(database, link, position + 1, head)
-        _refuse_edited_event(database, link)
-        _refuse_edited_personal_part(link, is_erased)
-        _refuse_wrong_time(link, newest)
+        links.refuse_wrong_place(database, link, position + 1, head)
+        links.refuse_edited_event(database, link)
+        links.refuse_edited_personal_part(link, is_erased)
+        links.refuse_wrong_time(link, newest)
         position, head = link.position, link.hash
         newest = max(newest or link.at, link.at)
         yield link
@@ -180,79 +168,6 @@ def _one_by_one(database: Database, after: int) -> Iterator[Row[Any]]:
             sentence = "The event was edited: it holds a value of the wrong type."
             raise Broken("edited", sentence, position, event_id) from None
         yield link
-
-
-def _refuse_wrong_place(database: Database, link: Row[Any], position: int, head: str) -> None:
-    """A seal must have the next position, and follow from the seal before it."""
-    if link.position == position and _follows(link, position, head):
-        return
-    nearby = reading.LINKS.where(AuditSeal.position > position).limit(NEIGHBOURHOOD)
-    for other in database.execute(nearby):
-        if _follows(other, position, head):
-            sentence = (
-                f"The log was reordered: the event that was sealed at position {position} is now "
-                f"at position {other.position}."
-            )
-            raise Broken("reordered", sentence, position, other.event_id)
-    if link.position != position:
-        gone = f"{position}" if link.position == position + 1 else f"{position}…{link.position - 1}"
-        sentence = f"The seals at {gone} were removed, and no pruning of them is on record."
-        raise Broken("seal_removed", sentence, position)
-    raise _broken("seal_edited", "The seal was edited: it does not fit the seal before it.", link)
-
-
-def _follows(link: Row[Any], position: int, head: str) -> bool:
-    covered = {
-        "event_id": link.event_id,
-        "sealed_at": link.sealed_at,
-        "event_digest": link.event_digest,
-        "personal_digest": link.personal_digest,
-    }
-    return bool(chain.seal_hash(head, position=position, **covered) == link.hash)
-
-
-def _refuse_edited_event(database: Database, link: Row[Any]) -> None:
-    if link.id is None:
-        raise _broken("removed", "The event was removed after it was sealed.", link)
-    if chain.event_digest(link) == link.event_digest:
-        return
-    nearby = reading.LINKS.where(AuditSeal.position > link.position).limit(NEIGHBOURHOOD)
-    for other in database.execute(nearby):
-        if other.id and chain.event_digest(other, under_id=link.id) == link.event_digest:
-            sentence = f"The log was reordered: event {link.id} is now event {other.id}."
-            raise _broken("reordered", sentence, link)
-    raise _broken("edited", "The event was edited after it was sealed.", link)
-
-
-def _refuse_edited_personal_part(link: Row[Any], is_erased: Callable[[int], bool]) -> None:
-    is_empty = link.ip is None and link.user_agent is None and link.personal is None
-    if link.salt is not None:
-        if chain.personal_digest(link, link.salt) != link.personal_digest:
-            kind, verb = (
-                ("personal_removed", "removed") if is_empty else ("personal_altered", "edited")
-            )
-            raise _broken(kind, f"The personal part of the event was {verb} by hand.", link)
-    elif not is_empty:
-        sentence = "The personal part of the event was erased, and written again by hand."
-        raise _broken("personal_altered", sentence, link)
-    elif not any(is_erased(user_id) for user_id in (link.subject_id, link.actor_id) if user_id):
-        sentence = "The personal part of the event is gone, and none of its users was erased."
-        raise _broken("personal_removed", sentence, link)
-
-
-def _refuse_wrong_time(link: Row[Any], newest: datetime | None) -> None:
-    if newest and link.at < newest - TOLERANCE:
-        sentence = (
-            f"The event is back-dated: its time is {chain.instant(link.at)}, but an event of "
-            f"{chain.instant(newest)} was sealed before it."
-        )
-        raise _broken("backdated", sentence, link)
-    if link.at > link.sealed_at + TOLERANCE:
-        sentence = (
-            f"The event is dated ahead: its time is {chain.instant(link.at)}, but it was sealed "
-            f"at {chain.instant(link.sealed_at)}."
-        )
-        raise _broken("dated_ahead", sentence, link)
 
 
 def _refuse_unexplained_pruning(database: Database, retention: timedelta) -> None:
@@ -292,18 +207,5 @@ def _refuse_unsealed(database: Database) -> None:
     raise Broken("unsealed", sentence, event_id=oldest.id)
 
 
-def _is_erased(database: Database, user_id: int) -> bool:
-    """Whether the user is gone and the erasure is on record. A record alone could be forged."""
-    on_record = exists().where(
-        AuditEvent.subject_id == user_id, AuditEvent.event == Event.USER_ERASED.value
-    )
-    is_gone = ~exists().where(User.id == user_id)
-    return bool(database.scalar(select(on_record & is_gone)))
-
-
 def _number_unsealed(database: Database) -> int:
     return database.scalar(select(func.count()).select_from(AuditEvent).where(~IS_SEALED)) or 0
-
-
-def _broken(kind: str, sentence: str, link: Row[Any]) -> Broken:
-    return Broken(kind, sentence, link.position, link.event_id)

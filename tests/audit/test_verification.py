@@ -12,7 +12,8 @@ from sqlalchemy import delete, insert, select, update
 
 from app import clock
 from app.audit import erasing, sealing, verification
-from app.audit.verification import TOLERANCE, UNSEALED_AT_MOST
+from app.audit.links import TOLERANCE
+from app.audit.verification import UNSEALED_AT_MOST
 from app.database.engines import snapshot
 from app.extensions import db
 from tests.audit.log import (
