@@ -548,6 +548,22 @@ def test_settings_come_from_config_alone() -> None:
     assert environment == {"wsgi.py": set(), "gunicorn.conf.py": told}
 
 
+# Size
+
+MOST_LINES = 300
+
+
+def test_a_file_can_be_read_at_one_look() -> None:
+    files = [module.path for module in MODULES.values()] + [ROOT / "config.py"]
+    files += (ROOT / "configuration").glob("*.py")
+
+    lengths = {path: len(path.read_text(encoding="utf-8").splitlines()) for path in files}
+
+    assert {
+        str(path.relative_to(ROOT)): lines for path, lines in lengths.items() if lines > MOST_LINES
+    } == {}
+
+
 # Words
 
 

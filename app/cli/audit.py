@@ -17,7 +17,7 @@ from app import clock
 from app.audit import chain, reading, sealing, verification, vocabulary
 from app.audit.verification import Verdict
 from app.cli.refusals import OperatorGroup
-from app.cli.terminal import as_json, in_json, table
+from app.cli.terminal import NEW_FILE, as_json, in_json, table
 from app.database.engines import snapshot
 from app.database.types import MAX_ID
 from app.extensions import db
@@ -215,7 +215,7 @@ def verify(
 )
 @click.option(
     "--output",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=NEW_FILE,
     help="A new file that only you can read. Default: standard output.",
 )
 def export(since: int | datetime, output: Path | None) -> None:

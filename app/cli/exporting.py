@@ -7,9 +7,8 @@ import click
 from flask.cli import with_appcontext
 
 from app.cli.refusals import OperatorCommand
+from app.cli.terminal import NEW_FILE
 from app.moving import exporting, files
-
-NEW_FILE = click.Path(dir_okay=False, path_type=Path)
 
 
 @click.command("export", cls=OperatorCommand)

@@ -1,27 +1,22 @@
 """``flask users import``: creates accounts from a file."""
 
-import hashlib
-import json
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
-from functools import partial
-from itertools import islice
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import click
-from flask import current_app
 from flask.cli import with_appcontext
 
 from app.cli.refusals import OperatorCommand
-from app.cli.terminal import PROGRESS_EVERY
-from app.moving import files, importing, reports, systems
-from app.moving.candidates import Outcome, Rules
+from app.cli.terminal import NEW_FILE, PROGRESS_EVERY
+from app.moving import files, reports, systems
+from app.moving.candidates import Rules
 from app.moving.checkpoints import Checkpoint
 from app.moving.files import UnfitFile
+from app.moving.run import Plan, WrongFile, run
 from app.moving.systems import SYSTEMS, Particulars
 from config import settings
 
@@ -30,7 +25,6 @@ FILE_OR_STDIN = click.Path(
     exists=True, dir_okay=False, readable=True, allow_dash=True, path_type=Path
 )
 STDIN = Path("-")
-NEW_FILE = click.Path(dir_okay=False, path_type=Path)
 
 
 @click.command("import", cls=OperatorCommand)
@@ -142,51 +136,32 @@ def import_users(
         assume_verified=assume_verified,
         leave_out=system != "native",
     )
-    checkpoint = Checkpoint.none()
-    if _is_regular(file):
-        checkpoint = Checkpoint.find(file, _options(system, form, rules, particulars, report))
+    plan = Plan(form, rules, particulars, report)
+    checkpoint = plan.checkpoint(file) if _is_regular(file) else Checkpoint.none()
     if dry_run:
         checkpoint = Checkpoint(None, checkpoint.fingerprint)
     elif checkpoint.rows:
         click.echo(f"Continuing after {checkpoint.rows} rows.", err=True)
     _warn_if_not_kept(checkpoint)
 
-    translate = partial(_translated, system=system, particulars=particulars)
-    unreadable: list[str] = []
     try:
-        with (
-            _opened(file) as opened,
-            reports.report_to(report, checkpoint.report_bytes) as tell,
-        ):
-            found = _rows(opened, form, _size(file), unreadable)
-            rows = islice(_with_an_email(found, form), checkpoint.rows, None)
-            for outcomes in importing.take_in(rows, translate, rules, dry_run=dry_run):
-                _count(outcomes, checkpoint, dry_run=dry_run)
-                checkpoint.report_bytes = tell(outcomes)
-                checkpoint.keep()
+        with _opened(file) as opened, _progress(_size(file)) as advance:
+            unreadable = run(opened, plan, checkpoint, dry_run=dry_run, advance=advance)
+    except WrongFile as reason:
+        raise click.ClickException(str(reason)) from None
     except reports.NotWritten as reason:
         raise click.ClickException(f"Cannot write {report}: {reason}.") from None
-    checkpoint.forget()
     _summarize(checkpoint.counts, dry_run=dry_run)
     if checkpoint.counts["refused"] and report is None:
         click.echo("`--report FILE` writes down which rows were refused, and why.", err=True)
     if unreadable:
-        raise click.ClickException(f"{unreadable[0]} The rest of the file was not imported.")
+        raise click.ClickException(f"{unreadable} The rest of the file was not imported.")
 
 
 def _refuse_to_overwrite(report: Path | None, *read: Path | None) -> None:
     files_read = (file for file in read if file is not None and file != STDIN)
     if report and report.exists() and any(report.samefile(file) for file in files_read):
         raise click.UsageError("--report would overwrite a file that the import reads.")
-
-
-def _count(outcomes: list[Outcome], checkpoint: Checkpoint, *, dry_run: bool) -> None:
-    for outcome in outcomes:
-        if dry_run and outcome.outcome == "created":
-            outcome.id = None
-        checkpoint.counts[outcome.outcome] += 1
-        checkpoint.counts[f"{outcome.outcome}: {outcome.reason}"] += bool(outcome.reason)
-    checkpoint.rows += len(outcomes)
 
 
 def _opened(file: Path) -> BinaryIO:
@@ -201,35 +176,6 @@ def _warn_if_not_kept(checkpoint: Checkpoint) -> None:
             "the next one begins at the start and skips accounts that exist already.",
             err=True,
         )
-
-
-def _rows(opened: BinaryIO, form: str, size: int, unreadable: list[str]) -> Iterator[files.Row]:
-    """The rows; if the file becomes unreadable, one more row that says where and why."""
-    row = None
-    with _progress(size) as advance:
-        try:
-            for row in files.read(opened, form):
-                yield row
-                advance(row.end)
-        except UnfitFile as reason:
-            unreadable.append(str(reason))
-            line, end = (row.line + 1, row.end) if row else (1, 0)
-            yield files.Row(line, end, files.UnfitRow("unreadable", str(reason)))
-
-
-def _with_an_email(rows: Iterator[files.Row], form: str) -> Iterator[files.Row]:
-    """The same rows. Refuses a CSV file without a column for addresses: it is the wrong file.
-
-    The import would refuse each of its rows, and would look as if it had worked.
-    """
-    is_looked_at = form != "csv"
-    for row in rows:
-        if not is_looked_at and isinstance(row.content, dict):
-            is_looked_at = True
-            if "email" not in row.content:
-                names = ", ".join(list(row.content)[:50])[:500]
-                raise click.ClickException(f"There is no column email. The columns are: {names}.")
-        yield row
 
 
 @contextmanager
@@ -258,10 +204,6 @@ def _size(file: Path) -> int:
     return file.stat().st_size if _is_regular(file) else 0
 
 
-def _translated(row: dict[str, Any], *, system: str, particulars: Particulars) -> dict[str, Any]:
-    return SYSTEMS[system](row, particulars)
-
-
 def _read_password_hashes(file: Path | None) -> dict[str, str]:
     if file is None:
         return {}
@@ -272,24 +214,6 @@ def _read_password_hashes(file: Path | None) -> dict[str, str]:
             raise click.ClickException(str(reason)) from None
     found = (systems.auth0_password_hash(row) for row in rows if isinstance(row, dict))
     return dict(pair for pair in found if pair)
-
-
-def _options(
-    system: str, form: str, rules: Rules, particulars: Particulars, report: Path | None
-) -> dict[str, Any]:
-    """The options that tell one import from another, for the checkpoint."""
-    of_system = asdict(particulars) | {
-        "password_hashes": _digest(json.dumps(particulars.password_hashes, sort_keys=True))
-    }
-    named = str(report.resolve()) if report else None
-    # Rows that are done in one database are not done in another.
-    where = _digest(str(current_app.config["SQLALCHEMY_DATABASE_URI"]))
-    words = {"from": system, "format": form, "report": named, "database": where}
-    return words | asdict(rules) | of_system
-
-
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _summarize(counts: Counter[str], *, dry_run: bool) -> None:

@@ -7,6 +7,7 @@ import textwrap
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import timedelta
 from itertools import chain, islice
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeVar
 
@@ -59,6 +60,10 @@ def confirm(question: str, yes: bool) -> None:
 
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")
+
+
+# The name of a file that the command writes.
+NEW_FILE = click.Path(dir_okay=False, path_type=Path)
 
 
 class Duration(click.ParamType[timedelta]):
