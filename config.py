@@ -17,7 +17,7 @@ from limits import RateLimitItem
 from sqlalchemy.engine import URL
 from werkzeug.local import LocalProxy
 
-from configuration import env_file, unknown
+from configuration import env_file, required, unknown
 from configuration.database_url import database_url, replica_url
 from configuration.hosts import Network, called_network, header, host, origin, proxy
 from configuration.kept_secret import kept_secret
@@ -34,7 +34,6 @@ from configuration.values import (
     folder,
     hours_or_zero,
     integer,
-    is_repetition,
     key_id,
     list_of,
     metrics_token,
@@ -251,56 +250,13 @@ class Settings:
                 "OUTBOUND_ALLOW. Write an https URL, or name the server's network there.",
             )
         if self.algorithm != "HS256":
-            _refuse_without_signing_key(reading)
+            required.refuse_without_signing_key(reading)
         if self.is_production:
-            _refuse_unfit_for_production(self, reading)
-
-
-def _refuse_without_signing_key(reading: Reading) -> None:
-    for name, meaning in (
-        ("SIGNING_KEYS_DIR", "the folder with the keys, each in a file <key id>.pem"),
-        ("SIGNING_KEY_ID", "the id of the key that signs"),
-    ):
-        if not reading.is_set(name):
-            reading.refuse(
-                name,
-                f"is not set, but ALGORITHM needs a key. Write {meaning}. "
-                "`ALGORITHM=HS256 flask keys generate --help` explains how to make one.",
+            required.refuse_unfit_for_production(
+                reading,
+                secret_key=self.secret_key,
+                database_is_fit=self.allow_sqlite or not self.uses_sqlite,
             )
-
-
-def _refuse_unfit_for_production(settings: Settings, reading: Reading) -> None:
-    if not reading.is_set("SECRET_KEY"):
-        reading.refuse(
-            "SECRET_KEY",
-            "is not set, and in production the server does not make one itself. Write one made "
-            'by `python3 -c "import secrets; print(secrets.token_urlsafe(48))"`.',
-        )
-    elif is_repetition(settings.secret_key):
-        reading.refuse("SECRET_KEY", "repeats a shorter text. Write a random one instead.")
-    if (
-        settings.uses_sqlite
-        and not settings.allow_sqlite
-        and not reading.is_refused("DATABASE_URL")
-    ):
-        reading.refuse(
-            "DATABASE_URL",
-            "means SQLite, which production refuses unless you allow it. Write "
-            "postgresql://user:password@host/name, or set ALLOW_SQLITE=true if one machine and "
-            "one writer at a time are enough.",
-        )
-    if not reading.is_set("PUBLIC_URL"):
-        reading.refuse(
-            "PUBLIC_URL",
-            "is not set. Write the address under which people reach this service, "
-            "like https://accounts.example.com.",
-        )
-    if not reading.is_set("MAIL_FROM"):
-        reading.refuse(
-            "MAIL_FROM",
-            "is not set, and mail servers reject mail from no-reply@localhost. Write a sender like "
-            "Example <no-reply@example.com>.",
-        )
 
 
 def _in_folder(url: URL, instance: Path) -> URL:
