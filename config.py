@@ -39,12 +39,12 @@ from configuration.values import (
     metrics_token,
     minutes,
     one_of,
-    peppers,
     public_url,
     rate_limits,
     redis_url,
     seconds_or_zero,
     secret_key,
+    secrets_by_id,
     server_url,
 )
 
@@ -102,6 +102,7 @@ class Settings:
     algorithm: str = variable("ALGORITHM", "HS256", one_of("HS256", "ES256", "RS256", "EdDSA"))
     signing_keys_dir: Path | None = variable("SIGNING_KEYS_DIR", "", folder)
     signing_key_id: str = variable("SIGNING_KEY_ID", "", key_id)
+    data_keys: dict[str, str] = variable("DATA_KEYS", "", secrets_by_id)
 
     # Sessions and tokens
     access_token_lifetime: timedelta = variable("ACCESS_TOKEN_EXPIRE_MINUTES", "15", minutes)
@@ -126,7 +127,7 @@ class Settings:
     breached_passwords_url: str = variable(
         "PASSWORD_BREACHED_URL", "https://api.pwnedpasswords.com/range", server_url
     )
-    password_peppers: dict[str, str] = variable("PASSWORD_PEPPERS", "", peppers)
+    password_peppers: dict[str, str] = variable("PASSWORD_PEPPERS", "", secrets_by_id)
     security_password_salt: str = variable("SECURITY_PASSWORD_SALT", "", str)
     firebase_signer_key: str = variable("FIREBASE_SIGNER_KEY", "", firebase_signer_key)
     bcrypt_rounds: int = variable("BCRYPT_ROUNDS", "12", integer(10, 15, also=(4,)))
@@ -142,6 +143,9 @@ class Settings:
         "UNVERIFIED_ACCOUNT_EXPIRE_DAYS", "0", days_or_zero
     )
     audit_retention: timedelta = variable("AUDIT_RETENTION_DAYS", "0", days_or_zero)
+
+    # Who must have a second factor
+    mfa_required: str = variable("MFA_REQUIRED", "none", one_of("none", "superusers", "all"))
 
     # Mail
     mail_url: str = variable("MAIL_URL", "console://", mail_url)

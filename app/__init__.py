@@ -1,6 +1,7 @@
 """The application factory. It lists every part of the application, one line each."""
 
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 
 from flask import Flask
 
@@ -9,7 +10,12 @@ from app.access import flask_jwt, guards, limits
 from app.access.flask_jwt import jwt
 from app.administration.role_routes import bp as roles
 from app.administration.routes import bp as administration
+from app.auth.mfa import feature as mfa
+from app.auth.mfa.recovery_codes import feature as recovery_codes
+from app.auth.mfa.remembered_devices import feature as remembered_devices
+from app.auth.mfa.totp import feature as totp
 from app.auth.oauth.routes import key_set
+from app.auth.passkeys import feature as passkeys
 from app.auth.routes import bp as auth
 from app.cli import prune
 from app.database import engines
@@ -40,7 +46,14 @@ from config import INSTANCE, ROOT, Settings
 
 API_PREFIX = "/api/v1"
 # The optional features of this tree. Remove a line and its folder, and the feature is gone.
-OPTIONAL: tuple[Feature, ...] = ()
+OPTIONAL: tuple[Feature, ...] = (
+    # A remembered device is looked at before the second step is asked for.
+    remembered_devices.FEATURE,
+    mfa.FEATURE,
+    totp.FEATURE,
+    recovery_codes.FEATURE,
+    passkeys.FEATURE,
+)
 MAX_BODY_BYTES = 64 * 1024
 
 
@@ -52,7 +65,9 @@ NAMES_OF_CORE: dict[str, Iterable[str]] = {
 }
 
 
-def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
+def read_settings(
+    environment: Mapping[str, str] | None = None, *, instance: Path = INSTANCE
+) -> Settings:
     """The settings of the core and of all features, from the environment.
 
     Raises ``SettingsRefused``.
@@ -62,7 +77,7 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
         found = [feature.settings for feature in loading.load(core, OPTIONAL)]
         return [table for table in found if table is not None]
 
-    return Settings.from_environment(environment, tables=tables)
+    return Settings.from_environment(environment, instance=instance, tables=tables)
 
 
 def create_app(settings: Settings | None = None) -> Flask:

@@ -118,13 +118,24 @@ class RefreshTokenReused(InvalidRefreshToken):
 
 
 class FreshTokenRequired(Unauthorized):
+    """The session must be confirmed, and at level ``aal``, within ``max_age`` seconds."""
+
     code = "fresh_token_required"
-    detail = "This needs a recent login: send the password to /auth/reauthenticate."
+    detail = "This needs a recent login: send a proof to /auth/reauthenticate."
+
+    def __init__(self, *, aal: int = 1, max_age: int | None = None) -> None:
+        super().__init__()
+        self.aal, self.max_age = aal, max_age
 
     @property
     def headers(self) -> dict[str, str]:
         """RFC 9470 §3."""
-        return {"WWW-Authenticate": 'Bearer error="insufficient_user_authentication"'}
+        wanted = 'Bearer error="insufficient_user_authentication"'
+        if self.aal > 1:
+            wanted += f', acr_values="aal{self.aal}"'
+        if self.max_age is not None:
+            wanted += f", max_age={self.max_age}"
+        return {"WWW-Authenticate": wanted}
 
 
 # 403 and 404: the caller may not do it, or nothing is there
@@ -133,6 +144,23 @@ class FreshTokenRequired(Unauthorized):
 class NotEnoughPermissions(AppError):
     status, code = 403, "not_enough_permissions"
     detail = "Not enough permissions"
+
+
+class MfaRequired(LoginRefused):
+    """The first proof is right, and a second one is due."""
+
+    status, code = 403, "mfa_required"
+    detail = "A second factor is required"
+
+
+class WrongFactor(LoginRefused):
+    status, code = 403, "wrong_factor"
+    detail = "Incorrect code"
+
+
+class MfaEnrollmentRequired(AppError):
+    status, code = 403, "mfa_enrollment_required"
+    detail = "This account must have a second factor. Set one up first."
 
 
 class WrongPassword(AppError):

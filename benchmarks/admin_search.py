@@ -18,10 +18,9 @@ from typing import Any
 import flask_migrate
 from sqlalchemy import event, text
 
-from app import create_app
+from app import create_app, read_settings
 from app.administration import directory
 from app.extensions import db
-from config import Settings
 from tests.conftest import ENVIRONMENT, new_postgres_database
 
 FILL = """
@@ -76,7 +75,7 @@ def main() -> int:
     parser.add_argument("--times", type=int, default=100, help="how often each list is asked for")
     given = parser.parse_args()
     with new_postgres_database() as url:
-        app = create_app(Settings.from_environment(ENVIRONMENT | {"DATABASE_URL": url}))
+        app = create_app(read_settings(ENVIRONMENT | {"DATABASE_URL": url}))
         with app.app_context():
             try:
                 _fill(given.users)

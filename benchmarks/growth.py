@@ -29,13 +29,12 @@ from flask import Flask
 from sqlalchemy import text
 from werkzeug.test import EnvironBuilder
 
-from app import create_app
+from app import create_app, read_settings
 from app.auth.login import authentication
 from app.extensions import db
 from app.models import Session
 from app.security import identifiers, tokens
 from app.security.passwords import hashing
-from config import Settings
 from tests.conftest import SECRET_KEY, new_postgres_database
 from tests.factories import API, PASSWORD
 from tests.servers import environment_for, flask
@@ -187,7 +186,7 @@ def _place(size: int) -> Iterator[Place]:
             "LOG_LEVEL": "ERROR",
         }
         flask("db", "upgrade", environment=environment_for(**variables))
-        app = create_app(Settings.from_environment(variables))
+        app = create_app(read_settings(variables))
         with app.app_context():
             values = {"size": size, "hash": hashing.hash(PASSWORD)}
             for statement in FILL:

@@ -188,7 +188,7 @@ def metrics_token(text: str) -> str:
     return text
 
 
-def peppers(text: str) -> dict[str, str]:
+def secrets_by_id(text: str) -> dict[str, str]:
     found: dict[str, str] = {}
     for item in filter(None, text.split(",")):
         key_id, colon, secret = item.partition(":")

@@ -23,11 +23,10 @@ from flask.globals import _cv_app
 from flask.testing import FlaskClient
 from sqlalchemy.engine import make_url
 
-from app import create_app
+from app import create_app, read_settings
 from app.database import prepared
 from app.extensions import db
 from app.models import User
-from config import Settings
 from tests import factories
 from tests.mailbox import Mailbox
 from tests.tampering import empty_everything
@@ -170,7 +169,7 @@ class new_postgres_database:  # noqa: N801 — reads as the verb it is
 
 @pytest.fixture(scope="session")
 def session_app(database_url: str) -> Iterator[Flask]:
-    app = create_app(Settings.from_environment(ENVIRONMENT | {"DATABASE_URL": database_url}))
+    app = create_app(read_settings(ENVIRONMENT | {"DATABASE_URL": database_url}))
     with app.app_context():
         flask_migrate.upgrade()
     yield app
@@ -205,7 +204,7 @@ def make_app(database_url: str, app: Flask) -> Iterator[Callable[..., Flask]]:
 
     def make(**environment: str) -> Flask:
         variables = ENVIRONMENT | {"DATABASE_URL": database_url} | environment
-        made.append(create_app(Settings.from_environment(variables)))
+        made.append(create_app(read_settings(variables)))
         return made[-1]
 
     yield make

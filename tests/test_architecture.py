@@ -30,6 +30,9 @@ FOLDERS = (
     ("app.auth",),
     ("app.users",),
     ("app.administration",),
+    # The optional features of this tree stand above all that they may use.
+    ("app.auth.mfa",),
+    ("app.auth.passkeys",),
     ("app.moving", "app.doctor"),
     ("app.pages", "app.cli", "app.serving"),
     ("app",),
@@ -52,6 +55,7 @@ EDGE = (
     "app.access.flask_jwt",
     "app.access.guards",
     "app.access.limits",
+    "app.access.levels",
     "app.access.live_session",
     "app.serving.access_log",
 )
@@ -70,9 +74,14 @@ OF_THE_REQUEST = {
 # What is used in one module alone, by the name under which it is imported.
 HOMES = {
     "bcrypt": {"app.security.passwords.hashing"},
-    "cryptography.hazmat": {"app.security.signing_keys", "app.security.passwords.foreign_hashes"},
+    "cryptography.hazmat": {
+        "app.security.key_ring",
+        "app.security.signing_keys",
+        "app.security.passwords.foreign_hashes",
+    },
     "cryptography.fernet": {"app.mail.delivery", "app.mail.outbox"},
     "cryptography": {
+        "app.security.key_ring",
         "app.security.signing_keys",
         "app.security.passwords.foreign_hashes",
         "app.mail.delivery",
@@ -82,12 +91,22 @@ HOMES = {
         "app.security.passwords.hashing",
         "app.security.passwords.foreign_hashes",
         "app.security.pseudonyms",
+        "app.security.key_ring",
+        "app.auth.mfa.remembered_devices.devices",
+        "app.auth.mfa.totp.codes",
         "app.mail.transport",
     },
     "argon2": {"app.security.passwords.foreign_hashes"},
     "email_validator": {"app.security.identifiers"},
     "regex": {"app.security.identifiers"},
-    "itsdangerous": {"app.database.pages"},
+    "itsdangerous": {
+        "app.database.pages",
+        "app.auth.passkeys.ceremonies",
+        "app.auth.passkeys.options",
+    },
+    "pyotp": {"app.auth.mfa.totp.codes"},
+    "segno": {"app.auth.mfa.totp.codes"},
+    "webauthn": {"app.auth.passkeys.verification"},
     "smtplib": {"app.mail.transport"},
     "ssl": {
         "app.mail.transport",
@@ -195,7 +214,9 @@ class Module:
     @property
     def folder(self) -> str:
         """The folder under ``app`` that it belongs to, or itself."""
-        return ".".join(self.name.split(".")[:2])
+        parts = self.name.split(".")
+        optional = ".".join(parts[:3])
+        return optional if optional in FLOOR else ".".join(parts[:2])
 
     @property
     def last_name(self) -> str:
@@ -266,7 +287,8 @@ FEATURE_FOLDERS = {
     and FLOOR.get(module.folder, -1) >= FLOOR["app.auth"]
 }
 FEATURES = [module for module in MODULES.values() if module.folder in FEATURE_FOLDERS]
-ROUTES = [module for module in FEATURES if module.last_name.endswith("routes")]
+# The object of an optional feature names its routes, as they are.
+ROUTES = [module for module in FEATURES if module.last_name.endswith(("routes", "feature"))]
 SCHEMAS = [module for module in FEATURES if module.last_name.endswith(("schemas", "fields"))]
 CAPABILITIES = [
     module
@@ -377,12 +399,18 @@ def test_no_modules_import_each_other_in_a_circle() -> None:
         pytest.fail(" → ".join(error.args[1]))
 
 
+# py_webauthn takes 7 MiB, so it is imported when the first passkey is used.
+LAZY = {"app.auth.passkeys.proving"}
+
+
 def test_imports_stand_at_the_top_of_a_module() -> None:
     buried = [
         f"{module.name}:{node.lineno}"
         for module in MODULES.values()
         for node in ast.walk(module.tree)
-        if isinstance(node, ast.Import | ast.ImportFrom) and node not in module.tree.body
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        and node not in module.tree.body
+        and module.name not in LAZY
     ]
 
     assert buried == []

@@ -15,6 +15,7 @@ import pytest
 import yaml
 from sqlalchemy.engine import make_url
 
+from app import read_settings
 from config import Settings
 from tests.servers import BIN, ROOT, environment_for
 from tests.test_docs import read_page, settings_that_are_read
@@ -52,7 +53,7 @@ def environment(service: str) -> dict[str, str]:
 
 
 def settings_of(service: str, tmp_path: Path) -> Settings:
-    return Settings.from_environment(environment(service), instance=tmp_path)
+    return read_settings(environment(service), instance=tmp_path)
 
 
 def instructions(name: str) -> list[str]:

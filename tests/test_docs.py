@@ -14,11 +14,10 @@ from typing import Any, get_type_hints
 import pytest
 from flask import Flask
 
-from app import create_app, errors
+from app import create_app, errors, read_settings
 from app.mail import messages
 from app.mail.content import Content
 from app.pages import account
-from config import Settings
 from docs import write_refusals
 from tests.servers import ROOT
 
@@ -57,7 +56,7 @@ def in_backticks(text: str) -> list[str]:
 
 def settings_that_are_read(instance: Path) -> set[str]:
     asked = Asked({})
-    Settings.from_environment(asked, instance=instance)
+    read_settings(asked, instance=instance)
     return asked.names
 
 
@@ -93,9 +92,9 @@ def test_env_example_explains_each_setting_in_the_line_above() -> None:
 
 
 def test_the_defaults_in_env_example_are_the_real_ones(tmp_path: Path) -> None:
-    by_default = Settings.from_environment({}, instance=tmp_path)
+    by_default = read_settings({}, instance=tmp_path)
 
-    by_example = Settings.from_environment(examples(), instance=tmp_path)
+    by_example = read_settings(examples(), instance=tmp_path)
 
     assert by_example.database_url.database == str(tmp_path / "app.db")
     assert by_example == by_default
@@ -123,7 +122,7 @@ def test_readmes_few_settings_exist(tmp_path: Path) -> None:
 @pytest.fixture(scope="module")
 def described_app(tmp_path_factory: pytest.TempPathFactory) -> Flask:
     """The application, to look at; nothing connects to its database."""
-    return create_app(Settings.from_environment({}, instance=tmp_path_factory.mktemp("instance")))
+    return create_app(read_settings({}, instance=tmp_path_factory.mktemp("instance")))
 
 
 def documented_calls() -> dict[str, str]:

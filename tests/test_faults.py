@@ -23,10 +23,9 @@ from flask.testing import FlaskClient
 from sqlalchemy.engine import make_url
 from werkzeug.test import TestResponse
 
-from app import create_app
+from app import create_app, read_settings
 from app.extensions import db
 from app.models import User
-from config import Settings
 from tests.conftest import ENVIRONMENT
 from tests.factories import API, bearer, log_in, make_user, me, problem
 from tests.observability.test_routes import Gate, within_5_seconds
@@ -256,7 +255,7 @@ def test_postgresql_crashing_under_load_is_503_at_most_and_loses_nothing(
 
 
 def upgrade(url: str) -> None:
-    app = create_app(Settings.from_environment(ENVIRONMENT | {"DATABASE_URL": url}))
+    app = create_app(read_settings(ENVIRONMENT | {"DATABASE_URL": url}))
     with app.app_context():
         flask_migrate.upgrade()
         db.engine.dispose()
@@ -360,7 +359,7 @@ def test_a_worker_killed_under_load_takes_nothing_with_it_that_was_confirmed(
 def new_sqlite_app(folder: Path) -> Iterator[tuple[FlaskClient, dict[str, str]]]:
     """A client of an application whose file lies there, and the header by which it is Ada."""
     url = f"sqlite:///{folder / 'app.db'}"
-    app = create_app(Settings.from_environment(ENVIRONMENT | {"DATABASE_URL": url}))
+    app = create_app(read_settings(ENVIRONMENT | {"DATABASE_URL": url}))
     with app.app_context():
         flask_migrate.upgrade()
     client = app.test_client()

@@ -16,10 +16,9 @@ import pytest
 import requests
 from requests.adapters import HTTPAdapter
 
-from app import create_app
+from app import create_app, read_settings
 from app.database import postgresql
 from app.extensions import db
-from config import Settings
 from deploy import local_topology
 from deploy.local_topology import PROXY_ADDRESS, CannotStart, Server, Topology
 from tests import servers as serving
@@ -248,9 +247,7 @@ def test_pgbouncer_lends_its_connections_for_a_transaction(topology: Topology) -
 
 
 def test_the_application_sees_that_a_pooler_is_there(topology: Topology, tmp_path: Path) -> None:
-    app = create_app(
-        Settings.from_environment({"DATABASE_URL": topology.database_url}, instance=tmp_path)
-    )
+    app = create_app(read_settings({"DATABASE_URL": topology.database_url}, instance=tmp_path))
     with app.app_context():
         with db.engine.connect() as connection:
             driver: Any = connection.connection.driver_connection

@@ -9,8 +9,7 @@ from flask import Flask
 from jsonschema import Draft202012Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
-from app import create_app
-from config import Settings
+from app import create_app, read_settings
 from docs import write_refusals
 from docs.write_refusals import codes, operations
 from tests.factories import API
@@ -30,7 +29,7 @@ TOKEN = {error.code for error in write_refusals.GROUPS["token"]}
 @pytest.fixture(scope="module")
 def described_app(tmp_path_factory: pytest.TempPathFactory) -> Flask:
     """The application, to look at; nothing connects to its database."""
-    return create_app(Settings.from_environment({}, instance=tmp_path_factory.mktemp("instance")))
+    return create_app(read_settings({}, instance=tmp_path_factory.mktemp("instance")))
 
 
 @pytest.fixture(scope="module")

@@ -10,10 +10,9 @@ import sqlalchemy
 from flask import Flask
 from sqlalchemy import text
 
-from app import clock, create_app
+from app import clock, create_app, read_settings
 from app.audit import sealing
 from app.extensions import db
-from config import Settings
 from tests.audit.log import what_is_wrong, write
 from tests.conftest import ENVIRONMENT, HAS_POSTGRES, new_postgres_database
 from tests.test_readme import blocks
@@ -25,7 +24,7 @@ pytestmark = pytest.mark.skipif(not HAS_POSTGRES, reason="no PostgreSQL")
 def upgraded() -> Iterator[Flask]:
     """The application on a database of its own, whose tables may be changed."""
     with new_postgres_database() as url:
-        app = create_app(Settings.from_environment(ENVIRONMENT | {"DATABASE_URL": url}))
+        app = create_app(read_settings(ENVIRONMENT | {"DATABASE_URL": url}))
         with app.app_context():
             flask_migrate.upgrade()
             yield app

@@ -5,6 +5,7 @@ one statement answers "ended?", "which device?" and "which user?".
 """
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from functools import wraps
 from typing import ParamSpec, TypeVar, cast
 
@@ -12,7 +13,7 @@ from flask import Flask, g, has_app_context
 from sqlalchemy.orm import Session as DatabaseSession
 
 from app import clock
-from app.access import attachment, flask_jwt
+from app.access import attachment, flask_jwt, levels
 from app.access.live_session import load_user_of_live_session
 from app.access.permissions import Permission, Rights, rights_of
 from app.database.engines import reader
@@ -28,6 +29,7 @@ from app.http.bearer import bearer_token, canonicalize_authorization
 from app.http.blueprint import Decorator, View, documentation_of, refuses
 from app.models import Session, User
 from app.security import tokens
+from config import settings
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -76,11 +78,12 @@ def current_rights() -> Rights:
     """The rights of the current user, as the database has them now. Only in a guarded view."""
     # It has its own connection, which is back in the pool before the view goes on.
     with DatabaseSession(reader()) as database:
-        return rights_of(current_user(), database)
+        return rights_of(current_user(), database, aal=current_session().aal)
 
 
 def _refuse_without(permission: Permission) -> None:
     if not current_rights().include(permission):
+        levels.refuse_if_level_is_missing(current_session(), permission)
         raise NotEnoughPermissions
 
 
@@ -120,8 +123,23 @@ def refuse_unless_fresh() -> None:
     Call it after the check that the session is live: the error for an ended
     session must say that it has ended, and not that the token is not fresh.
     """
-    if flask_jwt.shown_claims()["fresh"] <= clock.now().timestamp():
-        raise FreshTokenRequired
+    if fresh_until() is None:
+        raise FreshTokenRequired(
+            aal=2 if current_user().second_step_at else 1,
+            max_age=int(settings.fresh_token_lifetime.total_seconds()),
+        )
+
+
+def fresh_until() -> datetime | None:
+    """Until when the access token of the request counts as recent. ``None`` if it does not.
+
+    Where the user's second step is on, only a session with a second factor counts.
+    """
+    until = flask_jwt.shown_claims()["fresh"]
+    lacks_factor = current_user().second_step_at is not None and current_session().aal < 2
+    if lacks_factor or until <= clock.now().timestamp():
+        return None
+    return datetime.fromtimestamp(until, UTC)
 
 
 def authenticate_request() -> Session:
@@ -134,6 +152,8 @@ def authenticate_request() -> Session:
     user = load_user_of_live_session({}, claims)
     if user is None:
         raise SessionEnded
+    if settings.mfa_required != "none":
+        levels.refuse_below_demand(g.session)
     flask_jwt.show(claims, user)
     return current_session()
 

@@ -148,6 +148,11 @@ def to_address(body: dict[str, Any]) -> str:
     return pseudonyms.of(known_as.kind, known_as.value)
 
 
+def spend(limit: Limit, *whom: str) -> None:
+    """Count a call of somebody, which ``whom`` names. Raises ``RateLimited``."""
+    _spend_for(limit, *whom)
+
+
 def _spend(limit: Limit, *what: str) -> None:
     _spend_for(limit, client.current().network, *what)
 

@@ -7,7 +7,7 @@ contain permissions, users have roles, and a superuser may do everything.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import bindparam, select
+from sqlalchemy import Integer, bindparam, or_, select
 from sqlalchemy.orm import Session as DatabaseSession
 
 from app.extensions import db
@@ -84,15 +84,21 @@ EVERYTHING = Rights(everything=True)
 PERMISSIONS_OF_USER = (
     select(RolePermission.permission)
     .join(UserRole, UserRole.role_id == RolePermission.role_id)
+    .join(Role, Role.id == UserRole.role_id)
     .where(UserRole.user_id == bindparam("user_id"))
+    .where(or_(~Role.require_mfa, bindparam("aal", type_=Integer) >= 2))
 )
 
 
-def rights_of(user: User, database: DatabaseSession) -> Rights:
-    """The rights of the user now. For a superuser it sends no query."""
+def rights_of(user: User, database: DatabaseSession, *, aal: int) -> Rights:
+    """The rights of the user now, in a session of this level. For a superuser it sends no query.
+
+    A role with ``require_mfa`` gives its permissions only from level 2 on.
+    """
     if user.is_superuser:
         return EVERYTHING
-    return Rights(frozenset(database.scalars(PERMISSIONS_OF_USER, {"user_id": user.id})))
+    found = database.scalars(PERMISSIONS_OF_USER, {"user_id": user.id, "aal": aal})
+    return Rights(frozenset(found))
 
 
 def roles_of(user_id: int) -> Sequence[Role]:

@@ -18,11 +18,13 @@ from app.access.permissions import (
     Rights,
 )
 from app.audit.vocabulary import Event
+from app.auth import credentials
 from app.auth import taken as auth_taken
 from app.auth.password import reset
 from app.auth.sessions import sessions
 from app.errors import NotEnoughPermissions, NotFound
 from app.extensions import db
+from app.features.credentials import CredentialChange
 from app.mail import messages, outbox
 from app.models import Session, User
 from app.security import identifiers, one_time_tokens
@@ -203,7 +205,8 @@ def _shut_out(user: User) -> tuple[int, int]:
     address, could come back. The links with which the owner takes the account
     back stay valid. Returns how many links and how many sessions it ended.
     """
-    return one_time_tokens.revoke_all(user), sessions.end_all(user.id)
+    links = credentials.changed(user, CredentialChange.SHUT_OUT)
+    return links, sessions.end_all(user.id)
 
 
 def _existing(user_id: int) -> User:

@@ -75,6 +75,7 @@ FILTERS: Mapping[str, Callable[[Any], ColumnElement[bool]]] = MappingProxyType(
         "is_active": _flag(User.is_active),
         "is_superuser": _flag(User.is_superuser),
         "email_verified": _flag(User.email_verified),
+        "second_step": _flag(User.second_step_at.is_not(None)),
         "created_after": lambda instant: _created_at() >= instant,
         "created_before": lambda instant: _created_at() < instant,
     }

@@ -7,8 +7,10 @@ from marshmallow import ValidationError, fields
 
 from app.access import permissions
 from app.errors import Message
-from app.http.fields import DisplayName, FewOf, Id, Instant, Schema, Text
+from app.http.fields import DisplayName, FewOf, Flag, Id, Instant, Schema, Text
 from app.http.parameters import page_of
+
+MFA = "Whether the permissions count only in a session with a second factor."
 
 
 class RoleName(Text):
@@ -51,6 +53,7 @@ class RoleSchema(Schema):
     name = fields.String(required=True)
     description = fields.String(required=True, allow_none=True)
     permissions = fields.List(fields.String(), required=True)
+    require_mfa = fields.Boolean(required=True)
     created_at = Instant(required=True)
 
 
@@ -65,6 +68,7 @@ class NewRoleSchema(Schema):
     name = RoleName(required=True)
     description = DisplayName(max_length=200, allow_none=True)
     permissions = FewOf(PermissionName(), load_default=list)
+    require_mfa = Flag(metadata={"description": MFA})
 
 
 class RoleChangesSchema(Schema):
@@ -73,6 +77,7 @@ class RoleChangesSchema(Schema):
     name = RoleName()
     description = DisplayName(max_length=200, allow_none=True)
     permissions = FewOf(PermissionName())
+    require_mfa = Flag(metadata={"description": MFA})
 
 
 class RolesOfUserSchema(Schema):

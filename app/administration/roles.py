@@ -66,13 +66,19 @@ def create(
     name: str,
     description: str | None = None,
     permissions: Iterable[str] = (),
+    require_mfa: bool = False,
     actor: Session | None,
 ) -> Role:
     """Make a role. Commits. Raises ``RoleNameTaken`` or ``NotEnoughPermissions``."""
     permissions = sorted(set(permissions))
     rights = authority.lock_actor(ROLES_WRITE, actor=actor)
     _refuse_beyond(rights, permissions)
-    role = Role(name=name, description=description, grants=_grants(permissions))
+    role = Role(
+        name=name,
+        description=description,
+        require_mfa=require_mfa,
+        grants=_grants(permissions),
+    )
     db.session.add(role)
     _flush_unless_taken()
     _record(Event.ROLE_CREATED, actor, role=role.name, permissions=permissions)
@@ -81,7 +87,8 @@ def create(
 
 
 def edit(role_id: int, changes: dict[str, Any], *, actor: Session | None) -> Role:
-    """Set those of ``name``, ``description`` and ``permissions`` that are given. Commits.
+    """Set those of ``name``, ``description``, ``permissions`` and ``require_mfa`` that are
+    given. Commits.
 
     The change counts for everybody who has the role, from the next request
     on. Raises ``NotFound``, ``RoleNameTaken``, or ``NotEnoughPermissions``,

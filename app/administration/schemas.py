@@ -17,6 +17,7 @@ class UserQuerySchema(PageQuerySchema):
     is_active = FlagParameter()
     is_superuser = FlagParameter()
     email_verified = FlagParameter()
+    second_step = FlagParameter()
     created_after = InstantParameter(metadata={"description": "Made at this time or later."})
     created_before = InstantParameter(metadata={"description": "Made earlier than this."})
     sort = OneOf(SORTS, load_default="id")

@@ -33,7 +33,12 @@ SUMMARIES: dict[Wording, Wording] = {
 }
 
 
-def notify(message: Wording, user: User, **context: str) -> None:
+def summarize(notice: Wording, *, by: Wording) -> None:
+    """Name the mail that a user gets instead, after the third notice of a kind in an hour."""
+    SUMMARIES[notice] = by
+
+
+def notify(message: Wording, user: User, **context: str | int) -> None:
     """Queue a notice of the current request, with its origin, if one is due. The caller commits."""
 
     def token() -> str:
@@ -42,7 +47,9 @@ def notify(message: Wording, user: User, **context: str) -> None:
     notify_with(token, message, user, **context)
 
 
-def notify_with(token: Callable[[], str], message: Wording, user: User, **context: str) -> bool:
+def notify_with(
+    token: Callable[[], str], message: Wording, user: User, **context: str | int
+) -> bool:
     """Queue a notice with another link in it, if one is due. Returns whether one was.
 
     The caller commits.

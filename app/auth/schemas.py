@@ -60,6 +60,9 @@ class TokenSchema(Schema):
     expires_in = fields.Integer(
         required=True, metadata={"description": "Seconds until the access token expires."}
     )
+    device_token = fields.String(
+        metadata={"description": "Of a remembered device: send it with the next login."}
+    )
 
 
 class PasswordSchema(Schema):

@@ -7,19 +7,23 @@ from typing import Any
 
 import click
 import flask
-from flask import current_app
+from flask import Flask, current_app
 from marshmallow.fields import Field
 
 from app.access.permissions import Permission
+from app.access.proof import Proof
 from app.audit.vocabulary import FeatureEvent
 from app.errors import AppError
 from app.extensions import Base
 from app.features.checks import Check
+from app.features.credentials import CredentialChange
 from app.http.blueprint import Blueprint
-from app.models import User
+from app.models import Session, User
+from app.security.tokens import TokenPair
 
-# It runs between the right password and the session, and may raise `LoginRefused`.
-Stage = Callable[[User], None]
+# It runs between the first proof and the session. It may raise `LoginRefused`, or return a proof
+# that says more.
+Stage = Callable[[User, Proof], Proof]
 # It removes up to this many rows, and commits. It returns how many it removed.
 Prune = Callable[[int], int]
 
@@ -80,9 +84,20 @@ class Feature:
     mails: Sequence[Any] = ()
     # A dataclass whose fields are `variable(...)`.
     settings: type[Any] | None = None
+    # Runs when the application is made. It may raise `SettingsRefused`.
+    init_app: Callable[[Flask], None] | None = None
     # What `flask doctor` looks at.
     checks: Sequence[Check] = ()
     stages: Sequence[Stage] = ()
+    # Whether the user with this id has a second factor.
+    has_factor: Callable[[int], bool] | None = None
+    # Compares a second proof of a signed-in user. It locks the user, and the caller commits.
+    prove_again: Callable[[Session, Mapping[str, Any]], Proof] | None = None
+    # Ways to a token for OAuth clients, by their `grant_type`.
+    grants: Mapping[str, Callable[[Mapping[str, str]], TokenPair]] = field(default_factory=dict)
+    # Ends what must not outlive a change of a password, an address or a factor. The caller has
+    # locked the user, and commits.
+    credentials_changed: Callable[[User, CredentialChange], None] | None = None
 
     # Folders. A template is found as <name>/<file>; translations are those of the domain messages.
     templates: Path | None = None

@@ -32,7 +32,11 @@ def init_app(
     _refuse(_flaws(app, features, ours, core))
     app.extensions["features"] = tuple(features)
     branches.init_app(app, {each.name: each.migrations for each in features if each.migrations})
+    factors = [feature.has_factor for feature in features if feature.has_factor]
+    app.extensions["has_factor"] = lambda user_id: any(has(user_id) for has in factors)
     for feature in features:
+        if feature.init_app:
+            feature.init_app(app)
         earlier = list(app.url_map.iter_rules())
         _register(app, feature, api_prefix, is_ours=feature in ours)
         _refuse(_clashing_calls(app, feature, earlier))

@@ -212,11 +212,16 @@ def _out_of_range(least: int, most: int) -> Message:
     return Message("out_of_range", "Must be from %(least)d to %(most)d.", least=least, most=most)
 
 
+def as_rfc_3339(value: datetime | None) -> str | None:
+    """An instant in UTC, to the second."""
+    if value is None:
+        return None
+    # ``strftime`` writes the year 999 as "999", which is not RFC 3339.
+    return value.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="seconds") + "Z"
+
+
 class Instant(fields.DateTime):
     """An instant as RFC 3339 in UTC, to the second."""
 
     def _serialize(self, value: datetime | None, *args: Any, **kwargs: Any) -> str | None:
-        if value is None:
-            return None
-        # ``strftime`` writes the year 999 as "999", which is not RFC 3339.
-        return value.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="seconds") + "Z"
+        return as_rfc_3339(value)

@@ -33,6 +33,15 @@ class Session(Base):
     # Tokens name their generation. A change of the password begins a new generation, and the
     # tokens of earlier ones are dead.
     generation: Mapped[int] = mapped_column(default=0, server_default="0")
+    # How the user showed who they are: the level (1, or 2 with a second factor), the methods of
+    # RFC 8176 separated by spaces, the first of them in words, and when the last one was given.
+    # Rows of an earlier release do not say when; that was at the login.
+    aal: Mapped[int] = mapped_column(default=1, server_default="1")
+    amr: Mapped[str] = mapped_column(String(60), default="pwd", server_default="pwd")
+    signed_in_by: Mapped[str] = mapped_column(
+        String(30), default="password", server_default="password"
+    )
+    authenticated_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
     ip: Mapped[str | None] = mapped_column(String(45))
     user_agent: Mapped[str | None] = mapped_column(String(300))
     created_at: Mapped[datetime] = mapped_column(UTCDateTime, server_default=func.now())
@@ -44,6 +53,11 @@ class Session(Base):
     ended_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
 
     user: Mapped[User] = relationship()
+
+    @property
+    def kind(self) -> str:
+        """What the client holds: tokens."""
+        return "token"
 
     @property
     def is_live(self) -> bool:

@@ -34,6 +34,8 @@ class User(Base):
     locale: Mapped[str] = mapped_column(String(8), default="en", server_default="en")
     created_at: Mapped[datetime] = mapped_column(UTCDateTime, server_default=func.now())
     updated_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    # Since when a login needs a second step. The second step is off where this is missing.
+    second_step_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
     # Set while the account waits to be erased; logging in before that clears it.
     deletion_due_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
 
@@ -62,5 +64,11 @@ Index(
     User.id,
     postgresql_where=~User.is_active,
     sqlite_where=~User.is_active,
+)
+Index(
+    "ix_users_second_step",
+    User.id,
+    postgresql_where=User.second_step_at.is_not(None),
+    sqlite_where=User.second_step_at.is_not(None),
 )
 Index("ix_users_email_verified_id", User.email_verified, User.id)

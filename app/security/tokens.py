@@ -43,6 +43,12 @@ class TokenPair(NamedTuple):
     token_type: str = "bearer"
 
 
+class TokenPairForDevice(TokenPair):
+    """A pair, and the token with which the device skips the second step from now on."""
+
+    device_token: str
+
+
 class FreshAccess(NamedTuple):
     access_token: str
     expires_in: int
@@ -86,6 +92,13 @@ def pair_for(session: Session, *, fresh: bool = False) -> TokenPair:
     return TokenPair(access_token, refresh_token, expires_in)
 
 
+def for_device(pair: TokenPair, device_token: str) -> TokenPairForDevice:
+    """The pair together with the token of a remembered device."""
+    with_device = TokenPairForDevice(*pair)
+    with_device.device_token = device_token
+    return with_device
+
+
 def fresh_access_for(session: Session) -> FreshAccess:
     """Make an access token right after the user gave the password. The session does not change."""
     return FreshAccess(*_access_token_for(session, fresh=True))
@@ -112,6 +125,14 @@ def generation_of(claims: Mapping[str, Any]) -> int:
     return int(claims.get(GENERATION, 0))
 
 
+def _authentication_claims(session: Session) -> dict[str, Any]:
+    """How the user proved who they are (RFC 9068 §2.2.1), for services that read only tokens."""
+    claims: dict[str, Any] = {"acr": f"aal{session.aal}", "amr": session.amr.split()}
+    if session.authenticated_at:
+        claims["auth_time"] = int(session.authenticated_at.timestamp())
+    return claims
+
+
 def _access_token_for(session: Session, *, fresh: bool) -> tuple[str, int]:
     """Make an access token, and say for how many seconds it works.
 
@@ -128,6 +149,7 @@ def _access_token_for(session: Session, *, fresh: bool) -> tuple[str, int]:
             "jti": str(uuid4()),
             "type": "access",
             "exp": int(now.timestamp()) + seconds,
+            **_authentication_claims(session),
         },
         # RFC 9068 §2.1.
         typ="at+jwt",

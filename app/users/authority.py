@@ -17,6 +17,10 @@ class LastSuperuser(AppError):
     detail = "This is the last active superuser. Make another one first."
 
 
+# What somebody could do with a second factor counts too, where that person is to be changed.
+ANY_LEVEL = 2
+
+
 @dataclass(frozen=True)
 class LockedAccount:
     """A user as they are now, locked until the commit, and the rights of the actor."""
@@ -48,7 +52,7 @@ def lock_account(user_id: int, permission: Permission, *, actor: Session | None)
     if user is None:
         raise NotFound
     is_oneself = actor is not None and user.id == actor.user_id
-    if not is_oneself and not rights.cover(rights_of(user, db.session())):
+    if not is_oneself and not rights.cover(rights_of(user, db.session(), aal=ANY_LEVEL)):
         raise NotEnoughPermissions
     return LockedAccount(user, rights, is_last_superuser=_is_last_superuser(user, people))
 
@@ -81,7 +85,7 @@ def _rights_of(actor: Session | None, people: dict[int, User], permission: Permi
     if still_there is None or not still_there.is_active:
         raise SessionEnded
     sessions.refuse_if_over(actor)
-    rights = rights_of(still_there, db.session())
+    rights = rights_of(still_there, db.session(), aal=actor.aal)
     if not rights.include(permission):
         raise NotEnoughPermissions
     return rights

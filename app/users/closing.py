@@ -8,18 +8,19 @@ from sqlalchemy import ColumnElement, and_, select
 from app import clock, features
 from app.audit import erasing, recording
 from app.audit.vocabulary import Event
+from app.auth import credentials
 from app.auth.login import throttle
 from app.auth.login.authentication import check_password
 from app.auth.notices import notify
 from app.auth.sessions import sessions
 from app.database.rows import discard
 from app.extensions import db
+from app.features.credentials import CredentialChange
 from app.http import client
 from app.http.client import Client
 from app.mail import messages
 from app.models import OutboxMessage, Session, User
 from app.models.user import NO_DOMAIN
-from app.security import one_time_tokens
 from app.users import authority
 from config import settings
 
@@ -36,7 +37,7 @@ def close(session: Session, password: str) -> datetime:
     due_at = clock.now() + settings.account_deletion_grace
     user.deletion_due_at, user.updated_at = due_at, clock.now()
     ended = sessions.end_all(user.id)
-    one_time_tokens.revoke_all(user)
+    credentials.changed(user, CredentialChange.CLOSED)
     notify(messages.deletion_asked, user, due=f"{due_at:%Y-%m-%d}")
     recording.record(
         Event.DELETION_ASKED,

@@ -10,6 +10,7 @@ from app.access.guards import (
     freshly_signed_in,
     signed_in,
 )
+from app.access.levels import before_second_step
 from app.access.limits import limited_guesses, limited_writes
 from app.audit import activity
 from app.audit.schemas import ActivityPageSchema
@@ -28,6 +29,7 @@ bp = Blueprint("users", __name__, description="Your own account.")
 
 
 @bp.get("/me")
+@before_second_step
 @signed_in
 @bp.returns(200, UserSchema)
 def read_me() -> User:

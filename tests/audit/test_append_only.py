@@ -15,12 +15,11 @@ from sqlalchemy import delete, insert, text, update
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
 
-from app import clock, create_app
+from app import clock, create_app, read_settings
 from app.audit import retention, sealing
 from app.extensions import db
 from app.models import User
 from app.users import closing
-from config import Settings
 from deploy import local_topology
 from tests.audit.log import EVENTS, SEALS, seals, verify, what_is_wrong, write, write_and_seal
 from tests.conftest import ENVIRONMENT, HAS_POSTGRES, _postgres_server, new_postgres_database
@@ -183,7 +182,7 @@ def house() -> Iterator[tuple[Flask, Flask, Flask]]:
         apps = []
         for role in (make_url(url).username, owner, server):
             mine = make_url(url).set(username=role).render_as_string(hide_password=False)
-            apps.append(create_app(Settings.from_environment(ENVIRONMENT | {"DATABASE_URL": mine})))
+            apps.append(create_app(read_settings(ENVIRONMENT | {"DATABASE_URL": mine})))
         with apps[1].app_context():
             for statement in documented_sql("docs/deploying.md", "## PostgreSQL"):
                 if statement.startswith("ALTER DEFAULT PRIVILEGES"):

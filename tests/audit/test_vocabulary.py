@@ -18,12 +18,11 @@ from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from app import clock
+from app import clock, read_settings
 from app.audit.vocabulary import ALARMING, Event
 from app.extensions import db
 from app.models import AuditEvent, User
 from app.observability import logs
-from config import Settings
 from tests.audit.log import write_and_seal
 from tests.conftest import ENVIRONMENT
 from tests.factories import API, PASSWORD, bearer, confirm, log_in, make_user, problem, refresh
@@ -103,7 +102,7 @@ def house(
     handlers, level = list(root.handlers), root.level
     stream = StringIO()
     with redirect_stderr(stream):
-        logs.configure(Settings.from_environment(ENVIRONMENT | {"LOG_FORMAT": "json"}))
+        logs.configure(read_settings(ENVIRONMENT | {"LOG_FORMAT": "json"}))
     yield House(app, client, ada, grace, mailbox, set_settings, stream)
     root.handlers[:] = handlers
     root.setLevel(level)

@@ -6,9 +6,8 @@ from pathlib import Path
 import flask_migrate
 import pytest
 
-from app import create_app
+from app import create_app, read_settings
 from app.extensions import db
-from config import Settings
 from tests.conftest import ENVIRONMENT
 from tests.servers import BIN, ROOT, environment_for
 
@@ -20,7 +19,7 @@ UNREACHABLE = "postgresql://postgres@127.0.0.1:1/nothing"
 @pytest.fixture
 def database(tmp_path: Path) -> str:
     url = f"sqlite:///{tmp_path / 'app.db'}"
-    app = create_app(Settings.from_environment(ENVIRONMENT | {"DATABASE_URL": url}))
+    app = create_app(read_settings(ENVIRONMENT | {"DATABASE_URL": url}))
     with app.app_context():
         flask_migrate.upgrade()
         db.engine.dispose()

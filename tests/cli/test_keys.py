@@ -13,9 +13,8 @@ import time_machine
 from click.testing import Result
 from cryptography.hazmat.primitives import serialization
 
-from app import create_app
+from app import create_app, read_settings
 from app.security import signing_keys
-from config import Settings
 from tests.conftest import ENVIRONMENT
 
 Flask = Callable[..., Result]
@@ -33,7 +32,7 @@ def flask(tmp_path: Path) -> Flask:
     def run(*arguments: object, **environment: object) -> Result:
         variables = ENVIRONMENT | {"DATABASE_URL": f"sqlite:///{tmp_path / 'never-opened.db'}"}
         given = {name: str(value) for name, value in environment.items()}
-        app = create_app(Settings.from_environment(variables | given))
+        app = create_app(read_settings(variables | given))
         return app.test_cli_runner().invoke(args=["keys", *map(str, arguments)])
 
     return run

@@ -12,11 +12,10 @@ from flask import Flask
 from flask.cli import FlaskGroup
 from sqlalchemy.exc import InvalidRequestError
 
-from app import create_app
+from app import create_app, read_settings
 from app.cli.refusals import OperatorCommand, OperatorGroup
 from app.database import engines
 from app.extensions import db
-from config import Settings
 from tests.conftest import ENVIRONMENT
 
 
@@ -82,7 +81,7 @@ def test_an_error_while_the_application_is_made_is_a_sentence_too(
     def fail(_app: Flask) -> None:
         raise PermissionError(13, "Permission denied", "/srv/app.db")
 
-    settings = Settings.from_environment(ENVIRONMENT | {"DATABASE_URL": database_url})
+    settings = read_settings(ENVIRONMENT | {"DATABASE_URL": database_url})
     monkeypatch.setattr(engines, "init_app", fail)
 
     result = CliRunner().invoke(

@@ -27,13 +27,12 @@ from sqlalchemy import (
     text,
 )
 
-from app import create_app
+from app import create_app, read_settings
 from app.database import copying
 from app.database.engines import open_other
 from app.database.types import UTCDateTime
 from app.extensions import db
 from app.models import AuditEvent, OneTimeToken, OutboxMessage, Session, User
-from config import Settings
 from configuration.database_url import database_url
 from tests.conftest import ENVIRONMENT, HAS_POSTGRES, new_postgres_database
 from tests.factories import log_in, make_user
@@ -57,7 +56,7 @@ def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
 @pytest.fixture
 def target(empty_url: str) -> Iterator[Flask]:
     """An application on the database to copy into, which has its tables."""
-    app = create_app(Settings.from_environment(ENVIRONMENT | {"DATABASE_URL": empty_url}))
+    app = create_app(read_settings(ENVIRONMENT | {"DATABASE_URL": empty_url}))
     with app.app_context():
         flask_migrate.upgrade()
     yield app

@@ -14,12 +14,11 @@ from sqlalchemy import bindparam, func, select, text
 from sqlalchemy.engine import make_url
 from werkzeug.test import TestResponse
 
-from app import create_app
+from app import create_app, read_settings
 from app.database import failures, postgresql
 from app.database.prepared import Prepared
 from app.extensions import db
 from app.models import User
-from config import Settings
 from tests.conftest import ENVIRONMENT, new_postgres_database
 from tests.database.test_engines import on_the_server
 from tests.factories import API, bearer, log_in, make_user, me, problem
@@ -121,7 +120,7 @@ class ReadOnly:
     def __init__(self, url: str) -> None:
         self.url = url
         self.name = make_url(url).database
-        self.app = create_app(Settings.from_environment(ENVIRONMENT | {"DATABASE_URL": url}))
+        self.app = create_app(read_settings(ENVIRONMENT | {"DATABASE_URL": url}))
         with self.app.app_context():
             flask_migrate.upgrade()
         self.client = self.app.test_client()
@@ -383,7 +382,7 @@ def test_a_server_that_dies_between_two_statements_is_a_503(make_app: MakeApp, a
 @pytest.fixture
 def on_sqlite(tmp_path: Path) -> Iterator[tuple[Flask, FlaskClient, dict[str, str]]]:
     url = f"sqlite:///{tmp_path / 'app.db'}"
-    app = create_app(Settings.from_environment(ENVIRONMENT | {"DATABASE_URL": url}))
+    app = create_app(read_settings(ENVIRONMENT | {"DATABASE_URL": url}))
     with app.app_context():
         flask_migrate.upgrade()
     client = app.test_client()

@@ -13,10 +13,9 @@ import sqlalchemy
 from flask import Flask
 from sqlalchemy.engine import make_url
 
-from app import create_app
+from app import create_app, read_settings
 from app.doctor import findings
 from app.extensions import db
-from config import Settings
 from tests.conftest import ENVIRONMENT, new_postgres_database
 from tests.database.test_engines import on_the_server
 from tests.database.test_migrations import needs_postgres, new_database, new_postgres
@@ -81,7 +80,7 @@ def other_encoding(request: pytest.FixtureRequest) -> Iterator[tuple[str, str]]:
 
 def application(url: str, **environment: str) -> Flask:
     variables = ENVIRONMENT | {"DATABASE_URL": url} | environment
-    return create_app(Settings.from_environment(variables))
+    return create_app(read_settings(variables))
 
 
 def assert_refused_everywhere(

@@ -18,14 +18,13 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from flask import Flask
 
-from app import create_app
+from app import create_app, read_settings
 from app.administration import directory
 from app.database import upgrading as app_upgrading
 from app.database.postgresql import ONLY_IN_POSTGRESQL
 from app.database.upgrading import LOCK_TIMEOUT_SECONDS
 from app.extensions import db, migrate
 from app.models.user import User
-from config import Settings
 from tests.conftest import ENVIRONMENT, HAS_POSTGRES, new_postgres_database
 from tests.servers import BIN, ROOT, environment_for, flask
 
@@ -37,7 +36,7 @@ needs_postgres = pytest.mark.skipif(not HAS_POSTGRES, reason="no PostgreSQL")
 @contextmanager
 def application(url: str) -> Iterator[Flask]:
     """The application on that database, whatever state it is in."""
-    app = create_app(Settings.from_environment(ENVIRONMENT | {"DATABASE_URL": url}))
+    app = create_app(read_settings(ENVIRONMENT | {"DATABASE_URL": url}))
     with app.app_context():
         yield app
         db.session.remove()

@@ -19,13 +19,12 @@ import pytest
 import sqlalchemy
 from flask import Flask
 
-from app import clock, create_app
+from app import clock, create_app, read_settings
 from app.database import rows, sqlite
 from app.database.sqlite import CONNECT_ARGUMENTS, Connection, Turns
 from app.extensions import db
 from app.models import LoginThrottle, User
 from app.users import closing
-from config import Settings
 from tests.conftest import ENVIRONMENT
 from tests.factories import make_user
 
@@ -229,7 +228,7 @@ def test_a_write_that_could_not_begin_ends_its_turn(
 @contextmanager
 def application(path: Path) -> Iterator[Flask]:
     url = f"sqlite:///{path}"
-    app = create_app(Settings.from_environment(ENVIRONMENT | {"DATABASE_URL": url}))
+    app = create_app(read_settings(ENVIRONMENT | {"DATABASE_URL": url}))
     with app.app_context():
         flask_migrate.upgrade()
         yield app

@@ -16,7 +16,7 @@ from click.testing import Result
 from flask import Flask
 from sqlalchemy.engine import make_url
 
-from app import clock
+from app import clock, read_settings
 from app.doctor import deployment_warnings, file_checks, findings, setting_checks
 from app.doctor.findings import CHECKS
 from app.extensions import db
@@ -103,7 +103,7 @@ def instance(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def read(instance: Path) -> Callable[..., Settings]:
     def read(**variables: str) -> Settings:
-        return Settings.from_environment(GOOD | variables, instance=instance)
+        return read_settings(GOOD | variables, instance=instance)
 
     return read
 

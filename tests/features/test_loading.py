@@ -9,7 +9,7 @@ from flask import Flask
 
 from app import create_app, read_settings
 from app.features import Feature, loading
-from config import Settings, SettingsRefused
+from config import SettingsRefused
 from tests.conftest import ENVIRONMENT
 from tests.features.conftest import Install
 from tests.servers import BIN, ROOT, environment_for
@@ -40,7 +40,7 @@ FEATURE = "from app.features import Feature\n\nFEATURE = Feature(name={name!r})\
 
 
 def load(names: str) -> list[str]:
-    settings = Settings.from_environment(ENVIRONMENT | {"FEATURES": names})
+    settings = read_settings(ENVIRONMENT | {"FEATURES": names})
     return [feature.name for feature in loading.load(settings, ())]
 
 
@@ -129,7 +129,7 @@ def test_an_entry_point_of_two_packages_is_refused(package: Callable[..., str]) 
 @pytest.mark.parametrize("name", ["acme billing", "1acme", "acme:", "acme;drop"])
 def test_what_is_not_the_name_of_a_feature_is_refused(name: str) -> None:
     with pytest.raises(SettingsRefused, match="is not the name of a feature"):
-        Settings.from_environment(ENVIRONMENT | {"FEATURES": name})
+        read_settings(ENVIRONMENT | {"FEATURES": name})
 
 
 def test_two_features_of_one_name_are_refused(install: Install) -> None:

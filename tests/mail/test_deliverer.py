@@ -16,11 +16,10 @@ import requests
 from flask import Flask
 from sqlalchemy import update
 
-from app import clock, create_app
+from app import clock, create_app, read_settings
 from app.extensions import db
 from app.mail import messages, outbox
 from app.models import OutboxMessage
-from config import Settings
 from tests.conftest import ENVIRONMENT, HAS_POSTGRES, new_postgres_database
 from tests.mail.letters import Letter, queue, read_letters, rows
 from tests.mail.post_office import PostOffice, open_office
@@ -69,7 +68,7 @@ def house_on(url: str, folder: Path, **variables: str) -> Iterator[House]:
         "TMPDIR": str(folder / "tmp"),
         **variables,
     }
-    app = create_app(Settings.from_environment(variables))
+    app = create_app(read_settings(variables))
     with app.app_context():
         flask_migrate.upgrade()
     yield House(app, variables, folder)

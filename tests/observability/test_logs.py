@@ -16,11 +16,10 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from app import create_app
+from app import create_app, read_settings
 from app.extensions import db
 from app.models import User
 from app.observability import logs
-from config import Settings
 from tests.conftest import ENVIRONMENT, HAS_POSTGRES, new_postgres_database
 from tests.factories import API, PASSWORD, bearer, problem
 from tests.servers import ROOT, environment_for
@@ -70,7 +69,7 @@ def log_as(stream: StringIO) -> LogAs:
     def configure(log_format: str, level: str = "INFO") -> None:
         variables = ENVIRONMENT | {"LOG_FORMAT": log_format, "LOG_LEVEL": level}
         with redirect_stderr(stream):
-            logs.configure(Settings.from_environment(variables))
+            logs.configure(read_settings(variables))
 
     return configure
 
@@ -303,7 +302,7 @@ def test_an_error_of_the_database_is_logged_without_the_values_of_its_statement(
     # A table is missing, so every statement fails, and SQLAlchemy's message could quote it.
     variables = ENVIRONMENT | {"DATABASE_URL": empty_database, "LOG_FORMAT": log_format}
     with redirect_stderr(stream):
-        app = create_app(Settings.from_environment(variables))
+        app = create_app(read_settings(variables))
     with app.app_context():
         flask_migrate.upgrade()
         db.session.execute(db.text("ALTER TABLE one_time_tokens RENAME TO renamed"))
@@ -345,7 +344,7 @@ def test_the_lines_of_processes_that_share_a_pipe_do_not_mix() -> None:
 import logging, os
 from app.observability import logs
 from config import Settings
-logs.configure(Settings.from_environment())
+logs.configure(read_settings())
 os.fork()
 for _ in range(300):
     logging.getLogger("one").warning("x" * 2000)

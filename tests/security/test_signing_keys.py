@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, r
 from flask import Flask
 from flask.testing import FlaskClient
 
-from app import clock, create_app
+from app import clock, create_app, read_settings
 from app.extensions import db
 from app.models import User
 from app.security import signing_keys
@@ -80,7 +80,7 @@ def client(signing_with: Callable[[str], Flask]) -> FlaskClient:
 
 def settings_of(tmp_path: Path, **environment: str) -> Settings:
     database = {"DATABASE_URL": f"sqlite:///{tmp_path / 'never-opened.db'}"}
-    return Settings.from_environment(ENVIRONMENT | database | environment)
+    return read_settings(ENVIRONMENT | database | environment)
 
 
 def refusal(tmp_path: Path, folder: Path, key_id: str = "one", algorithm: str = "ES256") -> str:

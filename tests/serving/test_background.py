@@ -11,13 +11,12 @@ import pytest
 from flask import Flask
 
 import app as application
-from app import create_app
+from app import create_app, read_settings
 from app.audit import sealer, sealing
 from app.extensions import db
 from app.mail import deliverer, delivery, transport
 from app.observability import metrics
 from app.serving import background
-from config import Settings
 from tests.conftest import ENVIRONMENT
 from tests.mail.letters import queue, rows
 from tests.waiting import until
@@ -225,7 +224,7 @@ def checkout(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Callab
         folder.mkdir(exist_ok=True)
         monkeypatch.setattr(application, "INSTANCE", folder)
         variables = ENVIRONMENT | {"DATABASE_URL": database_url}
-        made.append(create_app(Settings.from_environment(variables, instance=folder)))
+        made.append(create_app(read_settings(variables, instance=folder)))
         return made[-1]
 
     yield app

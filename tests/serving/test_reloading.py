@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import requests
 
+from app import read_settings
 from app.serving.reloading import Serving
 from config import Settings
 from tests.checkouts import new_checkout
@@ -87,7 +88,7 @@ def test_where_it_listens_changes_at_a_restart_and_that_is_said(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     def settings(**variables: str) -> Settings:
-        return Settings.from_environment(variables, instance=tmp_path)
+        return read_settings(variables, instance=tmp_path)
 
     server = Serving()
     at_the_start = settings(PORT="8123")

@@ -18,10 +18,9 @@ import pytest
 import requests
 from sqlalchemy.engine import make_url
 
-from app import create_app
+from app import create_app, read_settings
 from app.auth.registration import registration
 from app.extensions import db
-from config import Settings
 from tests.conftest import ENVIRONMENT, HAS_POSTGRES, POSTGRES_URL, new_postgres_database
 from tests.factories import API, PASSWORD, bearer
 from tests.servers import BIN, ROOT, Server, environment_for, free_port, serving
@@ -47,7 +46,7 @@ def new_database(backend: str, folder: Path, **environment: str) -> Iterator[str
 
 
 def fill(url: str, **environment: str) -> None:
-    app = create_app(Settings.from_environment(ENVIRONMENT | {"DATABASE_URL": url} | environment))
+    app = create_app(read_settings(ENVIRONMENT | {"DATABASE_URL": url} | environment))
     with app.app_context():
         flask_migrate.upgrade()
         registration.register(**ADA)

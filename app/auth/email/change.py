@@ -7,13 +7,14 @@ from sqlalchemy import exists, func, or_, select
 
 from app import audit, clock
 from app.audit.vocabulary import Event
-from app.auth import deletion, notices, taken
+from app.auth import credentials, deletion, notices, taken
 from app.auth.password import reset
 from app.auth.sessions import sessions
 from app.auth.taken import unless_taken
 from app.database.rows import change, lock_in_order
 from app.errors import EmailTaken, InvalidLink
 from app.extensions import db
+from app.features.credentials import CredentialChange
 from app.mail import messages, outbox
 from app.mail.wordings import name_of, resolver
 from app.models import AuditEvent, OutboxMessage, Session, User
@@ -106,7 +107,7 @@ def confirm(token: str) -> None:
         db.session.rollback()
         raise InvalidLink
     one_time_tokens.redeem(found)
-    one_time_tokens.revoke_all(user)
+    credentials.changed(user, CredentialChange.EMAIL_CHANGED)
     audit.record(Event.EMAIL_CHANGED, subject_id=user.id, personal={"email": user.email})
     db.session.commit()
 
@@ -123,7 +124,7 @@ def cancel(token: str) -> None:
     _reclaim_address(found)
     user = _move(found, hashed_password=None)
     one_time_tokens.redeem(found)
-    one_time_tokens.revoke_all(user)
+    credentials.changed(user, CredentialChange.EMAIL_CHANGE_UNDONE)
     one_time_tokens.revoke_later_notices(found)
     one_time_tokens.revoke_later_undos(found)
     deletion.cancel_deletion(user.id, actor_id=None)

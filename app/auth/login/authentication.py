@@ -4,10 +4,10 @@ from sqlalchemy import bindparam, select
 
 from app.audit import recording
 from app.audit.vocabulary import Event
-from app.auth.login import stages, throttle
+from app.auth.login import throttle
 from app.database.prepared import Prepared
 from app.database.rows import change
-from app.errors import InvalidCredentials, LoginRefused, WrongPassword
+from app.errors import InvalidCredentials, WrongPassword
 from app.extensions import db
 from app.models import User
 from app.security import identifiers
@@ -42,13 +42,7 @@ def authenticate(password: str, *, email: str | None = None, username: str | Non
         record_failure(user, "wrong_password" if user else "unknown_user")
         raise InvalidCredentials
     throttle.forgive(user)
-    try:
-        stages.pass_all(user)
-    except LoginRefused as refusal:
-        if refusal.recorded_reason:
-            record_failure(user, refusal.recorded_reason)
-        raise
-    if verdict.is_outdated and not _upgrade_hash(user, password):
+    if verdict.is_outdated and user.is_active and not _upgrade_hash(user, password):
         # Another login was faster, or the password was changed. The new stored hash decides.
         return authenticate(password, email=email, username=username)
     return user

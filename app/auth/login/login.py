@@ -6,14 +6,23 @@ from sqlalchemy import Integer, and_, bindparam, case, func, insert, select, upd
 from sqlalchemy.exc import IntegrityError
 
 from app import audit, clock
+from app.access.proof import Proof
 from app.audit.vocabulary import Event
 from app.auth.deletion import cancel_deletion
+from app.auth.login import stages
 from app.auth.login.authentication import record_failure
 from app.auth.notices import notify
 from app.auth.sessions.sessions import NOW, is_live
 from app.database.prepared import Prepared
 from app.database.rows import detached
-from app.errors import InvalidCredentials
+from app.errors import (
+    EmailNotVerified,
+    InactiveUser,
+    InvalidCredentials,
+    LoginRefused,
+    MfaRequired,
+    WrongFactor,
+)
 from app.extensions import db
 from app.http import client
 from app.mail import messages
@@ -22,12 +31,15 @@ from app.security import tokens
 from app.security.tokens import TokenPair
 from config import settings
 
+# How a login may be refused although its first proof is right.
+GATE_REFUSALS = (InvalidCredentials, InactiveUser, EmailNotVerified, MfaRequired, WrongFactor)
+
 # The statements of a login, each compiled once.
 NEW = Prepared(insert(Session).returning(Session.id))
 UNCHANGED = Prepared(
-    select(User.deletion_due_at)
+    select(User.deletion_due_at, User.second_step_at)
     .where(User.id == bindparam("user"), User.is_active)
-    .where(User.hashed_password == bindparam("password"))
+    .where(User.hashed_password.is_not_distinct_from(bindparam("password")))
     .with_for_update(key_share=True)
 )
 _OTHERS = and_(Session.user_id == bindparam("user"), Session.id != bindparam("this"))
@@ -52,12 +64,21 @@ _ALIKE = and_(
 EARLIER = Prepared(select(func.count(), func.count(case((_ALIKE, 1)))).where(_OTHERS))
 
 
-def start(user: User) -> TokenPair:
-    """Sign a device in, for a user who gave the right password. Commits.
+def start(user: User, proof: Proof = Proof()) -> TokenPair:  # noqa: B008
+    """Sign a device in, for a user who gave a right proof. Commits.
 
-    Raises ``InvalidCredentials`` if the account was deleted or deactivated,
-    or its password changed, since the password was compared.
+    Every way in ends here. Raises ``InactiveUser`` or ``EmailNotVerified``;
+    what the stages of features raise, such as that a second factor is due; or
+    ``InvalidCredentials`` if the account was deleted, deactivated or given a
+    second step, or its password changed, since the proof was given.
     """
+    try:
+        proof = stages.pass_all(user, proof)
+    except LoginRefused as refusal:
+        if refusal.recorded_reason:
+            db.session.rollback()
+            record_failure(user, refusal.recorded_reason)
+        raise
     now, device = clock.now(), client.current()
     columns = {
         "id": uuid4(),
@@ -74,6 +95,10 @@ def start(user: User) -> TokenPair:
         "expires_at": now + min(settings.refresh_token_lifetime, settings.session_max_age),
         "max_expires_at": now + settings.session_max_age,
         "ended_at": None,
+        "aal": proof.aal,
+        "amr": " ".join(proof.amr),
+        "signed_in_by": proof.signed_in_by,
+        "authenticated_at": now,
     }
     session = detached(Session, columns)
     try:
@@ -90,8 +115,13 @@ def start(user: User) -> TokenPair:
         db.session.rollback()
         record_failure(user, "account_changed")
         raise InvalidCredentials
-    [(deletion_due_at,)] = unchanged
-    [(earlier, alike)] = EARLIER.run(
+    [[deletion_due_at, second_step_at]] = unchanged
+    if second_step_at and proof.aal < 2:
+        # It was switched on after the stages had looked.
+        db.session.rollback()
+        record_failure(user, "account_changed")
+        raise InvalidCredentials
+    [[earlier, alike]] = EARLIER.run(
         user=user.id, this=session.id, address=device.ip, agent=device.user_agent
     )
     surplus = _end_surplus(session) if earlier >= settings.max_sessions_per_user else 0
@@ -112,7 +142,8 @@ def start(user: User) -> TokenPair:
         sessions_ended=surplus,
     )
     db.session.commit()
-    return tokens.pair_for(session, fresh=True)
+    pair = tokens.pair_for(session, fresh=proof.is_fresh)
+    return tokens.for_device(pair, proof.device_token) if proof.device_token else pair
 
 
 def _end_surplus(session: Session) -> int:

@@ -1,25 +1,49 @@
-"""A fresh access token for a signed-in user who gives the password again."""
+"""A fresh access token for a signed-in user who proves again who they are."""
 
-from app import audit
+from collections.abc import Mapping
+from typing import Any
+
+from app import audit, features
+from app.access.proof import Proof
 from app.audit.vocabulary import Event
 from app.auth.login.authentication import check_password
 from app.auth.sessions import sessions
+from app.errors import MfaRequired, WrongFactor
 from app.extensions import db
 from app.models import Session
 from app.security import tokens
 from app.security.tokens import FreshAccess
 
 
-def reauthenticate(session: Session, password: str) -> FreshAccess:
-    """A fresh access token for a session whose user gives the password again. Commits.
+def reauthenticate(session: Session, given: Mapping[str, Any]) -> FreshAccess:
+    """A fresh access token for a session whose user gives a proof again. Commits.
 
-    Raises ``WrongPassword``, which does not end the session, ``RateLimited``,
-    or ``SessionEnded`` if the session was ended while the password was compared.
+    ``given`` holds the password, or a proof of which a feature knows. Raises
+    ``WrongPassword`` or ``WrongFactor``, which do not end the session,
+    ``MfaRequired`` for a password where the second step is on,
+    ``RateLimited``, or ``SessionEnded`` if the session was ended while the
+    proof was compared.
     """
-    check_password(session.user, password)
+    proof = _by_password(session, given["password"]) if "password" in given else _by(session, given)
     user = sessions.lock_user(session)
+    if user.second_step_at and proof.aal < 2:
+        db.session.rollback()
+        raise MfaRequired
+    confirmed = sessions.confirm(session, proof)
     audit.record(
         Event.REAUTHENTICATED, subject_id=user.id, actor_id=user.id, session_id=str(session.id)
     )
     db.session.commit()
-    return tokens.fresh_access_for(session)
+    return tokens.fresh_access_for(confirmed)
+
+
+def _by_password(session: Session, password: str) -> Proof:
+    check_password(session.user, password)
+    return Proof()
+
+
+def _by(session: Session, given: Mapping[str, Any]) -> Proof:
+    for feature in features.active():
+        if feature.prove_again:
+            return feature.prove_again(session, given)
+    raise WrongFactor

@@ -3,14 +3,24 @@
 from typing import Any
 
 from app.access.guards import current_session, signed_in
+from app.access.levels import before_second_step
 from app.access.limits import limited_guesses
+from app.access.proof import Proof
 from app.auth.login import authentication, reauthentication
-from app.auth.login.login import start
-from app.auth.login.schemas import FreshAccessSchema, LoginFormSchema, LoginSchema
-from app.auth.schemas import PasswordSchema, TokenSchema
-from app.errors import EmailNotVerified, InactiveUser, InvalidCredentials, Overloaded, WrongPassword
+from app.auth.login.login import GATE_REFUSALS, start
+from app.auth.login.schemas import (
+    FreshAccessSchema,
+    LoginFormSchema,
+    LoginSchema,
+    ReauthenticationSchema,
+)
+from app.auth.schemas import TokenSchema
+from app.errors import InvalidCredentials, MfaRequired, Overloaded, WrongFactor, WrongPassword
 from app.http.blueprint import Blueprint, refuses
 from app.security.tokens import FreshAccess, TokenPair
+
+# What a login may carry beside the password.
+BESIDE_PASSWORD = ("otp", "recovery_code", "device_token")
 
 bp = Blueprint("login", __name__)
 
@@ -18,7 +28,7 @@ bp = Blueprint("login", __name__)
 @bp.post("/login")
 @limited_guesses
 @bp.takes_json_or_form(LoginSchema, LoginFormSchema)
-@refuses(InvalidCredentials, InactiveUser, EmailNotVerified, Overloaded)
+@refuses(InvalidCredentials, *GATE_REFUSALS, Overloaded)
 @bp.returns(200, TokenSchema)
 def login(credentials: dict[str, Any]) -> TokenPair:
     """Begin a session, with the email address or the username.
@@ -26,15 +36,21 @@ def login(credentials: dict[str, Any]) -> TokenPair:
     Send JSON, or OAuth 2's password form. Its field `username` may hold the email
     address or the username.
     """
-    return start(authentication.authenticate(**credentials))
+    offered = {name: credentials.pop(name) for name in BESIDE_PASSWORD if name in credentials}
+    user = authentication.authenticate(**credentials)
+    return start(user, Proof(offered=offered))
 
 
 @bp.post("/reauthenticate")
+@before_second_step
 @signed_in
 @limited_guesses
-@bp.takes(PasswordSchema)
-@refuses(WrongPassword, Overloaded)
+@bp.takes(ReauthenticationSchema)
+@refuses(WrongPassword, MfaRequired, WrongFactor, Overloaded)
 @bp.returns(200, FreshAccessSchema)
 def reauthenticate(body: dict[str, Any]) -> FreshAccess:
-    """Give your password again to get a fresh access token. Some calls require one."""
-    return reauthentication.reauthenticate(current_session(), body["password"])
+    """Prove again who you are to get a fresh access token. Some calls require one.
+
+    Where your second step is on, send a second factor.
+    """
+    return reauthentication.reauthenticate(current_session(), body)

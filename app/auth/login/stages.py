@@ -1,12 +1,13 @@
-"""What stands between the right password and a session.
+"""What stands between the first proof and a session.
 
-Each stage is a function. It lets the user pass, or raises ``LoginRefused``. A
-feature may add stages, like one that wants a second factor: its refusal
-carries a ticket, and the feature's own call takes the ticket and then makes
-the session.
+Each stage is a function. It lets the user pass, perhaps with a proof that says
+more, or raises ``LoginRefused``. A feature may add stages, like one that wants
+a second factor: its refusal carries a ticket, and the feature's own call takes
+the ticket and then makes the session.
 """
 
 from app import features
+from app.access.proof import Proof
 from app.errors import EmailNotVerified, InactiveUser
 from app.models import User
 from config import settings
@@ -23,10 +24,14 @@ def refuse_unverified(user: User) -> None:
         raise EmailNotVerified
 
 
-def pass_all(user: User) -> None:
-    """Let the user go through all stages. Raises ``LoginRefused``."""
+def pass_all(user: User, proof: Proof) -> Proof:
+    """Let the user go through all stages, and return the proof that they made of it.
+
+    Raises ``LoginRefused``.
+    """
     refuse_inactive(user)
     refuse_unverified(user)
     for feature in features.active():
         for stage in feature.stages:
-            stage(user)
+            proof = stage(user, proof)
+    return proof

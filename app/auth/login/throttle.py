@@ -12,6 +12,7 @@ nobody has is treated in the same way, by the same statements.
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from enum import StrEnum
 
 from sqlalchemy import case, select
 
@@ -31,8 +32,15 @@ from app.security.identifiers import Identifier
 from config import settings
 
 
+class Kind(StrEnum):
+    """What is guessed. Each kind is counted by itself."""
+
+    PASSWORD = "user"  # noqa: S105 — part of a pseudonym
+    FACTOR = "factor"
+
+
 @contextmanager
-def attempt(who: User | Identifier) -> Iterator[None]:
+def attempt(who: User | Identifier, kind: Kind = Kind.PASSWORD) -> Iterator[None]:
     """Count an attempt as failed, then check its password. Commits. Raises ``RateLimited``.
 
     It counts first, because otherwise parallel guesses could all pass before
@@ -45,7 +53,7 @@ def attempt(who: User | Identifier) -> Iterator[None]:
         yield
         return
     user_id = who.id if isinstance(who, User) else None
-    place = Place(_account(who), client.current().network)
+    place = Place(_account(who, kind), client.current().network)
     db.session.close()
     try:
         _reserve(place, user_id)
@@ -73,6 +81,16 @@ def forgive(user: User) -> None:
     # Both are locked in the same order as in an attempt.
     for network in (client.current().network, ANYWHERE):
         failure_counts.forget(Place(_account(user), network))
+
+
+def forgive_factor(user: User) -> None:
+    """After the right second factor, forget its failures here and of the account.
+
+    The caller commits.
+    """
+    mine = LoginThrottle.subject == _account(user, Kind.FACTOR)
+    failure_counts.delete(mine, LoginThrottle.network == client.current().network)
+    failure_counts.delete(mine, LoginThrottle.network == ANYWHERE)
 
 
 def clear(user: User) -> None:
@@ -131,8 +149,8 @@ def _has_logged_in_from(network_of_attempt: str, user_id: int | None) -> bool:
     )
 
 
-def _account(who: User | Identifier) -> str:
+def _account(who: User | Identifier, kind: Kind = Kind.PASSWORD) -> str:
     """The pseudonym under which to count. An identifier that nobody has gets its own."""
     if isinstance(who, User):
-        return pseudonyms.of("user", str(who.id))
+        return pseudonyms.of(kind, str(who.id))
     return pseudonyms.of(who.kind, who.value)

@@ -7,6 +7,8 @@ from typing import Any, ParamSpec, TypeVar
 
 from flask_babel import gettext
 
+from app import features
+from app.access.proof import Proof
 from app.auth.login import login
 from app.auth.login.authentication import authenticate
 from app.auth.sessions import refreshing, sessions
@@ -16,7 +18,9 @@ from app.errors import (
     InvalidCredentials,
     InvalidRefreshToken,
     LoginRefused,
+    MfaRequired,
     ValidationFailed,
+    WrongFactor,
 )
 from app.security import tokens
 from app.security.tokens import TokenPair
@@ -32,6 +36,9 @@ def in_oauth_words(view: Callable[P, R]) -> Callable[P, R]:
     def translated(*args: P.args, **kwargs: P.kwargs) -> R:
         try:
             return view(*args, **kwargs)
+        except (MfaRequired, WrongFactor) as refusal:
+            words = {"error": refusal.code, "error_description": gettext(refusal.detail)}
+            raise type(refusal)(**refusal.members, **words) from None
         except (InvalidCredentials, LoginRefused, InvalidRefreshToken):
             raise InvalidGrant from None
         except (ValidationFailed, BadRequest):
@@ -54,14 +61,22 @@ def token(form: dict[str, Any]) -> TokenPair:
     given = {name: value for name, value in form.items() if value}
     match given:
         case {"grant_type": "password", "username": username, "password": password}:
-            return login.start(authenticate(password, username=username))
+            user = authenticate(password, username=username)
+            return login.start(user, Proof(offered=given))
         case {"grant_type": "refresh_token", "refresh_token": refresh_token}:
             return refreshing.refresh(refresh_token)
         case {"grant_type": "password" | "refresh_token"}:
             raise InvalidRequest
-        case {"grant_type": _}:
-            raise UnsupportedGrantType
+        case {"grant_type": other}:
+            return _of_feature(other, given)
     raise InvalidRequest
+
+
+def _of_feature(grant_type: str, given: dict[str, Any]) -> TokenPair:
+    for feature in features.active():
+        if grant_type in feature.grants:
+            return feature.grants[grant_type](given)
+    raise UnsupportedGrantType
 
 
 def revoke(token: str) -> None:

@@ -2,14 +2,16 @@
 
 from app import audit, clock
 from app.audit.vocabulary import Event
+from app.auth import credentials
 from app.auth.login.authentication import check_password
 from app.auth.notices import notify
 from app.auth.sessions import refreshing, sessions
 from app.errors import Message, ValidationFailed
 from app.extensions import db
+from app.features.credentials import CredentialChange
 from app.mail import messages
 from app.models import Session
-from app.security import one_time_tokens, tokens
+from app.security import tokens
 from app.security.passwords import hashing, policy
 from app.security.tokens import TokenPair
 
@@ -37,9 +39,10 @@ def change(session: Session, current_password: str, new_password: str) -> TokenP
     user = sessions.lock_user(session)
     user.hashed_password, user.updated_at = hashed_password, clock.now()
     renewed = refreshing.renew(session)
-    one_time_tokens.revoke_all(user)
+    credentials.changed(user, CredentialChange.PASSWORD_CHANGED)
     ended = sessions.end_others(session)
     notify(messages.password_changed, user)
     audit.record(Event.PASSWORD_CHANGED, subject_id=user.id, actor_id=user.id, sessions_ended=ended)
     db.session.commit()
-    return tokens.pair_for(renewed, fresh=True)
+    # Where the second step is on, only a second factor makes a session fresh.
+    return tokens.pair_for(renewed, fresh=user.second_step_at is None)

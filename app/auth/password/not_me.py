@@ -2,12 +2,13 @@
 
 from app import audit, clock
 from app.audit.vocabulary import Event
-from app.auth import deletion
+from app.auth import credentials, deletion
 from app.auth.password import reset
 from app.auth.sessions import sessions
 from app.database.rows import change
 from app.errors import InvalidLink
 from app.extensions import db
+from app.features.credentials import CredentialChange
 from app.models import User
 from app.security import one_time_tokens
 from app.security.one_time_tokens import Purpose
@@ -32,7 +33,7 @@ def repudiate(token: str) -> None:
         # The account was erased after the link was read.
         raise InvalidLink
     one_time_tokens.redeem(found)
-    one_time_tokens.revoke_all(user)
+    credentials.changed(user, CredentialChange.REPUDIATED)
     deletion.cancel_deletion(user.id, actor_id=None)
     ended = sessions.end_all(user.id)
     # The mail goes to the present address. An old mailbox must not get a link that opens the

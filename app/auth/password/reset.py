@@ -5,12 +5,14 @@ from typing import Any
 from app import clock
 from app.audit import recording
 from app.audit.vocabulary import Event
+from app.auth import credentials
 from app.auth.login import throttle
 from app.auth.notices import notify
 from app.auth.sessions import sessions
 from app.database.rows import change
 from app.errors import InvalidLink
 from app.extensions import db
+from app.features.credentials import CredentialChange
 from app.http import client
 from app.http.client import Client
 from app.mail import messages, outbox
@@ -93,7 +95,7 @@ def reset(token: str, new_password: str) -> None:
     if db.session.scalar(replacement) is None:
         raise InvalidLink
     one_time_tokens.redeem(found)
-    one_time_tokens.revoke_all(user)
+    credentials.changed(user, CredentialChange.PASSWORD_RESET)
     ended = sessions.end_all(user.id)
     throttle.clear(user)
     notify(messages.password_changed, user)

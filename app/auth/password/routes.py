@@ -3,6 +3,7 @@
 from typing import Any
 
 from app.access.guards import current_session, signed_in
+from app.access.levels import before_second_step
 from app.access.limits import (
     MAIL,
     MAIL_PER_ADDRESS,
@@ -23,6 +24,7 @@ bp = Blueprint("password", __name__)
 
 
 @bp.post("/password/change")
+@before_second_step
 @signed_in
 @limited_writes
 @limited_guesses

@@ -7,10 +7,16 @@ from uuid import UUID
 
 from app.access import guards
 from app.access.guards import current_session, current_user, signed_in
+from app.access.levels import before_second_step
 from app.access.limits import TOKEN, limited
 from app.auth.schemas import TokenSchema
 from app.auth.sessions import refreshing, sessions
-from app.auth.sessions.schemas import LogoutQuerySchema, RefreshSchema, SessionListSchema
+from app.auth.sessions.schemas import (
+    LogoutQuerySchema,
+    RefreshSchema,
+    SessionListSchema,
+    SessionSchema,
+)
 from app.errors import (
     AppError,
     InvalidRefreshToken,
@@ -80,6 +86,7 @@ def _who_leaves() -> Session | RefreshClaims:
 
 
 @bp.post("/logout")
+@before_second_step
 @of_session_to_end
 @bp.takes_query(LogoutQuerySchema)
 @bp.documents_optional_body(RefreshSchema)
@@ -102,6 +109,7 @@ def logout(query: dict[str, Any], leaving: Session | RefreshClaims) -> None:
 
 
 @bp.get("/sessions")
+@before_second_step
 @signed_in
 @bp.returns(200, SessionListSchema)
 def read_sessions() -> dict[str, Any]:
@@ -109,7 +117,17 @@ def read_sessions() -> dict[str, Any]:
     return {"items": sessions.live_sessions(current_user())}
 
 
+@bp.get("/sessions/current")
+@before_second_step
+@signed_in
+@bp.returns(200, SessionSchema)
+def read_current_session() -> Session:
+    """The session of your access token. `fresh_until` says how long the token counts as recent."""
+    return current_session()
+
+
 @bp.delete("/sessions/<uuid:session_id>")
+@before_second_step
 @signed_in
 @refuses(NotFound)
 @bp.returns(204)

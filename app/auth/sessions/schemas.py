@@ -5,9 +5,11 @@ from typing import Any
 
 from marshmallow import fields
 
+from app.access import guards
 from app.access.guards import current_session
 from app.auth.schemas import Token
-from app.http.fields import Instant, OneOf, Schema
+from app.http.fields import Instant, OneOf, Schema, as_rfc_3339
+from app.models import Session
 from app.security import devices
 
 
@@ -34,6 +36,10 @@ class RoughInstant(Instant):
         return super()._serialize(value, *args, **kwargs)
 
 
+def fresh_until_of(session: Session) -> datetime | None:
+    return guards.fresh_until() if session.id == current_session().id else None
+
+
 class DeviceSchema(Schema):
     """A signed-in device, without the times that tell when it was seen."""
 
@@ -53,6 +59,27 @@ class DeviceSchema(Schema):
         lambda session: session.id == current_session().id,
         required=True,
         metadata={"type": "boolean"},
+    )
+    aal = fields.Integer(
+        required=True,
+        metadata={"description": "2 where a second factor was given.", "enum": [1, 2]},
+    )
+    amr = fields.Function(
+        lambda session: session.amr.split(),
+        required=True,
+        metadata={"type": "array", "items": {"type": "string"}},
+    )
+    signed_in_by = fields.String(required=True)
+    kind = fields.String(required=True, metadata={"enum": ["token", "cookie"]})
+    fresh_until = fields.Function(
+        lambda session: as_rfc_3339(fresh_until_of(session)),
+        required=True,
+        allow_none=True,
+        metadata={
+            "type": ["string", "null"],
+            "format": "date-time",
+            "description": "Until when your access token is recent. Null for other sessions.",
+        },
     )
 
 

@@ -8,11 +8,14 @@ from uuid import UUID
 from sqlalchemy import BindParameter, ColumnElement, and_, bindparam, exists, func, select
 
 from app import audit, clock
+from app.access.proof import Proof
 from app.audit.vocabulary import Event
+from app.auth import credentials
 from app.database.rows import change, delete_batch, lock
 from app.database.types import UTCDateTime
 from app.errors import InvalidRefreshToken, NotFound, SessionEnded
 from app.extensions import db
+from app.features.credentials import CredentialChange
 from app.models import Session, User
 from app.security import one_time_tokens, tokens
 from app.security.one_time_tokens import Purpose
@@ -86,6 +89,22 @@ def live_sessions(user: User) -> Sequence[Session]:
         .where(Session.user_id == user.id, is_live(clock.now()))
         .order_by(Session.refreshed_at.desc(), Session.id)
     ).all()
+
+
+def confirm(session: Session, proof: Proof) -> Session:
+    """Write down that the user of the session has given another proof. The caller commits.
+
+    It may raise the level of the session and never lowers it. The caller has
+    locked the user. Raises ``SessionEnded``.
+    """
+    confirmed = lock(Session, _is_same(session), is_live(clock.now()))
+    if confirmed is None:
+        db.session.rollback()
+        raise SessionEnded
+    confirmed.aal = max(confirmed.aal, proof.aal)
+    confirmed.amr = " ".join(dict.fromkeys([*confirmed.amr.split(), *proof.amr]))
+    confirmed.authenticated_at = clock.now()
+    return confirmed
 
 
 def end(session_id: UUID, generation: int) -> None:
@@ -183,10 +202,11 @@ def log_out(session: Session, scope: Scope) -> None:
     else:
         # Every request that ends several sessions of a user locks the user first. Otherwise two
         # requests that each hold a session that the other needs would deadlock.
-        lock(User, User.id == session.user_id)
+        user = lock(User, User.id == session.user_id)
         refuse_if_over(session)
-        if scope is Scope.GLOBAL:
-            one_time_tokens.revoke(session.user_id, Purpose.EMAIL_CHANGE)
+        if scope is Scope.GLOBAL and user is not None:
+            one_time_tokens.revoke(user.id, Purpose.EMAIL_CHANGE)
+            credentials.changed(user, CredentialChange.LOGGED_OUT_EVERYWHERE)
         ended = end_others(session) if scope is Scope.OTHERS else end_all(session.user_id)
     if ended:
         _record_logout(session.user_id, session.id, scope, sessions_ended=ended)

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from sqlalchemy import select, update
 from werkzeug.test import TestResponse
 
+from app import read_settings
 from app.extensions import db
 from app.models import User
 from app.security.passwords import hashing, policy, pool
@@ -162,9 +163,7 @@ def test_every_text_verifies_in_each_of_its_normal_forms(text: str) -> None:
 
 def make_settings() -> Settings:
     secret = "0123456789 abcdefghijklmnopqrstuvw"
-    return Settings.from_environment(
-        {"APP_ENV": "testing", "SECRET_KEY": secret, "BCRYPT_ROUNDS": "4"}
-    )
+    return read_settings({"APP_ENV": "testing", "SECRET_KEY": secret, "BCRYPT_ROUNDS": "4"})
 
 
 # How it is stored

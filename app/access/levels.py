@@ -1,0 +1,81 @@
+"""The level of a session: whether a second factor was given, and who must give one.
+
+``sessions.aal`` is the truth: 1 for one proof, 2 where a second factor was
+among the proofs (NIST SP 800-63B-4).
+"""
+
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar
+
+from flask import current_app, request
+from sqlalchemy import select
+from sqlalchemy.orm import Session as DatabaseSession
+
+from app.access.permissions import Permission, rights_of
+from app.database.engines import reader
+from app.errors import AppError, FreshTokenRequired, MfaEnrollmentRequired
+from app.extensions import db
+from app.models import Role, Session, User, UserRole
+from config import settings
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+_MARK = "works_before_second_step"
+
+
+def before_second_step(view: Callable[P, R]) -> Callable[P, R]:
+    """Allow the call also to a user who must have a second factor and has not given one."""
+    setattr(view, _MARK, True)
+    return view
+
+
+def is_second_factor_required(user: User) -> bool:
+    """Whether the settings or a role demand that the user has a second factor."""
+    return _is_demanded_of(user) or bool(
+        db.session.scalar(
+            select(Role.id)
+            .join(UserRole, UserRole.role_id == Role.id)
+            .where(UserRole.user_id == user.id, Role.require_mfa)
+            .limit(1)
+        )
+    )
+
+
+def refuse_below_demand(session: Session) -> None:
+    """Stop a call that needs the second level, for a user from whom the settings demand it.
+
+    Raises ``FreshTokenRequired`` if the user can raise the session with a
+    factor, and ``MfaEnrollmentRequired`` if there is none yet.
+    """
+    if session.aal >= 2 or not _is_demanded_of(session.user):
+        return
+    view = current_app.view_functions.get(request.endpoint or "")
+    if not getattr(view, _MARK, False):
+        raise _missing_level(session.user)
+
+
+def refuse_if_level_is_missing(session: Session, permission: Permission) -> None:
+    """Tell a user who would have the permission with a second factor what is missing.
+
+    Raises ``FreshTokenRequired`` or ``MfaEnrollmentRequired``.
+    """
+    if session.aal >= 2:
+        return
+    with DatabaseSession(reader()) as database:
+        rights = rights_of(session.user, database, aal=2)
+    if rights.include(permission):
+        raise _missing_level(session.user)
+
+
+def _missing_level(user: User) -> AppError:
+    has_factor: Callable[[int], bool] = current_app.extensions["has_factor"]
+    if user.second_step_at is not None or has_factor(user.id):
+        return FreshTokenRequired(aal=2, max_age=int(settings.fresh_token_lifetime.total_seconds()))
+    return MfaEnrollmentRequired()
+
+
+def _is_demanded_of(user: User) -> bool:
+    return settings.mfa_required == "all" or (
+        settings.mfa_required == "superusers" and user.is_superuser
+    )

@@ -1,0 +1,46 @@
+"""Second factors as an optional feature."""
+
+from marshmallow import fields
+
+from app.auth.mfa import messages, second_step, tickets
+from app.auth.mfa.admin_routes import bp as of_users
+from app.auth.mfa.errors import FactorExists, FactorRequired, MfaTicketInvalid, NoFactor
+from app.auth.mfa.events import EVENTS
+from app.auth.mfa.export_schemas import rows_of
+from app.auth.mfa.factors import credentials_changed
+from app.auth.mfa.methods import has_factor
+from app.auth.mfa.models import MfaTicket
+from app.auth.mfa.operating import FACTORS_READ, FACTORS_RESET
+from app.auth.mfa.routes import bp
+from app.auth.mfa.settings import MfaSettings
+from app.errors import MfaRequired, WrongFactor
+from app.features import Feature
+from app.http.fields import Instant, Schema
+
+
+class HeldTicketSchema(Schema):
+    """A login that waited for its second step. The ticket itself is not stored."""
+
+    signed_in_by = fields.String()
+    created_at = Instant()
+    expires_at = Instant()
+    used_at = Instant(allow_none=True)
+
+
+FEATURE = Feature(
+    name="mfa",
+    blueprints=(bp, of_users),
+    permissions=(FACTORS_READ, FACTORS_RESET),
+    models=(MfaTicket,),
+    settings=MfaSettings,
+    events=EVENTS,
+    mails=messages.ALL,
+    errors=(MfaRequired, WrongFactor, MfaTicketInvalid, NoFactor, FactorExists, FactorRequired),
+    stages=(second_step.stage,),
+    has_factor=has_factor,
+    prove_again=second_step.prove_again,
+    grants={second_step.OTP_GRANT: second_step.grant},
+    credentials_changed=credentials_changed,
+    exported=(rows_of("mfa_tickets", HeldTicketSchema, MfaTicket),),
+    prunes={"mfa tickets": tickets.prune},
+)

@@ -1,0 +1,1 @@
+"""Codes on paper, for a user who lost the second factor."""

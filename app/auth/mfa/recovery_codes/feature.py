@@ -1,0 +1,22 @@
+"""Recovery codes as an optional feature."""
+
+from app.auth.mfa.export_schemas import rows_of
+from app.auth.mfa.recovery_codes.models import RecoveryCode
+from app.auth.mfa.recovery_codes.routes import bp
+from app.features import Feature
+from app.http.fields import Instant, Schema
+
+
+class HeldRecoveryCodeSchema(Schema):
+    """When a code was made and used. The code itself is not stored."""
+
+    created_at = Instant()
+    used_at = Instant(allow_none=True)
+
+
+FEATURE = Feature(
+    name="recovery_codes",
+    blueprints=(bp,),
+    models=(RecoveryCode,),
+    exported=(rows_of("recovery_codes", HeldRecoveryCodeSchema, RecoveryCode),),
+)

@@ -1,0 +1,1 @@
+"""Devices that skip the second step for some weeks."""

@@ -1,0 +1,161 @@
+"""Remembering a device, and letting it skip the second step."""
+
+import base64
+import hashlib
+import hmac
+import secrets
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import timedelta
+from uuid import UUID
+
+from sqlalchemy import and_, delete, exists, select
+
+from app import audit, clock
+from app.access.proof import Proof
+from app.auth.mfa import events
+from app.auth.mfa.remembered_devices.models import RememberedDevice
+from app.auth.mfa.settings import MfaSettings
+from app.auth.sessions import sessions
+from app.database.rows import change, delete_batch, lock
+from app.errors import NotFound
+from app.extensions import db
+from app.features.credentials import CredentialChange
+from app.http import client
+from app.models import Session, User
+from config import settings
+
+# The answer with a new token may be lost, so the token before it works a little longer.
+OVERLAP = timedelta(seconds=10)
+
+
+def skip(user: User, proof: Proof) -> Proof:
+    """A stage of the login: a remembered device needs no second step.
+
+    Its token is replaced by a new one, which the answer to the login holds.
+    It gives the second level, and is never fresh.
+    """
+    token = proof.offered.get("device_token")
+    if not token or proof.aal == 2 or user.second_step_at is None:
+        return proof
+    if lock(User, User.id == user.id, User.is_active) is None:
+        return proof
+    if not _use(user.id, token):
+        db.session.rollback()
+        return proof
+    return replace(proof.raised(is_fresh=False), device_token=_successor(token))
+
+
+def _use(user_id: int, token: str) -> bool:
+    """Replace the token if it is current. It counts too if it was replaced a moment ago."""
+    now = clock.now()
+    mine = and_(RememberedDevice.user_id == user_id, RememberedDevice.expires_at > now)
+    replacement = (
+        change(RememberedDevice)
+        .where(mine, RememberedDevice.token_hash == _hash(token))
+        .values(
+            token_hash=_hash(_successor(token)),
+            previous_hash=_hash(token),
+            rotated_at=now,
+            last_used_at=now,
+        )
+        .returning(RememberedDevice.id)
+    )
+    if db.session.scalar(replacement) is not None:
+        return True
+    was_replaced = exists().where(mine, RememberedDevice.previous_hash == _hash(token))
+    is_recent = RememberedDevice.rotated_at > now - OVERLAP
+    return bool(db.session.scalar(was_replaced.where(is_recent).select()))
+
+
+def _successor(token: str) -> str:
+    """The token after this one. It is always the same, so that a lost answer can be repeated."""
+    key = hashlib.sha256(b"user system: device tokens\0" + settings.secret_key.encode()).digest()
+    return base64.urlsafe_b64encode(hmac.digest(key, token.encode(), "sha256")).decode().rstrip("=")
+
+
+def remember(user: User, proof: Proof) -> Proof:
+    """After the second step: remember the device if that was asked for."""
+    is_wanted = proof.offered.get("remember_device")
+    lifetime = settings.of(MfaSettings).remember_device_lifetime
+    if not is_wanted or not lifetime:
+        return proof
+    token = secrets.token_urlsafe(32)
+    now, asking = clock.now(), client.current()
+    device = RememberedDevice(
+        user_id=user.id,
+        token_hash=_hash(token),
+        ip=asking.ip,
+        user_agent=asking.user_agent,
+        created_at=now,
+        last_used_at=now,
+        expires_at=now + lifetime,
+    )
+    db.session.add(device)
+    db.session.flush()
+    audit.record(
+        events.DEVICE_REMEMBERED, subject_id=user.id, actor_id=user.id, device_id=str(device.id)
+    )
+    return replace(proof, device_token=token)
+
+
+def living(user: User) -> Sequence[RememberedDevice]:
+    """The user's remembered devices. The one that was used last comes first."""
+    mine = RememberedDevice.user_id == user.id
+    return db.session.scalars(
+        select(RememberedDevice)
+        .where(mine, RememberedDevice.expires_at > clock.now())
+        .order_by(RememberedDevice.last_used_at.desc(), RememberedDevice.id)
+    ).all()
+
+
+def forget(session: Session, device_id: UUID) -> None:
+    """Forget one of the devices of the session's user. Commits.
+
+    Raises ``NotFound`` if the user has no such device, or ``SessionEnded``.
+    """
+    user = sessions.lock_user(session)
+    if not _delete(RememberedDevice.id == device_id, RememberedDevice.user_id == user.id):
+        db.session.rollback()
+        raise NotFound
+    _record_forgotten(user, 1)
+    db.session.commit()
+
+
+def forget_all(session: Session) -> None:
+    """Forget all devices of the session's user. Commits. Raises ``SessionEnded``."""
+    user = sessions.lock_user(session)
+    count = end_all(user)
+    if count:
+        _record_forgotten(user, count)
+    db.session.commit()
+
+
+def end_all(user: User) -> int:
+    """Forget all devices of a user. Returns how many. The caller commits."""
+    return _delete(RememberedDevice.user_id == user.id)
+
+
+def credentials_changed(user: User, _change: CredentialChange) -> None:
+    """The caller holds the user, and commits."""
+    end_all(user)
+
+
+def prune(limit: int) -> int:
+    """Delete up to ``limit`` devices whose time is over. Commits."""
+    end = RememberedDevice.expires_at
+    return delete_batch(RememberedDevice, end < clock.now(), oldest=end, limit=limit)
+
+
+def _record_forgotten(user: User, count: int) -> None:
+    audit.record(events.DEVICE_FORGOTTEN, subject_id=user.id, actor_id=user.id, devices=count)
+
+
+def _delete(*which: object) -> int:
+    removal = delete(RememberedDevice).where(*which).returning(RememberedDevice.id)  # type: ignore[arg-type]
+    return len(db.session.scalars(removal.execution_options(synchronize_session=False)).all())
+
+
+def _hash(token: str) -> str:
+    # A fast hash is enough: the token has too many random bits to be found by trying.
+    return hashlib.sha256(token.encode()).hexdigest()

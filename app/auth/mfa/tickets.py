@@ -1,0 +1,134 @@
+"""Tickets: a first proof was right, and a second one is due."""
+
+import hashlib
+import secrets
+from datetime import timedelta
+
+from sqlalchemy import delete, func, select, update
+
+from app import clock
+from app.access.proof import Proof
+from app.auth.mfa.errors import MfaTicketInvalid
+from app.auth.mfa.models import MfaTicket
+from app.database.rows import delete_batch, lock
+from app.extensions import db
+from app.models import User
+
+LIFETIME = timedelta(minutes=5)
+TRIES = 5
+
+
+def issue(user: User, proof: Proof, *, tries: int = TRIES) -> str:
+    """Make a ticket for a user who gave a first proof, and return its token. Commits."""
+    token = secrets.token_urlsafe(32)
+    now = clock.now()
+    db.session.add(
+        MfaTicket(
+            user_id=user.id,
+            token_hash=_hash(token),
+            amr=" ".join(proof.amr),
+            signed_in_by=proof.signed_in_by,
+            account_mark=_mark(user),
+            tries_left=tries,
+            created_at=now,
+            expires_at=now + LIFETIME,
+        )
+    )
+    db.session.commit()
+    return token
+
+
+def spend_try(token: str) -> MfaTicket:
+    """Count a try before anybody looks at the proof. Commits. Raises ``MfaTicketInvalid``.
+
+    It counts first, because otherwise many parallel guesses could all pass
+    before one of them has failed.
+    """
+    count = (
+        update(MfaTicket)
+        .where(MfaTicket.token_hash == _hash(token), MfaTicket.tries_left > 0)
+        .where(MfaTicket.used_at.is_(None), MfaTicket.expires_at > clock.now())
+        .values(tries_left=MfaTicket.tries_left - 1)
+        .returning(MfaTicket)
+        .execution_options(synchronize_session=False, populate_existing=True)
+    )
+    ticket = db.session.scalar(count)
+    db.session.commit()
+    if ticket is None:
+        raise MfaTicketInvalid
+    return ticket
+
+
+def find(token: str) -> MfaTicket:
+    """The ticket, without counting a try. Raises ``MfaTicketInvalid``."""
+    ticket = db.session.scalar(
+        select(MfaTicket)
+        .where(MfaTicket.token_hash == _hash(token), MfaTicket.tries_left > 0)
+        .where(MfaTicket.used_at.is_(None), MfaTicket.expires_at > clock.now())
+    )
+    if ticket is None:
+        raise MfaTicketInvalid
+    return ticket
+
+
+def lock_owner(ticket: MfaTicket) -> User:
+    """Lock the ticket's user until the caller commits, and read the user again.
+
+    Raises ``MfaTicketInvalid`` if the account has changed since the ticket was issued.
+    """
+    user = lock(User, User.id == ticket.user_id, User.is_active)
+    if user is None or _mark(user) != ticket.account_mark:
+        db.session.rollback()
+        raise MfaTicketInvalid
+    return user
+
+
+def redeem(ticket: MfaTicket) -> Proof:
+    """Use the ticket up, and return the first proof. The caller commits.
+
+    Raises ``MfaTicketInvalid`` if another request has used it up meanwhile.
+    """
+    use = (
+        update(MfaTicket)
+        .where(MfaTicket.token_hash == ticket.token_hash, MfaTicket.used_at.is_(None))
+        .values(used_at=clock.now())
+        .returning(MfaTicket.id)
+        .execution_options(synchronize_session=False)
+    )
+    if db.session.scalar(use) is None:
+        db.session.rollback()
+        raise MfaTicketInvalid
+    return Proof(signed_in_by=ticket.signed_in_by, amr=tuple(ticket.amr.split()))
+
+
+def tries_spent(user_id: int) -> int:
+    """How many proofs were tried with the user's tickets that have not expired."""
+    spent = func.coalesce(func.sum(TRIES - MfaTicket.tries_left), 0)
+    mine = select(spent).where(MfaTicket.user_id == user_id, MfaTicket.used_at.is_(None))
+    return int(db.session.scalar(mine.where(MfaTicket.expires_at > clock.now())) or 0)
+
+
+def end_all(user_id: int) -> None:
+    """End the tickets of a user. The caller commits."""
+    db.session.execute(
+        delete(MfaTicket)
+        .where(MfaTicket.user_id == user_id)
+        .execution_options(synchronize_session=False)
+    )
+
+
+def prune(limit: int) -> int:
+    """Delete up to ``limit`` tickets that have expired. Commits."""
+    end = MfaTicket.expires_at
+    return delete_batch(MfaTicket, end < clock.now(), oldest=end, limit=limit)
+
+
+def _mark(user: User) -> str:
+    """A digest of what must stay as it is while the ticket lives."""
+    state = (user.hashed_password, user.email, user.is_active, user.second_step_at)
+    return hashlib.sha256(repr(state).encode()).hexdigest()
+
+
+def _hash(token: str) -> str:
+    # A fast hash is enough: the token has too many random bits to be found by trying.
+    return hashlib.sha256(token.encode()).hexdigest()

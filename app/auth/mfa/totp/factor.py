@@ -1,0 +1,179 @@
+"""Setting up an authenticator app, and checking its codes."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import delete, or_, select, update
+
+from app import clock
+from app.access.proof import Proof
+from app.auth.mfa import factors, methods, second_step
+from app.auth.mfa.errors import FactorExists, NoFactor
+from app.auth.mfa.methods import Method
+from app.auth.mfa.totp import codes
+from app.auth.mfa.totp.models import TotpFactor
+from app.auth.sessions import sessions
+from app.errors import WrongFactor
+from app.extensions import db
+from app.models import Session, User
+from app.security import key_ring
+from app.security.key_ring import CannotOpen, Sealed
+
+
+@dataclass(frozen=True)
+class Enrolment:
+    """What an authenticator app needs to know. It is shown once."""
+
+    secret: str
+    uri: str
+    qr_svg: str
+
+
+def begin(session: Session) -> Enrolment:
+    """Make a secret for the user of the session, which the user has yet to confirm. Commits.
+
+    It replaces an unconfirmed one. Raises ``FactorExists`` or ``SessionEnded``.
+    """
+    user = sessions.lock_user(session)
+    known = _of(user.id)
+    if known is not None and known.confirmed_at:
+        db.session.rollback()
+        raise FactorExists
+    db.session.execute(_delete(TotpFactor.user_id == user.id))
+    secret = codes.new_secret()
+    sealed = key_ring.seal(secret, row=_row(user.id))
+    db.session.add(
+        TotpFactor(
+            user_id=user.id,
+            sealed_secret=sealed.text,
+            key_id=sealed.key_id,
+            created_at=clock.now(),
+        )
+    )
+    db.session.commit()
+    uri = codes.uri(secret, user.email)
+    return Enrolment(secret, uri, codes.qr_svg(uri))
+
+
+def confirm(session: Session, otp: str) -> list[str]:
+    """Make the new secret a second factor, with a code that it gives. Commits.
+
+    This switches the second step on, raises the session to the second level
+    and ends all other sessions. Returns recovery codes if the user had none.
+    Raises ``NoFactor`` if there is no secret to confirm, ``WrongFactor`` or
+    ``SessionEnded``.
+    """
+    second_step.count_try(session.user)
+    user = sessions.lock_user(session)
+    factor = _of(user.id)
+    if factor is None or factor.confirmed_at:
+        db.session.rollback()
+        raise NoFactor
+    if not _use(factor, otp):
+        db.session.rollback()
+        raise WrongFactor
+    now = clock.now()
+    factor.confirmed_at = now
+    user.second_step_at = now
+    recovery_codes = factors.added(user, TOTP)
+    sessions.confirm(session, Proof(amr=()).raised(TOTP.amr))
+    sessions.end_others(session)
+    db.session.commit()
+    return recovery_codes
+
+
+def remove(session: Session) -> None:
+    """Remove the authenticator app of the session's user. Commits.
+
+    Raises ``NotFound``, ``FactorRequired`` or ``SessionEnded``.
+    """
+    factors.remove(session, TOTP)
+
+
+def is_there(user_id: int) -> bool:
+    factor = _of(user_id)
+    return factor is not None and factor.confirmed_at is not None
+
+
+def held_about(user: User) -> TotpFactor | None:
+    """What is stored about the user's authenticator app."""
+    return _of(user.id)
+
+
+def _verify(user: User, fields: Mapping[str, Any]) -> bool:
+    factor = _of(user.id)
+    return factor is not None and factor.confirmed_at is not None and _use(factor, fields["otp"])
+
+
+def _use(factor: TotpFactor, code: str) -> bool:
+    """Whether the code is right and its time step was not used before. Then it is used up."""
+    sealed = Sealed(factor.sealed_secret, factor.key_id)
+    try:
+        secret = key_ring.unseal(sealed, row=_row(factor.user_id))
+    except CannotOpen:
+        # `flask doctor` counts these. The user needs a recovery code or another factor.
+        return False
+    step = codes.matching_step(secret, code, clock.now())
+    if step is None:
+        return False
+    use = (
+        update(TotpFactor)
+        .where(TotpFactor.user_id == factor.user_id)
+        .where(or_(TotpFactor.last_step.is_(None), TotpFactor.last_step < step))
+        .values(last_step=step)
+        .returning(TotpFactor.user_id)
+        .execution_options(synchronize_session=False)
+    )
+    return db.session.scalar(use) is not None
+
+
+def _remove(user_id: int, added_since: datetime | None) -> int:
+    mine = TotpFactor.user_id == user_id
+    if added_since is None:
+        return _rowcount(_delete(mine))
+    return _rowcount(
+        _delete(
+            mine, or_(TotpFactor.confirmed_at.is_(None), TotpFactor.confirmed_at >= added_since)
+        )
+    )
+
+
+def _describe(user_id: int) -> dict[str, Any] | None:
+    factor = _of(user_id)
+    return {"confirmed_at": factor.confirmed_at} if factor and factor.confirmed_at else None
+
+
+def _of(user_id: int) -> TotpFactor | None:
+    mine = select(TotpFactor).where(TotpFactor.user_id == user_id)
+    return db.session.scalar(mine.execution_options(populate_existing=True))
+
+
+def _delete(*which: Any) -> Any:
+    found = delete(TotpFactor).where(*which).returning(TotpFactor.confirmed_at)
+    return found.execution_options(synchronize_session="fetch")
+
+
+def _rowcount(statement: Any) -> int:
+    """How many confirmed factors the statement deletes."""
+    return sum(1 for confirmed_at in db.session.scalars(statement) if confirmed_at)
+
+
+def _row(user_id: int) -> str:
+    return f"totp_factors:{user_id}"
+
+
+TOTP = methods.declare(
+    Method(
+        name="totp",
+        field="otp",
+        amr="otp",
+        is_factor=True,
+        is_there=is_there,
+        verify=_verify,
+        remove=_remove,
+        member="totp",
+        describe=_describe,
+    )
+)

@@ -1,0 +1,28 @@
+"""The authenticator app as an optional feature."""
+
+from marshmallow import fields
+
+from app.auth.mfa.totp import factor
+from app.auth.mfa.totp.models import TotpFactor
+from app.auth.mfa.totp.routes import bp
+from app.features import ExportPart, Feature
+from app.http.fields import Instant, Schema
+
+
+class HeldTotpSchema(Schema):
+    """An authenticator app. Its secret is for the server alone."""
+
+    created_at = Instant()
+    confirmed_at = Instant(allow_none=True)
+
+
+TOTP = fields.Nested(HeldTotpSchema, allow_none=True)
+
+FEATURE = Feature(
+    name="totp",
+    blueprints=(bp,),
+    models=(TotpFactor,),
+    exported=(
+        ExportPart("totp", fields.Nested(HeldTotpSchema, allow_none=True), factor.held_about),
+    ),
+)

@@ -1,0 +1,35 @@
+"""Passkeys as an optional feature."""
+
+from marshmallow import fields
+
+from app.auth.mfa.export_schemas import rows_of
+from app.auth.passkeys import ceremonies, events, messages
+from app.auth.passkeys.errors import CeremonyInvalid, PasskeyExists
+from app.auth.passkeys.models import Passkey, PasskeyHandle, SpentCeremony
+from app.auth.passkeys.routes import bp
+from app.auth.passkeys.settings import PasskeySettings, check
+from app.features import Feature
+from app.http.fields import Instant, Schema
+
+
+class HeldPasskeySchema(Schema):
+    name = fields.String()
+    rp_id = fields.String()
+    transports = fields.String()
+    synced = fields.Boolean()
+    created_at = Instant()
+    last_used_at = Instant(allow_none=True)
+
+
+FEATURE = Feature(
+    name="passkeys",
+    blueprints=(bp,),
+    models=(Passkey, PasskeyHandle, SpentCeremony),
+    settings=PasskeySettings,
+    init_app=check,
+    events=(events.PASSKEY_COPIED,),
+    mails=(messages.passkey_copied,),
+    errors=(CeremonyInvalid, PasskeyExists),
+    exported=(rows_of("passkeys", HeldPasskeySchema, Passkey),),
+    prunes={"passkey ceremonies": ceremonies.prune},
+)
