@@ -18,6 +18,7 @@ from sqlalchemy import ForeignKey, delete, select
 from sqlalchemy.orm import mapped_column
 
 from app import audit, clock
+from app.access.proof import Proof
 from app.audit import vocabulary
 from app.errors import AppError, LoginRefused
 from app.extensions import Base, db
@@ -119,7 +120,7 @@ def test_its_settings_are_read_with_ours(install: Install) -> None:
 # The login
 
 
-def ask_for_code(user: User) -> None:
+def ask_for_code(user: User, proof: Proof) -> Proof:
     raise CodeRequired(ticket=f"for {user.username}")
 
 
@@ -151,7 +152,7 @@ def test_a_stage_runs_only_for_the_right_password(install: Install, ada: User) -
 
 
 def test_a_stage_that_lets_pass_changes_nothing(install: Install, ada: User) -> None:
-    app = install(Feature(name="acme", stages=[lambda user: None]))
+    app = install(Feature(name="acme", stages=[lambda user, proof: proof]))
 
     assert log_in(app.test_client(), ada)["access_token"]
 
