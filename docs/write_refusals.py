@@ -11,9 +11,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from app import create_app, errors
+from app import create_app, errors, read_settings
 from app.http.blueprint import ANYWHERE, BODY_ERRORS, api
-from config import Settings
 
 PAGE = Path(__file__).with_name("api.md")
 # What the page calls by one word, as it says above the table.
@@ -33,7 +32,7 @@ ROW = re.compile(r"^(\| `(?P<call>[A-Z]+ /[^`]*)` \|.*\|)[^|]*\|$", re.MULTILINE
 def document() -> dict[str, Any]:
     """The OpenAPI document. Nothing connects to the database of its application."""
     with TemporaryDirectory() as instance:
-        create_app(Settings.from_environment({}, instance=Path(instance)))
+        create_app(read_settings({}, instance=Path(instance)))
     described: dict[str, Any] = api.spec.to_dict()
     return described
 

@@ -18,7 +18,7 @@ from psycopg.conninfo import make_conninfo
 from psycopg.pq import Conninfo
 
 import config
-from app import create_app
+from app import create_app, read_settings
 from config import Settings, SettingsRefused
 from configuration.mail import mail_server
 from tests.servers import ROOT, environment_for
@@ -77,6 +77,7 @@ DEFAULTS: dict[str, Any] = {
     "algorithm": "HS256",
     "signing_keys_dir": None,
     "signing_key_id": "",
+    "data_keys": {},
     "password_min_length": 8,
     "password_reject_common": False,
     "breached_passwords": "off",
@@ -94,6 +95,7 @@ DEFAULTS: dict[str, Any] = {
     "account_deletion_grace": timedelta(days=14),
     "unverified_account_lifetime": timedelta(0),
     "audit_retention": timedelta(0),
+    "mfa_required": "none",
     "mail_url": "console://",
     "mail_from": "no-reply@localhost",
     "redis_url": "",
@@ -191,6 +193,8 @@ GOOD: list[tuple[str, str, str, Any]] = [
         "password_peppers",
         {"second": GOOD_SECRET, "first": GOOD_SECRET[::-1]},
     ),
+    ("DATA_KEYS", f"new:{GOOD_SECRET}", "data_keys", {"new": GOOD_SECRET}),
+    ("MFA_REQUIRED", "superusers", "mfa_required", "superusers"),
     ("SECURITY_PASSWORD_SALT", "as it was there", "security_password_salt", "as it was there"),
     ("FIREBASE_SIGNER_KEY", SIGNER_KEY, "firebase_signer_key", SIGNER_KEY),
     ("BCRYPT_ROUNDS", "10", "bcrypt_rounds", 10),
@@ -450,6 +454,9 @@ BAD: list[tuple[str, str, str]] = [
     ("PASSWORD_PEPPERS", f"no spaces:{GOOD_SECRET}", "id:secret,id:secret"),
     ("PASSWORD_PEPPERS", f"a:{GOOD_SECRET},a:{GOOD_SECRET}", "its own id"),
     ("PASSWORD_PEPPERS", "a:short", "longer"),
+    ("DATA_KEYS", GOOD_SECRET, "id:secret,id:secret"),
+    ("DATA_KEYS", "a:short", "longer"),
+    ("MFA_REQUIRED", "everybody", "none, superusers"),
     ("FIREBASE_SIGNER_KEY", "not base64!", "base64_signer_key"),
     ("FIREBASE_SIGNER_KEY", "c2hvcnQ=", "base64_signer_key"),
     ("BCRYPT_ROUNDS", "9", "from 10 to 15"),
@@ -1121,8 +1128,8 @@ def test_everything_before_the_last_at_is_the_login_of_the_mail_server(
     assert (server.host, server.user, server.password) == ("h", user, password)
 
 
-def test_a_sender_with_whom_no_mail_can_be_written_stops_the_start(read: Read) -> None:
-    settings = replace(read(), mail_from="=?utf-8?q?nobody?=")
+def test_a_sender_with_whom_no_mail_can_be_written_stops_the_start(tmp_path: Path) -> None:
+    settings = replace(read_settings({}, instance=tmp_path), mail_from="=?utf-8?q?nobody?=")
 
     with pytest.raises(SettingsRefused, match="MAIL_FROM"):
         create_app(settings)

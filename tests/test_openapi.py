@@ -178,8 +178,9 @@ def test_a_session_is_the_one_of_the_contract(document: dict[str, Any]) -> None:
     assert set(session["properties"]) == {
         *("id", "ip", "user_agent", "device"),
         *("created_at", "last_seen_at", "expires_at", "is_current"),
+        *("aal", "amr", "signed_in_by", "kind", "fresh_until"),
     }
-    assert nullable == {"ip", "user_agent"}
+    assert nullable == {"ip", "user_agent", "fresh_until"}
 
 
 @pytest.mark.parametrize(

@@ -76,7 +76,7 @@ class DeviceSchema(Schema):
         required=True,
         allow_none=True,
         metadata={
-            "type": ["string", "null"],
+            "type": "string",
             "format": "date-time",
             "description": "Until when your access token is recent. Null for other sessions.",
         },
