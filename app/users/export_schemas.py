@@ -23,6 +23,13 @@ class HeldSessionSchema(Schema):
     last_seen_at = RoughInstant(attribute="refreshed_at")
     expires_at = RoughInstant()
     ended_at = Instant(allow_none=True)
+    aal = fields.Integer()
+    amr = fields.Function(
+        lambda session: session["amr"].split(),
+        metadata={"type": "array", "items": {"type": "string"}},
+    )
+    signed_in_by = fields.String()
+    authenticated_at = RoughInstant(allow_none=True)
 
 
 class HeldTokenSchema(Schema):

@@ -655,7 +655,7 @@ def test_no_answer_holds_more_than_its_schema_says(
     }
     assert audit["items"]
     assert all(set(event) == event_keys for event in audit["items"])
-    role_keys = {"id", "name", "description", "permissions", "created_at"}
+    role_keys = {"id", "name", "description", "permissions", "require_mfa", "created_at"}
     assert set(role.json) == set(of_ada["items"][0]) == role_keys
     own_keys = {"id", "at", "event", "by_you", "ip", "user_agent", "details"}
     assert all(set(event) == own_keys for event in activity["items"])

@@ -357,11 +357,14 @@ def test_the_export_is_an_attachment_with_everything(
     assert response.headers["Cache-Control"] == "no-store"
     held = response.json
     assert held.keys() == {
-        *("user", "roles", "sessions", "one_time_tokens", "mails", "audit_events")
+        *("user", "roles", "sessions", "one_time_tokens", "mails", "audit_events"),
+        *("second_step_at", "totp", "recovery_codes", "passkeys"),
+        *("mfa_tickets", "remembered_devices"),
     }
     assert held["user"].keys() == USER_KEYS
     assert held["sessions"][0].keys() == {
-        *("id", "ip", "user_agent", "created_at", "last_seen_at", "expires_at", "ended_at")
+        *("id", "ip", "user_agent", "created_at", "last_seen_at", "expires_at", "ended_at"),
+        *("aal", "amr", "signed_in_by", "authenticated_at"),
     }
     assert {token["purpose"] for token in held["one_time_tokens"]} == {"not_me", "password_reset"}
     assert {mail["message"] for mail in held["mails"]} == {"refresh_token_reused", "password_reset"}
@@ -515,17 +518,28 @@ def test_every_column_about_a_user_is_exported_or_left_out_on_purpose() -> None:
         "DeploymentWarning": {"kind", "detail", "seen_at"},
         # The number in the system that the account came from, by which the next import knows it.
         "ImportedAccount": {"user_id", "system", "identity"},
-        "Role": {"id", "name", "description", "created_at"},
+        "Role": {"id", "name", "description", "require_mfa", "created_at"},
         "RolePermission": {"role_id", "permission"},
         # What an event says of a person is among its details there.
         "AuditEvent": {"id", "actor_id", "subject_id", "personal"},
         "AuditSeal": set(sqlalchemy.inspect(AuditSeal).columns.keys()),
         "AuditPruning": {"through"},
+        # The secrets of second factors are for the server alone, in whatever form it keeps them.
+        "MfaTicket": {"id", "user_id", "token_hash", "account_mark", "tries_left"},
+        "TotpFactor": {"user_id", "sealed_secret", "key_id", "last_step"},
+        "RecoveryCode": {"id", "user_id", "code_hash", "key_id"},
+        "RememberedDevice": {"id", "user_id", "token_hash", "previous_hash", "rotated_at"},
+        "Passkey": {*("id", "user_id", "credential_id", "public_key", "algorithm", "sign_count")},
+        # Random, so that it tells nothing of its user.
+        "PasskeyHandle": {"user_id", "handle"},
+        # About nobody.
+        "SpentCeremony": {"ceremony_hash", "expires_at"},
     }
     exported = {
-        "User": USER_KEYS,
+        "User": USER_KEYS | {"second_step_at"},
         "Session": {
-            *("id", "ip", "user_agent", "created_at", "refreshed_at", "expires_at", "ended_at")
+            *("id", "ip", "user_agent", "created_at", "refreshed_at", "expires_at", "ended_at"),
+            *("aal", "amr", "signed_in_by", "authenticated_at"),
         },
         "OneTimeToken": {
             *("purpose", "email", "replaced_email", "created_at", "expires_at", "used_at")
@@ -535,12 +549,20 @@ def test_every_column_about_a_user_is_exported_or_left_out_on_purpose() -> None:
         "UserRole": {"role_id"},  # by the role's name
         "AuditSeal": set(),
         "AuditPruning": set(),
+        "MfaTicket": {"signed_in_by", "amr", "created_at", "expires_at", "used_at"},
+        "TotpFactor": {"created_at", "confirmed_at"},
+        "RecoveryCode": {"created_at", "used_at"},
+        "RememberedDevice": {"ip", "user_agent", "created_at", "last_used_at", "expires_at"},
+        "Passkey": {
+            *("name", "rp_id", "transports", "synced", "verifies_user", "aaguid"),
+            *("created_at", "last_used_at"),
+        },
     }
 
     columns = {
         mapper.class_.__name__: set(sqlalchemy.inspect(mapper.class_).columns.keys())
         for mapper in db.Model.registry.mappers
-        if mapper.class_.__module__.startswith("app.models.")
+        if mapper.class_.__module__.startswith("app.")
     }
 
     assert columns == {name: left_out[name] | exported.get(name, set()) for name in left_out}

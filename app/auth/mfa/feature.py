@@ -14,7 +14,7 @@ from app.auth.mfa.operating import FACTORS_READ, FACTORS_RESET
 from app.auth.mfa.routes import bp
 from app.auth.mfa.settings import MfaSettings
 from app.errors import MfaRequired, WrongFactor
-from app.features import Feature
+from app.features import ExportPart, Feature
 from app.http.fields import Instant, Schema
 
 
@@ -22,6 +22,10 @@ class HeldTicketSchema(Schema):
     """A login that waited for its second step. The ticket itself is not stored."""
 
     signed_in_by = fields.String()
+    amr = fields.Function(
+        lambda ticket: ticket.amr.split(),
+        metadata={"type": "array", "items": {"type": "string"}},
+    )
     created_at = Instant()
     expires_at = Instant()
     used_at = Instant(allow_none=True)
@@ -41,6 +45,9 @@ FEATURE = Feature(
     prove_again=second_step.prove_again,
     grants={second_step.OTP_GRANT: second_step.grant},
     credentials_changed=credentials_changed,
-    exported=(rows_of("mfa_tickets", HeldTicketSchema, MfaTicket),),
+    exported=(
+        ExportPart("second_step_at", Instant(allow_none=True), lambda user: user.second_step_at),
+        rows_of("mfa_tickets", HeldTicketSchema, MfaTicket),
+    ),
     prunes={"mfa tickets": tickets.prune},
 )

@@ -17,6 +17,10 @@ class HeldPasskeySchema(Schema):
     rp_id = fields.String()
     transports = fields.String()
     synced = fields.Boolean()
+    verifies_user = fields.Boolean()
+    aaguid = fields.UUID(
+        allow_none=True, metadata={"description": "The make of the authenticator."}
+    )
     created_at = Instant()
     last_used_at = Instant(allow_none=True)
 

@@ -39,6 +39,11 @@ SESSION_KEYS = {
     "last_seen_at",
     "expires_at",
     "is_current",
+    "aal",
+    "amr",
+    "signed_in_by",
+    "kind",
+    "fresh_until",
 }
 
 
@@ -208,7 +213,7 @@ def test_administrators_see_it_to_the_second(client: FlaskClient, ada: User, gra
     assert session["expires_at"] == "2026-12-06T08:04:59Z"
 
 
-def test_a_refresh_moves_last_seen_and_expiry_and_nothing_else(
+def test_a_refresh_moves_last_seen_and_expiry_and_is_not_fresh(
     client: FlaskClient, ada: User
 ) -> None:
     with time_machine.travel("2026-11-22T08:00:00Z", tick=False) as travelled:
@@ -220,7 +225,8 @@ def test_a_refresh_moves_last_seen_and_expiry_and_nothing_else(
 
         (after,) = listed(client, new["access_token"])
     moved = {"last_seen_at": "2026-11-23T08:00:00Z", "expires_at": "2026-12-07T08:00:00Z"}
-    assert after == before | moved
+    assert before["fresh_until"] == "2026-11-22T08:10:00Z"
+    assert after == before | moved | {"fresh_until": None}
 
 
 def test_a_session_never_outlives_its_greatest_age(client: FlaskClient, ada: User) -> None:

@@ -16,8 +16,6 @@ class HeldTotpSchema(Schema):
     confirmed_at = Instant(allow_none=True)
 
 
-TOTP = fields.Nested(HeldTotpSchema, allow_none=True)
-
 FEATURE = Feature(
     name="totp",
     blueprints=(bp,),
