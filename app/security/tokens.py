@@ -92,13 +92,6 @@ def pair_for(session: Session, *, fresh: bool = False) -> TokenPair:
     return TokenPair(access_token, refresh_token, expires_in)
 
 
-def for_device(pair: TokenPair, device_token: str) -> TokenPairForDevice:
-    """The pair together with the token of a remembered device."""
-    with_device = TokenPairForDevice(*pair)
-    with_device.device_token = device_token
-    return with_device
-
-
 def fresh_access_for(session: Session) -> FreshAccess:
     """Make an access token right after the user gave the password. The session does not change."""
     return FreshAccess(*_access_token_for(session, fresh=True))

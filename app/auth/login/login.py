@@ -28,7 +28,7 @@ from app.http import client
 from app.mail import messages
 from app.models import Session, User
 from app.security import tokens
-from app.security.tokens import TokenPair
+from app.security.tokens import TokenPair, TokenPairForDevice
 from config import settings
 
 # How a login may be refused although its first proof is right.
@@ -143,7 +143,11 @@ def start(user: User, proof: Proof = Proof()) -> TokenPair:  # noqa: B008
     )
     db.session.commit()
     pair = tokens.pair_for(session, fresh=proof.is_fresh)
-    return tokens.for_device(pair, proof.device_token) if proof.device_token else pair
+    if proof.device_token is None:
+        return pair
+    with_device = TokenPairForDevice(*pair)
+    with_device.device_token = proof.device_token
+    return with_device
 
 
 def _end_surplus(session: Session) -> int:
