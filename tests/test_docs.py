@@ -14,8 +14,8 @@ from typing import Any, get_type_hints
 import pytest
 from flask import Flask
 
-from app import create_app, errors, read_settings
-from app.mail import messages
+from app import OPTIONAL, create_app, errors, read_settings
+from app.mail import messages, wordings
 from app.mail.content import Content
 from app.pages import account
 from docs import write_refusals
@@ -200,14 +200,14 @@ def field_codes() -> Iterator[str]:
 
 
 def test_every_mail_is_in_mail_md_and_no_other() -> None:
-    documented = [in_backticks(row[0])[0] for row in rows("docs/mail.md", "mail")]
+    documented = [name for row in rows("docs/mail.md", "mail") for name in in_backticks(row[0])]
 
+    of_core = [function for name, function in vars(messages).items() if not name.startswith("_")]
+    of_features = [mail for feature in OPTIONAL for mail in feature.mails]
     assert sorted(documented) == sorted(
-        name
-        for name, function in vars(messages).items()
-        if isinstance(function, FunctionType)
-        and get_type_hints(function).get("return") is Content
-        and not name.startswith("_")
+        wordings.name_of(function)
+        for function in [*of_core, *of_features]
+        if isinstance(function, FunctionType) and get_type_hints(function).get("return") is Content
     )
 
 

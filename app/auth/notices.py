@@ -22,8 +22,9 @@ from app.security import devices, one_time_tokens
 from app.security.one_time_tokens import Purpose
 
 MOST, PERIOD = 3, timedelta(hours=1)
-# For each notice, the mail that says that there are more of the same kind. A notice of a feature
-# has none: after the third in an hour the user gets no more of them.
+# For each notice, the mail that says that there are more of the same kind. A feature names those of
+# its notices with ``summarize``. Where a notice has none, the user gets no more after the third in
+# an hour.
 SUMMARIES: dict[Wording, Wording] = {
     messages.new_device: messages.many_new_devices,
     messages.password_changed: messages.many_password_changes,

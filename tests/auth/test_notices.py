@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from inspect import signature
 from threading import Barrier
 from typing import Any
 
@@ -15,9 +16,10 @@ from flask.ctx import RequestContext
 from flask.testing import FlaskClient
 from sqlalchemy import select
 
-from app import clock
+from app import OPTIONAL, clock
 from app.auth import notices
 from app.auth.login import login
+from app.auth.mfa.messages import factors_reset, wrong_codes
 from app.extensions import db
 from app.mail import messages
 from app.mail.content import Content
@@ -26,6 +28,9 @@ from app.security.one_time_tokens import Purpose
 from tests.factories import API, PASSWORD, bearer, confirm, log_in, make_user
 from tests.mailbox import Mailbox
 
+# Notices that no mail sums up: wrong codes are mailed once in a day, and a reset by an
+# administrator is rare.
+ALONE = {wrong_codes, factors_reset}
 HOSTILE = "Your account is locked. Go to https://evil.example/{} or call 0800 123456."
 
 
@@ -114,14 +119,36 @@ def test_each_kind_of_notice_is_limited_by_itself(
 
 
 def test_every_notice_has_one_that_sums_up() -> None:
-    with_not_me = {
+    of_core = {function for name, function in vars(messages).items() if not name.startswith("_")}
+    of_features = {mail for feature in OPTIONAL for mail in feature.mails}
+    with_device = {
         function
-        for name, function in vars(messages).items()
+        for function in of_core | of_features
         if callable(function) and "device" in getattr(function, "__annotations__", {})
-        if not name.startswith("_")
     }
 
-    assert with_not_me == {*notices.SUMMARIES, *notices.SUMMARIES.values()}
+    assert with_device == {*notices.SUMMARIES, *notices.SUMMARIES.values(), *ALONE}
+
+
+@pytest.mark.parametrize(
+    ("notice", "summary"),
+    notices.SUMMARIES.items(),
+    ids=[message.__name__ for message in notices.SUMMARIES],
+)
+def test_the_link_of_a_mail_that_sums_up_is_of_the_same_kind(
+    app: Flask, notice: Callable[..., Content], summary: Callable[..., Content]
+) -> None:
+    """The token in it was made for the page of the notice."""
+    anything: dict[str, Any] = {"due": "", "new_email": "", "factor": "", "left": 1, "added": ""}
+    anything |= {"token": "token", "when": "", "ip": "", "device": ""}
+
+    with app.test_request_context():
+        links = {
+            message(**{name: anything[name] for name in signature(message).parameters}).link
+            for message in (notice, summary)
+        }
+
+    assert len(links) == 1
 
 
 def test_one_person_takes_no_notice_from_another(

@@ -20,6 +20,7 @@ def factor_added(*, factor: str, token: str, when: str, ip: str, device: str) ->
         when,
         ip,
         device,
+        not_me=not_me(),
     )
 
 
@@ -35,21 +36,29 @@ def factor_removed(*, factor: str, token: str, when: str, ip: str, device: str) 
         when,
         ip,
         device,
+        not_me=not_me(),
     )
 
 
 @message("factors_reset")
 def factors_reset(*, token: str, when: str, ip: str, device: str) -> Content:
-    return notice(
+    """It does not say where from: that is the address of an administrator."""
+    return Content(
         _("Your second factors were removed"),
-        _(
-            "An administrator removed all second factors and recovery codes of your account, and "
-            "signed out all devices. Log in with your password, and set up a second factor again."
+        (
+            _(
+                "An administrator removed all second factors and recovery codes of your account, "
+                "and signed out all devices. Log in with your password, and set up a second "
+                "factor again."
+            ),
+            _("When: %(when)s.", when=when),
+            _(
+                "If you did not ask for this, use the link within 7 days: it signs all devices "
+                "out and sends you another link to set a new password."
+            ),
         ),
-        token,
-        when,
-        ip,
-        device,
+        _("I did not ask for this"),
+        link("not-me", token),
     )
 
 
@@ -58,14 +67,15 @@ def recovery_code_used(*, left: int, token: str, when: str, ip: str, device: str
     return notice(
         _("A recovery code of your account was used"),
         _(
-            "Somebody, probably you, logged in with a recovery code. The number of codes that are "
-            "left: %(left)d.",
+            "Somebody, probably you, used a recovery code of your account. It does not work "
+            "again. Recovery codes that are left: %(left)d.",
             left=left,
         ),
         token,
         when,
         ip,
         device,
+        not_me=not_me(),
     )
 
 
@@ -74,29 +84,35 @@ def few_recovery_codes_left(*, left: int, token: str, when: str, ip: str, device
     return notice(
         _("You have few recovery codes left"),
         _(
-            "Somebody, probably you, logged in with a recovery code. The number of codes that are "
-            "left is only %(left)d. Make new ones in your account, and keep them in a safe place.",
+            "Somebody, probably you, used a recovery code of your account. It does not work "
+            "again. Recovery codes that are left: %(left)d. Make new ones in your account, and "
+            "keep them in a safe place.",
             left=left,
         ),
         token,
         when,
         ip,
         device,
+        not_me=not_me(),
     )
 
 
 @message("wrong_codes")
 def wrong_codes(*, token: str, when: str, ip: str, device: str) -> Content:
     return Content(
-        _("Somebody knows your password"),
+        _("Somebody may know your password"),
         (
             _(
-                "Somebody gave the right password of your account and then five wrong codes. If "
-                "it was not you, that person knows your password, and only your second factor "
-                "protects your account."
+                "Somebody, perhaps you, gave the right password of your account and then five "
+                "wrong codes."
             ),
             where(when, ip, device),
-            _("Set a new password here. Your second factor stays as it is."),
+            _(
+                "If it was you, do nothing. If it was not you, that person knows your password, "
+                "and only your second factor protects your account. Set a new password here. Your "
+                "second factor stays as it is."
+            ),
+            _("If the link no longer works, ask for another one where you log in."),
         ),
         _("Set a new password"),
         link("reset-password", token),
@@ -106,12 +122,16 @@ def wrong_codes(*, token: str, when: str, ip: str, device: str) -> Content:
 @message("many_factor_changes")
 def many_factor_changes(*, token: str, when: str, ip: str, device: str) -> Content:
     return summary(
-        _("Your second factors changed many times"),
-        _("Your second factors were changed or used in an unusual way more than three times."),
+        _("Your second factors were changed or used many times"),
+        _(
+            "More than three times within an hour, your second factors were changed, or used in "
+            "an unusual way."
+        ),
         token,
         when,
         ip,
         device,
+        not_me=not_me(),
     )
 
 
@@ -122,16 +142,25 @@ ALL = (
     recovery_code_used,
     few_recovery_codes_left,
     wrong_codes,
+    many_factor_changes,
 )
-for each in ALL:
+# The other two have none: wrong codes are mailed once in a day, and a mail that sums up would say
+# where the administrator is.
+for each in (factor_added, factor_removed, recovery_code_used, few_recovery_codes_left):
     summarize(each, by=many_factor_changes)
+
+
+def not_me() -> str:
+    """What the link does, with what it does to second factors."""
+    sentence: str = _(
+        "If it was not you, use the link within 7 days: it signs all devices out, removes the "
+        "second factors that were added in the last 7 days, and sends you another link to set a "
+        "new password."
+    )
+    return sentence
 
 
 def _named(factor: str) -> str:
     """A kind of factor in words."""
-    names = {
-        "totp": _("an authenticator app"),
-        "passkey": _("a passkey"),
-        "recovery_code": _("recovery codes"),
-    }
+    names = {"totp": _("an authenticator app"), "passkey": _("a passkey")}
     return str(names.get(factor, factor))

@@ -111,4 +111,4 @@ class InvalidRequest(OAuthError):
 
 
 class UnsupportedGrantType(OAuthError):
-    code, detail = "unsupported_grant_type", "Only password and refresh_token are supported."
+    code, detail = "unsupported_grant_type", "This grant_type is not supported."

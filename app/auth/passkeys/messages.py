@@ -2,7 +2,7 @@
 
 from flask_babel import gettext as _
 
-from app.auth.mfa.messages import many_factor_changes
+from app.auth.mfa.messages import many_factor_changes, not_me
 from app.auth.notices import summarize
 from app.mail.content import Content
 from app.mail.messages.notices import notice
@@ -10,18 +10,20 @@ from app.mail.wordings import message
 
 
 @message("passkey_copied")
-def passkey_copied(*, name: str, token: str, when: str, ip: str, device: str) -> Content:
+def passkey_copied(*, added: str, token: str, when: str, ip: str, device: str) -> Content:
+    """It names the passkey by its day: whoever added it chose the name, perhaps a stranger."""
     return notice(
         _("A passkey of your account may have been copied"),
         _(
-            "Somebody used your passkey “%(name)s”, and its counter went back. There may be a copy "
-            "of the key, so we refused the login. Remove the passkey, and add a new one.",
-            name=name,
+            "Somebody used a passkey of your account that may be a copy, so we refused it. The "
+            "passkey was added on %(added)s. Remove it, and add a new one.",
+            added=added,
         ),
         token,
         when,
         ip,
         device,
+        not_me=not_me(),
     )
 
 

@@ -123,6 +123,6 @@ def _count(passkey: Passkey, proof: "Asserted") -> bool:
 
 def _report_clone(user: User, passkey: Passkey) -> None:
     """Record that a counter went back, and tell the owner. Commits."""
-    notify(messages.passkey_copied, user, name=passkey.name)
+    notify(messages.passkey_copied, user, added=f"{passkey.created_at:%Y-%m-%d}")
     audit.record(events.PASSKEY_COPIED, subject_id=user.id, passkey_id=str(passkey.id))
     db.session.commit()

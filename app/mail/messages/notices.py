@@ -5,21 +5,42 @@ from flask_babel import gettext as _
 from app.mail.content import Content, link
 
 
-def notice(subject: str, sentence: str, token: str, when: str, ip: str, device: str) -> Content:
-    """A security notice: what happened, when, from where, and what to do (800-63B-4 §4.6)."""
+def notice(
+    subject: str,
+    sentence: str,
+    token: str,
+    when: str,
+    ip: str,
+    device: str,
+    *,
+    not_me: str | None = None,
+) -> Content:
+    """A security notice: what happened, when, from where, and what to do (800-63B-4 §4.6).
+
+    ``not_me`` says what the link does, where that is more than usual.
+    """
     return Content(
         subject,
         (
             sentence,
             where(when, ip, device),
-            _not_me(),
+            not_me or _not_me(),
         ),
         _("This was not me"),
         link("not-me", token),
     )
 
 
-def summary(subject: str, sentence: str, token: str, when: str, ip: str, device: str) -> Content:
+def summary(
+    subject: str,
+    sentence: str,
+    token: str,
+    when: str,
+    ip: str,
+    device: str,
+    *,
+    not_me: str | None = None,
+) -> Content:
     """The last mail after several notices of a kind, because more of them would only disturb."""
     return Content(
         subject,
@@ -27,7 +48,7 @@ def summary(subject: str, sentence: str, token: str, when: str, ip: str, device:
             sentence,
             where_last(when, ip, device),
             _("We will not send another mail about this for an hour."),
-            _not_me(),
+            not_me or _not_me(),
         ),
         _("This was not me"),
         link("not-me", token),

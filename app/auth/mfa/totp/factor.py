@@ -57,11 +57,12 @@ def begin(session: Session) -> Enrolment:
     return Enrolment(secret, uri, codes.qr_svg(uri))
 
 
-def confirm(session: Session, otp: str) -> list[str]:
+def confirm(session: Session, otp: str) -> tuple[User, list[str]]:
     """Make the new secret a second factor, with a code that it gives. Commits.
 
     This switches the second step on, raises the session to the second level
-    and ends all other sessions. Returns recovery codes if the user had none.
+    and ends all other sessions. Returns the user, and recovery codes if the
+    user had none.
     Raises ``NoFactor`` if there is no secret to confirm, ``WrongFactor`` or
     ``SessionEnded``.
     """
@@ -81,7 +82,7 @@ def confirm(session: Session, otp: str) -> list[str]:
     sessions.confirm(session, Proof(amr=()).raised(TOTP.amr))
     sessions.end_others(session)
     db.session.commit()
-    return recovery_codes
+    return user, recovery_codes
 
 
 def remove(session: Session) -> None:

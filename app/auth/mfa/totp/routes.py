@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from app.access.guards import current_session, current_user, freshly_signed_in
+from app.access.guards import current_session, freshly_signed_in
 from app.access.levels import before_second_step
 from app.access.limits import limited_writes
 from app.auth.mfa import factors
@@ -39,8 +39,8 @@ def confirm_totp(body: dict[str, Any]) -> dict[str, Any]:
 
     The answer holds recovery codes if you had none. They are shown this once.
     """
-    codes = factor.confirm(current_session(), body["otp"])
-    confirmed: dict[str, Any] = {"factors": factors.describe(current_user())}
+    user, codes = factor.confirm(current_session(), body["otp"])
+    confirmed: dict[str, Any] = {"factors": factors.describe(user)}
     return confirmed | ({"recovery_codes": codes} if codes else {})
 
 
