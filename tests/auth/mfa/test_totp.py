@@ -114,6 +114,19 @@ def test_a_code_works_once_on_all_ways_in_together(client: FlaskClient, ada: Use
     assert "mfa_token" not in reauthenticated.json
 
 
+def test_the_answer_to_the_confirmation_shows_the_factors_as_they_are_now(
+    client: FlaskClient, ada: User
+) -> None:
+    token = log_in(client, ada)["access_token"]
+    secret = client.post(f"{API}/auth/factors/totp", headers=bearer(token)).json["secret"]
+
+    answer = confirm(client, token, codes.pyotp.TOTP(secret).at(clock.now()))
+
+    shown = client.get(f"{API}/auth/factors", headers=bearer(token)).json
+    assert answer.json["factors"] == shown
+    assert shown["second_step"] is True
+
+
 def test_the_code_that_confirmed_is_used_up(client: FlaskClient, ada: User) -> None:
     token = log_in(client, ada)["access_token"]
     made = client.post(f"{API}/auth/factors/totp", headers=bearer(token)).json
