@@ -193,6 +193,11 @@ class Settings:
 
     def of(self, table: type[T]) -> T:
         """The settings of a feature, which ``from_environment`` read with these."""
+        if table not in self.tables:
+            raise LookupError(
+                f"{table.__qualname__} was not read with these settings. Name it as settings=… of "
+                "a Feature, and make the settings with read_settings(…), from app."
+            )
         return cast(T, self.tables[table])
 
     @classmethod

@@ -32,9 +32,10 @@ def _make_metrics_folder() -> None:
 if "prometheus_client" not in sys.modules:
     _make_metrics_folder()
 
+from app import read_settings  # noqa: E402
 from app.serving.reloading import serving  # noqa: E402
 
-settings = serving.read()
+settings = serving.read(read_settings)
 bind = serving.listen_at(settings)
 
 # gunicorn's gthread, except that slow clients cannot take all threads, and stopping loses no

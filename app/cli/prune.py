@@ -5,7 +5,7 @@ from collections.abc import Callable
 from datetime import timedelta
 
 import click
-from flask.cli import with_appcontext
+from flask.cli import ScriptInfo, with_appcontext
 from sqlalchemy.exc import DBAPIError
 
 from app import features
@@ -32,7 +32,20 @@ PRUNED: dict[str, Callable[[int], int]] = {
 }
 
 
-@click.command(cls=OperatorCommand)
+class PruneCommand(OperatorCommand):
+    """Its help lists what the active features remove, too."""
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        app = ctx.ensure_object(ScriptInfo).load_app()
+        with app.app_context():
+            rows = [(what, one.name) for one in features.active() for what in one.prunes]
+        if rows:
+            with formatter.section("Of the features"):
+                formatter.write_dl([(what, f"of the feature {name}") for what, name in rows])
+        super().format_epilog(ctx, formatter)
+
+
+@click.command(cls=PruneCommand)
 @click.option(
     "--batch",
     type=click.IntRange(1, 10_000),

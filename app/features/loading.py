@@ -10,10 +10,8 @@ from typing import Any
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
 from app.features.feature import Feature
+from app.version import VERSION
 from config import Settings, SettingsRefused
-
-# The version of this application.
-VERSION = "0.2.0"
 
 # A package may offer its feature under this group of entry points.
 GROUP = "user_system.features"

@@ -9,6 +9,7 @@ import gc
 import importlib
 import logging
 import sys
+from collections.abc import Callable
 from typing import Any
 
 from app.database import fitness
@@ -27,13 +28,17 @@ class Serving:
         # gunicorn's application; it is set when the server listens.
         self.application: Any = None
 
-    def read(self) -> Settings:
-        """The settings to use. Raises ``SettingsRefused`` only at the start."""
+    def read(self, read_settings: Callable[[], Settings]) -> Settings:
+        """The settings to use. Raises ``SettingsRefused`` only at the start.
+
+        ``read_settings`` is that of the application, which knows the settings
+        of the features too.
+        """
         if self.settings is None or self.application is None:
-            self.settings = Settings.from_environment()
+            self.settings = read_settings()
             return self.settings
         try:
-            settings = Settings.from_environment()
+            settings = read_settings()
             self._load_application()
         except (SystemExit, Exception) as flaw:
             logs.configure(self.settings)

@@ -98,6 +98,13 @@ def test_the_tables_of_features_are_read_with_the_core(tmp_path: Path) -> None:
     assert settings.of(NotesSettings).books == 80
 
 
+def test_a_table_that_was_not_read_is_named(tmp_path: Path) -> None:
+    settings = Settings.from_environment({}, instance=tmp_path, tables=features(NotesSettings))
+
+    with pytest.raises(LookupError, match="CatalogueSettings was not read with these settings"):
+        settings.of(CatalogueSettings)
+
+
 def test_the_refusals_of_features_join_those_of_the_core(tmp_path: Path) -> None:
     reasons = refused(
         lambda: Settings.from_environment(

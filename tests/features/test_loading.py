@@ -9,6 +9,7 @@ from flask import Flask
 
 from app import OPTIONAL, create_app, read_settings
 from app.features import Feature, loading
+from app.version import VERSION
 from config import SettingsRefused
 from tests.conftest import ENVIRONMENT
 from tests.features.conftest import Install
@@ -159,7 +160,7 @@ def test_a_feature_for_another_version_is_refused(install: Install) -> None:
     (reason,) = refused.value.reasons
     assert reason == (
         "FEATURES names 'offering_0', which works with the versions >=7,<8 of the user system, and "
-        f"this is {loading.VERSION}. Install a version of the feature for {loading.VERSION}."
+        f"this is {VERSION}. Install a version of the feature for {VERSION}."
     )
 
 

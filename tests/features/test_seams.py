@@ -258,6 +258,16 @@ def test_prune_removes_its_rows_after_ours(install: Install) -> None:
     assert done.output.splitlines()[-1] == "Removed 5 things of acme."
 
 
+def test_the_help_of_prune_lists_what_it_removes(install: Install) -> None:
+    app = install(Feature(name="acme", prunes={"things of acme": lambda limit: 0}))
+
+    told = app.test_cli_runner().invoke(args=["prune", "--help"])
+
+    assert told.exit_code == 0, told.output
+    lines = [" ".join(line.split()) for line in told.output.splitlines()]
+    assert "things of acme of the feature acme" in lines
+
+
 # What it declares
 
 

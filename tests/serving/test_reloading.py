@@ -1,20 +1,27 @@
 """SIGHUP, with settings that changed."""
 
 import logging
+import runpy
 import signal
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 import requests
 
 from app import read_settings
+from app.features import Feature
 from app.serving.reloading import Serving
 from config import Settings
+from configuration.table import variable
+from configuration.values import integer
 from tests.checkouts import new_checkout
 from tests.conftest import ENVIRONMENT
-from tests.servers import Server, serving
+from tests.servers import ROOT, Server, serving
 from tests.serving.test_serving import new_database, workers
 from tests.waiting import until
 
@@ -82,6 +89,24 @@ def test_settings_that_can_be_read_apply_to_all(tmp_path: Path) -> None:
         assert metrics(server) == 200
         taken = requests.post(f"{server.api}/auth/register", json=SHORT, timeout=20)
         assert taken.status_code == 201
+
+
+@dataclass(frozen=True, kw_only=True)
+class AcmeSettings:
+    shelves: int = variable("ACME_SHELVES", "3", integer(1, 9))
+
+
+def test_the_settings_of_features_are_read_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    offering = ModuleType("offering")
+    offering.FEATURE = Feature(name="acme", settings=AcmeSettings)  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "offering", offering)
+    for name, value in (ENVIRONMENT | {"FEATURES": "offering", "ACME_SHELVES": "4"}).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr("app.serving.reloading.serving", Serving())
+
+    configuration = runpy.run_path(str(ROOT / "gunicorn.conf.py"))
+
+    assert configuration["settings"].of(AcmeSettings).shelves == 4
 
 
 def test_where_it_listens_changes_at_a_restart_and_that_is_said(
