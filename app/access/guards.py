@@ -47,7 +47,12 @@ def signed_in(view: Callable[P, R]) -> Callable[P, R]:
 
 def freshly_signed_in(view: Callable[P, R]) -> Callable[P, R]:
     """Allow the call only with an access token whose user gave the password a short while ago."""
-    return refuses(FreshTokenRequired)(_guarded(view, refuse_unless_fresh))
+
+    def guard() -> None:
+        refuse_unless_fresh()
+        levels.refuse_below_own_factor(current_session())
+
+    return refuses(FreshTokenRequired)(_guarded(view, guard))
 
 
 def permitted(permission: Permission) -> Callable[[Callable[P, R]], Callable[P, R]]:

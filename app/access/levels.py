@@ -50,9 +50,25 @@ def refuse_below_demand(session: Session) -> None:
     """
     if session.aal >= 2 or not _is_demanded_of(session.user):
         return
-    view = current_app.view_functions.get(request.endpoint or "")
-    if not getattr(view, _MARK, False):
+    if not _works_before_second_step():
         raise _missing_level(session.user)
+
+
+def refuse_below_own_factor(session: Session) -> None:
+    """Stop a change of the factors for a user who must give a factor, has one, and has not.
+
+    Such a user reaches these calls to set up the first factor. Somebody who
+    knows only the password must not add a second one, and give that one.
+    Raises ``FreshTokenRequired``.
+    """
+    if session.aal >= 2 or not _works_before_second_step():
+        return
+    user = session.user
+    is_due = is_second_factor_required(user) and _has_factor(user)
+    # The view begins with a transaction of its own.
+    db.session.close()
+    if is_due:
+        raise _missing_level(user)
 
 
 def refuse_if_level_is_missing(session: Session, permission: Permission) -> None:
@@ -68,9 +84,18 @@ def refuse_if_level_is_missing(session: Session, permission: Permission) -> None
         raise _missing_level(session.user)
 
 
-def _missing_level(user: User) -> AppError:
+def _works_before_second_step() -> bool:
+    view = current_app.view_functions.get(request.endpoint or "")
+    return getattr(view, _MARK, False)
+
+
+def _has_factor(user: User) -> bool:
     has_factor: Callable[[int], bool] = current_app.extensions["has_factor"]
-    if user.second_step_at is not None or has_factor(user.id):
+    return user.second_step_at is not None or has_factor(user.id)
+
+
+def _missing_level(user: User) -> AppError:
+    if _has_factor(user):
         return FreshTokenRequired(aal=2, max_age=int(settings.fresh_token_lifetime.total_seconds()))
     return MfaEnrollmentRequired()
 

@@ -7,6 +7,7 @@ from flask import g
 from sqlalchemy import bindparam, select
 from sqlalchemy.orm.attributes import set_committed_value
 
+from app.access import levels
 from app.access.attachment import attached
 from app.database.prepared import Prepared
 from app.models import Session, User
@@ -25,7 +26,10 @@ SESSION_AND_USER = Prepared(
 def load_attached_user(_header: dict[str, Any], claims: dict[str, Any]) -> User | None:
     """For ``jwt_required()``. People expect that its ``current_user`` is in ``db.session``."""
     user = load_user_of_live_session({}, claims)
-    return attached(user) if user else None
+    if user is None:
+        return None
+    levels.refuse_below_demand(g.session)
+    return attached(user)
 
 
 def load_user_of_live_session(_header: dict[str, Any], claims: dict[str, Any]) -> User | None:

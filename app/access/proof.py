@@ -5,6 +5,11 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 
+# What a login may carry beside the password. A ticket is not among them: it stands for a first
+# proof of its own.
+BESIDE_PASSWORD = ("otp", "recovery_code", "device_token")
+
+
 @dataclass(frozen=True)
 class Proof:
     """The proof on which a session begins, or with which it is confirmed.
@@ -28,3 +33,8 @@ class Proof:
         """The same proof together with a second factor."""
         amr = (*self.amr, *methods, "mfa")
         return replace(self, amr=amr, aal=2, is_fresh=self.is_fresh and is_fresh)
+
+
+def by_password(given: Mapping[str, Any]) -> Proof:
+    """The proof of a right password, with what ``given`` holds beside it."""
+    return Proof(offered={name: given[name] for name in BESIDE_PASSWORD if name in given})

@@ -11,6 +11,7 @@ from app.audit.vocabulary import Event
 from app.auth import credentials
 from app.auth.login import throttle
 from app.auth.login.authentication import check_password
+from app.auth.login.throttle import Kind
 from app.auth.notices import notify
 from app.auth.sessions import sessions
 from app.database.rows import discard
@@ -97,7 +98,7 @@ def _erase(
         db.session.rollback()
         return _erase(which, limit, reason=reason, actor=actor)
     for person in erased:
-        throttle.clear(person)
+        throttle.clear(person, *Kind)
     # A request for a mail names only the address, not the user.
     requests = discard(OutboxMessage).where(
         OutboxMessage.recipient.in_([row.email for row in erased])

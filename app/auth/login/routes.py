@@ -5,7 +5,7 @@ from typing import Any
 from app.access.guards import current_session, signed_in
 from app.access.levels import before_second_step
 from app.access.limits import limited_guesses
-from app.access.proof import Proof
+from app.access.proof import BESIDE_PASSWORD, by_password
 from app.auth.login import authentication, reauthentication
 from app.auth.login.login import GATE_REFUSALS, start
 from app.auth.login.schemas import (
@@ -18,9 +18,6 @@ from app.auth.schemas import TokenSchema
 from app.errors import InvalidCredentials, MfaRequired, Overloaded, WrongFactor, WrongPassword
 from app.http.blueprint import Blueprint, refuses
 from app.security.tokens import FreshAccess, TokenPair
-
-# What a login may carry beside the password.
-BESIDE_PASSWORD = ("otp", "recovery_code", "device_token")
 
 bp = Blueprint("login", __name__)
 
@@ -36,9 +33,9 @@ def login(credentials: dict[str, Any]) -> TokenPair:
     Send JSON, or OAuth 2's password form. Its field `username` may hold the email
     address or the username.
     """
-    offered = {name: credentials.pop(name) for name in BESIDE_PASSWORD if name in credentials}
-    user = authentication.authenticate(**credentials)
-    return start(user, Proof(offered=offered))
+    proof = by_password(credentials)
+    known = {name: text for name, text in credentials.items() if name not in BESIDE_PASSWORD}
+    return start(authentication.authenticate(**known), proof)
 
 
 @bp.post("/reauthenticate")

@@ -93,15 +93,18 @@ def forgive_factor(user: User) -> None:
     failure_counts.delete(mine, LoginThrottle.network == ANYWHERE)
 
 
-def clear(user: User) -> None:
-    """Forget all failures from all networks. The caller commits.
+def clear(user: User, *kinds: Kind) -> None:
+    """Forget all failures of these kinds from all networks. The caller commits.
 
-    For a user who has set a new password by mail, or who is erased.
+    For a user who has set a new password by mail, whose factors were reset, or
+    who is erased. A new password does not forgive wrong factors: against
+    somebody who reads the owner's mail, the factors are all that is left.
     """
-    # ANYWHERE comes last. Otherwise two transactions could wait for each other's rows.
-    mine = LoginThrottle.subject == _account(user)
-    failure_counts.delete(mine, LoginThrottle.network != ANYWHERE)
-    failure_counts.delete(mine, LoginThrottle.network == ANYWHERE)
+    for kind in kinds:
+        # ANYWHERE comes last. Otherwise two transactions could wait for each other's rows.
+        mine = LoginThrottle.subject == _account(user, kind)
+        failure_counts.delete(mine, LoginThrottle.network != ANYWHERE)
+        failure_counts.delete(mine, LoginThrottle.network == ANYWHERE)
 
 
 def prune(limit: int) -> int:

@@ -1,9 +1,9 @@
 """The refusals that concern second factors."""
 
-from app.errors import AppError
+from app.errors import AppError, LoginRefused
 
 
-class MfaTicketInvalid(AppError):
+class MfaTicketInvalid(LoginRefused):
     status, code = 400, "mfa_ticket_invalid"
     detail = "This login cannot be continued. Log in again."
 

@@ -8,6 +8,8 @@ from sqlalchemy import update
 from app import audit, clock
 from app.access import levels
 from app.auth import credentials
+from app.auth.login import throttle
+from app.auth.login.throttle import Kind
 from app.auth.mfa import events, messages, methods, tickets
 from app.auth.mfa.errors import FactorRequired, NoFactor
 from app.auth.mfa.methods import Method
@@ -114,6 +116,7 @@ def reset(user: User, actor_id: int | None) -> int:
     """
     count = methods.remove_all(user.id)
     _switch_off(user)
+    throttle.clear(user, Kind.FACTOR)
     credentials.changed(user, CredentialChange.FACTORS_CHANGED)
     notify(messages.factors_reset, user)
     audit.record(events.FACTORS_RESET, subject_id=user.id, actor_id=actor_id, factors=count)

@@ -4,13 +4,13 @@ from typing import Any
 
 from app.access.guards import current_session, current_user, freshly_signed_in, signed_in
 from app.access.levels import before_second_step
-from app.access.limits import limited_writes
+from app.access.limits import TOKEN, limited, limited_writes
 from app.auth.login.login import GATE_REFUSALS
 from app.auth.mfa import factors, second_step
 from app.auth.mfa.errors import FactorRequired, MfaTicketInvalid, NoFactor
 from app.auth.mfa.schemas import FactorsSchema, MfaSchema, SecondStepSchema
 from app.auth.schemas import TokenSchema
-from app.errors import RateLimited, WrongFactor
+from app.errors import WrongFactor
 from app.http.blueprint import Blueprint, refuses
 from app.security.tokens import TokenPair
 
@@ -18,8 +18,9 @@ bp = Blueprint("mfa", __name__, url_prefix="/auth", description="Second factors.
 
 
 @bp.post("/mfa")
+@limited(TOKEN)
 @bp.takes(MfaSchema)
-@refuses(MfaTicketInvalid, WrongFactor, RateLimited, *GATE_REFUSALS)
+@refuses(MfaTicketInvalid, WrongFactor, *GATE_REFUSALS)
 @bp.returns(200, TokenSchema)
 def finish_login(body: dict[str, Any]) -> TokenPair:
     """Finish a login with a second proof.

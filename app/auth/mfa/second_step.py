@@ -1,9 +1,11 @@
 """The second step: after the first proof of a login, and when a signed-in user proves it again."""
 
 from collections.abc import Mapping
+from datetime import timedelta
 from functools import partial
 from typing import Any
 
+from app import clock
 from app.access.limits import spend
 from app.access.proof import Proof
 from app.audit import recording
@@ -15,10 +17,12 @@ from app.auth.mfa.methods import Method
 from app.auth.notices import notify_with
 from app.auth.oauth.oauth import InvalidRequest
 from app.auth.sessions import sessions
+from app.database import engines
 from app.errors import MfaRequired, WrongFactor
 from app.extensions import db
 from app.features.feature import Stage
 from app.http import client
+from app.mail import outbox
 from app.models import Session, User
 from app.security import one_time_tokens
 from app.security.one_time_tokens import Purpose
@@ -111,12 +115,11 @@ def count_try(user: User) -> None:
 def _prove(user: User, token: str, method: Method, proof: Proof) -> Proof:
     count_try(user)
     ticket = tickets.spend_try(token)
-    owner = tickets.lock_owner(ticket)
+    owner = tickets.lock_owner(ticket, user.id)
     if not method.verify(owner, {**proof.offered, "purpose": "mfa"}):
         db.session.rollback()
         _record_failure(owner, method)
-        if tickets.tries_spent(owner.id) == ALARMING_TRIES:
-            notify_with(partial(_reset_token, owner), messages.wrong_codes, owner)
+        _alarm(owner)
         db.session.commit()
         raise WrongFactor(mfa_token=token, tries_left=ticket.tries_left)
     tickets.redeem(ticket)
@@ -125,6 +128,19 @@ def _prove(user: User, token: str, method: Method, proof: Proof) -> Proof:
     for extend in _when_proved:
         proof = extend(owner, proof)
     return proof
+
+
+def _alarm(owner: User) -> None:
+    """Tell the owner that somebody knows the password and guesses codes. The caller commits."""
+    # Several guesses at once each see the tries of all, so nobody can skip the fifth. They take
+    # turns, so that there is one mail.
+    engines.take_turn(f"wrong codes {owner.id}")
+    tries = tickets.tries_in_vain(owner.id)
+    if tries.number < ALARMING_TRIES:
+        return
+    within = clock.now() - tries.since + timedelta(seconds=1)
+    if not outbox.queued_lately(owner.email, messages.wrong_codes, within=within):
+        notify_with(partial(_reset_token, owner), messages.wrong_codes, owner)
 
 
 def _reset_token(user: User) -> str:

@@ -2,7 +2,8 @@
 
 import hashlib
 import secrets
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from sqlalchemy import delete, func, select, update
 
@@ -16,6 +17,8 @@ from app.models import User
 
 LIFETIME = timedelta(minutes=5)
 TRIES = 5
+# Wrong codes are counted for this long, so that somebody who tries slowly is noticed too.
+COUNTED_FOR = timedelta(hours=24)
 
 
 def issue(user: User, proof: Proof, *, tries: int = TRIES) -> str:
@@ -71,12 +74,13 @@ def find(token: str) -> MfaTicket:
     return ticket
 
 
-def lock_owner(ticket: MfaTicket) -> User:
+def lock_owner(ticket: MfaTicket, user_id: int) -> User:
     """Lock the ticket's user until the caller commits, and read the user again.
 
-    Raises ``MfaTicketInvalid`` if the account has changed since the ticket was issued.
+    Raises ``MfaTicketInvalid`` if the account has changed since the ticket was
+    issued, or if it is not the ticket of this user.
     """
-    user = lock(User, User.id == ticket.user_id, User.is_active)
+    user = lock(User, User.id == ticket.user_id, User.id == user_id, User.is_active)
     if user is None or _mark(user) != ticket.account_mark:
         db.session.rollback()
         raise MfaTicketInvalid
@@ -101,11 +105,20 @@ def redeem(ticket: MfaTicket) -> Proof:
     return Proof(signed_in_by=ticket.signed_in_by, amr=tuple(ticket.amr.split()))
 
 
-def tries_spent(user_id: int) -> int:
-    """How many proofs were tried with the user's tickets that have not expired."""
-    spent = func.coalesce(func.sum(TRIES - MfaTicket.tries_left), 0)
-    mine = select(spent).where(MfaTicket.user_id == user_id, MfaTicket.used_at.is_(None))
-    return int(db.session.scalar(mine.where(MfaTicket.expires_at > clock.now())) or 0)
+class Tries(NamedTuple):
+    """How many proofs were tried in vain after a right password, and since when."""
+
+    number: int
+    since: datetime
+
+
+def tries_in_vain(user_id: int) -> Tries:
+    """The tries with the user's tickets of the last day that did not succeed."""
+    spent = select(func.sum(TRIES - MfaTicket.tries_left), func.min(MfaTicket.created_at))
+    mine = spent.where(MfaTicket.user_id == user_id, MfaTicket.used_at.is_(None))
+    recent = mine.where(MfaTicket.created_at > clock.now() - COUNTED_FOR)
+    number, since = db.session.execute(recent).one()
+    return Tries(int(number or 0), since or clock.now())
 
 
 def end_all(user_id: int) -> None:
@@ -118,9 +131,9 @@ def end_all(user_id: int) -> None:
 
 
 def prune(limit: int) -> int:
-    """Delete up to ``limit`` tickets that have expired. Commits."""
+    """Delete up to ``limit`` tickets whose wrong tries do not count any more. Commits."""
     end = MfaTicket.expires_at
-    return delete_batch(MfaTicket, end < clock.now(), oldest=end, limit=limit)
+    return delete_batch(MfaTicket, end < clock.now() - COUNTED_FOR, oldest=end, limit=limit)
 
 
 def _mark(user: User) -> str:

@@ -8,7 +8,7 @@ from typing import Any, ParamSpec, TypeVar
 from flask_babel import gettext
 
 from app import features
-from app.access.proof import Proof
+from app.access.proof import by_password
 from app.auth.login import login
 from app.auth.login.authentication import authenticate
 from app.auth.sessions import refreshing, sessions
@@ -62,7 +62,7 @@ def token(form: dict[str, Any]) -> TokenPair:
     match given:
         case {"grant_type": "password", "username": username, "password": password}:
             user = authenticate(password, username=username)
-            return login.start(user, Proof(offered=given))
+            return login.start(user, by_password(given))
         case {"grant_type": "refresh_token", "refresh_token": refresh_token}:
             return refreshing.refresh(refresh_token)
         case {"grant_type": "password" | "refresh_token"}:

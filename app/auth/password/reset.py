@@ -7,6 +7,7 @@ from app.audit import recording
 from app.audit.vocabulary import Event
 from app.auth import credentials
 from app.auth.login import throttle
+from app.auth.login.throttle import Kind
 from app.auth.notices import notify
 from app.auth.sessions import sessions
 from app.database.rows import change
@@ -97,7 +98,7 @@ def reset(token: str, new_password: str) -> None:
     one_time_tokens.redeem(found)
     credentials.changed(user, CredentialChange.PASSWORD_RESET)
     ended = sessions.end_all(user.id)
-    throttle.clear(user)
+    throttle.clear(user, Kind.PASSWORD)
     notify(messages.password_changed, user)
     recording.record(
         Event.PASSWORD_RESET, subject_id=user.id, by=found.purpose, sessions_ended=ended

@@ -9,6 +9,7 @@ from sqlalchemy import delete, or_, select, update
 
 from app import clock
 from app.access.proof import Proof
+from app.auth.login import throttle
 from app.auth.mfa import factors, methods, second_step
 from app.auth.mfa.errors import FactorExists, NoFactor
 from app.auth.mfa.methods import Method
@@ -78,6 +79,7 @@ def confirm(session: Session, otp: str) -> tuple[User, list[str]]:
     now = clock.now()
     factor.confirmed_at = now
     user.second_step_at = now
+    throttle.forgive_factor(user)
     recovery_codes = factors.added(user, TOTP)
     sessions.confirm(session, Proof(amr=()).raised(TOTP.amr))
     sessions.end_others(session)
