@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-
 # What a login may carry beside the password. A ticket is not among them: it stands for a first
 # proof of its own.
 BESIDE_PASSWORD = ("otp", "recovery_code", "device_token")

@@ -174,9 +174,7 @@ def deactivate_and_activate(app: Flask, **_: Any) -> None:
 
 def switch_off(client: FlaskClient, phone: Phone, **_: Any) -> None:
     headers = bearer(phone.access_token)
-    answer = client.put(
-        f"{API}/auth/factors/second-step", json={"enabled": False}, headers=headers
-    )
+    answer = client.put(f"{API}/auth/factors/second-step", json={"enabled": False}, headers=headers)
     assert answer.status_code == 200, answer.text
 
 
