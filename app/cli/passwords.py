@@ -39,7 +39,7 @@ def build_breached(dump: BinaryIO, output: Path | None, at_least: int) -> None:
 
     Passwords with fewer than 8 or more than 100 characters are left out, as
     nobody can set them. The list needs 8 bytes for each of the others, and as
-    much again on the same disk while it is made. It needs 200 MiB of memory,
+    much again on the same disk while it is made. It needs 250 MiB of memory,
     however long FILE is. A list that is there stays in use until the new one is
     complete. Then restart the servers.
     """

@@ -44,7 +44,12 @@ def look_up(host: str, port: int, deadline: Deadline) -> list[Place]:
     if not LOOK_UPS.acquire(timeout=deadline.left()):
         raise TimeoutError
     found: Future[list[Place]] = Future()
-    Thread(target=_look_up, args=(host, port, found), daemon=True).start()
+    try:
+        Thread(target=_look_up, args=(host, port, found), daemon=True).start()
+    except RuntimeError as error:
+        # The machine has no room for another thread, which alone would give the place back.
+        LOOK_UPS.release()
+        raise OSError(str(error)) from None
     return found.result(deadline.left())
 
 

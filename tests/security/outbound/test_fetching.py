@@ -401,6 +401,18 @@ def test_a_look_up_that_hangs_is_left_and_does_not_take_every_place(
     assert connection.LOOK_UPS.acquire(timeout=5)
 
 
+def test_a_thread_that_cannot_start_takes_no_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(connection, "LOOK_UPS", threading.BoundedSemaphore(1))
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+
+    reasons = [refused("https://provider.test/", seconds=1).reason for _ in range(2)]
+
+    assert reasons == ["unreachable", "unreachable"]
+
+
 @pytest.mark.parametrize("name", ["nobody.test", "a..test", "a" * 64 + ".test"])
 def test_a_name_without_an_address_is_not_reachable(name: str, names: Names) -> None:
     if name != "nobody.test":
