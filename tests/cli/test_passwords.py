@@ -7,10 +7,9 @@ from pathlib import Path
 import pytest
 from click.testing import Result
 
-from app import create_app
+from app import create_app, read_settings
 from app.cli import passwords
 from app.security.passwords import breached_list
-from config import Settings
 from tests.conftest import ENVIRONMENT
 
 Run = Callable[..., Result]
@@ -23,7 +22,7 @@ def run(tmp_path: Path) -> Run:
     def run(*arguments: object, stdin: bytes = b"", **environment: object) -> Result:
         variables = ENVIRONMENT | {"DATABASE_URL": f"sqlite:///{tmp_path / 'never-opened.db'}"}
         given = {name: str(value) for name, value in environment.items()}
-        app = create_app(Settings.from_environment(variables | given))
+        app = create_app(read_settings(variables | given))
         words = ["passwords", *map(str, arguments)]
         return app.test_cli_runner().invoke(args=words, input=stdin)
 
