@@ -77,9 +77,13 @@ def when_ready(server: Any) -> None:
     """Prepare the master, before the first worker starts."""
     from app.access import limits
     from app.database import fitness
+    from app.mail import outbox
     from wsgi import app
 
     fitness.refuse_unfit(app)
+    # OpenSSL loads its ciphers at their first use. What the master has loaded, the workers share.
+    with app.app_context():
+        outbox.unseal(outbox.seal({}))
     serving.application = server.app
     limits.announce(settings)
     # The workers share the memory of loaded objects. A collection would write to each object, and
