@@ -151,7 +151,7 @@ for each in (factor_added, factor_removed, recovery_code_used, few_recovery_code
 
 
 def not_me() -> str:
-    """What the link does, with what it does to second factors."""
+    """The sentence that says what the link does, also to second factors."""
     sentence: str = _(
         "If it was not you, use the link within 7 days: it signs all devices out, removes the "
         "second factors that were added in the last 7 days, and sends you another link to set a "

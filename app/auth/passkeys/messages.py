@@ -11,7 +11,7 @@ from app.mail.wordings import message
 
 @message("passkey_copied")
 def passkey_copied(*, added: str, token: str, when: str, ip: str, device: str) -> Content:
-    """It names the passkey by its day: whoever added it chose the name, perhaps a stranger."""
+    """It does not quote the name of the passkey: a stranger may have chosen it."""
     return notice(
         _("A passkey of your account may have been copied"),
         _(
