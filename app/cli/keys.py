@@ -1,4 +1,4 @@
-"""``flask keys …``: the keys that sign tokens."""
+"""``flask keys …``: the keys that sign tokens, and moving sealed texts to the newest data key."""
 
 import json
 import secrets
@@ -6,14 +6,18 @@ from pathlib import Path
 
 import click
 
-from app import clock
+from app import clock, features
 from app.cli.refusals import OperatorGroup
 from app.cli.terminal import as_json, table
-from app.security import signing_keys
+from app.features import keyed
+from app.features.keyed import KeyedRows, SealedRows
+from app.security import key_ring, signing_keys
 from config import settings
 from configuration.values import KEY_ID
 
-keys = OperatorGroup("keys", help="Make, list and retire the keys that sign tokens.")
+keys = OperatorGroup(
+    "keys", help="Make, list and retire the keys that sign tokens; change the key of sealed texts."
+)
 
 directory = click.option(
     "--directory",
@@ -92,6 +96,61 @@ def retire(key_id: str, directory: Path | None) -> None:
     until = clock.now() + signing_keys.longest_token_life(settings)
     retired = signing_keys.retire(known[key_id], until)
     click.echo(f"Retired {key_id}. {retired.path.name} verifies until {until:%Y-%m-%d %H:%M} UTC.")
+
+
+@keys.command()
+@click.option(
+    "--batch",
+    type=click.IntRange(1, 10_000),
+    default=500,
+    show_default=True,
+    help="Move this many rows in a transaction.",
+)
+def reseal(batch: int) -> None:
+    """Seal again, with the newest of DATA_KEYS, what older keys have sealed.
+
+    The server may run meanwhile. You may interrupt the command, and run it
+    again: it goes on with what is left. Put the new key first in DATA_KEYS on
+    every host before. Take the old key out when this command says that
+    nothing needs it any more:
+
+    \b
+        DATA_KEYS=new:…,old:…
+        flask keys reseal
+    """
+    found = [rows for feature in features.active() for rows in feature.keyed]
+    click.echo(f"The newest key is {key_ring.newest_key_id()}.")
+    for rows in found:
+        if isinstance(rows, SealedRows):
+            _reseal(rows, batch)
+    without_key = sum(_report_keys(rows) for rows in found)
+    if without_key:
+        raise click.ClickException(
+            f"{without_key} rows need a key that is not in DATA_KEYS. Put it back, and run the "
+            "command again."
+        )
+
+
+def _reseal(rows: SealedRows, batch: int) -> None:
+    moved = not_opened = 0
+    for step in keyed.reseal(rows, batch):
+        moved += step.moved
+        not_opened += step.not_opened
+        click.echo(f"… {moved} {rows.what} so far", err=True)
+    click.echo(f"Moved {moved} {rows.what} to the newest key.")
+    if not_opened:
+        click.echo(f"{not_opened} {rows.what} do not open: somebody has changed their rows.")
+
+
+def _report_keys(rows: KeyedRows) -> int:
+    """Say what still needs another key than the newest. Returns how many rows have lost theirs."""
+    older = keyed.number_under_older_keys(rows)
+    if older and not isinstance(rows, SealedRows):
+        click.echo(
+            f"{older} {rows.what} need an older key: they are digests, which cannot be moved. "
+            "They stop working when you take their key out of DATA_KEYS."
+        )
+    return keyed.number_without_key(rows)
 
 
 def _key_folder(given: Path | None) -> Path:

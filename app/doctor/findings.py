@@ -9,6 +9,7 @@ from app.doctor import (
     database_checks,
     deployment_warnings,
     file_checks,
+    key_checks,
     mail_checks,
     setting_checks,
 )
@@ -18,7 +19,14 @@ from config import Settings
 # If a check that stops finds something, the checks after it do not run: they need what is missing.
 CHECKS = [
     check
-    for group in (setting_checks, file_checks, database_checks, mail_checks, deployment_warnings)
+    for group in (
+        setting_checks,
+        file_checks,
+        database_checks,
+        key_checks,
+        mail_checks,
+        deployment_warnings,
+    )
     for check in checks.of(group)
 ]
 

@@ -2,12 +2,15 @@
 
 from app.features.checks import Check, Weight, check
 from app.features.feature import ExportPart, Feature, MenuEntry, active
+from app.features.keyed import KeyedRows, SealedRows
 
 __all__ = [
     "Check",
     "ExportPart",
     "Feature",
+    "KeyedRows",
     "MenuEntry",
+    "SealedRows",
     "Weight",
     "active",
     "check",

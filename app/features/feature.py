@@ -17,6 +17,7 @@ from app.errors import AppError
 from app.extensions import Base
 from app.features.checks import Check
 from app.features.credentials import CredentialChange
+from app.features.keyed import KeyedRows
 from app.http.blueprint import Blueprint
 from app.models import Session, User
 from app.security.tokens import TokenPair
@@ -74,6 +75,9 @@ class Feature:
     # Deletes or cleans the rows of these users, before the users are deleted. It does not commit.
     # None if each foreign key says ON DELETE.
     erased: Callable[[Sequence[int]], None] | None = None
+    # Its rows that need a key of the key ring. `flask keys reseal` moves the sealed ones to the
+    # newest key, and `flask doctor` counts those whose key is gone.
+    keyed: Sequence[KeyedRows] = ()
     # What `flask prune` removes, and the function that does it.
     prunes: Mapping[str, Prune] = field(default_factory=dict)
 

@@ -41,6 +41,9 @@ LATENCY = Histogram(
 SECURITY_EVENTS = Counter(
     "security_events", "Security events, by their names in the audit log.", ["event"]
 )
+SECOND_FACTORS = Counter(
+    "mfa", "Second proofs that were given, by their kind and their result.", ["method", "result"]
+)
 LIMITER_FALLBACKS = Counter(
     "rate_limiter_fallbacks", "Times that limits were counted in memory because Redis failed."
 )

@@ -53,10 +53,11 @@ def unseal(sealed: Sealed, *, row: str) -> str:
     key = _keys().get(sealed.key_id)
     if key is None:
         raise CannotOpen(f"There is no key {sealed.key_id}.")
-    raw = base64.b64decode(sealed.text)
     try:
+        raw = base64.b64decode(sealed.text, validate=True)
         return AESGCM(key).decrypt(raw[:NONCE_BYTES], raw[NONCE_BYTES:], row.encode()).decode()
-    except InvalidTag:
+    except (InvalidTag, ValueError):
+        # ValueError: it is too short, or not even base64.
         raise CannotOpen("The text belongs to another row, or it was changed.") from None
 
 

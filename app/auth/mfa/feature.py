@@ -2,7 +2,7 @@
 
 from marshmallow import fields
 
-from app.auth.mfa import messages, second_step, tickets
+from app.auth.mfa import checks, messages, second_step, tickets
 from app.auth.mfa.admin_routes import bp as of_users
 from app.auth.mfa.errors import FactorExists, FactorRequired, MfaTicketInvalid, NoFactor
 from app.auth.mfa.events import EVENTS
@@ -40,6 +40,7 @@ FEATURE = Feature(
     events=EVENTS,
     mails=messages.ALL,
     errors=(MfaRequired, WrongFactor, MfaTicketInvalid, NoFactor, FactorExists, FactorRequired),
+    checks=(checks.second_factors_are_required, checks.superusers_have_a_second_factor),
     stages=(second_step.stage,),
     has_factor=has_factor,
     prove_again=second_step.prove_again,

@@ -1,6 +1,7 @@
 """The second step: after the first proof of a login, and when a signed-in user proves it again."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -18,12 +19,13 @@ from app.auth.notices import notify_with
 from app.auth.oauth.oauth import InvalidRequest
 from app.auth.sessions import sessions
 from app.database import engines
-from app.errors import MfaRequired, WrongFactor
+from app.errors import MfaRequired, RateLimited, WrongFactor
 from app.extensions import db
 from app.features.feature import Stage
 from app.http import client
 from app.mail import outbox
 from app.models import Session, User
+from app.observability import metrics
 from app.security import one_time_tokens
 from app.security.one_time_tokens import Purpose
 from app.security.tokens import TokenPair
@@ -61,7 +63,8 @@ def stage(user: User, proof: Proof) -> Proof:
             expires_in=int(tickets.LIFETIME.total_seconds()),
             methods=methods.usable_by(user.id),
         )
-    return _prove(user, token, method, proof)
+    with counted(method):
+        return _prove(user, token, method, proof)
 
 
 def go_on(fields: Mapping[str, Any]) -> TokenPair:
@@ -90,6 +93,11 @@ def prove_again(session: Session, fields: Mapping[str, Any]) -> Proof:
     method = methods.offered_in(fields)
     if method is None:
         raise MfaRequired
+    with counted(method):
+        return _prove_again(session, method, fields)
+
+
+def _prove_again(session: Session, method: Method, fields: Mapping[str, Any]) -> Proof:
     count_try(session.user)
     user = sessions.lock_user(session)
     if not method.verify(user, {**fields, "purpose": "reauthenticate"}):
@@ -99,6 +107,18 @@ def prove_again(session: Session, fields: Mapping[str, Any]) -> Proof:
         raise WrongFactor
     throttle.forgive_factor(user)
     return Proof(amr=()).raised(method.amr)
+
+
+@contextmanager
+def counted(method: Method) -> Iterator[None]:
+    """Count a second proof in the metrics, by its result: right, wrong or throttled."""
+    try:
+        yield
+    except (WrongFactor, RateLimited) as refusal:
+        result = "wrong" if isinstance(refusal, WrongFactor) else "throttled"
+        metrics.SECOND_FACTORS.labels(method.name, result).inc()
+        raise
+    metrics.SECOND_FACTORS.labels(method.name, "right").inc()
 
 
 def count_try(user: User) -> None:

@@ -3,7 +3,7 @@
 from marshmallow import fields
 
 from app.auth.mfa.export_schemas import rows_of
-from app.auth.passkeys import ceremonies, events, messages
+from app.auth.passkeys import ceremonies, checks, events, messages
 from app.auth.passkeys.errors import CeremonyInvalid, PasskeyExists
 from app.auth.passkeys.models import Passkey, PasskeyHandle, SpentCeremony
 from app.auth.passkeys.routes import bp
@@ -31,6 +31,7 @@ FEATURE = Feature(
     models=(Passkey, PasskeyHandle, SpentCeremony),
     settings=PasskeySettings,
     init_app=check,
+    checks=(checks.passkeys_belong_to_this_domain,),
     events=(events.PASSKEY_COPIED,),
     mails=(messages.passkey_copied,),
     errors=(CeremonyInvalid, PasskeyExists),

@@ -3,7 +3,7 @@
 from app.auth.mfa.export_schemas import rows_of
 from app.auth.mfa.recovery_codes.models import RecoveryCode
 from app.auth.mfa.recovery_codes.routes import bp
-from app.features import Feature
+from app.features import Feature, KeyedRows
 from app.http.fields import Instant, Schema
 
 
@@ -18,5 +18,12 @@ FEATURE = Feature(
     name="recovery_codes",
     blueprints=(bp,),
     models=(RecoveryCode,),
+    keyed=(
+        KeyedRows(
+            what="recovery codes",
+            key_id=RecoveryCode.key_id,
+            still_used=RecoveryCode.used_at.is_(None),
+        ),
+    ),
     exported=(rows_of("recovery_codes", HeldRecoveryCodeSchema, RecoveryCode),),
 )

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import delete, or_, select, update
@@ -16,11 +16,15 @@ from app.auth.mfa.methods import Method
 from app.auth.mfa.totp import codes
 from app.auth.mfa.totp.models import TotpFactor
 from app.auth.sessions import sessions
+from app.database.rows import delete_batch
 from app.errors import WrongFactor
 from app.extensions import db
 from app.models import Session, User
 from app.security import key_ring
 from app.security.key_ring import CannotOpen, Sealed
+
+# A secret that was shown and not confirmed for so long is not going to be.
+UNCONFIRMED_AFTER = timedelta(days=1)
 
 
 @dataclass(frozen=True)
@@ -44,7 +48,7 @@ def begin(session: Session) -> Enrolment:
         raise FactorExists
     db.session.execute(_delete(TotpFactor.user_id == user.id))
     secret = codes.new_secret()
-    sealed = key_ring.seal(secret, row=_row(user.id))
+    sealed = key_ring.seal(secret, row=row_of(user.id))
     db.session.add(
         TotpFactor(
             user_id=user.id,
@@ -67,6 +71,11 @@ def confirm(session: Session, otp: str) -> tuple[User, list[str]]:
     Raises ``NoFactor`` if there is no secret to confirm, ``WrongFactor`` or
     ``SessionEnded``.
     """
+    with second_step.counted(TOTP):
+        return _confirm(session, otp)
+
+
+def _confirm(session: Session, otp: str) -> list[str]:
     second_step.count_try(session.user)
     user = sessions.lock_user(session)
     factor = _of(user.id)
@@ -105,6 +114,15 @@ def held_about(user: User) -> TotpFactor | None:
     return _of(user.id)
 
 
+def prune(limit: int) -> int:
+    """Delete up to ``limit`` secrets that nobody confirmed within a day. Commits."""
+    begun = TotpFactor.created_at
+    is_old = begun < clock.now() - UNCONFIRMED_AFTER
+    return delete_batch(
+        TotpFactor, TotpFactor.confirmed_at.is_(None), is_old, oldest=begun, limit=limit
+    )
+
+
 def _verify(user: User, fields: Mapping[str, Any]) -> bool:
     factor = _of(user.id)
     return factor is not None and factor.confirmed_at is not None and _use(factor, fields["otp"])
@@ -114,7 +132,7 @@ def _use(factor: TotpFactor, code: str) -> bool:
     """Whether the code is right and its time step was not used before. Then it is used up."""
     sealed = Sealed(factor.sealed_secret, factor.key_id)
     try:
-        secret = key_ring.unseal(sealed, row=_row(factor.user_id))
+        secret = key_ring.unseal(sealed, row=row_of(factor.user_id))
     except CannotOpen:
         # `flask doctor` counts these. The user needs a recovery code or another factor.
         return False
@@ -163,7 +181,8 @@ def _rowcount(statement: Any) -> int:
     return sum(1 for confirmed_at in db.session.scalars(statement) if confirmed_at)
 
 
-def _row(user_id: int) -> str:
+def row_of(user_id: int) -> str:
+    """The name of the row, for which its secret is sealed."""
     return f"totp_factors:{user_id}"
 
 

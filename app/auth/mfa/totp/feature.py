@@ -5,7 +5,7 @@ from marshmallow import fields
 from app.auth.mfa.totp import factor
 from app.auth.mfa.totp.models import TotpFactor
 from app.auth.mfa.totp.routes import bp
-from app.features import ExportPart, Feature
+from app.features import ExportPart, Feature, SealedRows
 from app.http.fields import Instant, Schema
 
 
@@ -20,6 +20,15 @@ FEATURE = Feature(
     name="totp",
     blueprints=(bp,),
     models=(TotpFactor,),
+    keyed=(
+        SealedRows(
+            what="authenticator apps",
+            key_id=TotpFactor.key_id,
+            sealed=TotpFactor.sealed_secret,
+            row=lambda row: factor.row_of(row.user_id),
+        ),
+    ),
+    prunes={"unconfirmed authenticator apps": factor.prune},
     exported=(
         ExportPart("totp", fields.Nested(HeldTotpSchema, allow_none=True), factor.held_about),
     ),
