@@ -1,15 +1,13 @@
 """Remembering a device, and letting it skip the second step."""
 
-import base64
 import hashlib
-import hmac
 import secrets
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 from uuid import UUID
 
-from sqlalchemy import and_, delete, exists, select
+from sqlalchemy import ColumnElement, and_, delete, exists, select
 
 from app import audit, clock
 from app.access.proof import Proof
@@ -23,6 +21,7 @@ from app.extensions import db
 from app.features.credentials import CredentialChange
 from app.http import client
 from app.models import Session, User
+from app.security import key_ring
 from config import settings
 
 # The answer with a new token may be lost, so the token before it works a little longer.
@@ -42,14 +41,39 @@ def skip(user: User, proof: Proof) -> Proof:
         return proof
     if not _use(user.id, token):
         db.session.rollback()
+        _forget_replayed(user, token)
         return proof
     return replace(proof.raised(is_fresh=False), device_token=_successor(token))
 
 
+def _forget_replayed(user: User, token: str) -> None:
+    """Forget the device if the token was replaced long ago. Commits.
+
+    Two people have used its tokens then, and nothing tells the thief from the
+    owner. The owner gives the second factor once more.
+    """
+    mine = RememberedDevice.user_id == user.id
+    if _delete(mine, RememberedDevice.previous_hash == _hash(token)):
+        audit.record(events.DEVICE_FORGOTTEN, subject_id=user.id, devices=1, reason="token_reused")
+    db.session.commit()
+
+
+def _is_remembered(user_id: int) -> ColumnElement[bool]:
+    """Which rows are devices of the user that skip the second step.
+
+    The setting counts as it is now: a shorter time, or none, ends older devices too.
+    """
+    now, lifetime = clock.now(), settings.of(MfaSettings).remember_device_lifetime
+    return and_(
+        RememberedDevice.user_id == user_id,
+        RememberedDevice.expires_at > now,
+        RememberedDevice.created_at > now - lifetime,
+    )
+
+
 def _use(user_id: int, token: str) -> bool:
     """Replace the token if it is current. It counts too if it was replaced a moment ago."""
-    now = clock.now()
-    mine = and_(RememberedDevice.user_id == user_id, RememberedDevice.expires_at > now)
+    now, mine = clock.now(), _is_remembered(user_id)
     replacement = (
         change(RememberedDevice)
         .where(mine, RememberedDevice.token_hash == _hash(token))
@@ -70,8 +94,7 @@ def _use(user_id: int, token: str) -> bool:
 
 def _successor(token: str) -> str:
     """The token after this one. It is always the same, so that a lost answer can be repeated."""
-    key = hashlib.sha256(b"user system: device tokens\0" + settings.secret_key.encode()).digest()
-    return base64.urlsafe_b64encode(hmac.digest(key, token.encode(), "sha256")).decode().rstrip("=")
+    return key_ring.digest(token, key_ring.newest_key_id(), purpose="device token")
 
 
 def remember(user: User, proof: Proof) -> Proof:
@@ -101,10 +124,9 @@ def remember(user: User, proof: Proof) -> Proof:
 
 def living(user: User) -> Sequence[RememberedDevice]:
     """The user's remembered devices. The one that was used last comes first."""
-    mine = RememberedDevice.user_id == user.id
     return db.session.scalars(
         select(RememberedDevice)
-        .where(mine, RememberedDevice.expires_at > clock.now())
+        .where(_is_remembered(user.id))
         .order_by(RememberedDevice.last_used_at.desc(), RememberedDevice.id)
     ).all()
 
