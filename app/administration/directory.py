@@ -42,9 +42,9 @@ def find(
     return pages.page(_matching(q, filters), _order(sort), query, limit=limit, cursor=cursor)
 
 
-def everybody(q: str | None = None) -> Iterator[Sequence[User]]:
-    """All accounts, or those that match, the oldest first, in batches."""
-    return pages.everything(_matching(q, {}), _order("id"))
+def everybody(q: str | None = None, **filters: Any) -> Iterator[Sequence[User]]:
+    """All accounts, or those that match every filter, the oldest first, in batches."""
+    return pages.everything(_matching(q, filters), _order("id"))
 
 
 def _matching(q: str | None, filters: Mapping[str, Any]) -> Select[User]:

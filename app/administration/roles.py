@@ -81,7 +81,8 @@ def create(
     )
     db.session.add(role)
     _flush_unless_taken()
-    _record(Event.ROLE_CREATED, actor, role=role.name, permissions=permissions)
+    required = {"require_mfa": True} if require_mfa else {}
+    _record(Event.ROLE_CREATED, actor, role=role.name, permissions=permissions, **required)
     db.session.commit()
     return role
 
@@ -182,6 +183,8 @@ def _write(
     details: dict[str, Any] = {}
     if changed:
         details["fields"] = sorted(changed)
+    if "require_mfa" in changed:
+        details["require_mfa"] = {"from": role.require_mfa, "to": changed["require_mfa"]}
     if after != before:
         details["permissions"] = {"from": before, "to": after}
     if not details:

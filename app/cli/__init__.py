@@ -10,6 +10,7 @@ from app.cli import (
     db_copy,
     doctor,
     exporting,
+    factors,
     importing,
     keys,
     migrating,
@@ -24,6 +25,9 @@ from app.cli.refusals import in_one_sentence
 # The commands that move accounts have their own files.
 users.users.add_command(importing.import_users)
 users.users.add_command(exporting.export_users)
+# So have those that know the second factors.
+users.users.add_command(factors.show)
+users.users.add_command(factors.reset_factors)
 
 
 def end_in_one_sentence() -> None:

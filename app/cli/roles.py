@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from functools import partial
 
 import click
 
@@ -10,11 +11,26 @@ from app.administration import accounts
 from app.administration import roles as app_roles
 from app.administration.role_schemas import NewRoleSchema, RoleSchema
 from app.cli.refusals import OperatorGroup
-from app.cli.terminal import as_json, confirm, in_json, loaded, or_explain, table, without_asking
+from app.cli.terminal import (
+    as_json,
+    confirm,
+    in_json,
+    loaded,
+    or_explain,
+    table,
+    without_asking,
+    yes_or_no,
+)
 from app.cli.users import nobody_has
 from app.models import Role, User
 
 roles = OperatorGroup("roles", help="Make roles, and give them to people.")
+
+requires_factor = partial(
+    click.option,
+    "--require-mfa/--no-require-mfa",
+    help="Whether its permissions count only in a session with a second factor.",
+)
 
 
 @roles.command("list")
@@ -61,6 +77,7 @@ def show(name: str, as_json: bool) -> None:
     click.echo(f"name: {role.name}")
     click.echo(f"description: {role.description or ''}".rstrip())
     click.echo(f"permissions: {', '.join(role.permissions)}".rstrip())
+    click.echo(f"require_mfa: {yes_or_no(role.require_mfa)}")
     click.echo(f"people: {people}")
 
 
@@ -68,18 +85,42 @@ def show(name: str, as_json: bool) -> None:
 @click.argument("name")
 @click.argument("permission", nargs=-1)
 @click.option("--description", help="The purpose of the role.")
+@requires_factor(default=False)
 @as_json
-def create(name: str, permission: tuple[str, ...], description: str | None, as_json: bool) -> None:
+def create(
+    name: str,
+    permission: tuple[str, ...],
+    description: str | None,
+    require_mfa: bool,
+    as_json: bool,
+) -> None:
     """Make a role with these permissions.
 
     \b
         flask roles create support users:read sessions:read sessions:revoke
     """
     _refuse_unknown(permission)
-    given = {"name": name, "description": description, "permissions": list(permission)}
+    given = {
+        "name": name,
+        "description": description,
+        "permissions": list(permission),
+        "require_mfa": require_mfa,
+    }
     checked = loaded(NewRoleSchema(), given)
     role = or_explain(lambda: app_roles.create(**checked, actor=None))
     _report(role, f"Made the role {role.name}.", as_json)
+
+
+@roles.command()
+@click.argument("name")
+@requires_factor(required=True)
+@as_json
+def edit(name: str, require_mfa: bool, as_json: bool) -> None:
+    """Say whether a role needs a second factor. The change counts from the next request on."""
+    role = _found(name)
+    changed = or_explain(lambda: app_roles.edit(role.id, {"require_mfa": require_mfa}, actor=None))
+    words = "needs" if changed.require_mfa else "does not need"
+    _report(changed, f"The role {changed.name} {words} a second factor.", as_json)
 
 
 @roles.command()

@@ -3,11 +3,11 @@
 import sys
 import time
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import click
 
 from app import clock
-from app.access import permissions
 from app.administration import accounts, directory
 from app.auth.fields import Username
 from app.auth.registration import registration
@@ -82,10 +82,16 @@ def create(
 
 
 @users.command("list")
+@click.option(
+    "--second-step/--no-second-step",
+    default=None,
+    help="Only accounts whose logins need a second factor, or only those whose logins do not.",
+)
 @as_json
-def list_(as_json: bool) -> None:
+def list_(second_step: bool | None, as_json: bool) -> None:
     """List all accounts, the oldest first."""
-    _print_all(directory.everybody(), as_json)
+    filters: dict[str, Any] = {} if second_step is None else {"second_step": second_step}
+    _print_all(directory.everybody(**filters), as_json)
 
 
 @users.command()
@@ -97,22 +103,6 @@ def search(text: str, as_json: bool) -> None:
     TEXT may be anywhere in them, in upper or lower case. It is not a pattern.
     """
     _print_all(directory.everybody(q=text), as_json)
-
-
-@users.command()
-@click.argument("email")
-@as_json
-def show(email: str, as_json: bool) -> None:
-    """Show an account and its roles."""
-    user = _found(email)
-    names = [role.name for role in permissions.roles_of(user.id)]
-    shown = UserSchema().dump(user) | {"roles": names}
-    if as_json:
-        click.echo(in_json(shown))
-        return
-    for name, value in (shown | {"roles": ", ".join(names)}).items():
-        words = yes_or_no(value) if isinstance(value, bool) else value
-        click.echo(f"{name}: {'' if words is None else words}".rstrip())
 
 
 @users.command()

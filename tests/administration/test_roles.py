@@ -10,6 +10,7 @@ from werkzeug.test import TestResponse
 
 from app.extensions import db
 from app.models import AuditEvent, Role, User
+from tests.auth.mfa.phone import enrol_with
 from tests.cases import each
 from tests.factories import (
     API,
@@ -363,6 +364,43 @@ def test_two_roles_add_up(app: Flask, client: FlaskClient, clerk: Admin, ada: Us
     assert adas.open("GET", "/users/audit").status_code == 403
 
 
+def test_the_permissions_of_a_role_that_needs_a_factor_count_at_the_second_level_alone(
+    admin: Admin, client: FlaskClient, ada: User
+) -> None:
+    strict = admin.create("strict", "users:read", require_mfa=True).json
+    lax = admin.create("lax", "sessions:read").json
+    admin.assign(ada, strict["id"], lax["id"])
+    adas = Admin(client, ada)
+
+    assert strict["require_mfa"] is True
+    assert lax["require_mfa"] is False
+    assert problem(adas.open("GET", "/users")) == (403, "mfa_enrollment_required")
+    assert adas.open("GET", f"/users/{admin.user.id}/sessions").status_code == 200
+    enrol_with(client, adas.headers["Authorization"].removeprefix("Bearer "))
+    assert adas.open("GET", "/users").status_code == 200
+
+
+def test_nobody_drops_the_need_of_a_factor_who_lacks_the_permissions_without_one(
+    app: Flask, admin: Admin, client: FlaskClient, bob: User
+) -> None:
+    """Bob edits roles with a password alone, and has accounts only with a second factor."""
+    permit(app, bob, "roles:read", "roles:write")
+    strict = admin.create("strict", "users:read", require_mfa=True).json["id"]
+    give_role(app, bob, stored_role(app, strict))
+
+    refusal = Admin(client, bob).edit(strict, require_mfa=False)
+
+    assert problem(refusal) == (403, "not_enough_permissions")
+    assert admin.open("GET", f"/roles/{strict}").json["require_mfa"] is True
+
+
+def stored_role(app: Flask, role_id: int) -> Role:
+    with app.app_context():
+        role = db.session.get_one(Role, role_id)
+        db.session.expunge_all()
+        return role
+
+
 def test_a_permission_that_nobody_declares_any_more_opens_nothing(
     app: Flask, admin: Admin, client: FlaskClient, ada: User
 ) -> None:
@@ -405,6 +443,24 @@ def test_what_becomes_of_roles_is_recorded(app: Flask, admin: Admin, ada: User) 
             None,
             {"role": "helpdesk", "permissions": ["audit:read", "users:read"]},
         ),
+    ]
+
+
+def test_whether_a_role_needs_a_second_factor_is_recorded(app: Flask, admin: Admin) -> None:
+    role_id = admin.create("support", "users:read", require_mfa=True).json["id"]
+    admin.edit(role_id, require_mfa=True)
+    weaker = admin.edit(role_id, require_mfa=False)
+    admin.edit(role_id, description="x")
+
+    assert weaker.json["require_mfa"] is False
+    assert [details for _, _, _, details in events(app)] == [
+        {"role": "support", "permissions": ["users:read"], "require_mfa": True},
+        {
+            "role": "support",
+            "fields": ["require_mfa"],
+            "require_mfa": {"from": True, "to": False},
+        },
+        {"role": "support", "fields": ["description"]},
     ]
 
 

@@ -82,8 +82,38 @@ def test_show_says_what_a_role_allows_and_how_many_have_it(
     lines = run("show", "support").output.splitlines()
     shown = json.loads(run("show", "support", "--json").stdout)
 
-    assert lines[1:] == ["name: support", "description:", "permissions: users:read", "people: 2"]
+    assert lines[1:] == [
+        "name: support",
+        "description:",
+        "permissions: users:read",
+        "require_mfa: no",
+        "people: 2",
+    ]
     assert (shown["name"], shown["people"]) == ("support", 2)
+
+
+def test_a_role_may_need_a_second_factor(run: Run, app: Flask) -> None:
+    made = json.loads(run("create", "support", "users:read", "--require-mfa", "--json").stdout)
+    needed = run("show", "support").output
+    edited = run("edit", "support", "--no-require-mfa")
+    other = json.loads(run("create", "auditor", "audit:read", "--json").stdout)
+
+    assert made["require_mfa"] is True
+    assert "require_mfa: yes" in needed
+    assert edited.output == "The role support does not need a second factor.\n"
+    assert json.loads(run("show", "support", "--json").stdout)["require_mfa"] is False
+    assert other["require_mfa"] is False
+    with app.app_context():
+        events = db.session.scalars(db.select(AuditEvent).order_by(AuditEvent.id)).all()
+    assert [event.details.get("require_mfa") for event in events] == [
+        *(True, {"from": True, "to": False}, None)
+    ]
+
+
+def test_edit_wants_to_know_what(run: Run, app: Flask) -> None:
+    make_role(app, "support")
+
+    assert "--require-mfa" in refusal(run("edit", "support"))
 
 
 def test_grant_and_revoke_count_from_the_next_request_on(
@@ -135,6 +165,7 @@ def test_delete_asks_first(run: Run, app: Flask) -> None:
     "command",
     [
         ["show", "nothing"],
+        ["edit", "nothing", "--require-mfa"],
         ["grant", "nothing", "users:read"],
         ["revoke", "nothing", "users:read"],
         ["delete", "nothing", "--yes"],

@@ -1,0 +1,74 @@
+"""The commands of ``flask users …`` that know the second factors of accounts."""
+
+from typing import Any
+
+import click
+from flask.cli import with_appcontext
+
+from app.access import permissions
+from app.administration import accounts
+from app.auth.mfa import factors, operating
+from app.auth.mfa.schemas import FactorsSchema
+from app.auth.schemas import UserSchema
+from app.cli.refusals import OperatorCommand
+from app.cli.terminal import as_json, confirm, in_json, or_explain, without_asking, yes_or_no
+from app.cli.users import nobody_has
+from app.models import User
+
+
+@click.command(cls=OperatorCommand)
+@click.argument("email")
+@as_json
+@with_appcontext
+def show(email: str, as_json: bool) -> None:
+    """Show an account, its roles and its second factors."""
+    user = _found(email)
+    names = [role.name for role in permissions.roles_of(user.id)]
+    held = factors.describe(user)
+    shown = UserSchema().dump(user) | {"roles": names}
+    if as_json:
+        click.echo(in_json(shown | {"factors": FactorsSchema().dump(held)}))
+        return
+    words_for = {
+        "roles": ", ".join(names),
+        "second_step": held["second_step"],
+        "factors": _factors_in_words(held),
+    }
+    for name, value in (shown | words_for).items():
+        words = yes_or_no(value) if isinstance(value, bool) else value
+        click.echo(f"{name}: {'' if words is None else words}".rstrip())
+
+
+@click.command("reset-factors", cls=OperatorCommand)
+@click.argument("email")
+@without_asking
+@as_json
+@with_appcontext
+def reset_factors(email: str, yes: bool, as_json: bool) -> None:
+    """Remove the second factors of an account whose owner has lost them.
+
+    Its passkeys, recovery codes and remembered devices go, too. It is signed
+    out everywhere, and a mail says so. The password stays.
+    """
+    user = _found(email)
+    confirm(
+        f"{user.email} will be able to log in with the password alone. "
+        "Remove the second factors, and sign the account out everywhere?",
+        yes,
+    )
+    count = or_explain(lambda: operating.reset(user.id, actor=None), nobody_has(email))
+    sentence = f"Removed {count} second factors of {user.email}, which is signed out everywhere."
+    click.echo(in_json(UserSchema().dump(user)) if as_json else sentence)
+
+
+def _found(email: str) -> User:
+    return or_explain(lambda: accounts.by_email(email), nobody_has(email))
+
+
+def _factors_in_words(held: dict[str, Any]) -> str:
+    words = ["authenticator app"] if held["totp"] else []
+    if held["passkeys"]:
+        words.append(f"passkeys: {len(held['passkeys'])}")
+    if held["recovery_codes"]:
+        words.append(f"recovery codes: {held['recovery_codes']['left']}")
+    return ", ".join(words)
