@@ -75,7 +75,7 @@ def confirm(session: Session, otp: str) -> tuple[User, list[str]]:
         return _confirm(session, otp)
 
 
-def _confirm(session: Session, otp: str) -> list[str]:
+def _confirm(session: Session, otp: str) -> tuple[User, list[str]]:
     second_step.count_try(session.user)
     user = sessions.lock_user(session)
     factor = _of(user.id)
