@@ -158,6 +158,13 @@ class WrongFactor(LoginRefused):
     detail = "Incorrect code"
 
 
+class CeremonyInvalid(AppError):
+    """A second proof may be a passkey's, so the calls that take proofs name this refusal."""
+
+    status, code = 400, "ceremony_invalid"
+    detail = "This ceremony cannot be continued. Ask for new options."
+
+
 class MfaEnrollmentRequired(AppError):
     status, code = 403, "mfa_enrollment_required"
     detail = "This account must have a second factor. Set one up first."

@@ -159,6 +159,24 @@ def test_a_json_body_forbids_unknown_fields(document: dict[str, Any], name: str)
     assert document["components"]["schemas"][name]["additionalProperties"] is False
 
 
+def test_the_calls_that_take_the_answer_to_a_ceremony_may_refuse_it(
+    document: dict[str, Any],
+) -> None:
+    schemas = document["components"]["schemas"]
+    taking = {name for name, schema in schemas.items() if "ceremony" in schema["properties"]}
+
+    refusing = {
+        reference.rpartition("/")[2]
+        for _, operation in operations(document)
+        if "ceremony_invalid" in codes(operation)
+        for body in operation["requestBody"]["content"].values()
+        if (reference := body["schema"]["$ref"])
+    }
+
+    # One schema is an answer: it holds the ceremony that begins.
+    assert refusing == taking - {"Ceremony"}
+
+
 def test_a_user_is_the_one_of_the_contract(document: dict[str, Any]) -> None:
     user = document["components"]["schemas"]["User"]
 

@@ -15,7 +15,14 @@ from app.auth.login.schemas import (
     ReauthenticationSchema,
 )
 from app.auth.schemas import TokenSchema
-from app.errors import InvalidCredentials, MfaRequired, Overloaded, WrongFactor, WrongPassword
+from app.errors import (
+    CeremonyInvalid,
+    InvalidCredentials,
+    MfaRequired,
+    Overloaded,
+    WrongFactor,
+    WrongPassword,
+)
 from app.http.blueprint import Blueprint, refuses
 from app.security.tokens import FreshAccess, TokenPair
 
@@ -43,7 +50,7 @@ def login(credentials: dict[str, Any]) -> TokenPair:
 @signed_in
 @limited_guesses
 @bp.takes(ReauthenticationSchema)
-@refuses(WrongPassword, MfaRequired, WrongFactor, Overloaded)
+@refuses(WrongPassword, MfaRequired, CeremonyInvalid, WrongFactor, Overloaded)
 @bp.returns(200, FreshAccessSchema)
 def reauthenticate(body: dict[str, Any]) -> FreshAccess:
     """Prove again who you are to get a fresh access token. Some calls require one.

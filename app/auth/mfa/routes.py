@@ -10,7 +10,7 @@ from app.auth.mfa import factors, second_step
 from app.auth.mfa.errors import FactorRequired, MfaTicketInvalid, NoFactor
 from app.auth.mfa.schemas import FactorsSchema, MfaSchema, SecondStepSchema
 from app.auth.schemas import TokenSchema
-from app.errors import WrongFactor
+from app.errors import CeremonyInvalid, WrongFactor
 from app.http.blueprint import Blueprint, refuses
 from app.security.tokens import TokenPair
 
@@ -20,7 +20,7 @@ bp = Blueprint("mfa", __name__, url_prefix="/auth", description="Second factors.
 @bp.post("/mfa")
 @limited(TOKEN)
 @bp.takes(MfaSchema)
-@refuses(MfaTicketInvalid, WrongFactor, *GATE_REFUSALS)
+@refuses(MfaTicketInvalid, CeremonyInvalid, WrongFactor, *GATE_REFUSALS)
 @bp.returns(200, TokenSchema)
 def finish_login(body: dict[str, Any]) -> TokenPair:
     """Finish a login with a second proof.

@@ -1,11 +1,7 @@
 """The refusals that concern passkeys."""
 
 from app.errors import AppError, Message
-
-
-class CeremonyInvalid(AppError):
-    status, code = 400, "ceremony_invalid"
-    detail = "This ceremony cannot be continued. Ask for new options."
+from app.errors import CeremonyInvalid as CeremonyInvalid
 
 
 class PasskeyExists(AppError):
