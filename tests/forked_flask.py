@@ -4,6 +4,7 @@ Reads cases from standard input as JSON: ``[{"args": […], "stdin": hex, "stdou
 and writes what became of each to the file that is its argument.
 """
 
+import gc
 import json
 import os
 import signal
@@ -14,8 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import flask.cli
+from sqlalchemy.orm import configure_mappers
 
-import app as _imported  # noqa: F401 — so that no fork has to
+from app import create_app
+from config import Settings
 from tests.servers import ROOT
 
 SECONDS = 60
@@ -74,8 +77,20 @@ def in_a_fork(case: dict[str, Any]) -> dict[str, Any] | None:
         }
 
 
+def make_ready() -> None:
+    """Do once what every command would do first, and share its memory with the forks.
+
+    Each command makes an application of its own nevertheless: a refusal may
+    happen there, and it finds the streams of the command.
+    """
+    create_app(Settings.from_environment(dict(os.environ) | {"DATABASE_URL": "sqlite:///ready.db"}))
+    configure_mappers()
+    gc.freeze()
+
+
 def main() -> None:
     results = Path(sys.argv[1])
+    make_ready()
     told = []
     for case in json.load(sys.stdin):
         done = in_a_fork(case)

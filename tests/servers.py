@@ -55,6 +55,36 @@ def flask(*arguments: str, environment: Mapping[str, str], stdin: str = "") -> s
     return done.stdout
 
 
+def run_flask_commands(
+    *commands: str, environment: Mapping[str, str], python: str | Path = sys.executable
+) -> None:
+    """Run ``flask`` commands one after the other in one process; fails if one of them fails.
+
+    A process takes a second to start, and most commands take less.
+    """
+    done = subprocess.run(
+        [python, "-c", ONE_AFTER_THE_OTHER, *commands],
+        cwd=ROOT,
+        env=dict(environment),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+ONE_AFTER_THE_OTHER = """
+import sys
+from wsgi import app
+
+for command in sys.argv[1:]:
+    ended = app.test_cli_runner().invoke(args=command.split())
+    if ended.exit_code:
+        sys.exit(f"{command}: {ended.output} {ended.exception!r}")
+"""
+
+
 @contextmanager
 def serving(
     log: Path,

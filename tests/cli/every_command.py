@@ -61,6 +61,10 @@ def arguments(command: click.Command, file: Path, given: str | None = None) -> l
     return words
 
 
+def takes(command: click.Command, given: str, file: Path) -> bool:
+    return given in arguments(command, file, given)
+
+
 def end(
     commands: Commands,
     tmp_path: Path,
@@ -69,9 +73,13 @@ def end(
     stdout: str = "",
     **environment: str,
 ) -> dict[Command, dict[str, Any]]:
-    """How each of them ends."""
+    """How each of them ends: with ``given``, each of those that take text."""
     cases = []
-    called = {path: command for path, command in commands.items() if path not in ENDLESS | WRITING}
+    called = {
+        path: command
+        for path, command in commands.items()
+        if path not in ENDLESS | WRITING and (given is None or takes(command, given, tmp_path))
+    }
     for number, (path, command) in enumerate(called.items()):
         # A pipe of rows that is new for each, as an export refuses to overwrite.
         file = tmp_path / f"accounts{number}.jsonl"

@@ -1,6 +1,7 @@
 """Every command ends in a sentence and an exit status, whatever DATABASE_URL leads to."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,8 @@ from tests.conftest import HAS_POSTGRES, new_postgres_database
 
 # These do not look at the database.
 WITHOUT_ONE = {"keys", "openapi", "passwords", "routes", "shell"}
+# They would make nothing of a broken database, and so may not say that they did.
+SAMPLE = (("db", "upgrade"), ("users", "list"), ("users", "create"), ("audit", "list"))
 THEIRS = "CREATE TABLE users (id integer, name text)"
 
 
@@ -33,20 +36,11 @@ def foreign(url: str) -> str:
     return url
 
 
-@pytest.fixture(
-    params=[
-        "away",
-        "foreign",
-        "foreign PostgreSQL",
-        "no such PostgreSQL",
-        "no database",
-        "a folder",
-    ]
-)
-def broken_database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    if "PostgreSQL" in request.param and not HAS_POSTGRES:
+@contextmanager
+def broken(kind: str, tmp_path: Path) -> Iterator[str]:
+    if "PostgreSQL" in kind and not HAS_POSTGRES:
         pytest.skip("no PostgreSQL")
-    match request.param:
+    match kind:
         case "away":
             yield "postgresql://postgres@127.0.0.1:1/x"
         case "foreign":
@@ -64,15 +58,31 @@ def broken_database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[
                 yield f"{url}_gone"
 
 
+@pytest.mark.parametrize("kind", ["away", "foreign", "no database"])
 def test_a_database_that_is_away_or_is_somebody_elses(
-    commands: Commands, broken_database: str, tmp_path: Path
+    commands: Commands, kind: str, tmp_path: Path
 ) -> None:
     folder = tmp_path / "files"
     folder.mkdir()
 
-    ended = end(commands, folder, DATABASE_URL=broken_database)
+    with broken(kind, tmp_path) as url:
+        ended = end(commands, folder, DATABASE_URL=url)
 
     assert complaints(ended) == []
-    # They would make nothing of it, and so may not say that they did.
-    for path in (("db", "upgrade"), ("users", "list"), ("users", "create"), ("audit", "list")):
+    for path in SAMPLE:
         assert ended[path]["status"] == 1, ended[path]
+
+
+@pytest.mark.parametrize("kind", ["foreign PostgreSQL", "no such PostgreSQL", "a folder"])
+def test_other_ways_in_which_a_database_is_broken(
+    commands: Commands, kind: str, tmp_path: Path
+) -> None:
+    """The driver says it in other words. One place makes the sentences of all commands."""
+    folder = tmp_path / "files"
+    folder.mkdir()
+
+    with broken(kind, tmp_path) as url:
+        ended = end({path: commands[path] for path in SAMPLE}, folder, DATABASE_URL=url)
+
+    assert complaints(ended) == []
+    assert {done["status"] for done in ended.values()} == {1}

@@ -15,8 +15,8 @@ from tests.conftest import ENVIRONMENT
 from tests.factories import PASSWORD, bearer
 from tests.servers import Server, environment_for, flask, serving
 
-CLIENTS = 20
-ROUNDS = 25
+CLIENTS = 12
+ROUNDS = 8
 
 pytestmark = [pytest.mark.postgresql, pytest.mark.xdist_group("cluster")]
 
@@ -195,9 +195,8 @@ def test_a_client_whose_worker_dies_before_the_answer_repeats_and_goes_on(
         assert person.refresh(repeated.json()["refresh_token"]).status_code == 200
 
 
-@pytest.mark.parametrize("algorithm", ["ES256", "RS256", "EdDSA"])
 def test_keys_change_in_a_running_cluster_without_losing_a_session(
-    session_app: Flask, database_url: str, tmp_path: Path, algorithm: str
+    session_app: Flask, database_url: str, tmp_path: Path
 ) -> None:
     folder = tmp_path / "keys"
     # One name for all hosts: it is the issuer of their tokens.
@@ -205,14 +204,14 @@ def test_keys_change_in_a_running_cluster_without_losing_a_session(
     base = {**ENVIRONMENT, **name, "DATABASE_URL": database_url, "WEB_CONCURRENCY": "1"}
 
     def make_key(key_id: str) -> None:
-        command = ("keys", "generate", "--id", key_id, "--algorithm", algorithm)
+        command = ("keys", "generate", "--id", key_id, "--algorithm", "ES256")
         flask(*command, "--directory", str(folder), environment=environment_for(**base))
 
     def host(name: str, key_id: str) -> Any:
         return serving(
             tmp_path / f"{name}.log",
             **base,
-            ALGORITHM=algorithm,
+            ALGORITHM="ES256",
             SIGNING_KEYS_DIR=str(folder),
             SIGNING_KEY_ID=key_id,
         )
@@ -243,7 +242,7 @@ def test_keys_change_in_a_running_cluster_without_losing_a_session(
         assert works_on(one, by_new)
         assert works_on(two, pair)
 
-    settings = {"ALGORITHM": algorithm, "SIGNING_KEYS_DIR": str(folder), "SIGNING_KEY_ID": "new"}
+    settings = {"ALGORITHM": "ES256", "SIGNING_KEYS_DIR": str(folder), "SIGNING_KEY_ID": "new"}
     flask("keys", "retire", "old", environment=environment_for(**base, **settings))
     assert not (folder / "old.pem").exists()
     with host("three", "new") as three:
