@@ -17,8 +17,7 @@ from typing import Any
 import flask.cli
 from sqlalchemy.orm import configure_mappers
 
-from app import create_app
-from config import Settings
+from app import create_app, read_settings
 from tests.servers import ROOT
 
 SECONDS = 60
@@ -83,7 +82,7 @@ def make_ready() -> None:
     Each command makes an application of its own nevertheless: a refusal may
     happen there, and it finds the streams of the command.
     """
-    create_app(Settings.from_environment(dict(os.environ) | {"DATABASE_URL": "sqlite:///ready.db"}))
+    create_app(read_settings({**os.environ, "DATABASE_URL": "sqlite:///ready.db"}))
     configure_mappers()
     gc.freeze()
 
