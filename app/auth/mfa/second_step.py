@@ -100,7 +100,7 @@ def prove_again(session: Session, fields: Mapping[str, Any]) -> Proof:
 def _prove_again(session: Session, method: Method, fields: Mapping[str, Any]) -> Proof:
     count_try(session.user)
     user = sessions.lock_user(session)
-    if not method.verify(user, {**fields, "purpose": "reauthenticate"}):
+    if not method.verify(user, {**fields, "purpose": "reauthenticate", "subject": session.id}):
         db.session.rollback()
         _record_failure(user, method)
         db.session.commit()
@@ -136,7 +136,7 @@ def _prove(user: User, token: str, method: Method, proof: Proof) -> Proof:
     count_try(user)
     ticket = tickets.spend_try(token)
     owner = tickets.lock_owner(ticket, user.id)
-    if not method.verify(owner, {**proof.offered, "purpose": "mfa"}):
+    if not method.verify(owner, {**proof.offered, "purpose": "mfa", "subject": ticket.id}):
         db.session.rollback()
         _record_failure(owner, method)
         _alarm(owner)

@@ -37,7 +37,11 @@ class Purpose(StrEnum):
 
 @dataclass(frozen=True)
 class Ceremony:
-    """``subject`` is the user, or the session for a registration. A login has none."""
+    """``subject`` is the session, or the ticket of a second step. A login has none.
+
+    It is not the user: a signature that was caught in one place would then serve
+    in another session or login of the same user.
+    """
 
     purpose: Purpose
     subject: str | None

@@ -12,5 +12,8 @@ class PasskeyExists(AppError):
 class CredentialRefused(Exception):
     """The credential is not what the standard asks for; the text says why, for the log."""
 
+    # Whose passkey it was, if that is known.
+    user_id: int | None = None
+
 
 REFUSED = Message("passkey_refused", "This passkey is not accepted.")

@@ -3,7 +3,7 @@
 from marshmallow import fields
 
 from app.auth.mfa.export_schemas import rows_of
-from app.auth.passkeys import ceremonies, checks, events, messages
+from app.auth.passkeys import ceremonies, checks, endpoints, events, messages
 from app.auth.passkeys.errors import CeremonyInvalid, PasskeyExists
 from app.auth.passkeys.models import Passkey, PasskeyHandle, SpentCeremony
 from app.auth.passkeys.routes import bp
@@ -28,6 +28,7 @@ class HeldPasskeySchema(Schema):
 FEATURE = Feature(
     name="passkeys",
     blueprints=(bp,),
+    pages=(endpoints.bp,),
     models=(Passkey, PasskeyHandle, SpentCeremony),
     settings=PasskeySettings,
     init_app=check,
@@ -36,5 +37,6 @@ FEATURE = Feature(
     mails=(messages.passkey_copied,),
     errors=(CeremonyInvalid, PasskeyExists),
     exported=(rows_of("passkeys", HeldPasskeySchema, Passkey),),
+    checks=(checks.passkeys_belong_to_this_domain,),
     prunes={"passkey ceremonies": ceremonies.prune},
 )

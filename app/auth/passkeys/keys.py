@@ -12,7 +12,7 @@ from sqlalchemy.exc import IntegrityError
 from app import clock
 from app.auth.mfa import factors, methods
 from app.auth.mfa.methods import Method
-from app.auth.passkeys import ceremonies, options, proving
+from app.auth.passkeys import answers, ceremonies, options, proving
 from app.auth.passkeys.ceremonies import Purpose
 from app.auth.passkeys.errors import REFUSED, CredentialRefused, PasskeyExists
 from app.auth.passkeys.models import Passkey, PasskeyHandle
@@ -48,7 +48,8 @@ def add(
     """
     begun = ceremonies.read(ceremony, Purpose.REGISTER, session.id)
     try:
-        made = proving.registered(credential, begun.challenge)
+        answer = answers.of_registration(credential)
+        made = proving.registered(answer, begun.challenge)
     except CredentialRefused as refusal:
         proving.note_refusal(refusal)
         raise ValidationFailed([REFUSED.at(["credential"])]) from None
@@ -62,8 +63,9 @@ def add(
         sign_count=made.sign_count,
         rp_id=relying_party().id,
         aaguid=made.aaguid,
-        transports=" ".join(made.transports),
+        transports=" ".join(answer.transports),
         verifies_user=made.is_user_verified,
+        may_sync=made.may_sync,
         synced=made.is_synced,
         name=name or devices.name(client.current().user_agent),
         created_at=clock.now(),
@@ -114,6 +116,11 @@ def of(user_id: int) -> Sequence[Passkey]:
     """The user's passkeys, the oldest first."""
     mine = select(Passkey).where(Passkey.user_id == user_id)
     return db.session.scalars(mine.order_by(Passkey.created_at, Passkey.id)).all()
+
+
+def usable(user_id: int) -> Sequence[Passkey]:
+    """Those of them that belong to the domain that this server has now."""
+    return [passkey for passkey in of(user_id) if passkey.rp_id == relying_party().id]
 
 
 def describe(passkey: Passkey) -> dict[str, Any]:

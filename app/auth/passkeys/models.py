@@ -24,8 +24,10 @@ class Passkey(Base):
     """The public half of a key that stays in somebody's authenticator.
 
     ``sign_count`` only rises; an authenticator that does not count sends 0
-    always. ``rp_id`` is the domain that the key belongs to. ``synced`` says
-    whether the authenticator has a backup of the key elsewhere.
+    always. ``rp_id`` is the domain that the key belongs to. ``may_sync`` says
+    whether the authenticator may have a backup of the key elsewhere, and
+    ``synced`` whether it has one. ``verifies_user`` says whether it is known
+    that the authenticator asks for a PIN, a finger or a face.
     """
 
     __tablename__ = "passkeys"
@@ -41,6 +43,8 @@ class Passkey(Base):
     # Separated by spaces: "internal hybrid".
     transports: Mapped[str] = mapped_column(String(100))
     verifies_user: Mapped[bool]
+    # None: the key was added before this was recorded.
+    may_sync: Mapped[bool | None]
     synced: Mapped[bool]
     name: Mapped[str] = mapped_column(String(100))
     created_at: Mapped[datetime] = mapped_column(UTCDateTime)

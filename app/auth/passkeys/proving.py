@@ -2,18 +2,23 @@
 
 import logging
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
+from uuid import UUID
 
 from sqlalchemy import select
 
 from app import audit, clock
 from app.access.proof import Proof
+from app.audit import recording
+from app.audit.vocabulary import Event
 from app.auth.login import login as gate
 from app.auth.notices import notify
-from app.auth.passkeys import ceremonies, events, messages
+from app.auth.passkeys import answers, ceremonies, events, messages
+from app.auth.passkeys.answers import Answer
 from app.auth.passkeys.ceremonies import Ceremony, Purpose
-from app.auth.passkeys.errors import CredentialRefused
+from app.auth.passkeys.errors import CeremonyInvalid, CredentialRefused
 from app.auth.passkeys.models import Passkey, PasskeyHandle
+from app.auth.passkeys.settings import are_on
 from app.database.rows import change, lock
 from app.errors import EmailNotVerified, InactiveUser, InvalidCredentials
 from app.extensions import db
@@ -37,6 +42,10 @@ def log_in(ceremony: str, credential: Any) -> TokenPair:
         return gate.start(user, Proof("passkey", ("pop", "user", "mfa"), aal=2))
     except CredentialRefused as refusal:
         note_refusal(refusal)
+        recording.record_attempt(
+            Event.LOGIN_FAILED, subject_id=refusal.user_id, reason="wrong_passkey"
+        )
+        db.session.commit()
         raise InvalidCredentials from None
     except (InactiveUser, EmailNotVerified):
         raise InvalidCredentials from None
@@ -45,9 +54,12 @@ def log_in(ceremony: str, credential: Any) -> TokenPair:
 def verify(user: User, fields: Mapping[str, Any]) -> bool:
     """Compare a passkey as a second factor. The caller holds the user, and commits.
 
-    Raises ``CeremonyInvalid``.
+    What the caller did before is rolled back if the counter went back. Raises
+    ``CeremonyInvalid``.
     """
-    begun = ceremonies.read(fields["ceremony"], Purpose(fields["purpose"]), user.id)
+    if not are_on():
+        raise CeremonyInvalid
+    begun = ceremonies.read(fields["ceremony"], Purpose(fields["purpose"]), fields["subject"])
     try:
         _prove(begun, fields["credential"], user_id=user.id)
     except CredentialRefused as refusal:
@@ -56,12 +68,12 @@ def verify(user: User, fields: Mapping[str, Any]) -> bool:
     return True
 
 
-def registered(credential: Any, challenge: bytes) -> "Registered":
+def registered(answer: Answer, challenge: bytes) -> "Registered":
     """The key that an authenticator made. Raises ``CredentialRefused``."""
     # The first use of a passkey pays for the import, and a server without passkeys never does.
     from app.auth.passkeys import verification
 
-    return verification.registered(credential, challenge)
+    return verification.registered(answer, challenge)
 
 
 def note_refusal(refusal: CredentialRefused) -> None:
@@ -77,22 +89,28 @@ def _prove(begun: Ceremony, credential: Any, *, user_id: int | None) -> User:
     """
     from app.auth.passkeys import verification
 
-    passkey, handle = _find(verification.credential_id_of(credential))
-    if user_id is not None and passkey.user_id != user_id:
-        raise CredentialRefused("the passkey of another user")
-    said = verification.user_handle_of(credential)
-    if said != handle and (user_id is None or said is not None):
-        raise CredentialRefused("the user handle of another user")
-    proof = verification.asserted(
-        credential, begun.challenge, passkey.public_key, must_verify_user=user_id is None
-    )
+    answer = answers.of_assertion(credential)
+    passkey, handle = _find(answer.credential_id)
+    try:
+        _refuse_unless_of(user_id, passkey, answer, handle)
+        proof = verification.asserted(
+            answer, begun.challenge, passkey.public_key, must_verify_user=user_id is None
+        )
+        if passkey.may_sync not in (None, proof.may_sync):
+            # An authenticator decides this when it makes the key (WebAuthn level 3 §6.1.3).
+            raise CredentialRefused("the key could be synced and now cannot, or the reverse")
+    except CredentialRefused as refusal:
+        refusal.user_id = passkey.user_id
+        raise
     user = lock(User, User.id == passkey.user_id)
     if user is None:
         raise CredentialRefused("the account is gone")
-    if not _count(passkey, proof):
-        _report_clone(user, passkey)
-        raise CredentialRefused("the counter went back: there may be a copy of the key")
+    # Before the counter is compared: otherwise the same answer, sent twice, would look like a copy.
     ceremonies.spend(begun)
+    # After a password, the owner may show that the authenticator can verify its user by now.
+    learns = begun.purpose is Purpose.MFA and proof.is_user_verified
+    if not _count(passkey.id, proof, verifies_user=passkey.verifies_user or learns):
+        _refuse_counter(user.id, passkey.id)
     return user
 
 
@@ -107,22 +125,49 @@ def _find(credential_id: bytes) -> tuple[Passkey, bytes]:
     return found[0], found[1]
 
 
-def _count(passkey: Passkey, proof: "Asserted") -> bool:
+def _refuse_unless_of(user_id: int | None, passkey: Passkey, answer: Answer, handle: bytes) -> None:
+    is_alone = user_id is None
+    if not is_alone and passkey.user_id != user_id:
+        raise CredentialRefused("the passkey of another user")
+    if answer.user_handle != handle and (is_alone or answer.user_handle is not None):
+        raise CredentialRefused("the user handle of another user")
+    if is_alone and not passkey.verifies_user:
+        # Somebody who finds a key without a PIN can give it one. Then it verifies the finder.
+        raise CredentialRefused("the authenticator could not verify its user when it was added")
+
+
+def _count(passkey_id: UUID, proof: "Asserted", *, verifies_user: bool) -> bool:
     """Store the counter of the authenticator, if it has risen or if it does not count at all."""
     may_follow = Passkey.sign_count < proof.sign_count
     if proof.sign_count == 0:
         may_follow = Passkey.sign_count == 0
     counting = (
         change(Passkey)
-        .where(Passkey.id == passkey.id, may_follow)
-        .values(sign_count=proof.sign_count, synced=proof.is_synced, last_used_at=clock.now())
+        .where(Passkey.id == passkey_id, may_follow)
+        .values(
+            sign_count=proof.sign_count,
+            synced=proof.is_synced,
+            verifies_user=verifies_user,
+            last_used_at=clock.now(),
+        )
         .returning(Passkey.id)
     )
     return db.session.scalar(counting) is not None
 
 
-def _report_clone(user: User, passkey: Passkey) -> None:
-    """Record that a counter went back, and tell the owner. Commits."""
+def _refuse_counter(user_id: int, passkey_id: UUID) -> NoReturn:
+    """Undo the step, record that a counter went back, and tell the owner. Commits.
+
+    Raises ``CredentialRefused``.
+    """
+    db.session.rollback()
+    user = lock(User, User.id == user_id)
+    passkey = lock(Passkey, Passkey.id == passkey_id)
+    if user is None or passkey is None:
+        raise CredentialRefused("the passkey was removed meanwhile")
     notify(messages.passkey_copied, user, added=f"{passkey.created_at:%Y-%m-%d}")
     audit.record(events.PASSKEY_COPIED, subject_id=user.id, passkey_id=str(passkey.id))
     db.session.commit()
+    refusal = CredentialRefused("the counter went back: there may be a copy of the key")
+    refusal.user_id = user_id
+    raise refusal

@@ -5,9 +5,9 @@ from uuid import UUID
 
 from marshmallow import fields
 
-from app.access.guards import current_session, current_user, freshly_signed_in, signed_in
+from app.access.guards import current_session, freshly_signed_in, signed_in
 from app.access.levels import before_second_step
-from app.access.limits import limited, limited_writes
+from app.access.limits import Limit, limited, limited_writes
 from app.auth.mfa import tickets
 from app.auth.mfa.errors import FactorRequired, MfaTicketInvalid
 from app.auth.mfa.limits import FACTOR_NETWORK
@@ -21,8 +21,13 @@ from app.errors import InvalidCredentials, NotFound
 from app.http.blueprint import Blueprint, refuses
 from app.http.fields import DisplayName, Schema, Text
 from app.security.tokens import TokenPair
+from config import settings
 
 bp = Blueprint("passkeys", __name__, url_prefix="/auth", description="Passkeys.")
+
+# Options prove nothing, and a login page asks for them each time it opens. So they are not counted
+# with the proofs.
+OPTIONS = Limit("passkey options", lambda: settings.ratelimit_token)
 
 
 class CeremonySchema(Schema):
@@ -68,7 +73,7 @@ def refuse_while_off() -> None:
 
 
 @bp.post("/passkeys/login-options")
-@limited(FACTOR_NETWORK)
+@limited(OPTIONS)
 @bp.takes(NothingSchema)
 @bp.returns(200, CeremonySchema)
 def begin_login(_nothing: dict[str, Any]) -> dict[str, Any]:
@@ -136,14 +141,14 @@ def remove_passkey(passkey_id: UUID) -> None:
 
 
 @bp.post("/mfa/passkey-options")
-@limited(FACTOR_NETWORK)
+@limited(OPTIONS)
 @bp.takes(TicketSchema)
 @refuses(MfaTicketInvalid)
 @bp.returns(200, CeremonySchema)
 def begin_second_step(body: dict[str, Any]) -> dict[str, Any]:
     """Options for a passkey as the second proof of a login. They name the account's keys."""
-    user_id = tickets.find(body["mfa_token"]).user_id
-    return options.for_user(ceremonies.begin(Purpose.MFA, user_id), keys.of(user_id))
+    ticket = tickets.find(body["mfa_token"])
+    return options.for_user(ceremonies.begin(Purpose.MFA, ticket.id), keys.usable(ticket.user_id))
 
 
 @bp.post("/reauthenticate/passkey-options")
@@ -153,5 +158,6 @@ def begin_second_step(body: dict[str, Any]) -> dict[str, Any]:
 @bp.returns(200, CeremonySchema)
 def begin_reauthentication() -> dict[str, Any]:
     """Options for a passkey with which you prove again who you are."""
-    user_id = current_user().id
-    return options.for_user(ceremonies.begin(Purpose.REAUTHENTICATE, user_id), keys.of(user_id))
+    session = current_session()
+    ceremony = ceremonies.begin(Purpose.REAUTHENTICATE, session.id)
+    return options.for_user(ceremony, keys.usable(session.user_id))

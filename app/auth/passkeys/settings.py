@@ -60,5 +60,6 @@ def _relying_party(settings: Settings) -> RelyingParty:
     given, url = settings.of(PasskeySettings), urlsplit(settings.public_url)
     return RelyingParty(
         given.rp_id or url.hostname or "",
-        given.origins or [f"{url.scheme}://{url.netloc}"],
+        # As browsers write it: in lower case, without the usual port.
+        given.origins or [origin(f"{url.scheme}://{url.netloc}")],
     )

@@ -1,45 +1,57 @@
 """What an authenticator sent: is it what WebAuthn level 3 asks for?
 
-py_webauthn compares challenge, origin, domain and signature. What it leaves to
-us stands here: the credential is an object, the page was not inside another
-site's page, and the algorithm is one of ours. The counter is compared in the
-database, so the library always gets 0.
+py_webauthn compares type, challenge, origin, domain, flags and signature. What
+it leaves to us stands here and in ``answers.py``. The counter is compared in
+the database, so the library always gets 0.
 
 Importing this module takes 7 MiB, so it is imported when the first passkey is used.
 """
 
-import json
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePublicKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from webauthn import verify_authentication_response, verify_registration_response
-from webauthn.helpers import base64url_to_bytes, decode_credential_public_key
+from webauthn.helpers import (
+    decode_credential_public_key,
+    decoded_public_key_to_cryptography,
+    parse_cbor,
+)
 from webauthn.helpers.cose import COSEAlgorithmIdentifier
 
+from app.auth.passkeys import cbor
+from app.auth.passkeys.answers import Answer
 from app.auth.passkeys.errors import CredentialRefused
+from app.auth.passkeys.options import ALGORITHMS
 from app.auth.passkeys.settings import relying_party
 
-ALGORITHMS = [
-    COSEAlgorithmIdentifier.ECDSA_SHA_256,
-    COSEAlgorithmIdentifier.RSASSA_PKCS1_v1_5_SHA_256,
-    COSEAlgorithmIdentifier.EDDSA,
-]
-MAX_CREDENTIAL_ID = 1023
-KNOWN_TRANSPORTS = ("ble", "cable", "hybrid", "internal", "nfc", "smart-card", "usb")
+ES256, RS256, EDDSA = (COSEAlgorithmIdentifier(each) for each in ALGORITHMS)
+# Shorter keys are weak, and longer ones are slow.
+RSA_BITS = range(2048, 4097)
+
+# The places in authenticator data (WebAuthn level 3 §6.1).
+FLAGS, AFTER_COUNTER, LENGTH_OF_ID = 32, 37, slice(53, 55)
+HAS_KEY = 0x40
 
 
 @dataclass(frozen=True)
 class Registered:
-    """A new key. ``is_synced`` says whether it has a backup elsewhere."""
+    """A new key.
+
+    ``may_sync`` says whether the authenticator may have a backup of it
+    elsewhere, and ``is_synced`` whether it has one.
+    """
 
     credential_id: bytes
     public_key: bytes
     algorithm: int
     sign_count: int
     aaguid: UUID | None
-    transports: list[str]
     is_user_verified: bool
+    may_sync: bool
     is_synced: bool
 
 
@@ -49,52 +61,52 @@ class Asserted:
 
     sign_count: int
     is_user_verified: bool
+    may_sync: bool
     is_synced: bool
 
 
-def registered(credential: Any, challenge: bytes) -> Registered:
+def registered(answer: Answer, challenge: bytes) -> Registered:
     """The key that an authenticator made. Raises ``CredentialRefused``."""
-    client_data = _client_data(credential)
-    _refuse_foreign_frame(client_data)
+    answer.refuse_unless_for(challenge)
     party = relying_party()
     try:
+        _refuse_unless_none_or_self(answer.raw("attestationObject"))
         verified = verify_registration_response(
-            credential=credential,
+            credential=answer.members,
             expected_challenge=challenge,
             expected_rp_id=party.id,
             expected_origin=party.origins,
-            supported_pub_key_algs=ALGORITHMS,
+            supported_pub_key_algs=[ES256, RS256, EDDSA],
         )
-        algorithm = int(decode_credential_public_key(verified.credential_public_key).alg)
-    # The parsers of CBOR and DER raise errors of many kinds for bytes that are not theirs.
+        algorithm = _algorithm_of(verified.credential_public_key)
+        aaguid = UUID(verified.aaguid)
+    # The parsers of CBOR and of keys raise errors of many kinds for bytes that are not theirs.
     except Exception as error:
-        raise CredentialRefused(f"{type(error).__name__}: {error}") from None
-    if algorithm not in [int(each) for each in ALGORITHMS]:
-        raise CredentialRefused(f"algorithm {algorithm}")
-    if not 1 <= len(verified.credential_id) <= MAX_CREDENTIAL_ID:
-        raise CredentialRefused("the id of the credential is too long")
-    aaguid = UUID(verified.aaguid)
+        raise _refused(error) from None
+    if verified.credential_id != answer.credential_id:
+        raise CredentialRefused("the authenticator names another id")
     return Registered(
         verified.credential_id,
         verified.credential_public_key,
         algorithm,
         verified.sign_count,
         aaguid if aaguid.int else None,
-        _transports(credential),
         verified.user_verified,
+        verified.credential_device_type == "multi_device",
         verified.credential_backed_up,
     )
 
 
 def asserted(
-    credential: Any, challenge: bytes, public_key: bytes, *, must_verify_user: bool
+    answer: Answer, challenge: bytes, public_key: bytes, *, must_verify_user: bool
 ) -> Asserted:
     """A signature of the key over the challenge. Raises ``CredentialRefused``."""
-    _refuse_foreign_frame(_client_data(credential))
+    answer.refuse_unless_for(challenge)
     party = relying_party()
     try:
+        _refuse_unless_plain(answer.raw("authenticatorData"))
         verified = verify_authentication_response(
-            credential=credential,
+            credential=answer.members,
             expected_challenge=challenge,
             expected_rp_id=party.id,
             expected_origin=party.origins,
@@ -103,60 +115,51 @@ def asserted(
             require_user_verification=must_verify_user,
         )
     except Exception as error:
-        raise CredentialRefused(f"{type(error).__name__}: {error}") from None
-    return Asserted(verified.new_sign_count, verified.user_verified, verified.credential_backed_up)
+        raise _refused(error) from None
+    return Asserted(
+        verified.new_sign_count,
+        verified.user_verified,
+        verified.credential_device_type == "multi_device",
+        verified.credential_backed_up,
+    )
 
 
-def credential_id_of(credential: Any) -> bytes:
-    """The id that the credential claims to have. Raises ``CredentialRefused``."""
-    return _decoded(_member(credential, "id"))
+def _refuse_unless_none_or_self(attestation: bytes) -> None:
+    """Allow no attestation, or one by the new key itself, before the library reads it.
+
+    We ask for none, and then browsers pass on these two alone (WebAuthn level
+    3 §5.1.3). Chains of certificates would be read for nothing.
+    """
+    cbor.refuse_unless_plain(attestation)
+    given = parse_cbor(attestation)
+    kind, statement = given["fmt"], given["attStmt"]
+    if not ((kind == "none" and statement == {}) or (kind == "packed" and "x5c" not in statement)):
+        raise CredentialRefused("an attestation that nobody asked for")
+    _refuse_unless_plain(given["authData"])
 
 
-def user_handle_of(credential: Any) -> bytes | None:
-    """The user handle that the authenticator sent, if any. Raises ``CredentialRefused``."""
-    handle = _response(credential).get("userHandle")
-    return None if handle is None else _decoded(handle)
+def _refuse_unless_plain(data: bytes) -> None:
+    """Look at the key and the extensions in authenticator data, before the library reads them."""
+    after = AFTER_COUNTER
+    if data[FLAGS] & HAS_KEY:
+        after = LENGTH_OF_ID.stop + int.from_bytes(data[LENGTH_OF_ID], "big")
+    cbor.refuse_unless_plain(data[after:])
 
 
-def _client_data(credential: Any) -> dict[str, Any]:
-    try:
-        data = json.loads(_decoded(_response(credential).get("clientDataJSON")))
-    except (ValueError, RecursionError):
-        raise CredentialRefused("clientDataJSON is not JSON") from None
-    if not isinstance(data, dict):
-        raise CredentialRefused("clientDataJSON is no object")
-    return data
+def _algorithm_of(public_key: bytes) -> int:
+    """The algorithm of a key, if it is one of ours and the key is of its kind."""
+    decoded = decode_credential_public_key(public_key)
+    key: Any = decoded_public_key_to_cryptography(decoded)
+    fits = {
+        ES256: isinstance(key, EllipticCurvePublicKey) and isinstance(key.curve, SECP256R1),
+        RS256: isinstance(key, RSAPublicKey) and key.key_size in RSA_BITS,
+        EDDSA: isinstance(key, Ed25519PublicKey),
+    }
+    if not fits.get(decoded.alg, False):
+        raise CredentialRefused(f"the key is not of the algorithm {decoded.alg}")
+    return int(decoded.alg)
 
 
-def _refuse_foreign_frame(client_data: dict[str, Any]) -> None:
-    """Our pages are never shown inside pages of others, so no ceremony happens there."""
-    if client_data.get("crossOrigin", False) is not False or "topOrigin" in client_data:
-        raise CredentialRefused("inside a page of another origin")
-
-
-def _transports(credential: Any) -> list[str]:
-    given = _response(credential).get("transports")
-    listed = given if isinstance(given, list) else []
-    return [name for name in KNOWN_TRANSPORTS if name in listed]
-
-
-def _response(credential: Any) -> dict[str, Any]:
-    response = _member(credential, "response")
-    if not isinstance(response, dict):
-        raise CredentialRefused("the response is no object")
-    return response
-
-
-def _member(credential: Any, name: str) -> Any:
-    if not isinstance(credential, dict):
-        raise CredentialRefused("the credential is no object")
-    return credential.get(name)
-
-
-def _decoded(text: Any) -> bytes:
-    if not isinstance(text, str):
-        raise CredentialRefused("a member is no text")
-    try:
-        return base64url_to_bytes(text)
-    except ValueError:
-        raise CredentialRefused("a member is not base64url") from None
+def _refused(error: Exception) -> CredentialRefused:
+    # A text of the library may quote what was sent, at any length.
+    return CredentialRefused(f"{type(error).__name__}: {error}"[:200])

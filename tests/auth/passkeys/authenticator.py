@@ -12,7 +12,8 @@ import cbor2
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 
-USER_PRESENT, USER_VERIFIED, CAN_SYNC, IS_SYNCED, HAS_KEY = 0x01, 0x04, 0x08, 0x10, 0x40
+USER_PRESENT, USER_VERIFIED, CAN_SYNC, IS_SYNCED = 0x01, 0x04, 0x08, 0x10
+HAS_KEY, HAS_EXTENSIONS = 0x40, 0x80
 ORIGIN = "http://localhost:8000"
 
 
@@ -37,6 +38,17 @@ class Lies:
     credential_id: bytes | None = None
     user_handle: bytes | None = None
     signature: bytes | None = None
+    sign_count: int | None = None
+    # The kind of attestation, and its statement. "packed" without a statement is self-attestation.
+    fmt: str = "none"
+    statement: dict[str, Any] | None = None
+    # Members of the public key.
+    cose: dict[int, Any] = field(default_factory=dict)
+    # Extensions of the authenticator, and what follows after everything.
+    extensions: bytes | None = None
+    tail: bytes = b""
+    # The whole attestation object.
+    attestation: bytes | None = None
     credential: dict[str, Any] = field(default_factory=dict)
     response: dict[str, Any] = field(default_factory=dict)
 
@@ -67,7 +79,13 @@ class Authenticator:
         self.user_handle = to_bytes(options["user"]["id"])
         client_data = self._client_data("webauthn.create", options["challenge"], lies)
         data = self._data(options["rp"]["id"], lies, with_key=True)
-        attestation = cbor2.dumps({"fmt": "none", "attStmt": {}, "authData": data})
+        statement = lies.statement
+        if statement is None:
+            signed = data + hashlib.sha256(client_data).digest()
+            own = {"alg": self.algorithm, "sig": self._sign(signed)}
+            statement = own if lies.fmt == "packed" else {}
+        made = cbor2.dumps({"fmt": lies.fmt, "attStmt": statement, "authData": data})
+        attestation = lies.attestation or made
         response = {
             "clientDataJSON": to_text(client_data),
             "attestationObject": to_text(attestation),
@@ -78,7 +96,9 @@ class Authenticator:
     def get(self, options: dict[str, Any], lies: Lies | None = None) -> dict[str, Any]:
         """The answer to ``navigator.credentials.get``."""
         lies = lies or Lies()
-        if self.counts:
+        if lies.sign_count is not None:
+            self.sign_count = lies.sign_count
+        elif self.counts:
             self.sign_count += 1
         client_data = self._client_data("webauthn.get", options["challenge"], lies)
         data = self._data(options["rpId"], lies, with_key=False)
@@ -115,13 +135,19 @@ class Authenticator:
     def _data(self, rp_id: str, lies: Lies, *, with_key: bool) -> bytes:
         flags = USER_PRESENT | (USER_VERIFIED if self.verifies_user else 0)
         flags |= (CAN_SYNC | IS_SYNCED if self.is_synced else 0) | (HAS_KEY if with_key else 0)
+        flags |= 0 if lies.extensions is None else HAS_EXTENSIONS
         flags = flags if lies.flags is None else lies.flags
         data = hashlib.sha256((lies.rp_id or rp_id).encode()).digest()
         data += struct.pack(">BI", flags, self.sign_count)
         if with_key:
             name = lies.credential_id or self.credential_id
-            data += bytes(16) + struct.pack(">H", len(name)) + name + cbor2.dumps(self._cose())
-        return data
+            key = cbor2.dumps(self._cose() | lies.cose)
+            data += bytes(16) + struct.pack(">H", len(name)) + name + key
+        return data + (lies.extensions or b"") + lies.tail
+
+    @property
+    def public_key(self) -> bytes:
+        return cbor2.dumps(self._cose())
 
     def _cose(self) -> dict[int, Any]:
         """The public key (RFC 9053)."""

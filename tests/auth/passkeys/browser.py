@@ -55,3 +55,25 @@ def log_in_with(
             "credential": authenticator.get(begun["options"], lies),
         },
     )
+
+
+def reauthenticate_with(
+    client: FlaskClient, token: str, authenticator: Authenticator, lies: Lies | None = None
+) -> TestResponse:
+    begun = options(client, "reauthenticate/passkey-options", token)
+    body = {"ceremony": begun["ceremony"], "credential": authenticator.get(begun["options"], lies)}
+    return client.post(f"{API}/auth/reauthenticate", json=body, headers=bearer(token))
+
+
+def second_step_with(
+    client: FlaskClient, ticket: str, authenticator: Authenticator, lies: Lies | None = None
+) -> TestResponse:
+    begun = options(client, "mfa/passkey-options", mfa_token=ticket)
+    body = {"ceremony": begun["ceremony"], "credential": authenticator.get(begun["options"], lies)}
+    return client.post(f"{API}/auth/mfa", json={"mfa_token": ticket, **body})
+
+
+def switch_second_step_on(client: FlaskClient, token: str) -> None:
+    body = {"enabled": True}
+    answer = client.put(f"{API}/auth/factors/second-step", json=body, headers=bearer(token))
+    assert answer.status_code == 200, answer.text
