@@ -14,7 +14,7 @@ LEAVE_ENV_FILE_ALONE = $(BIN)/python -c 'import pathlib, sysconfig; \
 		"import os; os.environ.setdefault(\"FLASK_SKIP_DOTENV\", \"1\")\n")'
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-newest fuzz timing check format lock common-passwords breached-passwords api-docs clean
+.PHONY: help install run test test-browser test-newest node-packages fuzz timing check format lock common-passwords breached-passwords api-docs clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -44,8 +44,22 @@ run: install ## Upgrade the database and serve on PORT (8000), on SQLite unless 
 	@$(BIN)/flask db upgrade
 	@exec $(BIN)/gunicorn wsgi:app
 
-test: $(VENV)/.installed-dev ## Run the whole suite, on SQLite and on PostgreSQL
+test: $(VENV)/.installed-dev node-packages ## Run the whole suite but the browser, on SQLite and on PostgreSQL
 	@$(BIN)/pytest
+
+test-browser: $(VENV)/.installed-dev ## Run the tests that drive a real browser (Debian: apt install chromium)
+	@$(BIN)/pytest -n 0 -m browser tests/browser
+
+# Locally the tests that need them are skipped where they cannot be had. CI=true wants them.
+node-packages: ## Install the packages of Node.js that some tests compare us with
+	@if ! command -v npm >/dev/null; then \
+		echo "npm is missing, so the tests that need packages of Node.js are skipped."; test "$$CI" != true; \
+	elif [ tests/npm/node_modules/.package-lock.json -nt tests/npm/package-lock.json ]; then :; \
+	else \
+		echo "Installing the packages of tests/npm …"; \
+		npm ci --prefix tests/npm --no-audit --no-fund --ignore-scripts --loglevel=error >/dev/null || \
+			{ echo "It did not work, so the tests that need them are skipped."; test "$$CI" != true; }; \
+	fi
 
 # The parts that change most from one Python to the next: sockets and threads, tokens, logs.
 ON_NEWEST := tests/serving/test_serving.py tests/serving/test_worker.py tests/observability/test_logs.py \
@@ -108,4 +122,4 @@ api-docs: $(VENV)/.installed-dev ## Write the refusals of each call into docs/ap
 	@$(BIN)/python -m docs.write_refusals
 
 clean: ## Remove the virtual environment and caches; instance/ with the database stays
-	@rm -rf $(VENV) $(VENV)-newest .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	@rm -rf $(VENV) $(VENV)-newest tests/npm/node_modules .mypy_cache .pytest_cache .ruff_cache .hypothesis

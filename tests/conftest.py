@@ -75,6 +75,7 @@ HAS_POSTGRES = _postgres_answers()
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "postgresql: runs on PostgreSQL alone (races, locks).")
+    config.addinivalue_line("markers", "browser: drives Chromium; make test-browser runs it.")
     if not HAS_POSTGRES and os.environ.get("CI") == "true":
         pytest.exit(f"No PostgreSQL answers at {POSTGRES_URL}, and CI=true wants it.", 1)
 
