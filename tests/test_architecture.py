@@ -78,6 +78,7 @@ HOMES = {
         "app.security.key_ring",
         "app.security.signing_keys",
         "app.security.passwords.foreign_hashes",
+        "app.auth.passkeys.verification",
     },
     "cryptography.fernet": {"app.mail.delivery", "app.mail.outbox"},
     "cryptography": {
@@ -86,6 +87,7 @@ HOMES = {
         "app.security.passwords.foreign_hashes",
         "app.mail.delivery",
         "app.mail.outbox",
+        "app.auth.passkeys.verification",
     },
     "hmac": {
         "app.security.passwords.hashing",

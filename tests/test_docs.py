@@ -324,7 +324,7 @@ def test_the_gate_tests_the_newest_python_too_and_readme_says_which(tmp_path: Pa
     gate = read_page(".ci/run").splitlines()
 
     assert [line for line in gate if line.startswith("make ")] == [
-        *("make check", "make test", "make test-newest")
+        *("make check", "make test", "make test-browser", "make test-newest")
     ]
     assert "3.11, and its parts on serving, tokens, logs and" in read_page("README.md")
 

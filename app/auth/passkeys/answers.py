@@ -4,12 +4,11 @@ Here is looked at everything that needs no cryptography: the types, the
 lengths, and the members that py_webauthn reads less strictly than the standard.
 """
 
+import base64
 import json
 import re
 from dataclasses import dataclass
 from typing import Any
-
-from itsdangerous import BadData, base64_decode, base64_encode
 
 from app.auth.passkeys.errors import CredentialRefused
 
@@ -46,7 +45,7 @@ class Answer:
         Our pages are never shown inside pages of others, so no ceremony happens there.
         """
         # The library decodes the text first, and ignores characters that do not belong there.
-        if self.client_data.get("challenge") != base64_encode(challenge).decode():
+        if self.client_data.get("challenge") != _encoded(challenge):
             raise CredentialRefused("another challenge")
         is_framed = self.client_data.get("crossOrigin", False) is not False
         if is_framed or "topOrigin" in self.client_data:
@@ -105,9 +104,13 @@ def _decoded(text: Any) -> bytes:
     if not isinstance(text, str) or len(text) > LONGEST or not WRITTEN.fullmatch(text):
         raise CredentialRefused("a member is not base64url, or too long")
     try:
-        raw: bytes = base64_decode(text)
-    except BadData:
+        raw = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+    except ValueError:
         raise CredentialRefused("a member is not base64url") from None
-    if base64_encode(raw).decode() != text:
+    if _encoded(raw) != text:
         raise CredentialRefused("a member is not base64url")
     return raw
+
+
+def _encoded(raw: bytes) -> str:
+    return base64.urlsafe_b64encode(raw).decode().rstrip("=")

@@ -3,10 +3,10 @@
 from marshmallow import fields
 
 from app.auth.mfa.export_schemas import rows_of
-from app.auth.passkeys import ceremonies, checks, endpoints, events, messages
+from app.auth.passkeys import ceremonies, checks, events, messages
 from app.auth.passkeys.errors import CeremonyInvalid, PasskeyExists
 from app.auth.passkeys.models import Passkey, PasskeyHandle, SpentCeremony
-from app.auth.passkeys.routes import bp
+from app.auth.passkeys.routes import bp, endpoints
 from app.auth.passkeys.settings import PasskeySettings, check
 from app.features import Feature
 from app.http.fields import Instant, Schema
@@ -28,7 +28,7 @@ class HeldPasskeySchema(Schema):
 FEATURE = Feature(
     name="passkeys",
     blueprints=(bp,),
-    pages=(endpoints.bp,),
+    pages=(endpoints,),
     models=(Passkey, PasskeyHandle, SpentCeremony),
     settings=PasskeySettings,
     init_app=check,

@@ -24,6 +24,7 @@ from app.security.tokens import TokenPair
 from config import settings
 
 bp = Blueprint("passkeys", __name__, url_prefix="/auth", description="Passkeys.")
+endpoints = Blueprint("passkey_endpoints", __name__)
 
 # Options prove nothing, and a login page asks for them each time it opens. So they are not counted
 # with the proofs.
@@ -65,11 +66,28 @@ class AddedPasskeySchema(Schema):
     recovery_codes = fields.List(fields.String())
 
 
+class EndpointsSchema(Schema):
+    """Where password managers send people (W3C, passkey endpoints)."""
+
+    enroll = fields.URL(required=True)
+    manage = fields.URL(required=True)
+
+
+@endpoints.before_request  # type: ignore[untyped-decorator]
 @bp.before_request  # type: ignore[untyped-decorator]  # flask-smorest has no types
 def refuse_while_off() -> None:
     """Without passkeys none of these calls is there."""
     if not are_on():
         raise NotFound
+
+
+@endpoints.get("/.well-known/passkey-endpoints")
+@refuses(NotFound)
+@endpoints.returns(200, EndpointsSchema)
+def passkey_endpoints() -> dict[str, str]:
+    """The page on which people add and manage their passkeys."""
+    page = f"{settings.public_url}/account/security"
+    return {"enroll": page, "manage": page}
 
 
 @bp.post("/passkeys/login-options")
