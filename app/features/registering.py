@@ -10,7 +10,7 @@ from werkzeug.routing import Rule
 from app.database import branches
 from app.features import clashes, tables
 from app.features.feature import Feature
-from app.http.blueprint import Blueprint, api
+from app.http.blueprint import api, register_page
 from app.mail import wordings
 from config import SettingsRefused
 
@@ -54,8 +54,7 @@ def _register(app: Flask, feature: Feature, api_prefix: str, *, is_ours: bool) -
             prefix = blueprint.url_prefix
         api.register_blueprint(blueprint, url_prefix=api_prefix + prefix)
     for page in feature.pages:
-        # One of ours answers JSON, and is in the OpenAPI document.
-        (api if isinstance(page, Blueprint) else app).register_blueprint(page)
+        register_page(app, page)
     for command in feature.commands:
         app.cli.add_command(command)
     if feature.templates:

@@ -9,6 +9,7 @@ from functools import partial
 from itertools import islice
 from typing import Any, ClassVar, Protocol, TypeVar
 
+import flask
 import flask_smorest
 import marshmallow
 from flask import Request, current_app
@@ -260,3 +261,8 @@ class ProblemApi(Api):  # type: ignore[misc]  # flask-smorest has no types
 
 
 api = ProblemApi()
+
+
+def register_page(app: flask.Flask, page: flask.Blueprint) -> None:
+    """Register pages at their own paths. Those that answer JSON are in the OpenAPI document."""
+    (api if isinstance(page, Blueprint) else app).register_blueprint(page)

@@ -16,6 +16,7 @@ class HeldPasskeySchema(Schema):
     name = fields.String()
     rp_id = fields.String()
     transports = fields.String()
+    may_sync = fields.Boolean(allow_none=True)
     synced = fields.Boolean()
     verifies_user = fields.Boolean()
     aaguid = fields.UUID(
@@ -32,7 +33,6 @@ FEATURE = Feature(
     models=(Passkey, PasskeyHandle, SpentCeremony),
     settings=PasskeySettings,
     init_app=check,
-    checks=(checks.passkeys_belong_to_this_domain,),
     events=(events.PASSKEY_COPIED,),
     mails=(messages.passkey_copied,),
     errors=(CeremonyInvalid, PasskeyExists),
