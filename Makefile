@@ -75,9 +75,10 @@ test-newest: $(VENV)/.installed-dev ## Run serving, tokens, logs and login on th
 	VIRTUAL_ENV=$(VENV)-newest $(BIN)/uv pip sync --quiet --require-hashes requirements-dev.txt && \
 	$(VENV)-newest/bin/python -m pytest -q $(ON_NEWEST)
 
-fuzz: $(VENV)/.installed-dev ## Drive sessions and the audit log through long random histories, on both databases; it takes a while
+fuzz: $(VENV)/.installed-dev ## Drive sessions, second factors and the audit log through long random histories, on both databases; it takes a while
 	@HYPOTHESIS_PROFILE=long $(BIN)/pytest -n 2 --dist load --timeout 0 \
-		tests/auth/sessions/test_machine.py tests/audit/test_machine.py
+		tests/auth/sessions/test_machine.py tests/auth/mfa/test_machine.py \
+		tests/auth/mfa/test_cluster.py tests/audit/test_machine.py
 
 timing: $(VENV)/.installed-dev ## Measure whether the time of an answer shows that an account exists; it takes ten minutes
 	@$(BIN)/python -m benchmarks.timing

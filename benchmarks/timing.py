@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+import pyotp
 import requests
 
 from tests.conftest import SECRET_KEY, new_postgres_database
@@ -143,9 +144,16 @@ def _start(stack: ExitStack) -> list[Pair]:
         return {"email": email, "username": f"user{next(fresh)}", "password": PASSWORD}
 
     http.post(f"{server.api}/auth/register", json=account("bob@example.com"), timeout=60)
+    cat = {"email": "cat@example.com", "username": "cat", "password": PASSWORD}
+    http.post(f"{server.api}/auth/register", json=cat, timeout=60)
+    _set_up_factor(http, server.api, "cat")
 
     def log_in(username: str) -> Call:
         return post("login", lambda: {"username": username, "password": "a wrong one"})
+
+    def with_code(username: str) -> Call:
+        wrong = {"username": username, "password": "a wrong one", "otp": "000000"}
+        return post("login", lambda: wrong)
 
     def forget(name: str) -> Call:
         return post("password/forgot", lambda: {"email": f"{name}@example.com"})
@@ -168,6 +176,9 @@ def _start(stack: ExitStack) -> list[Pair]:
         Pair(name, calls, status, forget_failures)
         for name, calls, status in (
             ("log in: nobody, wrong password", (log_in("nobody"), log_in("ada")), 401),
+            # A right password with a factor takes longer: its answer tells more anyway.
+            ("log in: nobody, wrong password and factor", (log_in("nobody"), log_in("cat")), 401),
+            ("log in: the same, and a code", (with_code("nobody"), with_code("cat")), 401),
             ("forgot: nobody, somebody", (forget("nobody"), forget("ada")), 202),
             ("resend: nobody, unverified", (resend("nobody"), resend("bob")), 202),
             ("resend: verified, unverified", (resend("ada"), resend("bob")), 202),
@@ -175,6 +186,17 @@ def _start(stack: ExitStack) -> list[Pair]:
             ("register in hiding: new, taken", (register(new), register(taken)), 202),
         )
     ]
+
+
+def _set_up_factor(http: requests.Session, api: str, username: str) -> None:
+    """Let somebody set up an authenticator app."""
+    login = {"username": username, "password": PASSWORD}
+    pair = http.post(f"{api}/auth/login", json=login, timeout=60).json()
+    headers = {"Authorization": f"Bearer {pair['access_token']}"}
+    made = http.post(f"{api}/auth/factors/totp", headers=headers, timeout=60).json()
+    otp = {"otp": pyotp.TOTP(made["secret"]).now()}
+    path = f"{api}/auth/factors/totp/confirm"
+    http.post(path, json=otp, headers=headers, timeout=60).raise_for_status()
 
 
 if __name__ == "__main__":

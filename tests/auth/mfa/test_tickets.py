@@ -10,8 +10,10 @@ from flask.testing import FlaskClient
 from sqlalchemy import select
 from werkzeug.test import TestResponse
 
+from app.access.proof import Proof
 from app.administration import accounts
-from app.auth.mfa import tickets
+from app.auth.mfa import second_step, tickets
+from app.auth.mfa.errors import MfaTicketInvalid
 from app.auth.mfa.models import MfaTicket
 from app.auth.mfa.recovery_codes import codes
 from app.auth.mfa.second_step import OTP_GRANT
@@ -119,6 +121,16 @@ def test_the_ticket_of_one_account_opens_no_other(
     # The ticket is not looked at, and the code is compared with Ada's secret.
     assert problem(answer) == WRONG
     assert go_on(client, ticket, otp=of_bob.code()).status_code == 200
+
+
+def test_nor_does_it_where_the_gate_gets_it(
+    app: Flask, client: FlaskClient, ada: User, bob: User, phone: Phone
+) -> None:
+    of_bob = enrol(client, bob)
+    offered = {"mfa_token": ticket_of(client, bob), "otp": of_bob.code()}
+
+    with app.test_request_context(), pytest.raises(MfaTicketInvalid):
+        second_step.stage(ada, Proof(offered=offered))
 
 
 def test_an_oauth_client_goes_on_with_the_ticket(
