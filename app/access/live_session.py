@@ -24,7 +24,10 @@ SESSION_AND_USER = Prepared(
 
 
 def load_attached_user(_header: dict[str, Any], claims: dict[str, Any]) -> User | None:
-    """For ``jwt_required()``. People expect that its ``current_user`` is in ``db.session``."""
+    """For ``jwt_required()``. People expect that its ``current_user`` is in ``db.session``.
+
+    Raises an error where the settings demand a second factor of the user, as ``signed_in`` does.
+    """
     user = load_user_of_live_session({}, claims)
     if user is None:
         return None

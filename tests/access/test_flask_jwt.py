@@ -120,3 +120,15 @@ def test_a_token_of_the_library_for_a_live_session_is_accepted(
 
     assert visit(client, token).json["username"] == "ada"
     assert me(client, token).status_code == 200
+
+
+def test_a_route_of_jwt_required_demands_a_second_factor_where_the_settings_do(
+    make_app: Callable[..., Flask], ada: User
+) -> None:
+    strict = make_app(MFA_REQUIRED="all")
+    strict.register_blueprint(own)
+    token = log_in(strict.test_client(), ada)["access_token"]
+
+    response = visit(strict.test_client(), token)
+
+    assert problem(response) == (403, "mfa_enrollment_required")
