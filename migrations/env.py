@@ -75,17 +75,22 @@ def _run_on(connection: Connection) -> None:
         transactional_ddl=True,
         **migrate.configure_args,
     )
-    if _is_upgrade():
+    verb = _verb()
+    if verb == "upgrade":
         upgrading.refuse_a_database_that_is_not_ours(connection)
         upgrading.clear_up_after_an_interruption(connection)
+    elif verb != "do_stamp":
+        # `flask db stamp` is the cure for wrong revisions.
+        upgrading.refuse_unknown_revisions(connection)
+        connection.rollback()
     with context.begin_transaction():
         context.run_migrations()
 
 
-def _is_upgrade() -> bool:
-    """Other commands only look, or are the cure, like ``flask db stamp``."""
+def _verb() -> str:
+    """What Alembic is about to do: the name of its function."""
     verb = context.get_context().opts.get("fn")
-    return getattr(verb, "__name__", "") == "upgrade"
+    return getattr(verb, "__name__", "")
 
 
 if context.is_offline_mode():

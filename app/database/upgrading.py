@@ -73,14 +73,19 @@ def refuse_a_database_that_is_not_ours(connection: Connection) -> None:
     flaws = migration_state.read(connection).flaws
     if flaws:
         sys.exit("\n".join(f"{cannot()}: {flaw}" for flaw in flaws))
+    refuse_unknown_revisions(connection)
+    connection.rollback()
+
+
+def refuse_unknown_revisions(connection: Connection) -> None:
+    """Say what to do. Alembic would only say that it cannot find the revision."""
     if unknown := migration_state.unknown_revisions(connection):
         sys.exit(
             f"{cannot()}: the database has the revision {', '.join(unknown)}, which this "
-            "checkout does not know. Run flask db upgrade from the newest checkout, and name each "
+            "checkout does not know. Run the command from the newest checkout, and name each "
             "feature whose tables are in the database in FEATURES; where another "
             "application shares alembic_version, give each a database of its own."
         )
-    connection.rollback()
 
 
 @contextmanager

@@ -46,17 +46,17 @@ def of_core(app: Flask, features: Sequence[Feature]) -> dict[str, set[str]]:
 
 
 def flaws(features: Sequence[Feature], core: Mapping[str, Iterable[str]]) -> Iterator[str]:
-    """A sentence for each name that somebody else has already."""
+    """A sentence for each name that somebody else has already, or the feature itself."""
     for kind, names_of in BROUGHT.items():
         owners = dict.fromkeys(core.get(kind, ()), "the user system")
         for feature in features:
             for name in names_of(feature):
-                owner = owners.setdefault(name, f"the feature {feature.name}")
-                if owner != f"the feature {feature.name}":
+                if name in owners:
                     yield (
-                        f"The feature {feature.name} has the {kind} {name}, which {owner} has "
-                        "already. Rename it."
+                        f"The feature {feature.name} has the {kind} {name}, which {owners[name]} "
+                        "has already. Rename it."
                     )
+                owners.setdefault(name, f"the feature {feature.name}")
 
 
 def _errors_of_core(kind: type[AppError]) -> Iterator[type[AppError]]:

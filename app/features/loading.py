@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import is_dataclass
 from functools import reduce
 from importlib import import_module
 from importlib.metadata import entry_points
@@ -16,6 +17,8 @@ from config import Settings, SettingsRefused
 # A package may offer its feature under this group of entry points.
 GROUP = "user_system.features"
 NAME = re.compile(r"[a-z][a-z0-9_]{0,29}")
+# The branch of our own migrations, and words that mean revisions to Alembic.
+TAKEN_BY_MIGRATIONS = ("core", "base", "current", "head", "heads")
 
 
 class _Refused(Exception):
@@ -56,6 +59,11 @@ def _find(given: str) -> Feature:
         )
     if flaw := _version_flaw(feature):
         raise _Refused(flaw)
+    if feature.settings and not is_dataclass(feature.settings):
+        raise _Refused(
+            f"whose settings, {feature.settings.__qualname__}, are not a dataclass. Decorate them "
+            "with @dataclass(frozen=True, kw_only=True)."
+        )
     return feature
 
 
@@ -97,6 +105,11 @@ def _flaws_of_names(features: Sequence[Feature]) -> Iterator[str]:
             yield (
                 f"The feature {feature.name!r} has a name that is not accepted. Use 1 to 30 of the "
                 "characters a-z, 0-9 and _, with a letter first."
+            )
+        if feature.name in TAKEN_BY_MIGRATIONS:
+            yield (
+                f"The feature {feature.name} has a name that has another meaning in flask db. Give "
+                "the feature another name."
             )
         if feature.name in seen:
             yield f"Two features have the name {feature.name}. Remove one of them from FEATURES."

@@ -10,7 +10,7 @@ from werkzeug.routing import Rule
 from app.database import branches
 from app.features import clashes, tables
 from app.features.feature import Feature
-from app.http.blueprint import api, register_page
+from app.http.blueprint import api, is_documented, register_page
 from app.mail import wordings
 from config import SettingsRefused
 
@@ -30,6 +30,7 @@ def init_app(
     ``SettingsRefused`` with all reasons if a feature does not fit.
     """
     _refuse(_flaws(app, features, ours, core))
+    _refuse(_taken_paths(app, [each for each in features if each not in ours], api_prefix))
     app.extensions["features"] = tuple(features)
     branches.init_app(app, {each.name: each.migrations for each in features if each.migrations})
     factors = [feature.has_factor for feature in features if feature.has_factor]
@@ -79,6 +80,13 @@ def _missing_parts(app: Flask, feature: Feature) -> Iterator[str]:
         folder = getattr(feature, part)
         if folder is not None and not folder.is_dir():
             yield f"The feature {feature.name} has its {part} in {folder}, which is not a folder."
+    for blueprint in feature.blueprints:
+        if not is_documented(blueprint):
+            yield (
+                f"The feature {feature.name} has the blueprint {blueprint.name} of Flask in its "
+                "blueprints. Make it with Blueprint from app.http.blueprint, or list it in pages, "
+                "where it has its own path."
+            )
     for mail in feature.mails:
         if not wordings.is_registered(mail):
             yield (
@@ -90,6 +98,16 @@ def _missing_parts(app: Flask, feature: Feature) -> Iterator[str]:
             f"The settings of the feature {feature.name} were not read. Make the settings with "
             "read_settings(…), from app."
         )
+
+
+def _taken_paths(app: Flask, others: Sequence[Feature], api_prefix: str) -> Iterator[str]:
+    for feature in others:
+        path = f"{api_prefix}/{feature.name}"
+        if any(f"{rule.rule}/".startswith(f"{path}/") for rule in app.url_map.iter_rules()):
+            yield (
+                f"The feature {feature.name} would have its calls under {path}, where the user "
+                "system has calls already. Give the feature another name."
+            )
 
 
 def _clashing_calls(app: Flask, feature: Feature, earlier: Sequence[Rule]) -> Iterator[str]:

@@ -265,4 +265,9 @@ api = ProblemApi()
 
 def register_page(app: flask.Flask, page: flask.Blueprint) -> None:
     """Register pages at their own paths. Those that answer JSON are in the OpenAPI document."""
-    (api if isinstance(page, Blueprint) else app).register_blueprint(page)
+    (api if is_documented(page) else app).register_blueprint(page)
+
+
+def is_documented(blueprint: object) -> bool:
+    """Whether the calls of the blueprint are in the OpenAPI document. Those of Flask's are not."""
+    return isinstance(blueprint, Blueprint)

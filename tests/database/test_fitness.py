@@ -3,7 +3,7 @@
 import logging
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import flask_migrate
@@ -175,7 +175,12 @@ def test_tables_of_ours_without_their_record_are_told_from_another_applications(
         db.engine.dispose()
 
 
-def test_an_old_checkout_says_that_a_newer_one_was_here(new_database: str) -> None:
+@pytest.mark.parametrize(
+    "command", [flask_migrate.upgrade, flask_migrate.downgrade, flask_migrate.current]
+)
+def test_an_old_checkout_says_that_a_newer_one_was_here(
+    new_database: str, command: Callable[[], None]
+) -> None:
     app = application(new_database)
     with app.app_context():
         flask_migrate.upgrade()
@@ -183,7 +188,7 @@ def test_an_old_checkout_says_that_a_newer_one_was_here(new_database: str) -> No
             connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
 
         with pytest.raises(SystemExit, match="revision 9999, which this checkout does not know"):
-            flask_migrate.upgrade()
+            command()
         db.engine.dispose()
 
 

@@ -108,6 +108,57 @@ def test_a_folder_that_is_missing_is_refused(
     )
 
 
+# Names
+
+
+@pytest.mark.parametrize("name", ["core", "base", "current", "head", "heads"])
+def test_a_name_that_means_something_to_the_migrations_is_refused(
+    refusal: Callable[..., str], name: str
+) -> None:
+    assert refusal(Feature(name=name)) == (
+        f"The feature {name} has a name that has another meaning in flask db. Give the feature "
+        "another name."
+    )
+
+
+def test_a_name_that_is_a_part_of_our_paths_is_refused(refusal: Callable[..., str]) -> None:
+    assert refusal(Feature(name="auth")) == (
+        "The feature auth would have its calls under /api/v1/auth, where the user system has calls "
+        "already. Give the feature another name."
+    )
+
+
+def test_a_name_that_one_feature_uses_twice_is_refused(refusal: Callable[..., str]) -> None:
+    twice = [click.Command("bill"), click.Command("bill")]
+
+    assert refusal(Feature(name="acme", commands=twice)) == (
+        "The feature acme has the command bill, which the feature acme has already. Rename it."
+    )
+
+
+# Kinds
+
+
+def test_calls_in_a_blueprint_of_flask_are_refused(refusal: Callable[..., str]) -> None:
+    of_flask: Any = flask.Blueprint("bills", __name__)
+
+    assert refusal(Feature(name="acme", blueprints=[of_flask])) == (
+        "The feature acme has the blueprint bills of Flask in its blueprints. Make it with "
+        "Blueprint from app.http.blueprint, or list it in pages, where it has its own path."
+    )
+
+
+def test_settings_that_are_not_a_dataclass_are_refused(refusal: Callable[..., str]) -> None:
+    class AcmeSettings:
+        pass
+
+    assert refusal(Feature(name="acme", settings=AcmeSettings)) == (
+        "FEATURES names 'offering_0', whose settings, "
+        f"{AcmeSettings.__qualname__}, are not a dataclass. Decorate them with "
+        "@dataclass(frozen=True, kw_only=True)."
+    )
+
+
 # Data about people
 
 
