@@ -20,7 +20,7 @@ from app.auth.routes import bp as auth
 from app.cli import prune
 from app.database import engines
 from app.doctor import deployment_warnings, findings
-from app.extensions import db, migrate
+from app.extensions import db, ma, migrate
 from app.features import Feature, loading, registering
 from app.http import (
     addressing,
@@ -116,6 +116,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     measuring.init_app(app)
     addressing.init_app(app, settings)
     migrate.init_app(app, db, directory=str(ROOT / "migrations"), render_as_batch=True)
+    ma.init_app(app)
     jwt.init_app(app)
     signing_keys.init_app(app, settings)
     pool.init_app(app, settings)

@@ -1,5 +1,6 @@
 """The extensions, unbound. ``create_app`` binds them to an application."""
 
+from flask_marshmallow import Marshmallow
 from flask_migrate import Migrate
 from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import MetaData
@@ -24,3 +25,4 @@ class Base(DeclarativeBase):
 # written before the code flushes or commits.
 db = SQLAlchemy(model_class=Base, session_options={"expire_on_commit": False, "autoflush": False})
 migrate = Migrate()
+ma = Marshmallow()

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit
 
+import flask_marshmallow
 import marshmallow
 from marshmallow import ValidationError, fields
 
@@ -39,7 +40,7 @@ MAX_TEXT_LENGTH = 5000
 MAX_INSTANT_LENGTH = 64
 
 
-class Schema(marshmallow.Schema):
+class Schema(flask_marshmallow.Schema):
     """The base of every schema; unknown fields are refused."""
 
     error_messages = {  # noqa: RUF012 — marshmallow's own way to say it
