@@ -320,13 +320,14 @@ def test_no_page_copies_the_example_of_secrets_into_a_readable_file() -> None:
         assert "cp .env.example" not in read_page(page)
 
 
-def test_the_gate_tests_the_newest_python_too_and_readme_says_which(tmp_path: Path) -> None:
+def test_the_gate_tests_the_newest_python_too_and_a_page_says_which(tmp_path: Path) -> None:
     gate = read_page(".ci/run").splitlines()
 
     assert [line for line in gate if line.startswith("make ")] == [
         *("make check", "make test", "make test-browser", "make test-newest")
     ]
-    assert "3.11, and its parts on serving, tokens, logs and" in read_page("README.md")
+    page = " ".join(read_page("docs/architecture.md").split())
+    assert "Python 3.11, and its parts on serving, tokens, logs and login on the newest" in page
 
 
 @pytest.mark.parametrize(("minor", "found"), [(12, True), (99, True), (0, False)])
