@@ -554,7 +554,7 @@ def test_every_column_about_a_user_is_exported_or_left_out_on_purpose() -> None:
         "RecoveryCode": {"created_at", "used_at"},
         "RememberedDevice": {"ip", "user_agent", "created_at", "last_used_at", "expires_at"},
         "Passkey": {
-            *("name", "rp_id", "transports", "synced", "verifies_user", "aaguid"),
+            *("name", "rp_id", "transports", "may_sync", "synced", "verifies_user", "aaguid"),
             *("created_at", "last_used_at"),
         },
     }
