@@ -6,6 +6,7 @@ import stat
 import subprocess
 import tomllib
 from collections.abc import Iterator
+from importlib import import_module
 from itertools import pairwise
 from pathlib import Path
 from types import FunctionType
@@ -18,6 +19,7 @@ from app import OPTIONAL, create_app, errors, read_settings
 from app.mail import messages, wordings
 from app.mail.content import Content
 from app.pages import account
+from app.version import VERSION
 from docs import write_refusals
 from tests.servers import ROOT
 
@@ -276,9 +278,17 @@ def test_architecture_md_shows_every_folder_of_app_and_no_other() -> None:
 
 
 def test_the_changelog_has_an_entry_for_this_version() -> None:
-    version = tomllib.loads(read_page("pyproject.toml"))["project"]["version"]
+    heading = rf"^## {re.escape(VERSION)} – [0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}$\n\n.+"
 
-    assert re.search(rf"^## {re.escape(version)}$\n\n.+", read_page("CHANGELOG.md"), re.MULTILINE)
+    assert re.search(heading, read_page("CHANGELOG.md"), re.MULTILINE)
+
+
+def test_pyproject_takes_the_version_from_its_one_place() -> None:
+    declared = tomllib.loads(read_page("pyproject.toml"))
+
+    assert "version" in declared["project"]["dynamic"]
+    module, _, name = declared["tool"]["setuptools"]["dynamic"]["version"]["attr"].rpartition(".")
+    assert getattr(import_module(module), name) == VERSION
 
 
 def test_every_target_of_make_has_its_sentence_and_those_that_the_pages_name_exist() -> None:
