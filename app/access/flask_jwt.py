@@ -17,7 +17,7 @@ from app.http.bearer import missing_token
 from app.http.problems import as_response
 from app.models import User
 from app.security import signing_keys, tokens
-from config import Settings
+from config import Settings, settings
 
 
 class SingleReading(JWTManager):
@@ -103,10 +103,15 @@ def _answer(error: type[AppError]) -> Callable[..., Any]:
     return lambda *_: as_response(error())
 
 
+def _not_fresh(*_: Any) -> Any:
+    max_age = int(settings.fresh_token_lifetime.total_seconds())
+    return as_response(FreshTokenRequired(max_age=max_age))
+
+
 # Flask-JWT-Extended words its refusals in its own way; these make it use ours.
 jwt.invalid_token_loader(_answer(InvalidToken))
 jwt.expired_token_loader(_answer(TokenExpired))
-jwt.needs_fresh_token_loader(_answer(FreshTokenRequired))
+jwt.needs_fresh_token_loader(_not_fresh)
 jwt.revoked_token_loader(_answer(SessionEnded))
 jwt.user_lookup_error_loader(_answer(SessionEnded))
 jwt.token_verification_failed_loader(_answer(InvalidToken))

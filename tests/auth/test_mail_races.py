@@ -23,6 +23,7 @@ from app.security.passwords import hashing
 from app.users import closing
 from tests import factories
 from tests.auth.sessions.test_races import (
+    LOOK_AT_USER,
     at_once,
     count,
     elsewhere,
@@ -412,7 +413,7 @@ def test_a_login_that_is_stored_while_a_rescue_goes_on_does_not_outlive_it(
 ) -> None:
     rescued: list[int] = []
     rescues = once_after(
-        "SELECT users.deletion_due_at FROM users",
+        LOOK_AT_USER,
         lambda: elsewhere(app, lambda: rescued.append(rescue().status_code)),
         monkeypatch,
     )

@@ -1,18 +1,21 @@
 """Every string of a request has a bound that is asked before anything is done with it."""
 
 import json
+import re
 import time
 import unicodedata
 from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 from urllib.parse import quote, urlencode
+from uuid import UUID
 
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import EnvironBuilder, run_wsgi_app
 
+from app.auth.mfa.second_step import OTP_GRANT
 from app.models import User
 from app.security import identifiers
 from app.security.passwords import hashing, policy
@@ -54,13 +57,32 @@ PLAUSIBLE = {
     "password": PASSWORD,
     "current_password": PASSWORD,
     "new_password": "another horse battery staple",
+    "otp": "123456",
+    "recovery_code": "1a2b-3c4d-5e6f-7g8h",
+    "ceremony": "x",
     "token": "x",
+    "mfa_token": "x",
+    "device_token": "x",
     "refresh_token": "x",
     "grant_type": "password",
     "name": "editors",
     "roles": [],
     "permissions": [],
 }
+
+# Of each of these a call takes exactly one: the hostile one, or else the first.
+ALTERNATIVES: dict[str, list[tuple[str, ...]]] = {
+    "/auth/login": [("username", "email"), ("otp", "recovery_code")],
+    "/auth/token": [("otp", "recovery_code")],
+    "/auth/mfa": [("otp", "recovery_code", "ceremony")],
+    "/auth/reauthenticate": [("password", "otp", "recovery_code", "ceremony")],
+}
+
+# By which grant the token endpoint reads a field, where it is not that of a password.
+GRANTS = {"refresh_token": "refresh_token", "mfa_token": OTP_GRANT}
+
+# What the other parts of a path hold. Those that are not here are numbers.
+UUIDS = {"session_id", "passkey_id", "device_id"}
 
 
 def strings_of_each_call(document: dict[str, Any]) -> Iterator[tuple[str, str, str, str]]:
@@ -97,8 +119,9 @@ def request_of(token: str, call: tuple[str, str, str, str], text: str) -> dict[s
     """The call with the text in the one place, and with what is plausible in all others."""
     method, path, place, name = call
     query = f"?{urlencode({name: text})}" if place == "query" else ""
-    for part in ("user_id", "role_id", "session_id"):
-        value = quote(text) if (place, name) == ("path", part) else "1"
+    for part in re.findall(r"{(\w+)}", path):
+        plausible = str(UUID(int=1)) if part in UUIDS else "1"
+        value = quote(text) if (place, name) == ("path", part) else plausible
         path = path.replace(f"{{{part}}}", value)
     is_body = place in ("application/json", FORM)
     body = _body(call, text) if is_body else {}
@@ -114,11 +137,15 @@ def request_of(token: str, call: tuple[str, str, str, str], text: str) -> dict[s
 
 
 def _body(call: tuple[str, str, str, str], text: str) -> dict[str, Any]:
-    _, path, place, name = call
-    body = {key: PLAUSIBLE[key] for key in PLAUSIBLE if key in FIELDS[call[:3]]}
-    if path.endswith("/login") and place != FORM:
-        # Exactly one of the two.
-        body.pop("username" if name == "email" else "email")
+    _, path, _, name = call
+    body: dict[str, Any] = {key: PLAUSIBLE[key] for key in PLAUSIBLE if key in FIELDS[call[:3]]}
+    for group in ALTERNATIVES.get(path.removeprefix(API), []):
+        taken = name if name in group else group[0]
+        body = {key: body[key] for key in body if key == taken or key not in group}
+    if name in GRANTS and "grant_type" in body:
+        body["grant_type"] = GRANTS[name]
+    if "ceremony" in body:
+        body["credential"] = {}
     if not name:
         return body | {text: "x"}
     return body | {name: [text] if isinstance(PLAUSIBLE.get(name), list) else text}

@@ -452,7 +452,9 @@ def test_flask_jwt_extended_asks_for_a_fresh_token_in_the_one_shape(
     response = other.get("/other/protected/fresh", headers=bearer(refreshed["access_token"]))
 
     assert problem(response) == (401, "fresh_token_required")
-    assert response.headers["WWW-Authenticate"] == 'Bearer error="insufficient_user_authentication"'
+    assert response.headers["WWW-Authenticate"] == (
+        'Bearer error="insufficient_user_authentication", max_age=600'
+    )
 
 
 # What nobody foresaw

@@ -16,7 +16,7 @@ from app.access.guards import freshly_signed_in
 from app.models import User
 from tests.factories import API, PASSWORD, bearer, log_in, me, problem, refresh, refused_fields
 
-STEP_UP = 'Bearer error="insufficient_user_authentication"'
+STEP_UP = 'Bearer error="insufficient_user_authentication", max_age=600'
 PATHS = ["/ours", "/the-librarys"]
 
 
@@ -313,14 +313,16 @@ def test_characters_that_no_password_has_are_refused(
     assert refused_fields(response) == {"#/password": "invalid_characters"}
 
 
-def test_the_password_must_be_there_and_alone(client: FlaskClient, ada: User) -> None:
+def test_exactly_one_proof_must_be_there_and_nothing_else(client: FlaskClient, ada: User) -> None:
     headers = bearer(log_in(client, ada)["access_token"])
     url = f"{API}/auth/reauthenticate"
 
     missing = client.post(url, headers=headers, json={})
+    two = client.post(url, headers=headers, json={"password": PASSWORD, "otp": "123456"})
     unknown = client.post(url, headers=headers, json={"password": PASSWORD, "code": "1"})
 
-    assert refused_fields(missing).keys() == {"#/password"}
+    assert refused_fields(missing) == {"#": "one_proof"}
+    assert refused_fields(two) == {"#": "one_proof"}
     assert refused_fields(unknown).keys() == {"#/code"}
 
 

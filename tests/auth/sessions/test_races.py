@@ -58,6 +58,10 @@ def elsewhere(app: Flask, action: Callable[[], object]) -> Thread:
     return thread
 
 
+# A login looks once more at its user, after its session is stored.
+LOOK_AT_USER = "SELECT users.deletion_due_at, users.second_step_at FROM users"
+
+
 def once_after(
     step: str, begin: Callable[[], Thread], monkeypatch: pytest.MonkeyPatch
 ) -> list[Thread]:
@@ -285,9 +289,7 @@ def test_a_deactivation_while_the_password_is_compared_lets_nobody_in(
     assert live_sessions(app) == 0
 
 
-@pytest.mark.parametrize(
-    "step", ["INSERT INTO sessions", "SELECT users.deletion_due_at FROM users"]
-)
+@pytest.mark.parametrize("step", ["INSERT INTO sessions", LOOK_AT_USER])
 def test_a_deactivation_while_the_session_is_stored_ends_it(
     app: Flask, client: FlaskClient, ada: User, step: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -318,9 +320,7 @@ def test_a_login_that_has_looked_at_its_user_holds_them_until_it_commits(
         except OperationalError as error:
             found.append(getattr(error.orig, "sqlstate", None))
 
-    looked = once_after(
-        "SELECT users.deletion_due_at FROM users", lambda: elsewhere(app, write), monkeypatch
-    )
+    looked = once_after(LOOK_AT_USER, lambda: elsewhere(app, write), monkeypatch)
 
     response = client.post(f"{API}/auth/login", json={"username": "ada", "password": PASSWORD})
     looked[0].join()
