@@ -14,7 +14,7 @@ LEAVE_ENV_FILE_ALONE = $(BIN)/python -c 'import pathlib, sysconfig; \
 		"import os; os.environ.setdefault(\"FLASK_SKIP_DOTENV\", \"1\")\n")'
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-browser test-newest node-packages fuzz timing check format lock common-passwords breached-passwords api-docs clean
+.PHONY: help install run test test-long test-browser test-newest node-packages fuzz timing check format lock common-passwords breached-passwords api-docs clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -44,8 +44,15 @@ run: install ## Upgrade the database and serve on PORT (8000), on SQLite unless 
 	@$(BIN)/flask db upgrade
 	@exec $(BIN)/gunicorn wsgi:app
 
-test: $(VENV)/.installed-dev node-packages ## Run the whole suite but the browser, on SQLite and on PostgreSQL
+test: $(VENV)/.installed-dev node-packages ## Run the suite but its long files and the browser, on SQLite and on PostgreSQL
 	@$(BIN)/pytest
+
+# tests/conftest.py leaves these out where they are not named.
+LONG := $(wildcard $(foreach name, examples kinds databases cluster deliverer throttle_cluster machine \
+	local_topology, tests/test_$(name).py tests/*/test_$(name).py tests/*/*/test_$(name).py))
+
+test-long: $(VENV)/.installed-dev node-packages ## Run the files of the suite that start clusters, all commands or long histories
+	@$(BIN)/pytest $(LONG)
 
 test-browser: $(VENV)/.installed-dev ## Run the tests that drive a real browser (Debian: apt install chromium)
 	@$(BIN)/pytest -n 0 -m browser tests/browser

@@ -101,11 +101,30 @@ SLOW = (
 )
 
 
+# Of these, those that start whole clusters, every command or long histories. They run where their
+# file is named, as `make test-long` does. The gate runs both.
+LONG = (
+    "test_examples.py",
+    "test_kinds.py",
+    "test_databases.py",
+    "test_cluster.py",
+    "test_deliverer.py",
+    "test_throttle_cluster.py",
+    "test_machine.py",
+    "test_local_topology.py",
+)
+
+
 def pytest_xdist_auto_num_workers() -> int | None:
     """One process more than there are cores, as one of them waits most of the time."""
     if "PYTEST_XDIST_AUTO_NUM_WORKERS" in os.environ:
         return None
     return (os.cpu_count() or 1) + 1
+
+
+def pytest_ignore_collect(collection_path: Path) -> bool | None:
+    """Leave the long files out. pytest does not ask about files that are named."""
+    return True if collection_path.name in LONG else None
 
 
 @pytest.hookimpl(trylast=True)

@@ -507,6 +507,6 @@ def test_every_history_ends_as_the_model_says(app: Flask) -> None:
     # Each step tries every way in, so a short history has a hundred requests.
     budget = hypothesis.settings()
     if budget.max_examples < LONG:
-        budget = hypothesis.settings(max_examples=10, stateful_step_count=15)
+        budget = hypothesis.settings(max_examples=6, stateful_step_count=12)
 
     run_state_machine_as_test(type("Machine", (Factors,), {"app": app}), settings=budget)
