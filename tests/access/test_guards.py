@@ -90,6 +90,7 @@ ROUTES = {
     "GET /healthz": (200, 200, 200),
     "GET /readyz": (200, 200, 200),
     "GET /.well-known/jwks.json": (200, 200, 200),
+    "GET /.well-known/passkey-endpoints": (200, 200, 200),
     "GET /metrics": (200, 200, 200),  # unless METRICS_TOKEN is set
     "GET /openapi.json": (200, 200, 200),
     "GET /docs": (200, 200, 200),

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from app import create_app
+from app import create_app, read_settings
 from config import Settings
 from configuration import unknown
 from configuration.table import variables_of
@@ -145,8 +145,8 @@ def test_the_names_of_features_are_known_and_their_words_too() -> None:
 def test_the_application_warns_at_its_start_and_never_of_a_value(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    settings = Settings.from_environment(ENVIRONMENT | {"MAIL_FORM": "hunter2"})
-    assert replace(settings, warnings=()) == Settings.from_environment(ENVIRONMENT)
+    settings = read_settings(ENVIRONMENT | {"MAIL_FORM": "hunter2"})
+    assert replace(settings, warnings=()) == read_settings(ENVIRONMENT)
 
     create_app(settings)
 

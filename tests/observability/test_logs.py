@@ -342,8 +342,8 @@ def test_logging_in_leaves_no_password_and_no_token_in_the_log(
 def test_the_lines_of_processes_that_share_a_pipe_do_not_mix() -> None:
     script = """
 import logging, os
+from app import read_settings
 from app.observability import logs
-from config import Settings
 logs.configure(read_settings())
 os.fork()
 for _ in range(300):

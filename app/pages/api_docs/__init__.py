@@ -6,6 +6,8 @@ from typing import Any
 import flask_swagger_ui
 from flask import Blueprint, Flask, Response, current_app, send_from_directory
 
+from app.auth.login.schemas import ReauthenticationSchema
+from app.auth.proof_fields import SecondProofSchema
 from app.field_errors import MAX_ERRORS
 from app.http.blueprint import api
 from app.http.strict_request import Digits
@@ -98,6 +100,15 @@ def openapi() -> Any:
     # marshmallow's declarations cannot say these rules.
     schemas = document["components"]["schemas"]
     schemas["Login"]["oneOf"] = [{"required": ["email"]}, {"required": ["username"]}]
+    for name, proofs in (
+        ("Mfa", SecondProofSchema.PROOFS),
+        ("Reauthentication", ReauthenticationSchema.PROOFS),
+    ):
+        schemas[name]["oneOf"] = [{"required": [proof]} for proof in proofs]
+        schemas[name]["dependentRequired"] = {
+            "ceremony": ["credential"],
+            "credential": ["ceremony"],
+        }
     for name in schemas:
         if name.endswith("Form"):
             # Other fields are ignored, unless they come twice (RFC 6749 §3.2).

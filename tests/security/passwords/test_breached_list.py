@@ -232,14 +232,18 @@ def test_memory_does_not_grow_with_the_dump(
         generator = random.Random(17)
         return (generator.randbytes(20).hex().encode() + b"\n" for _ in range(count))
 
-    peaks = []
-    for count in (20_000, 80_000):
+    def peak(count: int) -> int:
         tracemalloc.start()
         breached_list_making.make(lines(count), tmp_path / "list", tell=lambda _: None)
-        peaks.append(tracemalloc.get_traced_memory()[1])
+        _, highest = tracemalloc.get_traced_memory()
         tracemalloc.stop()
+        return highest
 
-    assert peaks[1] < peaks[0] * 1.5
+    # Now and then Python moves its table of all interned strings into a new one, which can take
+    # more than all of ours. It does not happen in each of three runs.
+    few, many = (min(peak(count) for _ in range(3)) for count in (20_000, 80_000))
+
+    assert many < few * 1.5
 
 
 def test_progress_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
