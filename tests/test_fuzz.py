@@ -57,6 +57,8 @@ LINKS_ARE_GUESSED = {"positive_data_acceptance": {"expected-statuses": ["400"]}}
 PASSWORD_IS_GUESSED = {"positive_data_acceptance": {"expected-statuses": ["403"]}}
 # Nor a ceremony, where a passkey may stand for the password.
 PROOF_IS_GUESSED = {"positive_data_acceptance": {"expected-statuses": ["400", "403"]}}
+# Nor what a passkey answers to a ceremony, which may be one that was begun.
+PASSKEY_IS_GUESSED = {"positive_data_acceptance": {"expected-statuses": ["400", "401"]}}
 # Nor a cursor, which is signed.
 CURSORS_ARE_GUESSED = {"positive_data_acceptance": {"expected-statuses": ["2xx", "422"]}}
 # What happened to somebody can be read when they are gone.
@@ -91,6 +93,7 @@ CONFIGURATION = {
                 f"POST {API}/auth/password/change",
             )
         ),
+        {"include-path": f"{API}/auth/passkeys/login", "checks": PASSKEY_IS_GUESSED},
         {"include-name": f"POST {API}/auth/reauthenticate", "checks": PROOF_IS_GUESSED},
         *(
             {"include-path": f"{API}/auth/{path}", "checks": LINKS_ARE_GUESSED}
@@ -98,7 +101,7 @@ CONFIGURATION = {
                 *("password/reset", "email/verify", "email/change/confirm"),
                 *("email/change/cancel", "not-me"),
                 # Nor the ticket of a login, nor a ceremony with a passkey.
-                *("mfa", "mfa/passkey-options", "passkeys", "passkeys/login"),
+                *("mfa", "mfa/passkey-options", "passkeys"),
             )
         ),
         {"include-name": f"POST {API}/users", "checks": TAKEN_IS_POSSIBLE},
