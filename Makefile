@@ -49,7 +49,7 @@ test: $(VENV)/.installed-dev node-packages ## Run the suite but its long files a
 
 # tests/conftest.py leaves these out where they are not named.
 LONG := $(wildcard $(foreach name, examples kinds databases cluster deliverer throttle_cluster machine \
-	local_topology, tests/test_$(name).py tests/*/test_$(name).py tests/*/*/test_$(name).py))
+	local_topology branches hashing_slots slots breached_list faults smtp secrets_in_logs, tests/test_$(name).py tests/*/test_$(name).py tests/*/*/test_$(name).py))
 
 test-long: $(VENV)/.installed-dev node-packages ## Run the files of the suite that start clusters, all commands or long histories
 	@$(BIN)/pytest $(LONG)

@@ -102,7 +102,7 @@ SLOW = (
 
 
 # Of these, those that start whole clusters, every command or long histories. They run where their
-# file is named, as `make test-long` does. The gate runs both.
+# file is named, as `make test-long` does.
 LONG = (
     "test_examples.py",
     "test_kinds.py",
@@ -112,6 +112,13 @@ LONG = (
     "test_throttle_cluster.py",
     "test_machine.py",
     "test_local_topology.py",
+    "test_branches.py",
+    "test_hashing_slots.py",
+    "test_slots.py",
+    "test_breached_list.py",
+    "test_faults.py",
+    "test_smtp.py",
+    "test_secrets_in_logs.py",
 )
 
 

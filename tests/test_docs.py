@@ -334,7 +334,7 @@ def test_the_gate_tests_the_newest_python_too_and_a_page_says_which(tmp_path: Pa
     gate = read_page(".ci/run").splitlines()
 
     assert [line for line in gate if line.startswith("make ")] == [
-        *("make check", "make test", "make test-long"),
+        *("make check", "make test"),
         *("make test-browser", "make test-newest"),
     ]
     page = " ".join(read_page("docs/architecture.md").split())
