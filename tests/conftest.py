@@ -123,10 +123,10 @@ LONG = (
 
 
 def pytest_xdist_auto_num_workers() -> int | None:
-    """One process more than there are cores, as one of them waits most of the time."""
+    """Two processes more than there are cores, as some of them wait for servers most of the time."""
     if "PYTEST_XDIST_AUTO_NUM_WORKERS" in os.environ:
         return None
-    return (os.cpu_count() or 1) + 1
+    return (os.cpu_count() or 1) + 2
 
 
 def pytest_ignore_collect(collection_path: Path) -> bool | None:
