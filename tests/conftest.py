@@ -123,7 +123,7 @@ LONG = (
 
 
 def pytest_xdist_auto_num_workers() -> int | None:
-    """Two processes more than there are cores, as some of them wait for servers most of the time."""
+    """Two processes more than there are cores, as some of them wait for servers."""
     if "PYTEST_XDIST_AUTO_NUM_WORKERS" in os.environ:
         return None
     return (os.cpu_count() or 1) + 2
