@@ -10,14 +10,15 @@ from flask import g
 from flask_jwt_extended import JWTManager, get_jwt
 from jwt.exceptions import ExpiredSignatureError
 
+from app.access import levels
 from app.access.attachment import Loaded
 from app.access.live_session import load_attached_user
-from app.errors import AppError, FreshTokenRequired, InvalidToken, SessionEnded, TokenExpired
+from app.errors import AppError, InvalidToken, SessionEnded, TokenExpired
 from app.http.bearer import missing_token
 from app.http.problems import as_response
 from app.models import User
 from app.security import signing_keys, tokens
-from config import Settings, settings
+from config import Settings
 
 
 class SingleReading(JWTManager):
@@ -104,8 +105,7 @@ def _answer(error: type[AppError]) -> Callable[..., Any]:
 
 
 def _not_fresh(*_: Any) -> Any:
-    max_age = int(settings.fresh_token_lifetime.total_seconds())
-    return as_response(FreshTokenRequired(max_age=max_age))
+    return as_response(levels.fresh_token_required())
 
 
 # Flask-JWT-Extended words its refusals in its own way; these make it use ours.

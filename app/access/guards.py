@@ -129,10 +129,7 @@ def refuse_unless_fresh() -> None:
     session must say that it has ended, and not that the token is not fresh.
     """
     if fresh_until() is None:
-        raise FreshTokenRequired(
-            aal=2 if current_user().second_step_at else 1,
-            max_age=int(settings.fresh_token_lifetime.total_seconds()),
-        )
+        raise levels.fresh_token_required(aal=2 if current_user().second_step_at else 1)
 
 
 def fresh_until() -> datetime | None:

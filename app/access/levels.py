@@ -84,6 +84,11 @@ def refuse_if_level_is_missing(session: Session, permission: Permission) -> None
         raise _missing_level(session.user)
 
 
+def fresh_token_required(*, aal: int = 1) -> FreshTokenRequired:
+    """The refusal that names the wanted level, and the time within which a proof counts."""
+    return FreshTokenRequired(aal=aal, max_age=int(settings.fresh_token_lifetime.total_seconds()))
+
+
 def _works_before_second_step() -> bool:
     view = current_app.view_functions.get(request.endpoint or "")
     return getattr(view, _MARK, False)
@@ -96,7 +101,7 @@ def _has_factor(user: User) -> bool:
 
 def _missing_level(user: User) -> AppError:
     if _has_factor(user):
-        return FreshTokenRequired(aal=2, max_age=int(settings.fresh_token_lifetime.total_seconds()))
+        return fresh_token_required(aal=2)
     return MfaEnrollmentRequired()
 
 

@@ -1,7 +1,5 @@
 """Tokens that are mailed. Each has one purpose, belongs to one user and works once."""
 
-import hashlib
-import secrets
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -15,6 +13,7 @@ from app.errors import InvalidLink
 from app.extensions import db
 from app.models import User
 from app.models.one_time_token import IS_UNDO, OneTimeToken
+from app.security import random_tokens
 from config import settings
 
 
@@ -108,13 +107,13 @@ def issue(
     is_lasting = purpose.is_lasting if isinstance(purpose, FeaturePurpose) else purpose in LASTING
     if not is_lasting:
         _supersede(user_id, purpose, kept=RESETS_KEPT - 1 if purpose in RESETS else 0)
-    token = secrets.token_urlsafe(32)
+    token = random_tokens.make()
     now = clock.now()
     db.session.add(
         OneTimeToken(
             user_id=user_id,
             purpose=purpose.value,
-            token_hash=_hash(token),
+            token_hash=random_tokens.digest(token),
             email=email,
             replaced_email=replaced_email,
             created_at=now,
@@ -138,7 +137,7 @@ def read(token: str, *purposes: AnyPurpose) -> OneTimeToken:
         .join(OneTimeToken.user)
         .options(contains_eager(OneTimeToken.user))
         .where(or_(User.is_active, _is_lasting()))
-        .where(OneTimeToken.token_hash == _hash(token))
+        .where(OneTimeToken.token_hash == random_tokens.digest(token))
         .where(OneTimeToken.purpose.in_([purpose.value for purpose in purposes]))
         .where(OneTimeToken.used_at.is_(None), OneTimeToken.expires_at > clock.now())
         .execution_options(populate_existing=True)
@@ -244,8 +243,3 @@ def _supersede(user_id: int, purpose: AnyPurpose, *, kept: int) -> None:
     newest = select(OneTimeToken.id).where(mine).order_by(OneTimeToken.id.desc()).limit(kept)
     older = discard(OneTimeToken).where(mine, OneTimeToken.id.not_in(newest))
     db.session.execute(older)
-
-
-def _hash(token: str) -> str:
-    # A fast hash is enough: the token has too many random bits to be found by trying.
-    return hashlib.sha256(token.encode()).hexdigest()

@@ -3,8 +3,6 @@
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import update
-
 from app import audit, clock
 from app.access import levels
 from app.auth import credentials
@@ -145,8 +143,6 @@ def credentials_changed(user: User, change: CredentialChange) -> None:
 def _switch_off(user: User) -> None:
     """Switch the second step off where no factor is left, and drop what belongs to it."""
     methods.remove_all(user.id)
-    off = update(User).where(User.id == user.id).values(second_step_at=None)
-    db.session.execute(off.execution_options(synchronize_session=False))
     user.second_step_at = None
 
 

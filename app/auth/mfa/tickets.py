@@ -1,19 +1,19 @@
 """Tickets: a first proof was right, and a second one is due."""
 
 import hashlib
-import secrets
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import ColumnElement, and_, func, select
 
 from app import clock
 from app.access.proof import Proof
 from app.auth.mfa.errors import MfaTicketInvalid
 from app.auth.mfa.models import MfaTicket
-from app.database.rows import delete_batch, lock
+from app.database.rows import change, delete_batch, discard, lock
 from app.extensions import db
 from app.models import User
+from app.security import random_tokens
 
 LIFETIME = timedelta(minutes=5)
 TRIES = 5
@@ -21,18 +21,18 @@ TRIES = 5
 COUNTED_FOR = timedelta(hours=24)
 
 
-def issue(user: User, proof: Proof, *, tries: int = TRIES) -> str:
+def issue(user: User, proof: Proof) -> str:
     """Make a ticket for a user who gave a first proof, and return its token. Commits."""
-    token = secrets.token_urlsafe(32)
+    token = random_tokens.make()
     now = clock.now()
     db.session.add(
         MfaTicket(
             user_id=user.id,
-            token_hash=_hash(token),
+            token_hash=random_tokens.digest(token),
             amr=" ".join(proof.amr),
             signed_in_by=proof.signed_in_by,
             account_mark=_mark(user),
-            tries_left=tries,
+            tries_left=TRIES,
             created_at=now,
             expires_at=now + LIFETIME,
         )
@@ -48,12 +48,10 @@ def spend_try(token: str) -> MfaTicket:
     before one of them has failed.
     """
     count = (
-        update(MfaTicket)
-        .where(MfaTicket.token_hash == _hash(token), MfaTicket.tries_left > 0)
-        .where(MfaTicket.used_at.is_(None), MfaTicket.expires_at > clock.now())
+        change(MfaTicket)
+        .where(_works(token))
         .values(tries_left=MfaTicket.tries_left - 1)
         .returning(MfaTicket)
-        .execution_options(synchronize_session=False, populate_existing=True)
     )
     ticket = db.session.scalar(count)
     db.session.commit()
@@ -64,11 +62,7 @@ def spend_try(token: str) -> MfaTicket:
 
 def find(token: str) -> MfaTicket:
     """The ticket, without counting a try. Raises ``MfaTicketInvalid``."""
-    ticket = db.session.scalar(
-        select(MfaTicket)
-        .where(MfaTicket.token_hash == _hash(token), MfaTicket.tries_left > 0)
-        .where(MfaTicket.used_at.is_(None), MfaTicket.expires_at > clock.now())
-    )
+    ticket = db.session.scalar(select(MfaTicket).where(_works(token)))
     if ticket is None:
         raise MfaTicketInvalid
     return ticket
@@ -87,22 +81,20 @@ def lock_owner(ticket: MfaTicket, user_id: int) -> User:
     return user
 
 
-def redeem(ticket: MfaTicket) -> Proof:
-    """Use the ticket up, and return the first proof. The caller commits.
+def redeem(ticket: MfaTicket) -> None:
+    """Use the ticket up. The caller commits.
 
     Raises ``MfaTicketInvalid`` if another request has used it up meanwhile.
     """
     use = (
-        update(MfaTicket)
+        change(MfaTicket)
         .where(MfaTicket.token_hash == ticket.token_hash, MfaTicket.used_at.is_(None))
         .values(used_at=clock.now())
         .returning(MfaTicket.id)
-        .execution_options(synchronize_session=False)
     )
     if db.session.scalar(use) is None:
         db.session.rollback()
         raise MfaTicketInvalid
-    return Proof(signed_in_by=ticket.signed_in_by, amr=tuple(ticket.amr.split()))
 
 
 class Tries(NamedTuple):
@@ -123,11 +115,7 @@ def tries_in_vain(user_id: int) -> Tries:
 
 def end_all(user_id: int) -> None:
     """End the tickets of a user. The caller commits."""
-    db.session.execute(
-        delete(MfaTicket)
-        .where(MfaTicket.user_id == user_id)
-        .execution_options(synchronize_session=False)
-    )
+    db.session.execute(discard(MfaTicket).where(MfaTicket.user_id == user_id))
 
 
 def prune(limit: int) -> int:
@@ -136,12 +124,17 @@ def prune(limit: int) -> int:
     return delete_batch(MfaTicket, end < clock.now() - COUNTED_FOR, oldest=end, limit=limit)
 
 
+def _works(token: str) -> ColumnElement[bool]:
+    """Which ticket this token stands for, while it may be tried."""
+    return and_(
+        MfaTicket.token_hash == random_tokens.digest(token),
+        MfaTicket.tries_left > 0,
+        MfaTicket.used_at.is_(None),
+        MfaTicket.expires_at > clock.now(),
+    )
+
+
 def _mark(user: User) -> str:
     """A digest of what must stay as it is while the ticket lives."""
     state = (user.hashed_password, user.email, user.is_active, user.second_step_at)
     return hashlib.sha256(repr(state).encode()).hexdigest()
-
-
-def _hash(token: str) -> str:
-    # A fast hash is enough: the token has too many random bits to be found by trying.
-    return hashlib.sha256(token.encode()).hexdigest()

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import delete, select
+from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 
 from app import clock
@@ -18,7 +18,7 @@ from app.auth.passkeys.errors import REFUSED, CredentialRefused, PasskeyExists
 from app.auth.passkeys.models import Passkey, PasskeyHandle
 from app.auth.passkeys.settings import are_on, relying_party
 from app.auth.sessions import sessions
-from app.database.rows import change, insert
+from app.database.rows import change, discard, insert
 from app.errors import NotFound, ValidationFailed
 from app.extensions import db
 from app.http import client
@@ -89,7 +89,6 @@ def rename(session: Session, passkey_id: UUID, name: str) -> Passkey:
         .where(Passkey.id == passkey_id, Passkey.user_id == user.id)
         .values(name=name)
         .returning(Passkey)
-        .execution_options(populate_existing=True)
     )
     passkey: Passkey | None = db.session.scalar(renaming)
     if passkey is None:
@@ -150,9 +149,7 @@ def _handle_of(user_id: int) -> bytes:
 
 def _is_there(user_id: int) -> bool:
     """Whether the user has a passkey for the domain that this server has now."""
-    usable = select(Passkey.id).where(Passkey.user_id == user_id)
-    usable = usable.where(Passkey.rp_id == relying_party().id).limit(1)
-    return are_on() and db.session.scalar(usable) is not None
+    return are_on() and bool(usable(user_id))
 
 
 def _remove(user_id: int, added_since: datetime | None) -> int:
@@ -163,8 +160,8 @@ def _remove(user_id: int, added_since: datetime | None) -> int:
 
 
 def _delete(*which: Any) -> int:
-    removal = delete(Passkey).where(*which).returning(Passkey.id)
-    return len(db.session.scalars(removal.execution_options(synchronize_session=False)).all())
+    removal = discard(Passkey).where(*which).returning(Passkey.id)
+    return len(db.session.scalars(removal).all())
 
 
 PASSKEY = methods.declare(

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import func, select
 
 from app import audit, clock
 from app.auth import credentials
@@ -19,6 +19,7 @@ from app.auth.mfa.errors import NoFactor
 from app.auth.mfa.methods import Method
 from app.auth.mfa.recovery_codes.models import RecoveryCode
 from app.auth.sessions import sessions
+from app.database.rows import change, discard
 from app.extensions import db
 from app.features.credentials import CredentialChange
 from app.models import Session, User
@@ -74,12 +75,11 @@ def _verify(user: User, fields: Mapping[str, Any]) -> bool:
     code = canonical(fields["recovery_code"])
     hashes = [_hash(code, key_id) for key_id in key_ring.key_ids()]
     use = (
-        update(RecoveryCode)
+        change(RecoveryCode)
         .where(RecoveryCode.user_id == user.id, RecoveryCode.code_hash.in_(hashes))
         .where(RecoveryCode.used_at.is_(None))
         .values(used_at=clock.now())
         .returning(RecoveryCode.id)
-        .execution_options(synchronize_session=False)
     )
     if db.session.scalar(use) is None:
         return False
@@ -91,9 +91,7 @@ def _remove(user_id: int, added_since: datetime | None) -> int:
     mine = [RecoveryCode.user_id == user_id]
     if added_since is not None:
         mine.append(RecoveryCode.created_at >= added_since)
-    db.session.execute(
-        delete(RecoveryCode).where(*mine).execution_options(synchronize_session=False)
-    )
+    db.session.execute(discard(RecoveryCode).where(*mine))
     return 0
 
 

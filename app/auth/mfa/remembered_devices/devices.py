@@ -1,13 +1,11 @@
 """Remembering a device, and letting it skip the second step."""
 
-import hashlib
-import secrets
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, delete, exists, select
+from sqlalchemy import ColumnElement, and_, exists, select
 
 from app import audit, clock
 from app.access.proof import Proof
@@ -15,13 +13,13 @@ from app.auth.mfa import events
 from app.auth.mfa.remembered_devices.models import RememberedDevice
 from app.auth.mfa.settings import MfaSettings
 from app.auth.sessions import sessions
-from app.database.rows import change, delete_batch, lock
+from app.database.rows import change, delete_batch, discard, lock
 from app.errors import NotFound
 from app.extensions import db
 from app.features.credentials import CredentialChange
 from app.http import client
 from app.models import Session, User
-from app.security import key_ring
+from app.security import key_ring, random_tokens
 from config import settings
 
 # The answer with a new token may be lost, so the token before it works a little longer.
@@ -53,7 +51,7 @@ def _forget_replayed(user: User, token: str) -> None:
     owner. The owner gives the second factor once more.
     """
     mine = RememberedDevice.user_id == user.id
-    if _delete(mine, RememberedDevice.previous_hash == _hash(token)):
+    if _delete(mine, RememberedDevice.previous_hash == random_tokens.digest(token)):
         audit.record(events.DEVICE_FORGOTTEN, subject_id=user.id, devices=1, reason="token_reused")
     db.session.commit()
 
@@ -76,10 +74,10 @@ def _use(user_id: int, token: str) -> bool:
     now, mine = clock.now(), _is_remembered(user_id)
     replacement = (
         change(RememberedDevice)
-        .where(mine, RememberedDevice.token_hash == _hash(token))
+        .where(mine, RememberedDevice.token_hash == random_tokens.digest(token))
         .values(
-            token_hash=_hash(_successor(token)),
-            previous_hash=_hash(token),
+            token_hash=random_tokens.digest(_successor(token)),
+            previous_hash=random_tokens.digest(token),
             rotated_at=now,
             last_used_at=now,
         )
@@ -87,7 +85,9 @@ def _use(user_id: int, token: str) -> bool:
     )
     if db.session.scalar(replacement) is not None:
         return True
-    was_replaced = exists().where(mine, RememberedDevice.previous_hash == _hash(token))
+    was_replaced = exists().where(
+        mine, RememberedDevice.previous_hash == random_tokens.digest(token)
+    )
     is_recent = RememberedDevice.rotated_at > now - OVERLAP
     return bool(db.session.scalar(was_replaced.where(is_recent).select()))
 
@@ -103,11 +103,11 @@ def remember(user: User, proof: Proof) -> Proof:
     lifetime = settings.of(MfaSettings).remember_device_lifetime
     if not is_wanted or not lifetime:
         return proof
-    token = secrets.token_urlsafe(32)
+    token = random_tokens.make()
     now, asking = clock.now(), client.current()
     device = RememberedDevice(
         user_id=user.id,
-        token_hash=_hash(token),
+        token_hash=random_tokens.digest(token),
         ip=asking.ip,
         user_agent=asking.user_agent,
         created_at=now,
@@ -173,11 +173,6 @@ def _record_forgotten(user: User, count: int) -> None:
     audit.record(events.DEVICE_FORGOTTEN, subject_id=user.id, actor_id=user.id, devices=count)
 
 
-def _delete(*which: object) -> int:
-    removal = delete(RememberedDevice).where(*which).returning(RememberedDevice.id)  # type: ignore[arg-type]
-    return len(db.session.scalars(removal.execution_options(synchronize_session=False)).all())
-
-
-def _hash(token: str) -> str:
-    # A fast hash is enough: the token has too many random bits to be found by trying.
-    return hashlib.sha256(token.encode()).hexdigest()
+def _delete(*which: ColumnElement[bool]) -> int:
+    removal = discard(RememberedDevice).where(*which).returning(RememberedDevice.id)
+    return len(db.session.scalars(removal).all())

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import delete, or_, select, update
+from sqlalchemy import delete, or_, select
 
 from app import clock
 from app.access.proof import Proof
@@ -16,7 +16,7 @@ from app.auth.mfa.methods import Method
 from app.auth.mfa.totp import codes
 from app.auth.mfa.totp.models import TotpFactor
 from app.auth.sessions import sessions
-from app.database.rows import delete_batch
+from app.database.rows import change, delete_batch
 from app.errors import WrongFactor
 from app.extensions import db
 from app.models import Session, User
@@ -140,12 +140,11 @@ def _use(factor: TotpFactor, code: str) -> bool:
     if step is None:
         return False
     use = (
-        update(TotpFactor)
+        change(TotpFactor)
         .where(TotpFactor.user_id == factor.user_id)
         .where(or_(TotpFactor.last_step.is_(None), TotpFactor.last_step < step))
         .values(last_step=step)
         .returning(TotpFactor.user_id)
-        .execution_options(synchronize_session=False)
     )
     return db.session.scalar(use) is not None
 
