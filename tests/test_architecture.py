@@ -149,6 +149,7 @@ HOMES = {
         "app.cli.factors",
         "app.cli.db_copy",
         "app.cli.doctor",
+        "app.cli.version",
         "app.cli.roles",
         "app.cli.audit",
         # A feature may bring commands.

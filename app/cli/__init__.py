@@ -19,6 +19,7 @@ from app.cli import (
     prune,
     roles,
     users,
+    version,
 )
 from app.cli.refusals import in_one_sentence
 
@@ -52,6 +53,7 @@ def init_app(app: Flask) -> None:
     app.cli.add_command(prune.prune)
     app.cli.add_command(db_copy.db_copy)
     app.cli.add_command(doctor.doctor)
+    app.cli.add_command(version.version)
     # This replaces the group that Flask-Migrate has added.
     app.cli.add_command(migrating.migrations)
 

@@ -20,10 +20,12 @@ from prometheus_client import (
     Histogram,
     generate_latest,
 )
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.core import GaugeMetricFamily, InfoMetricFamily
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 from prometheus_client.registry import Collector
 from prometheus_client.values import ValueClass
+
+from app.version import VERSION
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 
@@ -110,6 +112,7 @@ def exposition(read_now: Mapping[str, tuple[str, float]]) -> bytes:
     else:
         registry.register(REGISTRY)
     registry.register(_ReadNow(read_now))
+    registry.register(_Build())
     return generate_latest(registry)
 
 
@@ -153,6 +156,18 @@ class _ReadNow(Collector):
             GaugeMetricFamily(name, help_text, value=value)
             for name, (help_text, value) in self._values.items()
         ]
+
+
+class _Build(Collector):
+    """The version, as Prometheus knows versions: a label of a metric that is always 1.
+
+    The name begins with the application's, because other programs that the
+    same Prometheus asks have a ``build_info`` too.
+    """
+
+    def collect(self) -> Iterable[InfoMetricFamily]:
+        help_text = "The version of the code; always 1."
+        return [InfoMetricFamily("user_system_build", help_text, {"version": VERSION})]
 
 
 # The values that are read at a scrape: name → (help, value).

@@ -16,6 +16,7 @@ from app.http import bearer
 from app.http.blueprint import Blueprint, refuses
 from app.http.fields import Schema
 from app.observability import metrics, readiness
+from app.version import VERSION
 from config import settings
 
 log = logging.getLogger(__name__)
@@ -25,6 +26,10 @@ bp = Blueprint("ops", __name__, description="For load balancers and operators.")
 
 class HealthSchema(Schema):
     status = fields.String(required=True, metadata={"enum": ["ok"]})
+    version = fields.String(
+        required=True,
+        metadata={"description": "The version of the server's code.", "example": VERSION},
+    )
 
 
 class ReadinessSchema(Schema):
@@ -38,8 +43,8 @@ class ReadinessSchema(Schema):
 @bp.get("/healthz")
 @bp.returns(200, HealthSchema)
 def healthz() -> dict[str, str]:
-    """Whether the process lives."""
-    return {"status": "ok"}
+    """Whether the process lives, and which version it runs."""
+    return {"status": "ok", "version": VERSION}
 
 
 @bp.get("/readyz")

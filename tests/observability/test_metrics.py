@@ -21,6 +21,7 @@ from app.mail import delivery, messages
 from app.models import User
 from app.observability.metrics import exposition
 from app.observability.routes import _read_now
+from app.version import VERSION
 from tests.conftest import ENVIRONMENT
 from tests.factories import API, bearer, log_in, me, problem, refresh
 from tests.mail.letters import queue
@@ -197,6 +198,12 @@ def test_while_the_database_is_away_the_rest_is_there(
     assert found["database_up{}"] == 0
     assert "outbox_waiting{}" not in found
     assert "password_hashes_waiting{}" in found
+
+
+def test_the_version_is_a_label_of_a_metric_that_is_always_1(client: FlaskClient) -> None:
+    found = values(scrape(client).text)
+
+    assert found[f"user_system_build_info{{version={VERSION}}}"] == 1
 
 
 def test_every_metric_is_in_operations_md_and_no_other(app: Flask) -> None:

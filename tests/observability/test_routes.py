@@ -18,6 +18,7 @@ from werkzeug.test import TestResponse
 
 from app.extensions import db
 from app.models import User
+from app.version import VERSION
 from tests.conftest import POSTGRES_URL, new_postgres_database
 from tests.factories import API, bearer, log_in, me, problem
 
@@ -88,7 +89,7 @@ def assert_not_ready(response: TestResponse, checks: dict[str, str]) -> None:
 def test_a_living_process_is_healthy(client: FlaskClient) -> None:
     response = client.get("/healthz")
 
-    assert (response.status_code, response.json) == (200, {"status": "ok"})
+    assert (response.status_code, response.json) == (200, {"status": "ok", "version": VERSION})
 
 
 def test_health_asks_the_database_nothing(client: FlaskClient, statements: list[str]) -> None:

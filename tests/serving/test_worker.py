@@ -12,6 +12,7 @@ from threading import Event, Thread
 import pytest
 import requests
 
+from app.version import VERSION
 from tests.conftest import ENVIRONMENT
 from tests.factories import API
 from tests.servers import Server, serving
@@ -23,6 +24,7 @@ LOGIN = (
     f"POST {API}/auth/login HTTP/1.1\r\nHost: localhost\r\n"
     "Content-Type: application/json\r\nContent-Length: 1000\r\n\r\n"
 ).encode()
+HEALTHY = f'{{"status":"ok","version":"{VERSION}"}}\n'.encode()
 BUNDLE = b"GET /docs/assets/swagger-ui-bundle.js HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 
@@ -235,7 +237,7 @@ class Load:
                     self.turned_away += 1
                     return
             answer = self._ask(connection)
-            if not answer.startswith(b"HTTP/1.1 200 ") or not answer.endswith(b'{"status":"ok"}\n'):
+            if not answer.startswith(b"HTTP/1.1 200 ") or not answer.endswith(HEALTHY):
                 self.lost.append(repr(answer))
             else:
                 self.answered += 1
