@@ -248,3 +248,28 @@ def test_a_created_user_is_located(document: dict[str, Any]) -> None:
     created = operation(document, f"post {API}/auth/register")["responses"]["201"]
 
     assert created["headers"]["Location"]["schema"]["type"] == "string"
+
+
+# What an account reaches that must have a second factor and has none.
+BEFORE_SECOND_STEP = {
+    *("GET /users/me", "POST /auth/reauthenticate", "POST /auth/password/change"),
+    *("POST /auth/logout", "GET /auth/sessions", "GET /auth/sessions/current"),
+    *("DELETE /auth/sessions/{id}", "POST /auth/reauthenticate/passkey-options"),
+    *("GET /auth/factors", "PUT /auth/factors/second-step", "POST /auth/factors/recovery-codes"),
+    *("POST /auth/factors/totp", "POST /auth/factors/totp/confirm", "DELETE /auth/factors/totp"),
+    *("POST /auth/passkeys/options", "POST /auth/passkeys", "PATCH /auth/passkeys/{id}"),
+    *("DELETE /auth/passkeys/{id}", "GET /auth/remembered-devices"),
+    *("DELETE /auth/remembered-devices", "DELETE /auth/remembered-devices/{id}"),
+}
+
+
+def test_all_other_calls_with_a_token_may_want_a_second_factor(document: dict[str, Any]) -> None:
+    with_token = {
+        call: codes(described)
+        for call, described in operations(document)
+        if TOKEN <= set(codes(described))
+    }
+
+    silent = {call for call, found in with_token.items() if "mfa_enrollment_required" not in found}
+    assert silent == {call.replace(" ", f" {API}", 1) for call in BEFORE_SECOND_STEP}
+    assert len(with_token) > len(silent)

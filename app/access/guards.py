@@ -20,6 +20,7 @@ from app.database.engines import reader
 from app.errors import (
     FreshTokenRequired,
     InvalidToken,
+    MfaEnrollmentRequired,
     NotAuthenticated,
     NotEnoughPermissions,
     SessionEnded,
@@ -117,7 +118,9 @@ def documents_access_token(*others: dict[str, list[str]]) -> Decorator:
     def decorate(view: View) -> View:
         manual = documentation_of(view).setdefault("manual_doc", {})
         manual["security"] = [{"access_token": []}, {"login_form": []}, *others]
-        return refuses(NotAuthenticated, InvalidToken, TokenExpired, SessionEnded)(view)
+        return refuses(
+            NotAuthenticated, InvalidToken, TokenExpired, SessionEnded, MfaEnrollmentRequired
+        )(view)
 
     return decorate
 

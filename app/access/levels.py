@@ -15,6 +15,7 @@ from app.access.permissions import Permission, rights_of
 from app.database.engines import reader
 from app.errors import AppError, FreshTokenRequired, MfaEnrollmentRequired
 from app.extensions import db
+from app.http.blueprint import documentation_of
 from app.models import Role, Session, User, UserRole
 from config import settings
 
@@ -27,6 +28,10 @@ _MARK = "works_before_second_step"
 def before_second_step(view: Callable[P, R]) -> Callable[P, R]:
     """Allow the call also to a user who must have a second factor and has not given one."""
     setattr(view, _MARK, True)
+    refusals = documentation_of(view).get("refusals", {})
+    refusals.get(MfaEnrollmentRequired.status, {}).pop(MfaEnrollmentRequired.code, None)
+    if not refusals.get(MfaEnrollmentRequired.status, True):
+        del refusals[MfaEnrollmentRequired.status]
     return view
 
 
