@@ -26,7 +26,7 @@ _MARK = "works_before_second_step"
 
 
 def before_second_step(view: Callable[P, R]) -> Callable[P, R]:
-    """Allow the call also to a user who must have a second factor and has not given one."""
+    """Allow the call also in a session that lacks the second factor that the settings demand."""
     setattr(view, _MARK, True)
     refusals = documentation_of(view).get("refusals", {})
     refusals.get(MfaEnrollmentRequired.status, {}).pop(MfaEnrollmentRequired.code, None)
@@ -60,10 +60,11 @@ def refuse_below_demand(session: Session) -> None:
 
 
 def refuse_below_own_factor(session: Session) -> None:
-    """Stop a change of the factors for a user who must give a factor, has one, and has not.
+    """Stop a change of the factors in a session without a factor, if one is demanded and there.
 
-    Such a user reaches these calls to set up the first factor. Somebody who
-    knows only the password must not add a second one, and give that one.
+    These calls are open before the second step, so that a user can set up the
+    first factor. Where there is a factor already, somebody who knows only the
+    password could add another one here and then log in with that.
     Raises ``FreshTokenRequired``.
     """
     if session.aal >= 2 or not _works_before_second_step():

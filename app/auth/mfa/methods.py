@@ -12,11 +12,11 @@ from app.models import User
 class Method:
     """One kind of second proof.
 
-    ``verify`` takes the user and the fields of the request, compares the proof
-    in them with what the user has, and uses it up. It returns whether the
-    proof is right. ``remove`` deletes what the user has of
-    this kind, or only what was added since an instant, and returns how much
-    that was. The caller holds a lock on the user, and commits.
+    ``verify`` takes the user and the fields of the request. It compares the
+    proof in the fields with what the user has, uses it up, and returns whether
+    it is right. ``remove`` deletes what the user has of this kind, or only what
+    was added since an instant, and returns how many factors that were. The
+    caller has locked the user, and commits.
     """
 
     # As a refusal names it to clients.

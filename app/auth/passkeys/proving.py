@@ -1,4 +1,4 @@
-"""Proving with a passkey who one is: instead of a password, or as a second factor."""
+"""A passkey as a proof: instead of a password, or as a second factor."""
 
 import logging
 from collections.abc import Mapping
