@@ -1,5 +1,6 @@
 """The settings of the core, one line each: the variable, its default, and what reads its text.
 
+The name and the looks of the product are in ``configuration/brand.py``.
 ``create_app`` calls ``Settings.from_environment()``. A wrong value stops the
 start. Each message names the variable and says what is wrong and what to write
 instead. ``docs/settings.md`` explains each setting to operators.
@@ -18,6 +19,7 @@ from sqlalchemy.engine import URL
 from werkzeug.local import LocalProxy
 
 from configuration import env_file, required, unknown
+from configuration.brand import BrandSettings
 from configuration.database_url import database_url, replica_url
 from configuration.hosts import Network, called_network, header, host, origin, proxy
 from configuration.kept_secret import kept_secret
@@ -62,7 +64,7 @@ def in_production(text: str, *, elsewhere: str) -> Callable[[Any], str]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings:
+class Settings(BrandSettings):
     """How this process runs. Times are ``timedelta``; nothing here changes after the start.
 
     A default that is a function depends on settings above it.

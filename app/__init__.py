@@ -30,6 +30,7 @@ from app.http import (
     problems,
     request_headers,
     response_headers,
+    templates,
 )
 from app.http.blueprint import api
 from app.http.strict_json import StrictJSONProvider
@@ -92,12 +93,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     logs.configure(settings)
     logs.announce(settings)
 
-    app = Flask(
-        __name__,
-        instance_path=str(INSTANCE),
-        static_folder=None,
-        template_folder="mail/templates",
-    )
+    app = Flask(__name__, instance_path=str(INSTANCE), static_folder=None, template_folder=None)
     app.config.update(
         SETTINGS=settings,
         SECRET_KEY=settings.secret_key,
@@ -127,6 +123,9 @@ def create_app(settings: Settings | None = None) -> Flask:
     guards.init_app(app)
     problems.init_app(app)
     languages.init_app(app, [one.translations for one in features if one.translations])
+    templates.init_app(
+        app, settings, {one.name: one.templates for one in features if one.templates}
+    )
     response_headers.init_app(app, settings)
     cors.init_app(app, settings)
     api_docs.init_app(app)
@@ -144,6 +143,7 @@ def create_app(settings: Settings | None = None) -> Flask:
 
     # Last: it wraps all of the above, and so cuts the headers before other code reads them.
     request_headers.init_app(app)
+    templates.check(app)
     composing.check(app)
     transport.check(app)
     return app

@@ -125,22 +125,32 @@ def sender(text: str) -> Sender:
     name, address = (found["name"].strip(), found["address"]) if found else ("", text.strip())
     if quoted := re.fullmatch(r'"((?:[^"\\]|\\.)*)"', name):
         name = re.sub(r"\\(.)", r"\1", quoted[1])
-    if not name.isprintable() or "@" in name or "=?" in name:
+    if not is_sender_name(name):
         raise Wrong(
             f"is {text!r}, and the name before the address has an @, a control character or an "
             f"encoded word (=?…?=). Write the name as people read it. {example}"
         )
-    local, _, domain = address.rpartition("@")
-    atom = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
     try:
-        if not re.fullmatch(rf"{atom}(\.{atom})*", local) or len(local) > 64 or "=?" in address:
-            raise ValueError
-        # A host inside a network may have an underscore in its name; a mail domain may not.
-        if "_" in domain:
-            raise ValueError
-        return Sender(name, f"{local}@{_ascii_domain(domain)}")
+        return Sender(name, mail_address(address))
     except ValueError:
         raise Wrong(f"is {text!r}, which is not an address. {example}") from None
+
+
+def is_sender_name(name: str) -> bool:
+    """Whether every mail program shows this name of a sender, and reads no address into it."""
+    return name.isprintable() and "@" not in name and "=?" not in name
+
+
+def mail_address(text: str) -> str:
+    """An address with its domain in the IDNA form. Raises ``ValueError``."""
+    local, _, domain = text.rpartition("@")
+    atom = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
+    if not re.fullmatch(rf"{atom}(\.{atom})*", local) or len(local) > 64 or "=?" in text:
+        raise ValueError
+    # A host inside a network may have an underscore in its name; a mail domain may not.
+    if "_" in domain:
+        raise ValueError
+    return f"{local}@{_ascii_domain(domain)}"
 
 
 def _ascii_domain(text: str) -> str:

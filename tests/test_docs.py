@@ -256,10 +256,12 @@ def test_files_that_are_mentioned_exist(page: Path) -> None:
     of_ours = rf"(?:{folders})/[\w./-]*|[\w.-]+\.(?:py|md|toml|txt|in)|\.env\.example|Makefile"
     mentioned = {word for word in in_backticks(prose) if re.fullmatch(of_ours, word)}
 
+    # Templates are called by the names that they have in their folder.
+    folders_of_files = (ROOT, page.parent, ROOT / "app" / "mail" / "templates")
     missing = {
         name
         for name in mentioned - to_be_made_by_the_reader
-        if not any(list(folder.glob(name)) for folder in (ROOT, page.parent))
+        if not any(list(folder.glob(name)) for folder in folders_of_files)
     }
     assert not missing
 

@@ -4,7 +4,6 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from flask import Flask
-from jinja2 import ChoiceLoader, FileSystemLoader, PrefixLoader
 from werkzeug.routing import Rule
 
 from app.database import branches
@@ -58,9 +57,6 @@ def _register(app: Flask, feature: Feature, api_prefix: str, *, is_ours: bool) -
         register_page(app, page)
     for command in feature.commands:
         app.cli.add_command(command)
-    if feature.templates:
-        theirs = PrefixLoader({feature.name: FileSystemLoader(feature.templates)})
-        app.jinja_loader = ChoiceLoader([one for one in (app.jinja_loader, theirs) if one])
 
 
 def _flaws(

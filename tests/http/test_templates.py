@@ -1,0 +1,49 @@
+"""Templates of the operator's own, in TEMPLATES_DIR."""
+
+from pathlib import Path
+
+import pytest
+from flask import Flask, render_template
+
+from app import create_app, read_settings
+from app.mail.content import Content
+from config import SettingsRefused
+
+
+def app_with(tmp_path: Path, **templates: str) -> Flask:
+    folder = tmp_path / "templates"
+    for name, text in templates.items():
+        file = folder / name.replace("__", "/").replace("_", ".")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+    variables = {"TEMPLATES_DIR": str(folder), "BRAND_NAME": "Acme"}
+    return create_app(read_settings(variables, instance=tmp_path / "instance"))
+
+
+def test_a_template_of_ones_own_replaces_ours_and_may_extend_it(tmp_path: Path) -> None:
+    app = app_with(
+        tmp_path,
+        mail_txt="Hello from {{ brand.name }}: {{ content.subject }}",
+        mail_html='{% extends "original/mail.html" %}',
+    )
+
+    with app.app_context():
+        content = Content("<Subject>", ("A paragraph.",))
+        assert render_template("mail.txt", content=content) == "Hello from Acme: <Subject>"
+        assert "A paragraph." in render_template("mail.html", content=content)
+
+
+def test_templates_that_are_wrong_stop_the_start_with_their_names_and_lines(
+    tmp_path: Path,
+) -> None:
+    with pytest.raises(SettingsRefused) as refused:
+        app_with(
+            tmp_path,
+            mail_txt="Hello\n{% if content.link %}",
+            pages__login_html="{{ 'x'|no_such_filter }}",
+            notes_md="{% this is not a template",
+        )
+
+    page, mail = sorted(refused.value.reasons, reverse=True)
+    assert page.startswith("TEMPLATES_DIR has the template pages/login.html, which is wrong in")
+    assert mail.startswith("TEMPLATES_DIR has the template mail.txt, which is wrong in line 2: ")
