@@ -1,7 +1,9 @@
 """How ``flask db …`` reaches the database: through the application's own engine."""
 
 import sys
+from typing import Any
 
+import click
 from alembic import context
 from flask import current_app
 from sqlalchemy import Connection
@@ -34,6 +36,14 @@ def include_object(
         feature = context.config.attributes.get("branch")
         return branches.is_compared(name, has_model=has_model, branch=feature)
     return not (kind == "index" and name in ONLY_IN_POSTGRESQL)
+
+
+def leave_out_empty_migration(_context: object, _revision: object, directives: list[Any]) -> None:
+    """Write no migration where the tables already are as the models say."""
+    asked = getattr(context.config.cmd_opts, "autogenerate", False)
+    if asked and directives[0].upgrade_ops.is_empty():
+        directives.clear()
+        click.echo("The tables are as the models say, so no migration was written.")
 
 
 def run_offline() -> None:
@@ -73,6 +83,7 @@ def _run_on(connection: Connection) -> None:
         # What a migration locks is let go before the next begins.
         transaction_per_migration=True,
         transactional_ddl=True,
+        process_revision_directives=leave_out_empty_migration,
         **migrate.configure_args,
     )
     verb = _verb()

@@ -83,6 +83,11 @@ def downgrade(*, revision: str, **given: Any) -> None:
             f"{name}@base all of them, and a revision of the core also those that depend on what "
             "came after it."
         )
+    if revision.startswith(f"{branches.CORE}@"):
+        raise click.UsageError(
+            "The branch of the core has no name in flask db downgrade. Name the revision to go "
+            "back to; flask db history lists them."
+        )
     callback = theirs.commands["downgrade"].callback
     callback(revision=revision, **given)
 

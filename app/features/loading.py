@@ -88,7 +88,8 @@ def _imported(module: str, attribute: str) -> Any:
 def _version_flaw(feature: Feature) -> str | None:
     try:
         accepted = SpecifierSet(feature.requires)
-    except InvalidSpecifier:
+    # A value that is not a string raises one of the other two.
+    except (InvalidSpecifier, TypeError, AttributeError):
         return f'whose "requires" is {feature.requires!r}. Write versions like ">=0.2,<0.4".'
     if accepted.contains(VERSION, prereleases=True):
         return None
@@ -101,7 +102,7 @@ def _version_flaw(feature: Feature) -> str | None:
 def _flaws_of_names(features: Sequence[Feature]) -> Iterator[str]:
     seen: set[str] = set()
     for feature in features:
-        if not NAME.fullmatch(feature.name):
+        if not isinstance(feature.name, str) or not NAME.fullmatch(feature.name):
             yield (
                 f"The feature {feature.name!r} has a name that is not accepted. Use 1 to 30 of the "
                 "characters a-z, 0-9 and _, with a letter first."

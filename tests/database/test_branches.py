@@ -170,6 +170,16 @@ def test_the_next_one_goes_on_from_it(
     assert "drop_" not in text.partition("def downgrade")[0]
 
 
+def test_where_nothing_has_changed_no_migration_is_written(notes: Flask, folder: Path) -> None:
+    first_migration(notes)
+    flask_db(notes, "upgrade")
+
+    told = flask_db(notes, "migrate", "--feature", "notes", "-m", "Nothing")
+
+    assert "no migration was written" in told
+    assert list(written(folder)) == ["notes_0001_notes.py"]
+
+
 def test_a_migration_by_hand_finds_the_branch_too(notes: Flask, folder: Path) -> None:
     flask_db(notes, "revision", "--feature", "notes", "-m", "By hand")
 
@@ -316,6 +326,10 @@ def test_one_step_back_has_to_name_its_branch(notes: Flask) -> None:
     assert applied() == {"notes_0001"}
     flask_db(notes, "downgrade", "notes@-1")
     assert applied() == {HEAD}
+
+
+def test_the_branch_of_the_core_has_no_name_to_go_back_by(notes: Flask) -> None:
+    assert "flask db history lists them" in refused(notes, "downgrade", "core@-1")
 
 
 def test_without_features_one_step_back_needs_no_name(new_database: str) -> None:

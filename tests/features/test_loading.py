@@ -3,6 +3,7 @@
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from flask import Flask
@@ -142,8 +143,8 @@ def test_two_features_of_one_name_are_refused(install: Install) -> None:
     ]
 
 
-@pytest.mark.parametrize("name", ["", "Acme", "1acme", "acme-billing", "a" * 31])
-def test_a_name_that_is_no_prefix_is_refused(install: Install, name: str) -> None:
+@pytest.mark.parametrize("name", ["", "Acme", "1acme", "acme-billing", "a" * 31, None, 7])
+def test_a_name_that_is_no_prefix_is_refused(install: Install, name: Any) -> None:
     with pytest.raises(SettingsRefused, match="has a name that is not accepted"):
         install(Feature(name=name))
 
@@ -164,9 +165,10 @@ def test_a_feature_for_another_version_is_refused(install: Install) -> None:
     )
 
 
-def test_versions_that_cannot_be_read_are_refused(install: Install) -> None:
-    with pytest.raises(SettingsRefused, match="whose \"requires\" is 'two'"):
-        install(Feature(name="acme", requires="two"))
+@pytest.mark.parametrize("requires", ["two", 0.2, None, 7])
+def test_versions_that_cannot_be_read_are_refused(install: Install, requires: Any) -> None:
+    with pytest.raises(SettingsRefused, match=f'whose "requires" is {requires!r}'):
+        install(Feature(name="acme", requires=requires))
 
 
 def test_all_refusals_are_told_at_once() -> None:

@@ -8,10 +8,11 @@ full, a caller is refused at once. If a caller has closed the connection, its
 hash is not computed.
 """
 
+import logging
 import os
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
 from typing import ParamSpec, TypeVar, cast
@@ -29,6 +30,8 @@ from config import Settings
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+log = logging.getLogger(__name__)
 
 # On Linux each thread has a priority of its own. The hashing threads are this much "nicer" than the
 # rest of the process. Where both want the same core, the rest gets nine tenths of it.
@@ -66,7 +69,7 @@ class HashingPool:
         """
         job = _Job(who, partial(function, *args, **kwargs))
         self._line_up(job)
-        self._threads.submit(self._do_next)
+        self._threads.submit(self._do_next).add_done_callback(_log_failure)
         self._show()
         if job.has_moved.wait(LONGEST_WAIT_SECONDS):
             self._show()
@@ -171,6 +174,12 @@ def run(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
     """Run the function in the current application's pool, for the caller of this request."""
     pool: HashingPool = current_app.extensions["hashing_pool"]
     return pool.run(client.current(), function, *args, **kwargs)
+
+
+def _log_failure(ended: "Future[None]") -> None:
+    """Log an error outside the job itself, such as a refused file lock."""
+    if error := ended.exception():
+        log.error("a thread of the hashing pool failed", exc_info=error)
 
 
 def _lower_priority() -> None:

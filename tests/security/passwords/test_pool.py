@@ -358,6 +358,25 @@ def test_nobody_waits_for_ever(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> N
     assert counted("too_late") == before + 1
 
 
+def test_an_error_of_the_locks_is_logged(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(hashing_pool, "LONGEST_WAIT_SECONDS", 0.05)
+    pool = HashingPool(1, 0)
+    monkeypatch.setattr(pool._slots, "one", no_locks)
+
+    with pytest.raises(Overloaded):
+        pool.run(SOMEBODY, int)
+
+    (line,) = caplog.records
+    assert line.getMessage() == "a thread of the hashing pool failed"
+    assert str(line.exc_info and line.exc_info[1]) == "No locks available"
+
+
+def no_locks() -> None:
+    raise OSError("No locks available")
+
+
 def test_a_hash_that_has_begun_is_waited_for(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hashing_pool, "LONGEST_WAIT_SECONDS", 0.01)
     pool = HashingPool(1, 0)
