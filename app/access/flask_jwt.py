@@ -5,6 +5,7 @@ The application makes and reads its tokens without the library.
 
 from collections.abc import Callable
 from typing import Any
+from uuid import UUID
 
 from flask import g
 from flask_jwt_extended import JWTManager, get_jwt
@@ -12,7 +13,7 @@ from jwt.exceptions import ExpiredSignatureError
 
 from app.access import levels
 from app.access.attachment import Loaded
-from app.access.live_session import load_attached_user
+from app.access.live_session import SESSION_AND_USER, load_attached_user
 from app.errors import AppError, InvalidToken, SessionEnded, TokenExpired
 from app.http.bearer import missing_token
 from app.http.problems import as_response
@@ -34,11 +35,16 @@ class SingleReading(JWTManager):
         self, encoded_token: str, csrf_value: object = None, allow_expired: bool = False
     ) -> dict[str, Any]:
         try:
-            return self.read_token(encoded_token, allow_expired=allow_expired)
+            claims = self.read_token(encoded_token, allow_expired=allow_expired)
         except ExpiredSignatureError as error:
             # Flask-JWT-Extended hands these to the loader that words the refusal.
             error.jwt_header, error.jwt_data = {}, {}  # type: ignore[attr-defined]
             raise
+        # The library looks at this claim alone. The token may be from before the second step was
+        # switched on.
+        if claims.get("fresh") and _lacks_own_factor(claims):
+            claims["fresh"] = False
+        return claims
 
 
 jwt = SingleReading()
@@ -104,8 +110,18 @@ def _answer(error: type[AppError]) -> Callable[..., Any]:
     return lambda *_: as_response(error())
 
 
-def _not_fresh(*_: Any) -> Any:
-    return as_response(levels.fresh_token_required())
+def _not_fresh(_header: dict[str, Any], claims: dict[str, Any]) -> Any:
+    aal = 2 if any(user.second_step_at for _, user in _session_of(claims)) else 1
+    return as_response(levels.fresh_token_required(aal=aal))
+
+
+def _lacks_own_factor(claims: dict[str, Any]) -> bool:
+    return any(levels.lacks_own_factor(session, user) for session, user in _session_of(claims))
+
+
+def _session_of(claims: dict[str, Any]) -> Any:
+    """The session of a token with its user. It is not the session of the request yet."""
+    return SESSION_AND_USER.run_alone(session_id=UUID(claims["sid"]))
 
 
 # Flask-JWT-Extended words its refusals in its own way; these make it use ours.

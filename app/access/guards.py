@@ -141,7 +141,7 @@ def fresh_until() -> datetime | None:
     Where the user's second step is on, only a session with a second factor counts.
     """
     until = flask_jwt.shown_claims()["fresh"]
-    lacks_factor = current_user().second_step_at is not None and current_session().aal < 2
+    lacks_factor = levels.lacks_own_factor(current_session(), current_user())
     if lacks_factor or until <= clock.now().timestamp():
         return None
     return datetime.fromtimestamp(until, UTC)

@@ -47,6 +47,11 @@ def is_second_factor_required(user: User) -> bool:
     )
 
 
+def lacks_own_factor(session: Session, user: User) -> bool:
+    """Whether the session lacks the second factor that its user wants to be asked for."""
+    return user.second_step_at is not None and session.aal < 2
+
+
 def refuse_below_demand(session: Session) -> None:
     """Stop a call that needs the second level, for a user from whom the settings demand it.
 

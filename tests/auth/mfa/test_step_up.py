@@ -366,6 +366,22 @@ def test_jwt_required_of_a_feature_knows_the_setting(
     assert problem(answers["all"]) == ENROL
 
 
+def test_jwt_required_of_a_feature_knows_the_second_step(
+    make_app: Callable[..., Flask], client: FlaskClient, below: tuple[Phone, str]
+) -> None:
+    """The library itself looks at the token alone, which is from before the step was on."""
+    phone, token = below
+    other = make_app()
+    other.add_url_rule("/theirs", "theirs", jwt_required(fresh=True)(dict))
+
+    def visit(access_token: str) -> TestResponse:
+        return other.test_client().get("/theirs", headers=bearer(access_token))
+
+    assert wanted(visit(token)) == LEVEL_2
+    raised = prove(client, token, otp=phone.code()).json["access_token"]
+    assert visit(raised).status_code == 200
+
+
 # Somebody who knows only the password
 
 
