@@ -66,7 +66,9 @@ def has_factor(user_id: int, *, other_than: str | None = None) -> bool:
 
 def offered_in(fields: Mapping[str, Any]) -> Method | None:
     """The kind of proof that the fields of a request hold."""
-    return next((method for method in declared() if fields.get(method.field)), None)
+    # A field of a form without a value counts as missing. An empty credential is a wrong one.
+    missing = (None, "")
+    return next((each for each in declared() if fields.get(each.field) not in missing), None)
 
 
 def remove_all(user_id: int, added_since: datetime | None = None) -> int:

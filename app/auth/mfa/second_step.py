@@ -18,7 +18,7 @@ from app.auth.mfa.methods import Method
 from app.auth.notices import notify_with
 from app.auth.oauth.oauth import InvalidRequest
 from app.auth.sessions import sessions
-from app.database import engines
+from app.database.rows import lock
 from app.errors import MfaRequired, RateLimited, WrongFactor
 from app.extensions import db
 from app.features.feature import Stage
@@ -102,7 +102,7 @@ def _prove_again(session: Session, method: Method, fields: Mapping[str, Any]) ->
     user = sessions.lock_user(session)
     if not method.verify(user, {**fields, "purpose": "reauthenticate", "subject": session.id}):
         db.session.rollback()
-        _record_failure(user, method)
+        _record_failure(session.user_id, method)
         db.session.commit()
         raise WrongFactor
     throttle.forgive_factor(user)
@@ -136,12 +136,14 @@ def _prove(user: User, token: str, method: Method, proof: Proof) -> Proof:
     count_try(user)
     ticket = tickets.spend_try(token)
     owner = tickets.lock_owner(ticket, user.id)
+    # A change of the credentials at the same moment may have deleted the ticket.
+    tries_left = ticket.tries_left
     if not method.verify(owner, {**proof.offered, "purpose": "mfa", "subject": ticket.id}):
         db.session.rollback()
-        _record_failure(owner, method)
-        _alarm(owner)
+        _record_failure(user.id, method)
+        _alarm(user.id)
         db.session.commit()
-        raise WrongFactor(mfa_token=token, tries_left=ticket.tries_left)
+        raise WrongFactor(mfa_token=token, tries_left=tries_left)
     tickets.redeem(ticket)
     throttle.forgive_factor(owner)
     proof = proof.raised(method.amr)
@@ -150,13 +152,13 @@ def _prove(user: User, token: str, method: Method, proof: Proof) -> Proof:
     return proof
 
 
-def _alarm(owner: User) -> None:
+def _alarm(user_id: int) -> None:
     """Tell the owner that somebody knows the password and guesses codes. The caller commits."""
     # Several guesses at once each see the tries of all, so nobody can skip the fifth. They take
     # turns, so that there is one mail.
-    engines.take_turn(f"wrong codes {owner.id}")
-    tries = tickets.tries_in_vain(owner.id)
-    if tries.number < ALARMING_TRIES:
+    owner = lock(User, User.id == user_id)
+    tries = tickets.tries_in_vain(user_id)
+    if owner is None or tries.number < ALARMING_TRIES:
         return
     within = clock.now() - tries.since + timedelta(seconds=1)
     if not outbox.queued_lately(owner.email, messages.wrong_codes, within=within):
@@ -167,6 +169,6 @@ def _reset_token(user: User) -> str:
     return one_time_tokens.issue(user.id, Purpose.PASSWORD_RESET, email=user.email)
 
 
-def _record_failure(user: User, method: Method) -> None:
+def _record_failure(user_id: int, method: Method) -> None:
     """The caller commits."""
-    recording.record_attempt(events.FACTOR_FAILED, subject_id=user.id, method=method.name)
+    recording.record_attempt(events.FACTOR_FAILED, subject_id=user_id, method=method.name)

@@ -7,7 +7,7 @@ import pytest
 import time_machine
 from flask import Flask
 from flask.testing import FlaskClient
-from sqlalchemy import select
+from sqlalchemy import delete, select
 from werkzeug.test import TestResponse
 
 from app.access.proof import Proof
@@ -21,7 +21,7 @@ from app.extensions import db
 from app.models import User
 from tests.auth.mfa.phone import Phone, enrol, give_password, go_on, ticket_of
 from tests.auth.passkeys.authenticator import Authenticator
-from tests.auth.passkeys.browser import register
+from tests.auth.passkeys.browser import options, register
 from tests.factories import API, PASSWORD, bearer, problem
 from tests.mailbox import Mailbox
 
@@ -80,6 +80,27 @@ def test_a_try_is_counted_before_the_code_is_looked_at(
     assert problem(go_on(client, ticket, otp="000000")) == WRONG
 
     assert seen == [4]
+
+
+@pytest.mark.postgresql
+def test_a_ticket_may_end_while_its_code_is_compared(
+    app: Flask,
+    client: FlaskClient,
+    ada: User,
+    phone: Phone,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ticket = ticket_of(client, ada)
+
+    def end_ticket(_sealed: Any, row: str) -> str:
+        with db.engine.begin() as connection:
+            connection.execute(delete(MfaTicket))
+        return phone.secret
+
+    monkeypatch.setattr("app.security.key_ring.unseal", end_ticket)
+
+    assert problem(go_on(client, ticket, otp="000000")) == WRONG
+    assert problem(go_on(client, ticket, otp=phone.code())) == DEAD
 
 
 @pytest.mark.parametrize(("seconds", "expected"), [(299, 200), (300, 400)])
@@ -357,3 +378,14 @@ def test_a_malformed_recovery_code_costs_no_try(
 
     left = go_on(client, ticket, recovery_code="0" * codes.CHARACTERS).json["tries_left"]
     assert left == 4
+
+
+def test_an_empty_credential_is_a_wrong_proof(client: FlaskClient, ada: User, phone: Phone) -> None:
+    register(client, phone.access_token, Authenticator())
+    ticket = ticket_of(client, ada)
+    begun = options(client, "mfa/passkey-options", mfa_token=ticket)
+
+    answer = go_on(client, ticket, ceremony=begun["ceremony"], credential={})
+
+    assert problem(answer) == WRONG
+    assert answer.json["tries_left"] == 4
