@@ -163,6 +163,31 @@ def test_a_token_that_was_replaced_ends_the_device_when_it_comes_late(
     assert forgotten.details == {"devices": 1, "reason": "token_reused"}
 
 
+def test_a_token_that_was_replaced_several_times_ends_the_device_too(
+    client: FlaskClient, ada: User, device_token: str, clock: time_machine.Traveller
+) -> None:
+    """A thief who uses a copy twice at once is noticed like one who uses it once."""
+    of_thief = device_token
+    for _ in range(3):
+        of_thief = give_password(client, ada, device_token=of_thief).json["device_token"]
+    clock.shift(11)
+
+    assert not skips(give_password(client, ada, device_token=device_token))
+
+    assert not skips(give_password(client, ada, device_token=of_thief))
+
+
+def test_a_token_that_never_was_one_ends_no_device(
+    client: FlaskClient, ada: User, device_token: str, clock: time_machine.Traveller
+) -> None:
+    newer = give_password(client, ada, device_token=device_token).json["device_token"]
+    clock.shift(11)
+
+    assert not skips(give_password(client, ada, device_token="unknown"))
+
+    assert skips(give_password(client, ada, device_token=newer))
+
+
 def test_the_old_token_is_dead_once_the_new_one_was_used(
     client: FlaskClient, ada: User, device_token: str
 ) -> None:

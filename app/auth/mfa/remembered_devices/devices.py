@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import timedelta
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, exists, select
+from sqlalchemy import ColumnElement, and_, exists, or_, select
 
 from app import audit, clock
 from app.access.proof import Proof
@@ -24,6 +24,8 @@ from config import settings
 
 # The answer with a new token may be lost, so the token before it works a little longer.
 OVERLAP = timedelta(seconds=10)
+# A token that was replaced so many times is still recognized.
+MOST_SUCCESSORS = 1000
 
 
 def skip(user: User, proof: Proof) -> Proof:
@@ -45,15 +47,35 @@ def skip(user: User, proof: Proof) -> Proof:
 
 
 def _forget_replayed(user: User, token: str) -> None:
-    """Forget the device if the token was replaced long ago. Commits.
+    """Forget the device if the token is an older one of it. Commits.
 
     Two people have used its tokens then, and nothing tells the thief from the
-    owner. The owner gives the second factor once more.
+    owner. The owner gives the second factor once more. It stays for the
+    moment in which several logins of one device may overtake each other.
     """
-    mine = RememberedDevice.user_id == user.id
-    if _delete(mine, RememberedDevice.previous_hash == random_tokens.digest(token)):
+    now = clock.now()
+    replaced = and_(
+        RememberedDevice.user_id == user.id, RememberedDevice.rotated_at <= now - OVERLAP
+    )
+    found = select(RememberedDevice.token_hash).where(replaced)
+    current = _current_of(token, set(db.session.scalars(found)))
+    is_its_device = or_(
+        RememberedDevice.token_hash == current,
+        # It is recognized also if another key has made its successor.
+        RememberedDevice.previous_hash == random_tokens.digest(token),
+    )
+    if _delete(replaced, is_its_device):
         audit.record(events.DEVICE_FORGOTTEN, subject_id=user.id, devices=1, reason="token_reused")
     db.session.commit()
+
+
+def _current_of(token: str, hashes: set[str]) -> str | None:
+    """The one of the hashes that belongs to a successor of the token."""
+    for _ in range(MOST_SUCCESSORS if hashes else 0):
+        token = _successor(token)
+        if (digest := random_tokens.digest(token)) in hashes:
+            return digest
+    return None
 
 
 def _is_remembered(user_id: int) -> ColumnElement[bool]:
