@@ -53,6 +53,8 @@ def switch(session: Session, *, enabled: bool) -> User:
         raise FactorRequired
     if enabled != (user.second_step_at is not None):
         user.second_step_at = clock.now() if enabled else None
+        if not enabled:
+            notify(messages.second_step_switched_off, user)
         audit.record(
             events.SECOND_STEP_CHANGED, subject_id=user.id, actor_id=user.id, is_on=enabled
         )
@@ -141,8 +143,14 @@ def credentials_changed(user: User, change: CredentialChange) -> None:
 
 
 def _switch_off(user: User) -> None:
-    """Switch the second step off where no factor is left, and drop what belongs to it."""
-    methods.remove_all(user.id)
+    """Switch the second step off where no factor is left, and drop the recovery codes.
+
+    Passkeys stay that cannot be used at the moment, because they belong to
+    another domain or passkeys are switched off.
+    """
+    for method in methods.declared():
+        if not method.is_factor:
+            method.remove(user.id, None)
     user.second_step_at = None
 
 

@@ -62,6 +62,38 @@ def factors_reset(*, token: str, when: str, ip: str, device: str) -> Content:
     )
 
 
+@message("second_step_switched_off")
+def second_step_switched_off(*, token: str, when: str, ip: str, device: str) -> Content:
+    return notice(
+        _("The second step of your logins was switched off"),
+        _(
+            "Somebody, probably you, switched the second step of your logins off. The password "
+            "alone opens your account now. Your second factors are still there."
+        ),
+        token,
+        when,
+        ip,
+        device,
+        not_me=not_me(),
+    )
+
+
+@message("recovery_codes_made")
+def recovery_codes_made(*, token: str, when: str, ip: str, device: str) -> Content:
+    return notice(
+        _("New recovery codes were made for your account"),
+        _(
+            "Somebody, probably you, made new recovery codes for your account. The old ones do "
+            "not work any more."
+        ),
+        token,
+        when,
+        ip,
+        device,
+        not_me=not_me(),
+    )
+
+
 @message("recovery_code_used")
 def recovery_code_used(*, left: int, token: str, when: str, ip: str, device: str) -> Content:
     return notice(
@@ -139,6 +171,8 @@ ALL = (
     factor_added,
     factor_removed,
     factors_reset,
+    second_step_switched_off,
+    recovery_codes_made,
     recovery_code_used,
     few_recovery_codes_left,
     wrong_codes,
@@ -146,7 +180,14 @@ ALL = (
 )
 # The other two have none: wrong codes are mailed once in a day, and a mail that sums up would say
 # where the administrator is.
-for each in (factor_added, factor_removed, recovery_code_used, few_recovery_codes_left):
+for each in (
+    factor_added,
+    factor_removed,
+    second_step_switched_off,
+    recovery_codes_made,
+    recovery_code_used,
+    few_recovery_codes_left,
+):
     summarize(each, by=many_factor_changes)
 
 

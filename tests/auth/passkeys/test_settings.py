@@ -18,7 +18,7 @@ from app.models import User
 from config import ROOT, SettingsRefused
 from tests.auth.mfa.phone import enrol_with, give_password
 from tests.auth.passkeys.authenticator import Authenticator
-from tests.auth.passkeys.browser import options, with_passkey
+from tests.auth.passkeys.browser import log_in_with, options, with_passkey
 from tests.cases import each
 from tests.conftest import ENVIRONMENT
 from tests.factories import API, bearer, log_in, problem
@@ -54,6 +54,23 @@ def test_passkeys_can_be_switched_off(make_app: MakeApp, client: FlaskClient, ad
     assert give_password(without, ada).json["methods"] == ["totp", "recovery_code"]
     answer = without.post(f"{API}/auth/mfa", json={"mfa_token": refusal["mfa_token"], **proof})
     assert problem(answer) == (400, "ceremony_invalid")
+
+
+def test_passkeys_outlive_a_time_in_which_they_are_off(
+    make_app: MakeApp, client: FlaskClient, ada: User
+) -> None:
+    """The app was the last factor that works then, and the recovery codes go with it."""
+    key = Authenticator()
+    token = with_passkey(client, ada, key)
+    enrol_with(client, token)
+    without = make_app(**OFF).test_client()
+
+    removal = without.delete(f"{API}/auth/factors/totp", headers=bearer(token))
+
+    assert removal.status_code == 204
+    factors = client.get(f"{API}/auth/factors", headers=bearer(token)).json
+    assert (factors["second_step"], factors["recovery_codes"]) == (False, None)
+    assert log_in_with(client, key).status_code == 200
 
 
 @each(

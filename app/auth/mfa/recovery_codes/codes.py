@@ -14,10 +14,11 @@ from sqlalchemy import func, select
 
 from app import audit, clock
 from app.auth import credentials
-from app.auth.mfa import events, factors, methods
+from app.auth.mfa import events, factors, messages, methods
 from app.auth.mfa.errors import NoFactor
 from app.auth.mfa.methods import Method
 from app.auth.mfa.recovery_codes.models import RecoveryCode
+from app.auth.notices import notify
 from app.auth.sessions import sessions
 from app.database.rows import change, discard
 from app.extensions import db
@@ -29,8 +30,6 @@ COUNT = 10
 CHARACTERS, GROUP = 16, 4
 # Crockford's base32: no i, l, o and u.
 ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
-# How people may write a code: with or without dashes and spaces, in either case.
-WRITTEN = re.compile(rf"(?:[ -]*[{ALPHABET}{ALPHABET.upper()}]){{{CHARACTERS}}}[ -]*", re.ASCII)
 
 
 def make_anew(session: Session) -> list[str]:
@@ -44,6 +43,7 @@ def make_anew(session: Session) -> list[str]:
         raise NoFactor
     made = _make(user.id)
     credentials.changed(user, CredentialChange.FACTORS_CHANGED)
+    notify(messages.recovery_codes_made, user)
     audit.record(events.RECOVERY_CODES_MADE, subject_id=user.id, actor_id=user.id)
     db.session.commit()
     return made

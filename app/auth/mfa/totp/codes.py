@@ -1,7 +1,6 @@
 """The values of one-time codes (RFC 6238): SHA-1, six digits, a new one every 30 seconds."""
 
 import hmac
-import re
 from datetime import datetime
 from urllib.parse import urlsplit
 
@@ -12,8 +11,6 @@ from app.auth.mfa.settings import MfaSettings
 from config import settings
 
 SECONDS = 30
-# Other characters that Python counts as digits are refused: pyotp would take them.
-CODE = re.compile(r"[0-9]{6}", re.ASCII)
 
 
 def new_secret() -> str:
