@@ -8,6 +8,8 @@ class CredentialChange(StrEnum):
 
     PASSWORD_CHANGED = "password_changed"  # noqa: S105 — a name
     PASSWORD_RESET = "password_reset"  # noqa: S105 — a name
+    # A reset, where nobody had confirmed the address before. A stranger may have made the account.
+    MAILBOX_PROVED = "mailbox_proved"
     EMAIL_CHANGED = "email_changed"
     EMAIL_CHANGE_UNDONE = "email_change_undone"
     REPUDIATED = "repudiated"

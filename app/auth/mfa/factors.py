@@ -1,6 +1,6 @@
 """The second factors of an account: showing, adding and removing them."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from app import audit, clock
@@ -123,12 +123,12 @@ def reset(user: User, actor_id: int | None) -> int:
     return count
 
 
-def remove_recent(user: User) -> None:
-    """Remove the factors that were added lately: the owner says that it was somebody else.
+def take_back(user: User, *, added_since: datetime | None = None) -> None:
+    """Remove the factors, or those that were added since: it may have been somebody else.
 
     The caller holds the user, and commits.
     """
-    count = methods.remove_all(user.id, added_since=clock.now() - RECENT)
+    count = methods.remove_all(user.id, added_since)
     if count:
         audit.record(events.FACTORS_RESET, subject_id=user.id, factors=count)
     if not methods.has_factor(user.id):
@@ -139,7 +139,10 @@ def credentials_changed(user: User, change: CredentialChange) -> None:
     """End logins that wait for their second step. The caller holds the user, and commits."""
     tickets.end_all(user.id)
     if change in TAKEN_BACK:
-        remove_recent(user)
+        take_back(user, added_since=clock.now() - RECENT)
+    if change is CredentialChange.MAILBOX_PROVED:
+        take_back(user)
+        throttle.clear(user, Kind.FACTOR)
 
 
 def _switch_off(user: User) -> None:

@@ -75,28 +75,30 @@ def reset(token: str, new_password: str) -> None:
     """Set a new password with a mailed token, and sign every device out. Commits.
 
     A person who reads the mailbox owns the address, so it counts as confirmed.
-    All links that were mailed before stop working, except those in notices. A
-    user who was suspended after too many wrong passwords may log in again. It
+    All links that were mailed before stop working, except those in notices. If
+    nobody had confirmed the address before, the second factors go too. A user
+    who was suspended after too many wrong passwords may log in again. It
     does not log the user in. Raises ``InvalidLink``, or ``ValidationFailed``
     for a password that is refused, and then the token stays valid.
     """
     found = one_time_tokens.read(token, *SETTING_PASSWORDS)
-    user = found.user
+    before = found.user
     # The connection goes back to the pool while the password is hashed.
     db.session.close()
-    policy.refuse_like_identity(new_password, user, field="new_password")
+    policy.refuse_like_identity(new_password, before, field="new_password")
     hashed_password = hashing.hash(new_password)
 
     replacement = (
         change(User)
-        .where(User.id == user.id, User.email == found.email)
+        .where(User.id == before.id, User.email == found.email)
         .values(hashed_password=hashed_password, email_verified=True, updated_at=clock.now())
-        .returning(User.id)
+        .returning(User)
     )
-    if db.session.scalar(replacement) is None:
+    user = db.session.scalar(replacement)
+    if user is None:
         raise InvalidLink
     one_time_tokens.redeem(found)
-    credentials.changed(user, CredentialChange.PASSWORD_RESET)
+    credentials.changed(user, _what_it_shows(before))
     ended = sessions.end_all(user.id)
     throttle.clear(user, Kind.PASSWORD)
     notify(messages.password_changed, user)
@@ -104,6 +106,13 @@ def reset(token: str, new_password: str) -> None:
         Event.PASSWORD_RESET, subject_id=user.id, by=found.purpose, sessions_ended=ended
     )
     db.session.commit()
+
+
+def _what_it_shows(before: User) -> CredentialChange:
+    """A stranger may have made an account whose address nobody had confirmed before."""
+    if before.email_verified:
+        return CredentialChange.PASSWORD_RESET
+    return CredentialChange.MAILBOX_PROVED
 
 
 def link(user: User, purpose: Purpose = Purpose.PASSWORD_RESET) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from app.auth.passkeys.models import Passkey, PasskeyHandle
 from app.extensions import db
 from app.models import AuditEvent, User
 from tests import factories
-from tests.auth.mfa.phone import ticket_of
+from tests.auth.mfa.phone import enrol_with, ticket_of
 from tests.auth.passkeys.authenticator import USER_PRESENT, USER_VERIFIED, Authenticator, Lies
 from tests.auth.passkeys.browser import (
     log_in_with,
@@ -233,3 +233,28 @@ def test_registration_options_exclude_the_keys_that_are_there(
     assert given["authenticatorSelection"]["residentKey"] == "required"
     assert [one["alg"] for one in given["pubKeyCredParams"]] == [-7, -257, -8]
     assert given["user"]["name"] == ada.email
+
+
+def test_a_stranger_who_registered_the_address_first_keeps_no_factor(
+    app: Flask, client: FlaskClient, mailbox: Mailbox
+) -> None:
+    """The owner of the address proves it with a reset. Nobody had confirmed it before."""
+    account = factories.make_user(app, username="stranger", email="owner@example.com")
+    key = Authenticator()
+    token = with_passkey(client, account, key)
+    enrol_with(client, token)
+
+    client.post(f"{API}/auth/password/forgot", json={"email": account.email})
+    body = {"token": mailbox.token("reset-password"), "new_password": "a password of the owner"}
+    assert client.post(f"{API}/auth/password/reset", json=body).status_code == 204
+
+    assert problem(log_in_with(client, key)) == (401, "invalid_credentials")
+    owners = log_in(client, account, "a password of the owner")["access_token"]
+    factors = client.get(f"{API}/auth/factors", headers=bearer(owners)).json
+    assert factors == {
+        "second_step": False,
+        "required": False,
+        "totp": None,
+        "recovery_codes": None,
+        "passkeys": [],
+    }
