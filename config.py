@@ -34,6 +34,7 @@ from configuration.values import (
     file,
     firebase_signer_key,
     folder,
+    hours,
     hours_or_zero,
     integer,
     key_id,
@@ -115,6 +116,8 @@ class Settings(BrandSettings):
     )
     refresh_late_retry: timedelta = variable("REFRESH_LATE_RETRY_HOURS", "24", hours_or_zero)
     fresh_token_lifetime: timedelta = variable("FRESH_TOKEN_EXPIRE_MINUTES", "10", minutes)
+    cookie_idle: timedelta = variable("COOKIE_IDLE_HOURS", "12", hours)
+    stay_signed_in: timedelta = variable("STAY_SIGNED_IN_DAYS", "14", days)
     max_sessions_per_user: int = variable("MAX_SESSIONS_PER_USER", "20", integer(1, 10_000))
 
     # Passwords. Only tests may use a BCRYPT_ROUNDS of 4.

@@ -6,7 +6,7 @@ from pathlib import Path
 from flask import Flask
 
 from app import cli
-from app.access import flask_jwt, guards, limits
+from app.access import csrf, flask_jwt, guards, limits
 from app.access.flask_jwt import jwt
 from app.administration.role_routes import bp as roles
 from app.administration.routes import bp as administration
@@ -121,6 +121,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     delivery.init_app(app)
     deployment_warnings.init_app(app)
     guards.init_app(app)
+    csrf.init_app(app)
     problems.init_app(app)
     languages.init_app(app, [one.translations for one in features if one.translations])
     templates.init_app(

@@ -146,6 +146,19 @@ class NotEnoughPermissions(AppError):
     detail = "Not enough permissions"
 
 
+class CsrfFailed(AppError):
+    """Another site may have made the browser send the request (cross-site request forgery)."""
+
+    status, code = 403, "csrf_failed"
+    detail = "The request did not come from a page of this site."
+
+
+class FormExpired(CsrfFailed):
+    """The form came from this site, but it does not belong to the browser's present cookies."""
+
+    detail = "This form is too old. Open the page again."
+
+
 class MfaRequired(LoginRefused):
     """The first proof is right, and a second one is due."""
 

@@ -7,6 +7,7 @@ comparison of letters is not enough: ``API.example.com.:443`` and
 
 import re
 from ipaddress import AddressValueError, IPv4Network, IPv6Address, IPv6Network, ip_network
+from urllib.parse import urlsplit
 
 import idna
 
@@ -17,6 +18,8 @@ Network = IPv4Network | IPv6Network
 # The peer on a UNIX socket, which has no address.
 UNIX = "unix"
 
+# The names of this machine itself. Browsers treat them like https.
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
 HTTP_PORTS = {"http": 80, "https": 443}
 # The shortest prefix that a network of proxies may have, for each version of IP.
 BROADEST = {4: 8, 6: 16}
@@ -57,6 +60,12 @@ def origin_of(text: str) -> tuple[str, str, int | None] | None:
     scheme = found[1].lower()
     name, port = host
     return scheme, name, None if port == HTTP_PORTS.get(scheme) else port
+
+
+def is_secure(url: str) -> bool:
+    """Whether browsers offer at this URL what they keep for secure pages, like passkeys."""
+    found = urlsplit(url)
+    return found.scheme == "https" or found.hostname in LOOPBACK
 
 
 def _name(text: str) -> str | None:

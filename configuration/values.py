@@ -63,6 +63,7 @@ def span(unit: str, *, zero_allowed: bool = False) -> Callable[[str], timedelta]
 minutes = span("minutes")
 days = span("days")
 days_or_zero = span("days", zero_allowed=True)
+hours = span("hours")
 hours_or_zero = span("hours", zero_allowed=True)
 seconds_or_zero = span("seconds", zero_allowed=True)
 

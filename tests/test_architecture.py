@@ -52,6 +52,8 @@ EDGE = (
     "app.observability.measuring",
     "app.observability.routes",
     "app.access.bearer",
+    "app.access.cookies",
+    "app.access.csrf",
     "app.access.flask_jwt",
     "app.access.guards",
     "app.access.limits",

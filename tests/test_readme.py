@@ -237,7 +237,7 @@ def test_extending_md_shows_the_files_of_the_example() -> None:
 
 
 def test_what_is_different_here_can_be_changed_for_one_route(
-    make_app: Callable[..., Flask], app: Flask
+    make_app: Callable[..., Flask], ada: User
 ) -> None:
     source = next(b.text for b in blocks("docs/extending.md") if "SessionOfTheShop" in b.text)
     module: dict[str, Any] = {"__name__": "shop"}
@@ -250,6 +250,7 @@ def test_what_is_different_here_can_be_changed_for_one_route(
         return {"bytes": len(request.get_data())}
 
     client = shop.test_client()
+    program = bearer(log_in(client, ada)["access_token"])
     https = {"base_url": "https://localhost"}
     large = b"x" * (1024 * 1024)
 
@@ -260,9 +261,9 @@ def test_what_is_different_here_can_be_changed_for_one_route(
         "default-src 'none'; style-src 'self'; img-src 'self'"
     ]
     assert "Path=/shop/" in pages[0].headers["Set-Cookie"]
-    assert client.post("/shop/pictures", data=large).json == {"bytes": len(large)}
-    assert client.get("/shop/report").json == {"users": 0}
-    elsewhere = client.post("/other", data=large, **https)
+    assert client.post("/shop/pictures", data=large, headers=program).json == {"bytes": len(large)}
+    assert client.get("/shop/report").json == {"users": 1}
+    elsewhere = client.post("/other", data=large, headers=program, **https)
     assert problem(elsewhere) == (413, "body_too_large")
     assert elsewhere.headers["Content-Security-Policy"].startswith("default-src 'none'; frame-")
     assert "Set-Cookie" not in elsewhere.headers

@@ -1,7 +1,7 @@
-"""Who sends a request, and whether they may: access tokens and permissions.
+"""Who sends a request, and whether they may: access tokens, cookies and permissions.
 
-A token is valid while its session is live, so loading the session is the check:
-one statement answers "ended?", "which device?" and "which user?".
+A token or a cookie is valid while its session is live, so loading the session
+is the check: one statement answers "ended?", "which device?" and "which user?".
 """
 
 from collections.abc import Callable
@@ -9,12 +9,13 @@ from datetime import UTC, datetime
 from functools import wraps
 from typing import ParamSpec, TypeVar, cast
 
-from flask import Flask, g, has_app_context
+from flask import Flask, g, has_app_context, request
 from sqlalchemy.orm import Session as DatabaseSession
+from sqlalchemy.orm.attributes import set_committed_value
 
 from app import clock
-from app.access import attachment, flask_jwt, levels
-from app.access.live_session import load_user_of_live_session
+from app.access import attachment, cookies, csrf, flask_jwt, levels
+from app.access.live_session import load_session_of_cookie, load_user_of_live_session
 from app.access.permissions import Permission, Rights, rights_of
 from app.database.engines import reader
 from app.errors import (
@@ -25,6 +26,7 @@ from app.errors import (
     NotEnoughPermissions,
     SessionEnded,
     TokenExpired,
+    Unauthorized,
 )
 from app.http.bearer import bearer_token, canonicalize_authorization
 from app.http.blueprint import Decorator, View, documentation_of, refuses
@@ -105,8 +107,10 @@ def _documents_permission(permission: Permission) -> Decorator:
 def _guarded(view: Callable[P, R], guard: Callable[[], None]) -> Callable[P, R]:
     @wraps(view)
     def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
-        authenticate_request()
+        session = authenticate_request()
         guard()
+        if session.cookie_hash is not None:
+            csrf.refuse_other_types()
         return view(*args, **kwargs)
 
     return documents_access_token()(guarded)
@@ -136,23 +140,35 @@ def refuse_unless_fresh() -> None:
 
 
 def fresh_until() -> datetime | None:
-    """Until when the access token of the request counts as recent. ``None`` if it does not.
+    """Until when the login of the request counts as recent. ``None`` if it does not.
+
+    An access token says it, and for a cookie the row of its session does.
 
     Where the user's second step is on, only a session with a second factor counts.
     """
-    until = flask_jwt.shown_claims()["fresh"]
+    until = _fresh_until(current_session())
     lacks_factor = levels.lacks_own_factor(current_session(), current_user())
     if lacks_factor or until <= clock.now().timestamp():
         return None
     return datetime.fromtimestamp(until, UTC)
 
 
-def authenticate_request() -> Session:
-    """The session of the access token that was sent.
+def _fresh_until(session: Session) -> float:
+    if session.cookie_hash is None:
+        return float(flask_jwt.shown_claims()["fresh"])
+    if session.authenticated_at is None:
+        return 0
+    return (session.authenticated_at + settings.fresh_token_lifetime).timestamp()
 
-    It does the same as ``jwt_required()``, in half the time. Raises
+
+def authenticate_request() -> Session:
+    """The session of the access token that was sent, or else of the cookie.
+
+    For a token it does the same as ``jwt_required()``, in half the time. Raises
     ``NotAuthenticated``, ``InvalidToken``, ``TokenExpired`` or ``SessionEnded``.
     """
+    if "HTTP_AUTHORIZATION" not in request.environ and (secret := cookies.sent_secret()):
+        return _authenticate_by_cookie(secret)
     claims = tokens.read_access_token(bearer_token())
     user = load_user_of_live_session({}, claims)
     if user is None:
@@ -161,6 +177,38 @@ def authenticate_request() -> Session:
         levels.refuse_below_demand(g.session)
     flask_jwt.show(claims, user)
     return current_session()
+
+
+def _authenticate_by_cookie(secret: str) -> Session:
+    """Raises ``CsrfFailed`` too, if another site may have made the browser send a change."""
+    if csrf.is_unsafe():
+        csrf.refuse_other_origins()
+    try:
+        session = load_session_of_cookie(secret)
+    except Unauthorized:
+        cookies.clear_session()
+        raise
+    if settings.mfa_required != "none":
+        levels.refuse_below_demand(session)
+    go_on_as(session, session.user)
+    return session
+
+
+def go_on_as(session: Session, user: User) -> None:
+    """Let the rest of the request be one of this session, which a cookie holds."""
+    set_committed_value(session, "user", user)
+    g.session = session
+    flask_jwt.show(
+        {
+            "sub": str(session.user_id),
+            "sid": str(session.id),
+            "type": "access",
+            "fresh": _fresh_until(session),
+            "acr": f"aal{session.aal}",
+            "amr": session.amr.split(),
+        },
+        user,
+    )
 
 
 def current_user() -> User:

@@ -1,17 +1,21 @@
-"""The session and the user of a token, in one statement."""
+"""The session and the user of a token or of a cookie, in one statement."""
 
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 from flask import g
-from sqlalchemy import bindparam, select
+from sqlalchemy import bindparam, case, select, update
 from sqlalchemy.orm.attributes import set_committed_value
 
-from app.access import levels
+from app import clock
+from app.access import cookies, levels
 from app.access.attachment import attached
 from app.database.prepared import Prepared
+from app.database.types import UTCDateTime
+from app.errors import NotAuthenticated, SessionEnded
 from app.models import Session, User
-from app.security import tokens
+from app.security import random_tokens, tokens
 
 # Every request with a token runs it.
 SESSION_AND_USER = Prepared(
@@ -21,6 +25,73 @@ SESSION_AND_USER = Prepared(
     Session,
     User,
 )
+
+# Every request with a cookie runs it.
+SESSION_AND_USER_OF_COOKIE = Prepared(
+    select(Session, User)
+    .join(User, Session.user_id == User.id)
+    .where(Session.cookie_hash == bindparam("cookie_hash")),
+    Session,
+    User,
+)
+
+_NOW = bindparam("now", type_=UTCDateTime)
+_IDLE_LIMIT = bindparam("idle_limit", type_=UTCDateTime)
+# Of several requests at once, one finds the row.
+RENEWAL = Prepared(
+    update(Session)
+    .where(Session.id == bindparam("session"))
+    .where(Session.cookie_hash == bindparam("cookie_hash"))
+    .where(Session.ended_at.is_(None), Session.expires_at > _NOW)
+    .where(Session.refreshed_at == bindparam("renewed_at", type_=UTCDateTime))
+    .values(
+        refreshed_at=_NOW,
+        expires_at=case(
+            (Session.max_expires_at < _IDLE_LIMIT, Session.max_expires_at), else_=_IDLE_LIMIT
+        ),
+    )
+    .returning(Session.expires_at)
+)
+# A session is renewed once in an hour, or in a tenth of its idle time where that is shorter.
+RENEWED_AFTER = timedelta(hours=1)
+TENTH = 10
+
+
+def load_session_of_cookie(secret: str) -> Session:
+    """The live session that this cookie holds.
+
+    Raises ``NotAuthenticated`` for a secret that opens no session, or
+    ``SessionEnded``.
+    """
+    found = SESSION_AND_USER_OF_COOKIE.run_alone(cookie_hash=random_tokens.digest(secret))
+    if not found:
+        raise NotAuthenticated
+    [(session, user)] = found
+    set_committed_value(session, "user", user)
+    if not session.is_live or not user.is_active:
+        raise SessionEnded
+    _renew(session, secret)
+    g.session = session
+    return session
+
+
+def _renew(session: Session, secret: str) -> None:
+    """Begin the idle time of the session again, if that is due. Commits."""
+    now, idle_time = clock.now(), cookies.idle_time(is_remembered=session.is_remembered)
+    if now < session.refreshed_at + min(RENEWED_AFTER, idle_time / TENTH):
+        return
+    renewed = RENEWAL.run_alone(
+        session=session.id,
+        cookie_hash=session.cookie_hash,
+        renewed_at=session.refreshed_at,
+        now=now,
+        idle_limit=now + idle_time,
+    )
+    for [expires_at] in renewed:
+        set_committed_value(session, "refreshed_at", now)
+        set_committed_value(session, "expires_at", expires_at)
+        if session.is_remembered:
+            cookies.keep(secret, is_remembered=True, expires_at=expires_at)
 
 
 def load_attached_user(_header: dict[str, Any], claims: dict[str, Any]) -> User | None:
@@ -45,6 +116,9 @@ def load_user_of_live_session(_header: dict[str, Any], claims: dict[str, Any]) -
     if not session.is_live or not user.is_active:
         return None
     if str(session.user_id) != claims["sub"]:
+        return None
+    if session.kind == "cookie":
+        # No token was made for it.
         return None
     if session.generation != tokens.generation_of(claims):
         # The token is from before a change of the password.

@@ -1,9 +1,9 @@
-"""One login, and the only refresh token it may still use."""
+"""One login, and what its client may still use: one refresh token, or the secret of one cookie."""
 
 from datetime import datetime
 from uuid import UUID, uuid4
 
-from sqlalchemy import ForeignKey, String, func
+from sqlalchemy import ForeignKey, Index, String, false, func
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from app import clock
@@ -20,6 +20,10 @@ class Session(Base):
     ``rotated_at`` says when that was superseded. The two instants differ after
     a late retry, which makes a new successor but gives the old token no more
     time. ``rotated_at`` is missing where no refresh happened yet.
+
+    A session that a cookie holds has a ``cookie_hash``, and no tokens.
+    ``refreshed_at`` then says when its idle time began again. It is fresh for
+    a while after ``authenticated_at``, which is missing where the login was not.
     """
 
     __tablename__ = "sessions"
@@ -42,6 +46,10 @@ class Session(Base):
         String(30), default="password", server_default="password"
     )
     authenticated_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    # The SHA-256 of the only secret with which the cookie opens this session, and whether the
+    # cookie outlives its browser.
+    cookie_hash: Mapped[str | None] = mapped_column(String(64))
+    is_remembered: Mapped[bool] = mapped_column(default=False, server_default=false())
     ip: Mapped[str | None] = mapped_column(String(45))
     user_agent: Mapped[str | None] = mapped_column(String(300))
     created_at: Mapped[datetime] = mapped_column(UTCDateTime, server_default=func.now())
@@ -56,9 +64,19 @@ class Session(Base):
 
     @property
     def kind(self) -> str:
-        """What the client holds: tokens."""
-        return "token"
+        """What the client holds: tokens, or a cookie."""
+        return "cookie" if self.cookie_hash else "token"
 
     @property
     def is_live(self) -> bool:
         return self.ended_at is None and clock.now() < self.expires_at
+
+
+# Requests find the session of their cookie by it. Most sessions have tokens and need no entry.
+Index(
+    "ix_sessions_cookie_hash",
+    Session.cookie_hash,
+    unique=True,
+    postgresql_where=Session.cookie_hash.is_not(None),
+    sqlite_where=Session.cookie_hash.is_not(None),
+)

@@ -1,17 +1,21 @@
 """The one function that makes sessions."""
 
+from datetime import datetime
+from typing import Any
 from uuid import uuid4
 
 from sqlalchemy import Integer, and_, bindparam, case, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from app import audit, clock
+from app.access import cookies, guards
 from app.access.proof import Proof
 from app.audit.vocabulary import Event
 from app.auth.deletion import cancel_deletion
 from app.auth.login import stages
 from app.auth.login.authentication import record_failure
 from app.auth.notices import notify
+from app.auth.sessions.handover import Handover
 from app.auth.sessions.sessions import NOW, is_live
 from app.database.prepared import Prepared
 from app.database.rows import detached
@@ -27,8 +31,6 @@ from app.extensions import db
 from app.http import client
 from app.mail import messages
 from app.models import Session, User
-from app.security import tokens
-from app.security.tokens import TokenPair, TokenPairForDevice
 from config import settings
 
 # How a login may be refused although its first proof is right.
@@ -64,10 +66,11 @@ _ALIKE = and_(
 EARLIER = Prepared(select(func.count(), func.count(case((_ALIKE, 1)))).where(_OTHERS))
 
 
-def start(user: User, proof: Proof = Proof()) -> TokenPair:  # noqa: B008
+def start(user: User, proof: Proof = Proof()) -> Handover:  # noqa: B008
     """Sign a device in, for a user who gave a right proof. Commits.
 
-    Every way in ends here. Raises ``InactiveUser`` or ``EmailNotVerified``;
+    Every way in ends here. The client gets tokens, or a cookie if the view
+    called ``cookies.hold_session``. Raises ``InactiveUser`` or ``EmailNotVerified``;
     what the stages of features raise, such as that a second factor is due; or
     ``InvalidCredentials`` if the account was deleted, deactivated or given a
     second step, or its password changed, since the proof was given.
@@ -92,13 +95,12 @@ def start(user: User, proof: Proof = Proof()) -> TokenPair:  # noqa: B008
         "created_at": now,
         "refreshed_at": now,
         "rotated_at": None,
-        "expires_at": now + min(settings.refresh_token_lifetime, settings.session_max_age),
         "max_expires_at": now + settings.session_max_age,
         "ended_at": None,
         "aal": proof.aal,
         "amr": " ".join(proof.amr),
         "signed_in_by": proof.signed_in_by,
-        "authenticated_at": now,
+        **_columns_of_holder(now, proof),
     }
     session = detached(Session, columns)
     try:
@@ -142,12 +144,31 @@ def start(user: User, proof: Proof = Proof()) -> TokenPair:  # noqa: B008
         sessions_ended=surplus,
     )
     db.session.commit()
-    pair = tokens.pair_for(session, fresh=proof.is_fresh)
-    if proof.device_token is None:
-        return pair
-    with_device = TokenPairForDevice(*pair)
-    with_device.device_token = proof.device_token
-    return with_device
+    if session.cookie_hash is not None:
+        guards.go_on_as(session, user)
+    return Handover(session, proof.is_fresh, proof.device_token)
+
+
+def _columns_of_holder(now: datetime, proof: Proof) -> dict[str, Any]:
+    """What the row says of a session that tokens hold, or a cookie."""
+    has_cookie, is_remembered = cookies.is_wanted(), cookies.is_remembered()
+    idle_time = (
+        cookies.idle_time(is_remembered=is_remembered)
+        if has_cookie
+        else settings.refresh_token_lifetime
+    )
+    expires_at = now + min(idle_time, settings.session_max_age)
+    return {
+        "cookie_hash": (
+            cookies.new_secret(is_remembered=is_remembered, expires_at=expires_at)
+            if has_cookie
+            else None
+        ),
+        "is_remembered": is_remembered,
+        "expires_at": expires_at,
+        # An access token says by itself whether it is fresh. A cookie has only the row.
+        "authenticated_at": now if proof.is_fresh or not has_cookie else None,
+    }
 
 
 def _end_surplus(session: Session) -> int:

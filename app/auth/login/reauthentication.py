@@ -1,4 +1,4 @@
-"""A fresh access token for a signed-in user who proves again who they are."""
+"""A fresh session for a signed-in user who proves again who they are."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,15 +8,14 @@ from app.access.proof import Proof
 from app.audit.vocabulary import Event
 from app.auth.login.authentication import check_password
 from app.auth.sessions import sessions
+from app.auth.sessions.handover import Handover
 from app.errors import MfaRequired, WrongFactor
 from app.extensions import db
 from app.models import Session
-from app.security import tokens
-from app.security.tokens import FreshAccess
 
 
-def reauthenticate(session: Session, given: Mapping[str, Any]) -> FreshAccess:
-    """A fresh access token for a session whose user gives a proof again. Commits.
+def reauthenticate(session: Session, given: Mapping[str, Any]) -> Handover:
+    """Make a session fresh, whose user gives a proof again. Commits.
 
     ``given`` holds the password, or a proof of which a feature knows. Raises
     ``WrongPassword`` or ``WrongFactor``, which do not end the session,
@@ -34,7 +33,7 @@ def reauthenticate(session: Session, given: Mapping[str, Any]) -> FreshAccess:
         Event.REAUTHENTICATED, subject_id=user.id, actor_id=user.id, session_id=str(session.id)
     )
     db.session.commit()
-    return tokens.fresh_access_for(confirmed)
+    return Handover(confirmed, is_fresh=True)
 
 
 def _by_password(session: Session, password: str) -> Proof:

@@ -15,6 +15,8 @@ from app.auth.login.schemas import (
     ReauthenticationSchema,
 )
 from app.auth.schemas import TokenSchema
+from app.auth.sessions.handover import Handover, access_of, tokens_of
+from app.auth.sessions.handover_routes import hands_over, may_ask_for_cookie
 from app.errors import (
     CeremonyInvalid,
     InvalidCredentials,
@@ -24,17 +26,18 @@ from app.errors import (
     WrongPassword,
 )
 from app.http.blueprint import Blueprint, refuses
-from app.security.tokens import FreshAccess, TokenPair
 
 bp = Blueprint("login", __name__)
 
 
 @bp.post("/login")
+@may_ask_for_cookie(bp)
 @limited_guesses
 @bp.takes_json_or_form(LoginSchema, LoginFormSchema)
 @refuses(InvalidCredentials, *GATE_REFUSALS, Overloaded)
 @bp.returns(200, TokenSchema)
-def login(credentials: dict[str, Any]) -> TokenPair:
+@hands_over(tokens_of)
+def login(credentials: dict[str, Any]) -> Handover:
     """Begin a session, with the email address or the username.
 
     Send JSON, or OAuth 2's password form. Its field `username` may hold the email
@@ -52,7 +55,8 @@ def login(credentials: dict[str, Any]) -> TokenPair:
 @bp.takes(ReauthenticationSchema)
 @refuses(WrongPassword, MfaRequired, CeremonyInvalid, WrongFactor, Overloaded)
 @bp.returns(200, FreshAccessSchema)
-def reauthenticate(body: dict[str, Any]) -> FreshAccess:
+@hands_over(access_of)
+def reauthenticate(body: dict[str, Any]) -> Handover:
     """Prove again who you are to get a fresh access token. Some calls require one.
 
     Where your second step is on, send a second factor.

@@ -10,19 +10,22 @@ from app.auth.mfa import factors, second_step
 from app.auth.mfa.errors import FactorRequired, MfaTicketInvalid, NoFactor
 from app.auth.mfa.schemas import FactorsSchema, MfaSchema, SecondStepSchema
 from app.auth.schemas import TokenSchema
+from app.auth.sessions.handover import Handover, tokens_of
+from app.auth.sessions.handover_routes import hands_over, may_ask_for_cookie
 from app.errors import CeremonyInvalid, WrongFactor
 from app.http.blueprint import Blueprint, refuses
-from app.security.tokens import TokenPair
 
 bp = Blueprint("mfa", __name__, url_prefix="/auth", description="Second factors.")
 
 
 @bp.post("/mfa")
+@may_ask_for_cookie(bp)
 @limited(TOKEN)
 @bp.takes(MfaSchema)
 @refuses(MfaTicketInvalid, CeremonyInvalid, WrongFactor, *GATE_REFUSALS)
 @bp.returns(200, TokenSchema)
-def finish_login(body: dict[str, Any]) -> TokenPair:
+@hands_over(tokens_of)
+def finish_login(body: dict[str, Any]) -> Handover:
     """Finish a login with a second proof.
 
     The `mfa_token` comes from the refusal `mfa_required`. It works for five minutes and

@@ -18,6 +18,7 @@ from app.auth.mfa.methods import Method
 from app.auth.notices import notify_with
 from app.auth.oauth.oauth import InvalidRequest
 from app.auth.sessions import sessions
+from app.auth.sessions.handover import Handover, tokens_of
 from app.database.rows import lock
 from app.errors import MfaRequired, RateLimited, WrongFactor
 from app.extensions import db
@@ -67,7 +68,7 @@ def stage(user: User, proof: Proof) -> Proof:
         return _prove(user, token, method, proof)
 
 
-def go_on(fields: Mapping[str, Any]) -> TokenPair:
+def go_on(fields: Mapping[str, Any]) -> Handover:
     """Finish a login with a ticket and a second proof. Commits.
 
     Raises ``MfaTicketInvalid``, ``WrongFactor``, ``RateLimited``, and what
@@ -82,7 +83,7 @@ def grant(form: Mapping[str, str]) -> TokenPair:
     """The same for an OAuth client. Raises ``InvalidRequest`` for a field that is missing."""
     if "mfa_token" not in form or "otp" not in form:
         raise InvalidRequest
-    return go_on({"mfa_token": form["mfa_token"], "otp": form["otp"]})
+    return tokens_of(go_on({"mfa_token": form["mfa_token"], "otp": form["otp"]}))
 
 
 def prove_again(session: Session, fields: Mapping[str, Any]) -> Proof:

@@ -12,6 +12,7 @@ from app.access.proof import by_password
 from app.auth.login import login
 from app.auth.login.authentication import authenticate
 from app.auth.sessions import refreshing, sessions
+from app.auth.sessions.handover import tokens_of
 from app.errors import (
     AppError,
     BadRequest,
@@ -62,7 +63,7 @@ def token(form: dict[str, Any]) -> TokenPair:
     match given:
         case {"grant_type": "password", "username": username, "password": password}:
             user = authenticate(password, username=username)
-            return login.start(user, by_password(given))
+            return tokens_of(login.start(user, by_password(given)))
         case {"grant_type": "refresh_token", "refresh_token": refresh_token}:
             return refreshing.refresh(refresh_token)
         case {"grant_type": "password" | "refresh_token"}:

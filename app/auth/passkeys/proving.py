@@ -19,11 +19,11 @@ from app.auth.passkeys.ceremonies import Ceremony, Purpose
 from app.auth.passkeys.errors import CeremonyInvalid, CredentialRefused
 from app.auth.passkeys.models import Passkey, PasskeyHandle
 from app.auth.passkeys.settings import are_on
+from app.auth.sessions.handover import Handover
 from app.database.rows import change, lock
 from app.errors import EmailNotVerified, InactiveUser, InvalidCredentials
 from app.extensions import db
 from app.models import User
-from app.security.tokens import TokenPair
 
 if TYPE_CHECKING:
     from app.auth.passkeys.verification import Asserted, Registered
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-def log_in(ceremony: str, credential: Any) -> TokenPair:
+def log_in(ceremony: str, credential: Any) -> Handover:
     """Begin a session with a passkey that verified its user. Commits.
 
     Raises ``CeremonyInvalid``, or ``InvalidCredentials`` for every refusal of the credential.

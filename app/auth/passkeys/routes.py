@@ -17,10 +17,11 @@ from app.auth.passkeys.ceremonies import Purpose
 from app.auth.passkeys.errors import CeremonyInvalid, PasskeyExists
 from app.auth.passkeys.settings import are_on
 from app.auth.schemas import NothingSchema, Token, TokenSchema
+from app.auth.sessions.handover import Handover, tokens_of
+from app.auth.sessions.handover_routes import hands_over, may_ask_for_cookie
 from app.errors import InvalidCredentials, NotFound
 from app.http.blueprint import Blueprint, refuses
 from app.http.fields import DisplayName, Schema, Text
-from app.security.tokens import TokenPair
 from config import settings
 
 bp = Blueprint("passkeys", __name__, url_prefix="/auth", description="Passkeys.")
@@ -100,11 +101,13 @@ def begin_login(_nothing: dict[str, Any]) -> dict[str, Any]:
 
 
 @bp.post("/passkeys/login")
+@may_ask_for_cookie(bp)
 @limited(FACTOR_NETWORK)
 @bp.takes(CredentialSchema)
 @refuses(CeremonyInvalid, InvalidCredentials)
 @bp.returns(200, TokenSchema)
-def log_in(body: dict[str, Any]) -> TokenPair:
+@hands_over(tokens_of)
+def log_in(body: dict[str, Any]) -> Handover:
     """Begin a session with a passkey that verified its user."""
     return proving.log_in(**body)
 

@@ -6,11 +6,9 @@ from urllib.parse import urlsplit
 from flask import Flask, current_app
 
 from config import Settings, SettingsRefused, settings
-from configuration.hosts import host, origin
+from configuration.hosts import host, is_secure, origin
 from configuration.table import variable
 from configuration.values import list_of, one_of
-
-LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
 def _host_or_nothing(text: str) -> str:
@@ -35,9 +33,7 @@ class RelyingParty:
 
 def are_on() -> bool:
     given = settings.of(PasskeySettings).passkeys
-    url = urlsplit(settings.public_url)
-    is_possible = url.scheme == "https" or url.hostname in LOOPBACK
-    return given == "true" or (given == "auto" and is_possible)
+    return given == "true" or (given == "auto" and is_secure(settings.public_url))
 
 
 def relying_party() -> RelyingParty:

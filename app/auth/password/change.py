@@ -6,26 +6,25 @@ from app.auth import credentials
 from app.auth.login.authentication import check_password
 from app.auth.notices import notify
 from app.auth.sessions import refreshing, sessions
+from app.auth.sessions.handover import Handover
 from app.errors import Message, ValidationFailed
 from app.extensions import db
 from app.features.credentials import CredentialChange
 from app.mail import messages
 from app.models import Session
-from app.security import tokens
 from app.security.passwords import hashing, policy
-from app.security.tokens import TokenPair
 
 UNCHANGED = Message("password_unchanged", "Is the same as the current password.")
 
 
-def change(session: Session, current_password: str, new_password: str) -> TokenPair:
+def change(session: Session, current_password: str, new_password: str) -> Handover:
     """Change the password of the session's user. Commits.
 
-    The session goes on with the pair of tokens that is returned. Every older
-    token of the session stops working, because a thief may have a copy, and
-    every other session ends. Raises ``WrongPassword``, ``ValidationFailed``,
-    or ``SessionEnded`` if the session was ended, or the password was changed,
-    while the passwords were hashed.
+    The session goes on with what is handed over. Every older token of the
+    session, or the earlier secret of its cookie, stops working, because a
+    thief may have a copy, and every other session ends. Raises
+    ``WrongPassword``, ``ValidationFailed``, or ``SessionEnded`` if the session
+    was ended, or the password was changed, while the passwords were hashed.
     """
     check_password(session.user, current_password)
     if policy.are_same(current_password, new_password):
@@ -38,11 +37,12 @@ def change(session: Session, current_password: str, new_password: str) -> TokenP
     # changed does not show it: a login may have stored a newer kind of hash.
     user = sessions.lock_user(session)
     user.hashed_password, user.updated_at = hashed_password, clock.now()
-    renewed = refreshing.renew(session)
+    # Where the second step is on, only a second factor makes a session fresh.
+    is_fresh = user.second_step_at is None
+    renewed = refreshing.renew(session, is_fresh=is_fresh)
     credentials.changed(user, CredentialChange.PASSWORD_CHANGED)
     ended = sessions.end_others(session)
     notify(messages.password_changed, user)
     audit.record(Event.PASSWORD_CHANGED, subject_id=user.id, actor_id=user.id, sessions_ended=ended)
     db.session.commit()
-    # Where the second step is on, only a second factor makes a session fresh.
-    return tokens.pair_for(renewed, fresh=user.second_step_at is None)
+    return Handover(renewed, is_fresh)

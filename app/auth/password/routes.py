@@ -16,9 +16,10 @@ from app.access.limits import (
 from app.auth.password import change, not_me, reset
 from app.auth.password.schemas import PasswordChangeSchema, PasswordResetSchema
 from app.auth.schemas import AddressSchema, MailedTokenSchema, NothingSchema, TokenSchema
+from app.auth.sessions.handover import Handover, tokens_of
+from app.auth.sessions.handover_routes import hands_over
 from app.errors import InvalidLink, Overloaded, WrongPassword
 from app.http.blueprint import Blueprint, refuses
-from app.security.tokens import TokenPair
 
 bp = Blueprint("password", __name__)
 
@@ -31,7 +32,8 @@ bp = Blueprint("password", __name__)
 @bp.takes(PasswordChangeSchema)
 @refuses(WrongPassword, Overloaded)
 @bp.returns(200, TokenSchema)
-def change_password(body: dict[str, Any]) -> TokenPair:
+@hands_over(tokens_of)
+def change_password(body: dict[str, Any]) -> Handover:
     """Set a new password. This session goes on with the new pair of tokens.
 
     All older tokens of this session stop working, and your other devices are

@@ -1,5 +1,6 @@
 """Refreshing a session: its tokens are replaced, and copies of old tokens are detected."""
 
+from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -7,9 +8,10 @@ from sqlalchemy import Integer, bindparam, case, exists, func, select, update
 from sqlalchemy.orm.attributes import set_committed_value
 
 from app import audit, clock
+from app.access import cookies, guards
 from app.audit.vocabulary import Event
 from app.auth.notices import notify
-from app.auth.sessions.sessions import IDLE_LIMIT, NOW, end_where, is_live
+from app.auth.sessions.sessions import IDLE_LIMIT, NOW, end_where, is_live, new_cookie
 from app.database.prepared import Prepared
 from app.database.rows import lock
 from app.database.types import UTCDateTime
@@ -24,7 +26,12 @@ from config import settings
 _PUT_OFF = case((Session.max_expires_at < IDLE_LIMIT, Session.max_expires_at), else_=IDLE_LIMIT)
 _IS_THIS = Session.id == bindparam("session")
 _IS_OF_SUBJECT = Session.user_id == bindparam("subject")
-_MAY_GO_ON = is_live(NOW) & exists().where(User.id == Session.user_id, User.is_active)
+# No token belongs to a session that a cookie holds.
+_MAY_GO_ON = (
+    is_live(NOW)
+    & Session.cookie_hash.is_(None)
+    & exists().where(User.id == Session.user_id, User.is_active)
+)
 
 # Checking and replacing are one UPDATE: when several requests race with the same token, the
 # database lets one of them find a row to change.
@@ -82,8 +89,11 @@ RENEWAL = Prepared(
     update(Session)
     .where(_IS_THIS, is_live(NOW))
     .where(Session.generation == bindparam("present", type_=Integer))
+    .where(Session.cookie_hash.is_not_distinct_from(bindparam("present_cookie")))
     .values(
         generation=Session.generation + 1,
+        cookie_hash=bindparam("next_cookie"),
+        authenticated_at=bindparam("authenticated_at", type_=UTCDateTime),
         refresh_jti=bindparam("successor"),
         previous_jti=None,
         retried_jti=None,
@@ -111,24 +121,38 @@ def refresh(refresh_token: str) -> TokenPair:
     return tokens.pair_for(_rotate(claims) or _successor(claims))
 
 
-def renew(session: Session) -> Session:
+def renew(session: Session, *, is_fresh: bool) -> Session:
     """Begin a new generation of tokens. All earlier tokens of the session stop working.
 
-    The caller commits. Raises ``SessionEnded`` if the session is over, or if
-    another request has renewed it.
+    A cookie gets a new secret instead, and is fresh again if ``is_fresh`` says
+    that the user gave a full proof just now. The caller commits. Raises
+    ``SessionEnded`` if the session is over, or if another request has renewed it.
     """
     now = clock.now()
+    idle_limit = now + idle_time(session)
+    next_cookie = new_cookie(session, expires_at=min(session.max_expires_at, idle_limit))
     renewed = RENEWAL.run(
         session=session.id,
         present=session.generation,
+        present_cookie=session.cookie_hash,
+        next_cookie=next_cookie,
+        authenticated_at=now if is_fresh and next_cookie else session.authenticated_at,
         successor=uuid4(),
         now=now,
-        idle_limit=now + settings.refresh_token_lifetime,
+        idle_limit=idle_limit,
     )
     if not renewed:
         db.session.rollback()
         raise SessionEnded
+    if next_cookie:
+        guards.go_on_as(renewed[0], session.user)
     return renewed[0]
+
+
+def idle_time(session: Session) -> timedelta:
+    if session.cookie_hash is None:
+        return settings.refresh_token_lifetime
+    return cookies.idle_time(is_remembered=session.is_remembered)
 
 
 def _rotate(claims: RefreshClaims) -> Session | None:
@@ -174,7 +198,7 @@ def _session_of(claims: RefreshClaims) -> Session:
         raise InvalidRefreshToken
     [(session, user)] = found
     set_committed_value(session, "user", user)
-    if not session.is_live or not user.is_active:
+    if not session.is_live or not user.is_active or session.kind == "cookie":
         raise InvalidRefreshToken
     if session.generation != claims.generation:
         # The token is from before a change of the password, which ended all its copies already.

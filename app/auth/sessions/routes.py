@@ -5,7 +5,7 @@ from functools import wraps
 from typing import Any, TypeVar
 from uuid import UUID
 
-from app.access import guards
+from app.access import cookies, csrf, guards
 from app.access.guards import current_session, current_user, signed_in
 from app.access.levels import before_second_step
 from app.access.limits import TOKEN, limited
@@ -19,6 +19,7 @@ from app.auth.sessions.schemas import (
 )
 from app.errors import (
     AppError,
+    CsrfFailed,
     InvalidRefreshToken,
     Message,
     NotAuthenticated,
@@ -70,7 +71,9 @@ def of_session_to_end(view: Callable[..., R]) -> Callable[..., R]:
 
 def _who_leaves() -> Session | RefreshClaims:
     try:
-        return guards.authenticate_request()
+        return _signed_in_session()
+    except CsrfFailed:
+        raise
     except AppError as refusal:
         # A client whose access token has expired may still send it along with the refresh
         # token that is to be ended.
@@ -83,6 +86,13 @@ def _who_leaves() -> Session | RefreshClaims:
         if refresh_token is None:
             raise
         return tokens.read_refresh_token(refresh_token, allow_expired=True)
+
+
+def _signed_in_session() -> Session:
+    session = guards.authenticate_request()
+    if session.kind == "cookie":
+        csrf.refuse_other_types()
+    return session
 
 
 @bp.post("/logout")
@@ -102,6 +112,8 @@ def logout(query: dict[str, Any], leaving: Session | RefreshClaims) -> None:
     scope = sessions.Scope(query["scope"])
     if isinstance(leaving, Session):
         sessions.log_out(leaving, scope)
+        if leaving.kind == "cookie" and scope is not sessions.Scope.OTHERS:
+            cookies.clear_session()
     elif scope is sessions.Scope.LOCAL:
         sessions.end(leaving.session_id, leaving.generation)
     else:

@@ -9,6 +9,7 @@ from app.access import guards
 from app.access.guards import current_session
 from app.auth.schemas import Token
 from app.http.fields import Instant, OneOf, Schema, as_rfc_3339
+from app.http.parameters import FlagParameter
 from app.models import Session
 from app.security import devices
 
@@ -34,6 +35,13 @@ class RoughInstant(Instant):
         if value is not None:
             value -= (value - datetime.min.replace(tzinfo=value.tzinfo)) % self.STEP
         return super()._serialize(value, *args, **kwargs)
+
+
+class CookieQuerySchema(Schema):
+    """How a browser asks for a cookie instead of tokens."""
+
+    cookie = FlagParameter(load_default=False)
+    remember = FlagParameter(load_default=False)
 
 
 def fresh_until_of(session: Session) -> datetime | None:
@@ -106,3 +114,9 @@ class ExactSessionSchema(DeviceSchema):
 
 class ExactSessionListSchema(Schema):
     items = fields.List(fields.Nested(ExactSessionSchema), required=True)
+
+
+class CookieSessionSchema(Schema):
+    """The session that a cookie holds. The answer sets the cookie."""
+
+    session = fields.Nested(SessionSchema, required=True)

@@ -8,6 +8,7 @@ from uuid import UUID
 from sqlalchemy import BindParameter, ColumnElement, and_, bindparam, exists, func, select
 
 from app import audit, clock
+from app.access import cookies, guards
 from app.access.proof import Proof
 from app.audit.vocabulary import Event
 from app.auth import credentials
@@ -75,6 +76,17 @@ def _is_same(session: Session) -> ColumnElement[bool]:
     return and_(Session.id == session.id, Session.generation == session.generation)
 
 
+def new_cookie(session: Session, *, expires_at: datetime) -> str | None:
+    """The digest of a new secret for the session, which the answer puts into the cookie.
+
+    ``None`` if no cookie holds the session. A session whose rights rise gets a
+    new secret, so that nobody who has the old one rises with it (session fixation).
+    """
+    if session.cookie_hash is None:
+        return None
+    return cookies.new_secret(is_remembered=session.is_remembered, expires_at=expires_at)
+
+
 def _lives(session_id: UUID) -> bool:
     """Whether the session is live, no matter which of its tokens are valid."""
     return bool(
@@ -94,16 +106,21 @@ def live_sessions(user: User) -> Sequence[Session]:
 def confirm(session: Session, proof: Proof) -> Session:
     """Write down that the user of the session has given another proof. The caller commits.
 
-    It may raise the level of the session and never lowers it. The caller has
-    locked the user. Raises ``SessionEnded``.
+    It may raise the level of the session and never lowers it. A cookie gets a
+    new secret. The caller has locked the user. Raises ``SessionEnded``, also if
+    another request was faster and has given the cookie a new secret.
     """
-    confirmed = lock(Session, _is_same(session), is_live(clock.now()))
+    has_same_cookie = Session.cookie_hash.is_not_distinct_from(session.cookie_hash)
+    confirmed = lock(Session, _is_same(session), has_same_cookie, is_live(clock.now()))
     if confirmed is None:
         db.session.rollback()
         raise SessionEnded
     confirmed.aal = max(confirmed.aal, proof.aal)
     confirmed.amr = " ".join(dict.fromkeys([*confirmed.amr.split(), *proof.amr]))
     confirmed.authenticated_at = clock.now()
+    confirmed.cookie_hash = new_cookie(confirmed, expires_at=confirmed.expires_at)
+    if confirmed.cookie_hash is not None:
+        guards.go_on_as(confirmed, session.user)
     return confirmed
 
 
@@ -111,10 +128,11 @@ def end(session_id: UUID, generation: int) -> None:
     """Sign a device out with one of its own tokens. Commits.
 
     A session that has ended already stays as it is. Raises
-    ``InvalidRefreshToken`` for a token from before a change of the password:
-    such a token does not end the session.
+    ``InvalidRefreshToken`` for a token from before a change of the password,
+    or for a session that a cookie holds: such a token does not end the session.
     """
-    ended = end_where(Session.id == session_id, Session.generation == generation)
+    has_tokens = Session.cookie_hash.is_(None)
+    ended = end_where(Session.id == session_id, Session.generation == generation, has_tokens)
     for user_id in ended:
         _record_logout(user_id, session_id, Scope.LOCAL, sessions_ended=1)
     if not ended and _lives(session_id):

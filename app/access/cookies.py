@@ -1,0 +1,103 @@
+"""The cookie with which a browser holds its session.
+
+A verb calls these functions, and the answer sets or clears the cookie,
+whichever view makes the answer. The cookie is 256 random bits; the session's
+row has their SHA-256.
+"""
+
+from datetime import datetime, timedelta
+from math import ceil
+
+from flask import Response, after_this_request, g, request
+
+from app import clock
+from app.security import random_tokens
+from config import settings
+from configuration.hosts import is_secure
+
+# Browsers accept a name with this prefix only over https, for one host and all its paths. So
+# another host of the same domain cannot plant such a cookie (RFC 6265bis §4.1.3.2).
+SESSION = "__Host-session"
+
+
+def are_possible() -> bool:
+    """Whether browsers keep such cookies at PUBLIC_URL: on https, and on this machine."""
+    return is_secure(settings.public_url)
+
+
+def hold_session(*, remember: bool = False) -> None:
+    """Let a cookie hold the session that this request begins, instead of tokens.
+
+    Call it before ``login.start``. A remembered cookie outlives its browser.
+    """
+    g.remember_session = remember
+
+
+def is_wanted() -> bool:
+    """Whether a cookie is to hold the session that this request begins."""
+    return "remember_session" in g
+
+
+def is_remembered() -> bool:
+    """Whether that cookie is to outlive its browser."""
+    return bool(g.get("remember_session"))
+
+
+def idle_time(*, is_remembered: bool) -> timedelta:
+    """How long a session lasts that a cookie holds and that nobody uses."""
+    return settings.stay_signed_in if is_remembered else settings.cookie_idle
+
+
+def new_secret(*, is_remembered: bool, expires_at: datetime) -> str:
+    """Make a secret for the cookie of the answer. Returns its digest, for the session's row.
+
+    An answer that is an error does not set the cookie, so a verb may call this
+    before it commits.
+    """
+    secret = random_tokens.make()
+    keep(secret, is_remembered=is_remembered, expires_at=expires_at)
+    return random_tokens.digest(secret)
+
+
+def keep(secret: str, *, is_remembered: bool, expires_at: datetime) -> None:
+    """Set the cookie on the answer, until the session's end if it is remembered."""
+    seconds = ceil((expires_at - clock.now()).total_seconds())
+    _write_on_answer(secret, seconds if is_remembered else None)
+
+
+def clear_session() -> None:
+    """Clear the cookie on the answer."""
+    _write_on_answer("", 0)
+
+
+def sent_secret() -> str | None:
+    """What the session cookie of the request holds."""
+    if "HTTP_COOKIE" not in request.environ:
+        return None
+    return request.cookies.get(SESSION) or None
+
+
+def session_secret() -> str | None:
+    """The secret that the browser has after this answer."""
+    written: tuple[str, int | None] | None = g.get("session_cookie")
+    return (written[0] or None) if written else sent_secret()
+
+
+def write(response: Response, name: str, text: str, *, max_age: int | None = None) -> None:
+    """Set a cookie that only this host reads, and no script."""
+    response.set_cookie(
+        name, text, max_age=max_age, path="/", secure=True, httponly=True, samesite="Lax"
+    )
+
+
+def _write_on_answer(secret: str, max_age: int | None) -> None:
+    if "session_cookie" not in g:
+        after_this_request(_write_session)
+    g.session_cookie = (secret, max_age)
+
+
+def _write_session(response: Response) -> Response:
+    secret, max_age = g.session_cookie
+    if not secret or response.status_code < 400:
+        write(response, SESSION, secret, max_age=max_age)
+    return response
