@@ -46,7 +46,8 @@ from app.users.routes import bp as users
 from config import INSTANCE, ROOT, Settings
 
 API_PREFIX = "/api/v1"
-# The optional features of this tree. Remove a line and its folder, and the feature is gone.
+# The optional features of this tree. Remove a line and its folder, and the feature is gone. What
+# the shell knows of second factors is in app/cli/factors.py, and goes with app/auth/mfa.
 OPTIONAL: tuple[Feature, ...] = (
     # A remembered device is looked at before the second step is asked for.
     remembered_devices.FEATURE,

@@ -9,6 +9,11 @@ class PasskeyExists(AppError):
     detail = "This passkey is registered already."
 
 
+class TooManyPasskeys(AppError):
+    status, code = 409, "too_many_passkeys"
+    detail = "This account has as many passkeys as an account may have. Remove one first."
+
+
 class CredentialRefused(Exception):
     """The credential is not what the standard asks for; the text says why, for the log."""
 

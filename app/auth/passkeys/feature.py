@@ -4,7 +4,7 @@ from marshmallow import fields
 
 from app.auth.mfa.export_schemas import rows_of
 from app.auth.passkeys import ceremonies, checks, events, messages
-from app.auth.passkeys.errors import CeremonyInvalid, PasskeyExists
+from app.auth.passkeys.errors import CeremonyInvalid, PasskeyExists, TooManyPasskeys
 from app.auth.passkeys.models import Passkey, PasskeyHandle, SpentCeremony
 from app.auth.passkeys.routes import bp, endpoints
 from app.auth.passkeys.settings import PasskeySettings, check
@@ -35,7 +35,7 @@ FEATURE = Feature(
     init_app=check,
     events=(events.PASSKEY_COPIED,),
     mails=(messages.passkey_copied,),
-    errors=(CeremonyInvalid, PasskeyExists),
+    errors=(CeremonyInvalid, PasskeyExists, TooManyPasskeys),
     exported=(rows_of("passkeys", HeldPasskeySchema, Passkey),),
     checks=(checks.passkeys_belong_to_this_domain,),
     prunes={"passkey ceremonies": ceremonies.prune},

@@ -14,7 +14,12 @@ from app.auth.mfa import factors, methods
 from app.auth.mfa.methods import Method
 from app.auth.passkeys import answers, ceremonies, options, proving
 from app.auth.passkeys.ceremonies import Purpose
-from app.auth.passkeys.errors import REFUSED, CredentialRefused, PasskeyExists
+from app.auth.passkeys.errors import (
+    REFUSED,
+    CredentialRefused,
+    PasskeyExists,
+    TooManyPasskeys,
+)
 from app.auth.passkeys.models import Passkey, PasskeyHandle
 from app.auth.passkeys.settings import are_on, relying_party
 from app.auth.sessions import sessions
@@ -26,6 +31,8 @@ from app.models import Session
 from app.security import devices
 
 HANDLE_BYTES = 32
+# Each login with a second step reads all of them. Nobody has so many devices.
+MOST_PASSKEYS = 50
 
 
 def begin(session: Session) -> dict[str, Any]:
@@ -43,8 +50,9 @@ def add(
     """Register what an authenticator made. Commits.
 
     Returns the passkey, and recovery codes if it is the account's first
-    factor. Raises ``CeremonyInvalid``, ``PasskeyExists``, ``SessionEnded``, or
-    ``ValidationFailed`` for a credential that the standard refuses.
+    factor. Raises ``CeremonyInvalid``, ``PasskeyExists``, ``TooManyPasskeys``,
+    ``SessionEnded``, or ``ValidationFailed`` for a credential that the
+    standard refuses.
     """
     begun = ceremonies.read(ceremony, Purpose.REGISTER, session.id)
     try:
@@ -54,6 +62,9 @@ def add(
         proving.note_refusal(refusal)
         raise ValidationFailed([REFUSED.at(["credential"])]) from None
     user = sessions.lock_user(session)
+    if len(of(user.id)) >= MOST_PASSKEYS:
+        db.session.rollback()
+        raise TooManyPasskeys
     ceremonies.spend(begun)
     passkey = Passkey(
         user_id=user.id,

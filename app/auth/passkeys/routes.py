@@ -14,7 +14,7 @@ from app.auth.mfa.limits import FACTOR_NETWORK
 from app.auth.mfa.schemas import PasskeySchema
 from app.auth.passkeys import ceremonies, keys, options, proving
 from app.auth.passkeys.ceremonies import Purpose
-from app.auth.passkeys.errors import CeremonyInvalid, PasskeyExists
+from app.auth.passkeys.errors import CeremonyInvalid, PasskeyExists, TooManyPasskeys
 from app.auth.passkeys.settings import are_on
 from app.auth.schemas import NothingSchema, Token, TokenSchema
 from app.auth.sessions.handover import Handover, tokens_of
@@ -127,7 +127,7 @@ def begin_registration() -> dict[str, Any]:
 @freshly_signed_in
 @limited_writes
 @bp.takes(NewPasskeySchema)
-@refuses(CeremonyInvalid, PasskeyExists)
+@refuses(CeremonyInvalid, PasskeyExists, TooManyPasskeys)
 @bp.returns(201, AddedPasskeySchema)
 def add_passkey(body: dict[str, Any]) -> dict[str, Any]:
     """Register what the browser answered.

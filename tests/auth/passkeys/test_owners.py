@@ -2,10 +2,12 @@
 
 from uuid import uuid4
 
+import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import select, update
 
+from app.auth.passkeys import keys
 from app.auth.passkeys.models import Passkey, PasskeyHandle
 from app.extensions import db
 from app.models import AuditEvent, User
@@ -233,6 +235,20 @@ def test_registration_options_exclude_the_keys_that_are_there(
     assert given["authenticatorSelection"]["residentKey"] == "required"
     assert [one["alg"] for one in given["pubKeyCredParams"]] == [-7, -257, -8]
     assert given["user"]["name"] == ada.email
+
+
+def test_an_account_has_no_more_passkeys_than_it_may(
+    client: FlaskClient, ada: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keys, "MOST_PASSKEYS", 2)
+    token = with_passkey(client, ada, Authenticator())
+    assert register(client, token, Authenticator()).status_code == 201
+
+    assert problem(register(client, token, Authenticator())) == (409, "too_many_passkeys")
+    headers = bearer(token)
+    first, *_ = client.get(f"{API}/auth/factors", headers=headers).json["passkeys"]
+    client.delete(f"{API}/auth/passkeys/{first['id']}", headers=headers)
+    assert register(client, token, Authenticator()).status_code == 201
 
 
 def test_a_stranger_who_registered_the_address_first_keeps_no_factor(
