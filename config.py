@@ -21,7 +21,7 @@ from werkzeug.local import LocalProxy
 from configuration import env_file, required, unknown
 from configuration.brand import BrandSettings
 from configuration.database_url import database_url, replica_url
-from configuration.hosts import Network, called_network, header, host, origin, proxy
+from configuration.hosts import Network, called_network, header, host, is_secure, origin, proxy
 from configuration.kept_secret import kept_secret
 from configuration.mail import mail_from, mail_url
 from configuration.refusals import SettingsRefused as SettingsRefused
@@ -149,6 +149,10 @@ class Settings(BrandSettings):
     )
     audit_retention: timedelta = variable("AUDIT_RETENTION_DAYS", "0", days_or_zero)
 
+    # Pages for people
+    pages: bool = variable("PAGES", "true", boolean)
+    pages_registration: bool = variable("PAGES_REGISTRATION", "true", boolean)
+
     # Who must have a second factor
     mfa_required: str = variable("MFA_REQUIRED", "none", one_of("none", "superusers", "all"))
 
@@ -262,6 +266,12 @@ class Settings(BrandSettings):
                 "PASSWORD_BREACHED_URL",
                 "is not https, which is allowed only for a server in one of the networks of "
                 "OUTBOUND_ALLOW. Write an https URL, or name the server's network there.",
+            )
+        if self.pages and self.is_production and not is_secure(self.public_url):
+            reading.refuse(
+                "PAGES",
+                "is true, but browsers keep the cookies of the pages only on https, and "
+                "PUBLIC_URL is http. Write a PUBLIC_URL that begins with https://, or PAGES=false.",
             )
         if self.algorithm != "HS256":
             required.refuse_without_signing_key(reading)

@@ -78,6 +78,7 @@ def when_ready(server: Any) -> None:
     from app.access import limits
     from app.database import fitness
     from app.mail import outbox
+    from app.pages import registering
     from wsgi import app
 
     fitness.refuse_unfit(app)
@@ -86,6 +87,7 @@ def when_ready(server: Any) -> None:
         outbox.unseal(outbox.seal({}))
     serving.application = server.app
     limits.announce(settings)
+    registering.announce(settings)
     # The workers share the memory of loaded objects. A collection would write to each object, and
     # so copy it.
     gc.collect()

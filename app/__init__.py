@@ -38,7 +38,8 @@ from app.http.strict_request import NoCookies, StrictRequest
 from app.mail import composing, delivery, transport
 from app.observability import logs, measuring
 from app.observability.routes import bp as operations
-from app.pages import account, api_docs
+from app.pages import api_docs
+from app.pages import registering as pages
 from app.security import signing_keys
 from app.security.passwords import breached, pool
 from app.users import export_schemas
@@ -138,7 +139,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     api.register_blueprint(roles, url_prefix=API_PREFIX)
     api.register_blueprint(operations)
     api.register_blueprint(key_set)
-    app.register_blueprint(account.bp)
+    pages.init_app(app, settings)
     cli.init_app(app)
     registering.init_app(app, features, ours=OPTIONAL, api_prefix=API_PREFIX, core=NAMES_OF_CORE)
     export_schemas.init_app(app)

@@ -97,6 +97,8 @@ DEFAULTS: dict[str, Any] = {
     "account_deletion_grace": timedelta(days=14),
     "unverified_account_lifetime": timedelta(0),
     "audit_retention": timedelta(0),
+    "pages": True,
+    "pages_registration": True,
     "mfa_required": "none",
     "mail_url": "console://",
     "mail_from": "no-reply@localhost",
@@ -203,6 +205,8 @@ GOOD: list[tuple[str, str, str, Any]] = [
         {"second": GOOD_SECRET, "first": GOOD_SECRET[::-1]},
     ),
     ("DATA_KEYS", f"new:{GOOD_SECRET}", "data_keys", {"new": GOOD_SECRET}),
+    ("PAGES", "false", "pages", False),
+    ("PAGES_REGISTRATION", "false", "pages_registration", False),
     ("MFA_REQUIRED", "superusers", "mfa_required", "superusers"),
     ("SECURITY_PASSWORD_SALT", "as it was there", "security_password_salt", "as it was there"),
     ("FIREBASE_SIGNER_KEY", SIGNER_KEY, "firebase_signer_key", SIGNER_KEY),
@@ -943,6 +947,16 @@ def test_production_does_not_complain_twice_about_one_variable(refusals: Refusal
     reasons = refusals(**PRODUCTION | {"DATABASE_URL": "nonsense", "SECRET_KEY": "short"})
 
     assert sorted(reason.split()[0] for reason in reasons) == ["DATABASE_URL", "SECRET_KEY"]
+
+
+def test_production_has_pages_on_https_or_on_this_machine(read: Read, refusals: Refusals) -> None:
+    elsewhere = PRODUCTION | {"PUBLIC_URL": "http://accounts.example.com"}
+
+    [reason] = refusals(**elsewhere)
+
+    assert reason.startswith("PAGES is true")
+    assert not read(**elsewhere, PAGES="false").pages
+    assert read(**PRODUCTION | {"PUBLIC_URL": "http://localhost:8080"}).pages
 
 
 def test_production_never_hashes_cheaply(refusals: Refusals) -> None:

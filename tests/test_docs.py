@@ -18,9 +18,10 @@ from flask import Flask
 from app import OPTIONAL, create_app, errors, read_settings
 from app.mail import messages, wordings
 from app.mail.content import Content
-from app.pages import account
+from app.pages import mailed_links
 from app.version import VERSION
 from docs import write_refusals
+from tests.pages.routes import is_page, page_routes
 from tests.servers import ROOT
 
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -136,10 +137,34 @@ def test_every_route_is_in_api_md_and_no_other(described_app: Flask) -> None:
     routes = [
         f"{method} {shortly(rule.rule)}"
         for rule in described_app.url_map.iter_rules()
+        if not is_page(described_app, rule)
         for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
     ]
 
     assert sorted(documented_calls()) == sorted(routes)
+
+
+def test_every_page_is_in_pages_md_and_no_other(described_app: Flask) -> None:
+    documented = [in_backticks(row[0])[0] for row in rows("docs/pages.md", "page")]
+
+    routes = [f"{method} {shortly(rule)}" for method, rule in page_routes(described_app)]
+    assert sorted(documented) == sorted(routes)
+
+
+def test_every_template_of_a_page_is_in_pages_md_with_its_blocks() -> None:
+    documented = {
+        in_backticks(name)[0]: set(in_backticks(blocks))
+        for name, _, blocks in rows("docs/pages.md", "template")
+    }
+
+    folder = ROOT / "app" / "pages" / "templates"
+    templates = {
+        path.relative_to(folder).as_posix(): set(
+            re.findall(r"{%-? block (\w+)", path.read_text(encoding="utf-8"))
+        )
+        for path in folder.rglob("*.html")
+    }
+    assert documented == templates
 
 
 def shortly(rule: str) -> str:
@@ -220,7 +245,7 @@ def test_every_page_behind_a_link_is_in_mail_md_with_a_call_that_exists() -> Non
         for page in in_backticks(row[0])
     }
 
-    assert sorted(documented) == sorted(account.PAGES)
+    assert sorted(documented) == sorted(mailed_links.PAGES)
     for call in documented.values():
         assert f"POST /api/v1/auth/{call}" in documented_calls()
 

@@ -1,10 +1,10 @@
 """The languages of answers and mails."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from flask import Flask, request
-from flask_babel import Babel
+from flask import Flask, g, request
+from flask_babel import Babel, refresh
 from werkzeug.datastructures import LanguageAccept
 
 
@@ -17,8 +17,19 @@ def init_app(app: Flask, translations: Iterable[Path]) -> None:
         app,
         default_locale=LOCALES[0],
         default_translation_directories=";".join(folders),
-        locale_selector=lambda: preferred(request.accept_languages),
+        locale_selector=_selected,
     )
+
+
+def select_by(choose: Callable[[], str]) -> None:
+    """Choose the language of this request in another way than by ``Accept-Language``."""
+    g.choose_language = choose
+    refresh()
+
+
+def _selected() -> str:
+    choose: Callable[[], str] | None = g.get("choose_language")
+    return choose() if choose else preferred(request.accept_languages)
 
 
 def preferred(accepted: LanguageAccept) -> str:

@@ -5,7 +5,7 @@ internal, the answer holds only the ``request_id``.
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from flask import Flask, Response, current_app, request
@@ -67,6 +67,10 @@ FOR_STATUS: dict[int, type[AppError]] = {
 }
 
 
+# It gets the status, the code and the headers of an error, and returns an answer or ``None``.
+Answer = Callable[[int, str, Mapping[str, str]], BaseResponse | None]
+
+
 def as_response(error: AppError) -> BaseResponse:
     """The error as problem+json."""
     return _problem(
@@ -88,6 +92,11 @@ def init_app(app: Flask) -> None:
     app.register_error_handler(Exception, _answer_bug)
 
 
+def answer_first(app: Flask, answer: Answer) -> None:
+    """Ask this function before an error is answered with a problem document."""
+    app.extensions["error answer"] = answer
+
+
 def _problem(
     status: int,
     code: str,
@@ -96,6 +105,9 @@ def _problem(
     members: Mapping[str, Any] | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> BaseResponse:
+    first: Answer | None = current_app.extensions.get("error answer")
+    if first and (answered := first(status, code, headers or {})):
+        return answered
     body = {
         "type": "about:blank",
         "title": TITLES[status],

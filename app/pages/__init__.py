@@ -1,1 +1,1 @@
-"""The HTML pages: one for the links in mails, and one that documents the API."""
+"""The pages that people see in a browser. They call the same verbs as the API."""

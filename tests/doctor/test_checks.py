@@ -56,7 +56,7 @@ WEAK: dict[str, dict[str, str]] = {
     "app_env": {"APP_ENV": "development"},
     "variables_are_known": {"MAIL_FORM": "no-reply@example.com"},
     "database_is_postgresql": {"DATABASE_URL": "sqlite:///app.db", "ALLOW_SQLITE": "true"},
-    "public_url_is_https": {"PUBLIC_URL": "http://accounts.example.com"},
+    "public_url_is_https": {"PUBLIC_URL": "http://accounts.example.com", "PAGES": "false"},
     "bcrypt_rounds": {"BCRYPT_ROUNDS": "11"},
     "hash_concurrency": {"HASH_CONCURRENCY": "1"},
     "password_min_length": {"PASSWORD_MIN_LENGTH": "14"},

@@ -23,6 +23,8 @@ from app.extensions import db
 from app.mail import messages
 from app.mail.content import Content
 from app.models import User
+from app.pages import error_pages, menu, notices
+from app.pages import words as page_words
 from tests.factories import API, PASSWORD, problem, refused_fields
 from tests.mail.letters import Letter, deliver, queue
 from tests.servers import ROOT
@@ -361,16 +363,22 @@ def test_the_compiled_catalogue_is_the_written_one(catalogue: Catalog) -> None:
 
 
 def test_the_catalogue_holds_every_word_that_is_said_with_gettext(catalogue: Catalog) -> None:
-    found = extract_from_dir(ROOT / "app", method_map=[("**.py", "python")])
+    methods = [("**.py", "python"), ("**.html", "jinja2")]
+    found = extract_from_dir(ROOT / "app", method_map=methods)
     missing = {message for _, _, message, *_ in found} - set(words(catalogue))
 
     assert missing == set()
 
 
-def test_the_catalogue_holds_every_error(catalogue: Catalog) -> None:
+def test_the_catalogue_holds_every_error_and_what_pages_say(catalogue: Catalog) -> None:
     details = {error.detail for error in subclasses(AppError) if hasattr(error, "detail")}
     templates = set(message_templates())
 
+    of_pages = {label for _, label in menu.ENTRIES} | set(notices.sentences())
+    of_pages |= {*page_words.LABELS.values(), *page_words.SENTENCES.values()}
+    of_pages |= {text for pair in error_pages.WORDS.values() for text in pair}
+    details |= of_pages
+    assert len(of_pages) > 20
     assert len(details) > 20
     assert len(templates) > 10
     assert (details | templates) - set(words(catalogue)) == set()
@@ -383,6 +391,7 @@ def test_the_catalogue_holds_nothing_that_is_not_said(catalogue: Catalog) -> Non
         for node in ast.walk(ast.parse(file.read_text()))
         if isinstance(node, ast.Constant) and isinstance(value := node.value, str)
     )
+    source += "".join(file.read_text() for file in (ROOT / "app").rglob("*.html"))
 
     assert [message for message in words(catalogue) if message not in source] == []
 

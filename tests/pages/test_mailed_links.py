@@ -14,8 +14,8 @@ from flask.testing import FlaskClient
 from app.extensions import db
 from app.models import User
 from app.models.one_time_token import OneTimeToken
-from app.pages import account
-from app.pages.account import ASSETS, PAGES
+from app.pages import mailed_links
+from app.pages.mailed_links import ASSETS, PAGES
 from app.security import one_time_tokens
 from app.security.one_time_tokens import Purpose
 from tests.cases import each
@@ -25,7 +25,7 @@ from tests.servers import ROOT
 each_page = pytest.mark.parametrize("name", PAGES)
 each_asset = pytest.mark.parametrize("name", ASSETS)
 
-FOLDER = Path(account.__file__).parent
+FOLDER = Path(mailed_links.__file__).parent
 
 
 def policy_of(header: str) -> dict[str, set[str]]:
@@ -176,7 +176,7 @@ def test_the_contract_of_the_links_is_kept() -> None:
         *("verify-email", "reset-password", "confirm-email"),
         *("undo-email-change", "not-me", "accept-invitation"),
     }
-    assert (ROOT / "app" / "pages" / "account" / "index.html").is_file()
+    assert (ROOT / "app" / "pages" / "mailed_links" / "index.html").is_file()
 
 
 # The token in the tab

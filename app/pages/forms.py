@@ -1,0 +1,169 @@
+"""Reading a form by a schema of the API, and showing it again with what is wrong.
+
+A form is held to the same bounds as a JSON body: each field once, no unknown
+fields, no NUL.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import wraps
+from typing import Any
+from urllib.parse import unquote
+
+import marshmallow
+from flask import g, request
+from flask_babel import gettext
+
+from app import errors
+from app.errors import AppError, ValidationFailed
+from app.http.blueprint import Decorator, View
+from app.http.fields import Flag
+from app.http.languages import LOCALES
+from app.http.parsing import StrictParser
+from app.pages import words
+
+# The fields of the pages themselves, which no schema knows.
+SWITCH = "switch_language"
+OURS = ("csrf_token", "next", SWITCH)
+# What was typed here never comes back.
+SECRET = ("password", "current_password", "new_password", "otp", "recovery_code", "token")
+
+# Typing something else does not help against these.
+BEYOND_FORMS = (
+    errors.NotAuthenticated,
+    errors.InvalidToken,
+    errors.FreshTokenRequired,
+    errors.MfaEnrollmentRequired,
+    errors.NotEnoughPermissions,
+    errors.CsrfFailed,
+    errors.NotFound,
+    errors.InternalError,
+)
+# The status of a form that nobody refused for what was typed. Others are 422.
+OWN_STATUS = (429, 503)
+
+_parser = StrictParser()
+
+
+@dataclass(frozen=True)
+class Form:
+    """What somebody typed into the fields of a page, and what is wrong with it."""
+
+    values: Mapping[str, Any] = field(default_factory=dict)
+    # Field → sentence.
+    errors: Mapping[str, str] = field(default_factory=dict)
+    # What is wrong and belongs to no field.
+    general: tuple[str, ...] = ()
+    status: int = 200
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def refused(
+        cls, typed: Mapping[str, str], refusal: AppError, beside: Mapping[type[AppError], str]
+    ) -> "Form":
+        at_fields, general = _flaws(refusal, beside)
+        status = refusal.status if refusal.status in OWN_STATUS else 422
+        headers = refusal.headers if status in OWN_STATUS else {}
+        return cls(typed, at_fields, general, status, headers)
+
+    @property
+    def is_refused(self) -> bool:
+        return bool(self.errors or self.general)
+
+    def value(self, name: str) -> Any:
+        return "" if name in SECRET else self.values.get(name, "")
+
+
+EMPTY = Form()
+
+
+class LanguageSwitched(Exception):
+    """The button that was pressed is that of another language, so nothing else happens."""
+
+    def __init__(self, locale: str) -> None:
+        super().__init__(locale)
+        self.locale = locale
+
+
+def after_switch(typed: Mapping[str, str]) -> Form:
+    """The form in another language: nothing was sent, so nothing is wrong yet."""
+    values = {name: text for name, text in typed.items() if name != SWITCH}
+    return Form(values | {"locale": typed[SWITCH]} if "locale" in values else values)
+
+
+def read() -> dict[str, str]:
+    """The fields of the form that was sent, each given once. Raises ``AppError``."""
+    if "form" not in g:
+        g.form = _parser.load_form(request, marshmallow.Schema())
+    typed: dict[str, str] = g.form
+    return typed
+
+
+def takes_form(schema: type[marshmallow.Schema]) -> Decorator:
+    """Pass the fields of the form to the view, as the schema reads them."""
+    # One instance for all requests: making one takes longer than using it.
+    reader = schema()
+
+    def decorate(view: View) -> View:
+        @wraps(view)
+        def with_fields(**variables: Any) -> Any:
+            return view(given=_loaded(reader, read()), **variables)
+
+        return with_fields  # type: ignore[return-value]
+
+    return decorate
+
+
+def _loaded(schema: marshmallow.Schema, typed: Mapping[str, str]) -> dict[str, Any]:
+    if typed.get(SWITCH) in LOCALES:
+        raise LanguageSwitched(typed[SWITCH])
+    try:
+        loaded: dict[str, Any] = schema.load(_as_body(schema, typed))
+    except marshmallow.ValidationError as error:
+        messages = {"form": error.messages_dict}
+        _parser.handle_error(marshmallow.ValidationError(messages), request, schema)
+        raise
+    return loaded
+
+
+def _as_body(schema: marshmallow.Schema, typed: Mapping[str, str]) -> dict[str, Any]:
+    """The form as the JSON body that means the same."""
+    body: dict[str, Any] = {name: text for name, text in typed.items() if name not in OURS}
+    for name, known in schema.load_fields.items():
+        text = body.get(name)
+        if isinstance(known, Flag):
+            # A browser leaves a box out that is not checked.
+            body[name] = {None: False, "true": True}.get(text, text)
+        elif text == "" and known.allow_none:
+            body[name] = None
+        elif text == "" and not known.required:
+            del body[name]
+        elif text is not None:
+            # Browsers send a new line as two characters, and count one.
+            body[name] = text.replace("\r\n", "\n")
+    return body
+
+
+def _flaws(
+    refusal: AppError, beside: Mapping[type[AppError], str]
+) -> tuple[dict[str, str], tuple[str, ...]]:
+    if not isinstance(refusal, ValidationFailed):
+        sentence = words.of(refusal)
+        for error, name in beside.items():
+            if isinstance(refusal, error):
+                return {name: sentence}, ()
+        return {}, (sentence,)
+    at_fields: dict[str, str] = {}
+    general = []
+    for flaw in refusal.members["errors"]:
+        name = unquote(flaw.get("pointer", "#")[1:]).strip("/")
+        if name:
+            at_fields.setdefault(name, flaw["detail"])
+        else:
+            general.append(flaw["detail"])
+    return at_fields, tuple(general)
+
+
+def label_of(name: str) -> str:
+    """What the pages call a field."""
+    return str(gettext(words.LABELS.get(name, name)))

@@ -1,0 +1,50 @@
+"""One sentence that the next page shows: "Your password is changed."
+
+A page answers a good POST with a redirect, so the sentence is for the page
+after it. A cookie carries only the key of a sentence that is declared here, so
+nobody can put words of their own on a page.
+"""
+
+from flask import Response, request
+from flask_babel import gettext
+
+from app.access import cookies
+
+COOKIE = "__Host-notice"
+# A redirect takes less.
+LIFETIME_SECONDS = 60
+
+_sentences: dict[str, str] = {}
+
+
+class Notice(str):
+    """The key of a sentence."""
+
+
+def declare(key: str, sentence: str) -> Notice:
+    """Make a sentence known. Each key is declared once, beside the page that uses it."""
+    if _sentences.setdefault(key, sentence) != sentence:
+        raise ValueError(f"Another notice has the key {key}.")
+    return Notice(key)
+
+
+def sentences() -> list[str]:
+    """All sentences that pages may show."""
+    return list(_sentences.values())
+
+
+def leave(response: Response, notice: Notice) -> None:
+    """Let the next page show the notice."""
+    cookies.write(response, COOKIE, str(notice), max_age=LIFETIME_SECONDS)
+
+
+def waiting() -> str | None:
+    """The sentence that this page must show, if there is one."""
+    sentence = _sentences.get(request.cookies.get(COOKIE, ""))
+    return None if sentence is None else gettext(sentence)
+
+
+def clear(response: Response) -> None:
+    """Forget the notice, once a page has shown it."""
+    if COOKIE in request.cookies:
+        cookies.write(response, COOKIE, "", max_age=0)

@@ -1,0 +1,40 @@
+"""What pages call the fields, and what they say about refusals."""
+
+from datetime import timedelta
+
+from flask_babel import format_timedelta, gettext
+
+from app.errors import AppError, RateLimited
+
+# The catalogue of translations holds each of these, as tests/pages/test_words.py checks.
+LABELS = {
+    "username": "Username",
+    "login": "Email address or username",
+    "password": "Password",
+    "current_password": "Current password",
+    "new_password": "New password",
+    "full_name": "Full name",
+    "bio": "About you",
+    "avatar_url": "Address of a picture of you",
+    "locale": "Language",
+    "email": "Email address",
+    "new_email": "New email address",
+    "otp": "Code from your authenticator app",
+    "recovery_code": "Recovery code",
+    "remember": "Stay signed in on this device",
+    "remember_device": "Do not ask for a code on this device again",
+}
+
+# For people, where the sentence of the API is for programs.
+SENTENCES = {
+    "overloaded": "Too many people are logging in at this moment. Try again in a few seconds.",
+    "inactive_user": "This account is deactivated.",
+}
+
+
+def of(refusal: AppError) -> str:
+    """The sentence for a person whose form was refused."""
+    if isinstance(refusal, RateLimited):
+        wait = format_timedelta(timedelta(seconds=refusal.retry_after), threshold=1)
+        return str(gettext("Too many attempts. Try again in %(wait)s.", wait=wait))
+    return str(gettext(SENTENCES.get(refusal.code, refusal.detail)))

@@ -1,0 +1,54 @@
+"""Which pages are open. A page that is not named here asks who is there."""
+
+import re
+
+from flask import Flask
+
+from app.models import User
+from tests.pages.person import Person
+from tests.pages.routes import page_routes
+
+# Everybody may open these, or send their form.
+OPEN = {
+    *("GET /", "GET /.well-known/change-password", "GET /account/assets/<name>"),
+    *("GET /account/login", "POST /account/login", "POST /account/logout"),
+    "POST /account/language",
+    *("GET /account/verify-email", "GET /account/reset-password", "GET /account/not-me"),
+    *("GET /account/accept-invitation", "GET /account/confirm-email"),
+    *("GET /account/undo-email-change", "GET /account/page.js", "GET /account/page.css"),
+}
+ID = "00000000-0000-4000-8000-000000000000"
+
+
+def test_every_other_page_leads_nobody_to_the_login(app: Flask, visitor: Person) -> None:
+    token = visitor.open("/account/login").form().fields["csrf_token"]
+    routes = {f"{method} {rule}" for method, rule in page_routes(app)}
+    assert routes >= OPEN
+
+    for route in sorted(routes - OPEN):
+        method, rule = route.split()
+        path = re.sub(r"<uuid:\w+>", ID, re.sub(r"<(?:digits|int):\w+>", "1", rule))
+        answer = visitor.ask(method, path, data={"csrf_token": token} if method == "POST" else None)
+
+        assert answer.status_code == 303, route
+        assert answer.headers["Location"].startswith("/account/login"), route
+
+
+def test_every_form_refuses_what_another_site_sends(
+    app: Flask, ada_at_home: Person, ada: User
+) -> None:
+    token = ada_at_home.open("/account").form().fields["csrf_token"]
+    elsewhere = Person(app).open("/account/login").form().fields["csrf_token"]
+
+    for method, rule in page_routes(app):
+        if method == "GET":
+            continue
+        path = re.sub(r"<uuid:\w+>", ID, re.sub(r"<(?:digits|int):\w+>", "1", rule))
+        for fields, site in (
+            ({"csrf_token": token}, "cross-site"),
+            ({"csrf_token": token}, "same-site"),
+            ({}, "same-origin"),
+            ({"csrf_token": elsewhere}, "same-origin"),
+        ):
+            answer = ada_at_home.ask(method, path, data=fields, **{"Sec-Fetch-Site": site})
+            assert answer.status_code == 403, (method, rule, fields, site)
