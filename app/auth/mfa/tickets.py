@@ -5,12 +5,15 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from sqlalchemy import ColumnElement, and_, func, select
+from sqlalchemy.exc import IntegrityError
 
 from app import clock
 from app.access.proof import Proof
+from app.auth.login.authentication import record_failure
 from app.auth.mfa.errors import MfaTicketInvalid
 from app.auth.mfa.models import MfaTicket
 from app.database.rows import change, delete_batch, discard, lock
+from app.errors import InvalidCredentials
 from app.extensions import db
 from app.models import User
 from app.security import random_tokens
@@ -22,7 +25,10 @@ COUNTED_FOR = timedelta(hours=24)
 
 
 def issue(user: User, proof: Proof) -> str:
-    """Make a ticket for a user who gave a first proof, and return its token. Commits."""
+    """Make a ticket for a user who gave a first proof, and return its token. Commits.
+
+    Raises ``InvalidCredentials`` if the account was erased since the proof was given.
+    """
     token = random_tokens.make()
     now = clock.now()
     db.session.add(
@@ -37,7 +43,12 @@ def issue(user: User, proof: Proof) -> str:
             expires_at=now + LIFETIME,
         )
     )
-    db.session.commit()
+    try:
+        db.session.commit()
+    except IntegrityError:
+        db.session.rollback()
+        record_failure(None, "account_changed")
+        raise InvalidCredentials from None
     return token
 
 

@@ -36,8 +36,11 @@ MOST_PASSKEYS = 50
 
 
 def begin(session: Session) -> dict[str, Any]:
-    """The options for a new passkey. Commits the user handle at the first time."""
-    user = session.user
+    """The options for a new passkey. Commits the user handle at the first time.
+
+    Raises ``SessionEnded``.
+    """
+    user = sessions.lock_user(session)
     ceremony = ceremonies.begin(Purpose.REGISTER, session.id)
     answer = options.for_registration(ceremony, user, _handle_of(user.id), of(user.id))
     db.session.commit()

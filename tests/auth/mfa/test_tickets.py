@@ -82,6 +82,19 @@ def test_a_try_is_counted_before_the_code_is_looked_at(
     assert seen == [4]
 
 
+def test_an_account_that_was_erased_meanwhile_gets_no_ticket(
+    app: Flask, client: FlaskClient, ada: User, phone: Phone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def erase_and_make() -> str:
+        with db.engine.begin() as connection:
+            connection.execute(delete(User).where(User.id == ada.id))
+        return "a token"
+
+    monkeypatch.setattr(tickets.random_tokens, "make", erase_and_make)
+
+    assert problem(give_password(client, ada)) == (401, "invalid_credentials")
+
+
 @pytest.mark.postgresql
 def test_a_ticket_may_end_while_its_code_is_compared(
     app: Flask,

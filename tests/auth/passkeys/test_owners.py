@@ -5,12 +5,14 @@ from uuid import uuid4
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
-from sqlalchemy import select, update
+from sqlalchemy import delete, select, update
+from sqlalchemy.orm import joinedload
 
 from app.auth.passkeys import keys
 from app.auth.passkeys.models import Passkey, PasskeyHandle
+from app.errors import SessionEnded
 from app.extensions import db
-from app.models import AuditEvent, User
+from app.models import AuditEvent, Session, User
 from tests import factories
 from tests.auth.mfa.phone import enrol_with, ticket_of
 from tests.auth.passkeys.authenticator import USER_PRESENT, USER_VERIFIED, Authenticator, Lies
@@ -235,6 +237,20 @@ def test_registration_options_exclude_the_keys_that_are_there(
     assert given["authenticatorSelection"]["residentKey"] == "required"
     assert [one["alg"] for one in given["pubKeyCredParams"]] == [-7, -257, -8]
     assert given["user"]["name"] == ada.email
+
+
+def test_an_account_that_was_erased_meanwhile_begins_no_registration(
+    app: Flask, client: FlaskClient, ada: User
+) -> None:
+    log_in(client, ada)
+    with app.app_context():
+        session = db.session.scalars(select(Session).options(joinedload(Session.user))).one()
+        db.session.expunge_all()
+        db.session.execute(delete(User))
+        db.session.commit()
+
+        with pytest.raises(SessionEnded):
+            keys.begin(session)
 
 
 def test_an_account_has_no_more_passkeys_than_it_may(
