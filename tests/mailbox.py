@@ -68,4 +68,5 @@ class Mailbox:
 
     def _send(self, content: Content, *, to: str, message_id: str) -> None:
         assert message_id
-        self.mails.append(Mail(to, content.subject, "\n".join(content.paragraphs), content.link))
+        lines = [*content.paragraphs, *(f"{name}: {value}" for name, value in content.facts)]
+        self.mails.append(Mail(to, content.subject, "\n".join(lines), content.link))

@@ -122,7 +122,7 @@ HOMES = {
     "email.message": {"app.mail.composing"},
     "fcntl": {"app.serving.background", "app.security.passwords.slots"},
     "flask_babel.Babel": {"app.http.languages"},
-    "flask_babel.force_locale": {"app.mail.delivery"},
+    "flask_babel.force_locale": {"app.mail.rendering"},
     "structlog": {"app.observability.logs"},
     "prometheus_client": {"app.observability.metrics"},
     "limits": {"app.access.limits", "app.access.limit_storage"},

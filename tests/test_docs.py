@@ -250,6 +250,18 @@ def test_every_page_behind_a_link_is_in_mail_md_with_a_call_that_exists() -> Non
         assert f"POST /api/v1/auth/{call}" in documented_calls()
 
 
+def test_every_template_of_mails_is_in_branding_md_with_its_blocks() -> None:
+    documented = {
+        in_backticks(row[0])[0]: in_backticks(row[2])
+        for row in rows("docs/branding.md", "template")
+    }
+
+    folder = ROOT / "app" / "mail" / "templates"
+    assert documented == {
+        file.name: re.findall(r"{%-? block (\w+)", file.read_text()) for file in folder.iterdir()
+    }
+
+
 # Pages
 
 

@@ -25,7 +25,7 @@ from app.auth.sessions import sessions
 from app.errors import NotEnoughPermissions, NotFound
 from app.extensions import db
 from app.features.credentials import CredentialChange
-from app.mail import messages, outbox
+from app.mail import messages, names, outbox
 from app.models import Session, User
 from app.security import identifiers, one_time_tokens
 from app.security.identifiers import username_key
@@ -78,7 +78,7 @@ def invite(
         locale=actor.user.locale,
     )
     auth_taken.add(user)
-    _mail_invitation(user)
+    _mail_invitation(user, actor)
     personal = {"email": user.email, "username": user.username}
     _record(Event.USER_CREATED, user, actor, personal=personal, is_superuser=is_superuser)
     db.session.commit()
@@ -177,7 +177,7 @@ def send_reset(user_id: int, *, actor: Session | None) -> None:
     """
     user = authority.lock_account(user_id, USERS_WRITE, actor=actor).user
     if user.hashed_password is None and not user.email_verified:
-        _mail_invitation(user)
+        _mail_invitation(user, actor)
     else:
         reset.begin(user)
     _record(Event.PASSWORD_RESET_ASKED, user, actor)
@@ -216,9 +216,14 @@ def _existing(user_id: int) -> User:
     return user
 
 
-def _mail_invitation(user: User) -> None:
+def _mail_invitation(user: User, actor: Session | None) -> None:
     token = one_time_tokens.issue(user.id, Purpose.INVITATION, email=user.email)
-    outbox.queue(messages.invitation, to=user.email, user=user, token=token)
+    by: dict[str, str] = {}
+    if actor:
+        by["inviter"] = names.shown_name(actor.user)
+        # An address that is not confirmed may be another person's.
+        by["inviter_email"] = actor.user.email if actor.user.email_verified else ""
+    outbox.queue(messages.invitation, to=user.email, user=user, token=token, **by)
 
 
 def _record_edit(

@@ -16,7 +16,7 @@ from functools import cached_property
 
 from flask import Flask, render_template
 
-from app.mail.content import Content
+from app.mail.content import Content, link
 from config import SettingsRefused, settings
 from configuration.mail import Sender, sender
 
@@ -69,7 +69,7 @@ class Letter:
         self._message = EmailMessage(policy=POLICY)
         for name, value in (
             ("Message-ID", message_id),
-            ("From", _mailbox_header(self.sender)),
+            ("From", _mailbox_header(self.sender.name or settings.brand_name, self.sender.address)),
             ("To", to),
             ("Subject", _text_header("Subject", subject)),
             ("Date", formatdate()),
@@ -122,15 +122,27 @@ def check(app: Flask) -> None:
                 f"MAIL_FROM is {settings.mail_from!r}. A mail from it cannot be written: {error}. "
                 "Write a sender like Example <no-reply@example.com>."
             ) from error
+        if settings.templates_dir:
+            _check_templates()
 
 
-def _mailbox_header(sender: Sender) -> str:
-    if not sender.name:
-        return sender.address
-    name = _phrase(sender.name)
+def _check_templates() -> None:
+    content = Content("Start", ("A paragraph.",), "A button", link("start", "token"))
+    for template in ("mail.txt", "mail.html"):
+        try:
+            render_template(template, content=content)
+        except Exception as error:
+            raise SettingsRefused(
+                f"TEMPLATES_DIR has templates from which {template} cannot be made: "
+                f"{type(error).__name__}: {error}. Correct them, or remove them."
+            ) from error
+
+
+def _mailbox_header(name: str, address: str) -> str:
+    name = _phrase(name)
     # The address gets a line of its own if it does not fit after the last line of the name.
-    is_long = len(name.rpartition("\n")[2]) + len(sender.address) + len("From:  <>") > LINE
-    return f"{name}{chr(10) if is_long else ''} <{sender.address}>"
+    is_long = len(name.rpartition("\n")[2]) + len(address) + len("From:  <>") > LINE
+    return f"{name}{chr(10) if is_long else ''} <{address}>"
 
 
 def _phrase(name: str) -> str:

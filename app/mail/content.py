@@ -7,7 +7,7 @@ from config import settings
 
 @dataclass(frozen=True)
 class Content:
-    """One mail: a subject, paragraphs, and perhaps a button.
+    """One mail: a subject, paragraphs, facts, and perhaps a button.
 
     ``template`` names the two files that make the mail of it, without ``.txt``
     and ``.html``.
@@ -18,6 +18,16 @@ class Content:
     label: str | None = None
     link: str | None = None
     template: str = "mail"
+    # Names and values, shown after the first paragraph, like ("Device", "Chrome on Windows").
+    facts: tuple[tuple[str, str], ...] = ()
+    # The sentence at the end that says why the reader gets this mail.
+    reason: str = ""
+    # What a list of mails shows beside the subject. By default it is the values of the facts, or
+    # the first paragraph where there are none.
+    preheader: str = ""
+    # Set when the mail is delivered: its language, and what comes before the address for help.
+    language: str = "en"
+    contact: str = ""
 
 
 def link(page: str, token: str) -> str:

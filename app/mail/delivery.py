@@ -8,16 +8,14 @@ from uuid import uuid4
 
 from cryptography.fernet import InvalidToken
 from flask import Flask
-from flask_babel import force_locale
 from sqlalchemy import func, select
 
 from app import clock
 from app.database.rows import change, delete_batch, discard
 from app.database.types import MAX_ID
 from app.extensions import db
-from app.mail import transport, wordings
-from app.mail.content import Content
-from app.mail.outbox import log, seal, unseal
+from app.mail import rendering, transport, wordings
+from app.mail.outbox import log, seal
 from app.mail.wordings import Resolver
 from app.models.outbox_message import WAITING, OutboxMessage
 from app.observability import metrics
@@ -81,7 +79,7 @@ def deliver(row: OutboxMessage) -> None:
         resolver = wordings.resolver_called(row.message)
         if resolver is not None and not _resolve(row, resolver):
             return
-        transport.send(_render(row), to=row.recipient, message_id=row.message_id)
+        transport.send(rendering.render(row), to=row.recipient, message_id=row.message_id)
     except transport.Interrupted:
         db.session.rollback()
         release([row])
@@ -193,12 +191,6 @@ def _still_holds(row: OutboxMessage) -> bool:
     if row.due_at - clock.now() >= LONGEST_DELIVERY:
         return True
     return _update(row, due_at=clock.now() + LEASE)
-
-
-def _render(row: OutboxMessage) -> Content:
-    with force_locale(row.locale):
-        wording = wordings.message_called(row.message)
-        return wording(**unseal(row.sealed or ""))
 
 
 def _try_later(row: OutboxMessage, reason: str, logged: str) -> None:

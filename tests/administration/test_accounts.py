@@ -163,7 +163,38 @@ def test_the_invited_are_written_to_in_the_language_of_who_invites(
     response = Admin(client, lin).invite(**INVITED)
 
     assert response.json["locale"] == "zh"
-    assert [mail.subject for mail in mailbox.deliver()] == ["已为您创建了一个账户"]
+    assert [mail.subject for mail in mailbox.deliver()] == ["lin 邀请您加入 User System"]
+
+
+def test_an_invitation_says_who_invites(
+    app: Flask, client: FlaskClient, grace: User, mailbox: Mailbox
+) -> None:
+    with app.app_context():
+        inviter = db.session.get_one(User, grace.id)
+        inviter.full_name, inviter.email_verified = "Grace Hopper", True
+        db.session.commit()
+
+    Admin(client, grace).invite(**INVITED)
+
+    (mail,) = mailbox.deliver()
+    assert mail.subject == "Grace Hopper invited you to User System"
+    assert "Grace Hopper (grace@example.com) invited you to User System" in mail.text
+    assert "Username: newcomer" in mail.text
+
+
+def test_an_invitation_shows_no_link_of_the_inviter_and_no_address_that_is_not_confirmed(
+    app: Flask, client: FlaskClient, grace: User, mailbox: Mailbox
+) -> None:
+    with app.app_context():
+        db.session.get_one(User, grace.id).full_name = "Log in at http://evil.example"
+        db.session.commit()
+
+    Admin(client, grace).invite(**INVITED)
+
+    (mail,) = mailbox.deliver()
+    assert mail.subject == "grace invited you to User System"
+    assert "evil" not in mail.text
+    assert "grace@example.com" not in mail.text
 
 
 def test_what_is_taken_is_told(admin: Admin, ada: User) -> None:

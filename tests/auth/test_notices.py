@@ -5,7 +5,6 @@ from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
-from inspect import signature
 from threading import Barrier
 from typing import Any
 
@@ -26,6 +25,7 @@ from app.mail.content import Content
 from app.models import OneTimeToken, OutboxMessage, User
 from app.security.one_time_tokens import Purpose
 from tests.factories import API, PASSWORD, bearer, confirm, log_in, make_user
+from tests.mail.letters import arguments_of
 from tests.mailbox import Mailbox
 
 # Notices that no mail sums up: wrong codes are mailed once in a day, and a reset by an
@@ -83,7 +83,7 @@ def test_many_new_devices_are_three_notices_and_one_that_sums_up(
     mails = mailbox.deliver()
     assert Counter(mail.subject for mail in mails) == {
         "A new device logged in to your account": 3,
-        "Many new devices log in to your account": 1,
+        "Many new devices logged in to your account": 1,
     }
     assert {(mail.to, mail.page) for mail in mails} == {(ada.email, "not-me")}
     for words in ("evil", "0800", "locked"):
@@ -124,7 +124,7 @@ def test_every_notice_has_one_that_sums_up() -> None:
     with_device = {
         function
         for function in of_core | of_features
-        if callable(function) and "device" in getattr(function, "__annotations__", {})
+        if callable(function) and "device" in arguments_of(function)
     }
 
     assert with_device == {*notices.SUMMARIES, *notices.SUMMARIES.values(), *ALONE}
@@ -144,7 +144,7 @@ def test_the_link_of_a_mail_that_sums_up_is_of_the_same_kind(
 
     with app.test_request_context():
         links = {
-            message(**{name: anything[name] for name in signature(message).parameters}).link
+            message(**{name: anything[name] for name in arguments_of(message)}).link
             for message in (notice, summary)
         }
 
@@ -333,7 +333,7 @@ def test_a_notice_calls_the_device_by_a_name_of_ours(
     log_in_with(client, user_agent)
 
     (notice,) = mailbox.deliver()
-    assert f"Device: {device}." in notice.text
+    assert f"Device: {device}\n" in notice.text
     assert "evil" not in notice.text
 
 

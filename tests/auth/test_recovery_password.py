@@ -145,7 +145,11 @@ def test_the_link_for_a_new_password_is_one_that_the_mail_explains(
 
     mail = mailbox.mails[-1]
 
-    assert (mail.to, mail.subject, mail.page) == (OLD, "Set a new password", "reset-password")
+    assert (mail.to, mail.subject, mail.page) == (
+        OLD,
+        "Set a new password for User System",
+        "reset-password",
+    )
     assert "the old password no longer works" in mail.text
     assert "your password stays as it is" not in mail.text
 

@@ -188,6 +188,7 @@ def test_a_logo_is_read_with_its_kind(tmp_path: Path, content: bytes, media_type
         (svg('<a href="https://evil.example"/>'), "<a>"),
         (svg('<set attributeName="href" to="javascript:1"/>'), "<set>"),
         (svg('<x:script xmlns:x="http://www.w3.org/1999/xhtml"/>'), "<script>"),
+        (svg('<x:style xmlns:x="http://www.w3.org/1999/xhtml"/>'), "<style>"),
         (svg('<x xmlns=""/>'), "<x>"),
         (svg('<x:listener xmlns:x="http://www.w3.org/2001/xml-events"/>'), "<listener>"),
         (svg(attributes='onload="x()"'), "onload"),

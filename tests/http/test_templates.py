@@ -24,13 +24,18 @@ def test_a_template_of_ones_own_replaces_ours_and_may_extend_it(tmp_path: Path) 
     app = app_with(
         tmp_path,
         mail_txt="Hello from {{ brand.name }}: {{ content.subject }}",
-        mail_html='{% extends "original/mail.html" %}',
+        mail_html='{% extends "original/mail.html" %}{% block footer %}Acme, Main St{% endblock %}',
     )
 
     with app.app_context():
-        content = Content("<Subject>", ("A paragraph.",))
-        assert render_template("mail.txt", content=content) == "Hello from Acme: <Subject>"
-        assert "A paragraph." in render_template("mail.html", content=content)
+        content = Content("<Subject>", ("A paragraph.",), reason="It was asked for.")
+        text = render_template("mail.txt", content=content)
+        html = render_template("mail.html", content=content)
+
+    assert text == "Hello from Acme: <Subject>"
+    assert "A paragraph." in html
+    assert "Acme, Main St" in html
+    assert "It was asked for." not in html
 
 
 def test_templates_that_are_wrong_stop_the_start_with_their_names_and_lines(
@@ -47,3 +52,11 @@ def test_templates_that_are_wrong_stop_the_start_with_their_names_and_lines(
     page, mail = sorted(refused.value.reasons, reverse=True)
     assert page.startswith("TEMPLATES_DIR has the template pages/login.html, which is wrong in")
     assert mail.startswith("TEMPLATES_DIR has the template mail.txt, which is wrong in line 2: ")
+
+
+def test_a_template_of_a_mail_that_cannot_be_rendered_stops_the_start(tmp_path: Path) -> None:
+    with pytest.raises(SettingsRefused) as refused:
+        app_with(tmp_path, mail_html='{% include "missing.html" %}')
+
+    (reason,) = refused.value.reasons
+    assert "templates from which mail.html cannot be made: TemplateNotFound: missing.html" in reason

@@ -1,13 +1,14 @@
 """Mails put into the outbox and taken out of it, and letters as they arrived."""
 
 import email
+import inspect
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from email import policy
 from email.message import EmailMessage
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from flask import Flask
 from sqlalchemy import func, select, update
@@ -34,7 +35,7 @@ class Letter:
         text, html = message.get_body(("plain",)), message.get_body(("html",))
         assert text is not None
         assert html is not None
-        return cls(message, text.get_content(), html.get_content())
+        return cls(message, _content(text), _content(html))
 
     @property
     def link(self) -> str:
@@ -45,6 +46,22 @@ class Letter:
     @property
     def token(self) -> str:
         return self.link.partition("#token=")[2]
+
+
+def _content(part: Any) -> str:
+    """The text of a part, whatever the ends of its lines are."""
+    return str(part.get_content()).replace("\r\n", "\n")
+
+
+def arguments_of(message: Callable[..., Any]) -> set[str]:
+    """The names of what is stored with a mail. ``**occasion: Unpack[Occasion]`` means several."""
+    names: set[str] = set()
+    for name, parameter in inspect.signature(message).parameters.items():
+        if parameter.kind is inspect.Parameter.VAR_KEYWORD:
+            names |= get_args(parameter.annotation)[0].__annotations__.keys()
+        else:
+            names.add(name)
+    return names
 
 
 def read_letters(folder: Path) -> list[Letter]:

@@ -74,7 +74,7 @@ def test_a_mail_has_what_a_mail_should_have(app: Flask, office: PostOffice) -> N
     headers = letter.headers
     assert headers["From"] == "User System <no-reply@accounts.example.com>"
     assert headers["To"] == "ada@example.com"
-    assert headers["Subject"] == "Confirm your email address"
+    assert headers["Subject"] == "Confirm your email address for User System"
     assert headers["Message-ID"] == only_row(app).message_id
     assert headers["Message-ID"].endswith("@accounts.example.com>")
     assert headers["Auto-Submitted"] == "auto-generated"
@@ -103,7 +103,7 @@ def test_a_subject_in_chinese_arrives_as_it_was_written(
     deliver(app)
 
     (letter,) = office.letters
-    assert letter.headers["Subject"] == "确认您的邮箱地址"
+    assert letter.headers["Subject"] == "确认您在 User System 的邮箱地址"
     assert letter.token == "a-token"
 
 
@@ -639,8 +639,8 @@ class grumpy_server:  # noqa: N801 — reads as what it is
             "Größe; (Team)",
             "no-reply@xn--bcher-kva.example",
         ),
-        ("no-reply@example.com", "", "no-reply@example.com"),
-        ("<no-reply@example.com>", "", "no-reply@example.com"),
+        ("no-reply@example.com", "User System", "no-reply@example.com"),
+        ("<no-reply@example.com>", "User System", "no-reply@example.com"),
         ("x" * 300 + " <no-reply@example.com>", "x" * 300, "no-reply@example.com"),
         ("账户 " * 60 + "<no-reply@example.com>", ("账户 " * 60).strip(), "no-reply@example.com"),
     ],

@@ -1,101 +1,94 @@
 """The mails about second factors."""
 
+from typing import Unpack
+
 from flask_babel import gettext as _
 
 from app.auth.notices import summarize
 from app.mail.content import Content, link
-from app.mail.messages.notices import notice, summary, where
+from app.mail.messages import reasons
+from app.mail.messages.notices import Occasion, circumstances, notice, summary
 from app.mail.wordings import message
 
 
 @message("factor_added")
-def factor_added(*, factor: str, token: str, when: str, ip: str, device: str) -> Content:
+def factor_added(*, factor: str, **occasion: Unpack[Occasion]) -> Content:
     return notice(
         _("A second factor was added to your account"),
         _(
             "Somebody, probably you, added a second factor to your account: %(factor)s.",
             factor=_named(factor),
         ),
-        token,
-        when,
-        ip,
-        device,
+        occasion,
         not_me=not_me(),
     )
 
 
 @message("factor_removed")
-def factor_removed(*, factor: str, token: str, when: str, ip: str, device: str) -> Content:
+def factor_removed(*, factor: str, **occasion: Unpack[Occasion]) -> Content:
     return notice(
         _("A second factor was removed from your account"),
         _(
             "Somebody, probably you, removed a second factor from your account: %(factor)s.",
             factor=_named(factor),
         ),
-        token,
-        when,
-        ip,
-        device,
+        occasion,
         not_me=not_me(),
     )
 
 
 @message("factors_reset")
-def factors_reset(*, token: str, when: str, ip: str, device: str) -> Content:
+def factors_reset(**occasion: Unpack[Occasion]) -> Content:
     """It does not say where from: that is the address of an administrator."""
+    sentence = _(
+        "An administrator removed all second factors and recovery codes of your account, and "
+        "signed out all devices. Log in with your password, and set up a second factor again."
+    )
     return Content(
         _("Your second factors were removed"),
         (
-            _(
-                "An administrator removed all second factors and recovery codes of your account, "
-                "and signed out all devices. Log in with your password, and set up a second "
-                "factor again."
-            ),
-            _("When: %(when)s.", when=when),
+            sentence,
             _(
                 "If you did not ask for this, use the link within 7 days: it signs all devices "
                 "out and sends you another link to set a new password."
             ),
         ),
         _("I did not ask for this"),
-        link("not-me", token),
+        link("not-me", occasion["token"]),
+        facts=((_("When"), occasion["when"]),),
+        reason=reasons.account_security(),
+        preheader=sentence,
     )
 
 
 @message("second_step_switched_off")
-def second_step_switched_off(*, token: str, when: str, ip: str, device: str) -> Content:
+def second_step_switched_off(**occasion: Unpack[Occasion]) -> Content:
     return notice(
         _("The second step of your logins was switched off"),
         _(
             "Somebody, probably you, switched the second step of your logins off. The password "
             "alone opens your account now. Your second factors are still there."
         ),
-        token,
-        when,
-        ip,
-        device,
+        occasion,
         not_me=not_me(),
     )
 
 
 @message("recovery_codes_made")
-def recovery_codes_made(*, token: str, when: str, ip: str, device: str) -> Content:
+def recovery_codes_made(**occasion: Unpack[Occasion]) -> Content:
     return notice(
         _("New recovery codes were made for your account"),
         _(
             "Somebody, probably you, made new recovery codes for your account. The old ones do "
             "not work any more."
         ),
-        token,
-        when,
-        ip,
-        device,
+        occasion,
         not_me=not_me(),
     )
 
 
 @message("recovery_code_used")
-def recovery_code_used(*, left: int, token: str, when: str, ip: str, device: str) -> Content:
+def recovery_code_used(*, left: int, **occasion: Unpack[Occasion]) -> Content:
     return notice(
         _("A recovery code of your account was used"),
         _(
@@ -103,16 +96,13 @@ def recovery_code_used(*, left: int, token: str, when: str, ip: str, device: str
             "again. Recovery codes that are left: %(left)d.",
             left=left,
         ),
-        token,
-        when,
-        ip,
-        device,
+        occasion,
         not_me=not_me(),
     )
 
 
 @message("few_recovery_codes_left")
-def few_recovery_codes_left(*, left: int, token: str, when: str, ip: str, device: str) -> Content:
+def few_recovery_codes_left(*, left: int, **occasion: Unpack[Occasion]) -> Content:
     return notice(
         _("You have few recovery codes left"),
         _(
@@ -121,16 +111,13 @@ def few_recovery_codes_left(*, left: int, token: str, when: str, ip: str, device
             "keep them in a safe place.",
             left=left,
         ),
-        token,
-        when,
-        ip,
-        device,
+        occasion,
         not_me=not_me(),
     )
 
 
 @message("wrong_codes")
-def wrong_codes(*, token: str, when: str, ip: str, device: str) -> Content:
+def wrong_codes(**occasion: Unpack[Occasion]) -> Content:
     return Content(
         _("Somebody may know your password"),
         (
@@ -138,7 +125,6 @@ def wrong_codes(*, token: str, when: str, ip: str, device: str) -> Content:
                 "Somebody, perhaps you, gave the right password of your account and then five "
                 "wrong codes."
             ),
-            where(when, ip, device),
             _(
                 "If it was you, do nothing. If it was not you, that person knows your password, "
                 "and only your second factor protects your account. Set a new password here. Your "
@@ -147,22 +133,21 @@ def wrong_codes(*, token: str, when: str, ip: str, device: str) -> Content:
             _("If the link no longer works, ask for another one where you log in."),
         ),
         _("Set a new password"),
-        link("reset-password", token),
+        link("reset-password", occasion["token"]),
+        facts=circumstances(occasion),
+        reason=reasons.account_security(),
     )
 
 
 @message("many_factor_changes")
-def many_factor_changes(*, token: str, when: str, ip: str, device: str) -> Content:
+def many_factor_changes(**occasion: Unpack[Occasion]) -> Content:
     return summary(
         _("Your second factors were changed or used many times"),
         _(
             "More than three times within an hour, your second factors were changed, or used in "
             "an unusual way."
         ),
-        token,
-        when,
-        ip,
-        device,
+        occasion,
         not_me=not_me(),
     )
 

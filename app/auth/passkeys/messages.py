@@ -1,16 +1,18 @@
 """The mail about a passkey that may have been copied."""
 
+from typing import Unpack
+
 from flask_babel import gettext as _
 
 from app.auth.mfa.messages import many_factor_changes, not_me
 from app.auth.notices import summarize
 from app.mail.content import Content
-from app.mail.messages.notices import notice
+from app.mail.messages.notices import Occasion, notice
 from app.mail.wordings import message
 
 
 @message("passkey_copied")
-def passkey_copied(*, added: str, token: str, when: str, ip: str, device: str) -> Content:
+def passkey_copied(*, added: str, **occasion: Unpack[Occasion]) -> Content:
     """It does not quote the name of the passkey: a stranger may have chosen it."""
     return notice(
         _("A passkey of your account may have been copied"),
@@ -19,10 +21,7 @@ def passkey_copied(*, added: str, token: str, when: str, ip: str, device: str) -
             "passkey was added on %(added)s. Remove it, and add a new one.",
             added=added,
         ),
-        token,
-        when,
-        ip,
-        device,
+        occasion,
         not_me=not_me(),
     )
 

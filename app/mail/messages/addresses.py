@@ -1,23 +1,37 @@
 """The mails about the change of an address."""
 
+from typing import Unpack
+
 from flask_babel import gettext as _
 
 from app.mail.content import Content, link
-from app.mail.messages.notices import where, where_last
+from app.mail.messages import reasons
+from app.mail.messages.notices import (
+    Occasion,
+    circumstances,
+    last_circumstances,
+    no_more,
+)
 from app.mail.wordings import message
+from config import settings
 
 
 @message("confirm_email_change")
 def confirm_email_change(*, token: str) -> Content:
     return Content(
-        _("Confirm your new email address"),
+        _("Confirm your new email address for %(product)s", product=settings.brand_name),
         (
-            _("Somebody, probably you, asked to use this email address for an account."),
+            _(
+                "Somebody, probably you, asked to use this email address for an account at "
+                "%(product)s.",
+                product=settings.brand_name,
+            ),
             _("Confirm that it is yours. The link works once, for an hour."),
             _("If it was not you, do nothing: nothing will change."),
         ),
         _("Confirm the address"),
         link("confirm-email", token),
+        reason=reasons.address_entered(),
     )
 
 
@@ -26,14 +40,18 @@ def address_in_use() -> Content:
     return Content(
         _("Your email address is in use already"),
         (
-            _("Somebody wanted to use this email address for another account."),
+            _(
+                "Somebody wanted to use this email address for another account at %(product)s.",
+                product=settings.brand_name,
+            ),
             _("It belongs to your account, so nothing was changed. You need not do anything."),
         ),
+        reason=reasons.address_entered(),
     )
 
 
 @message("email_change_asked")
-def email_change_asked(*, token: str, new_email: str, when: str, ip: str, device: str) -> Content:
+def email_change_asked(*, new_email: str, **occasion: Unpack[Occasion]) -> Content:
     return Content(
         _("Your email address is about to change"),
         (
@@ -42,26 +60,28 @@ def email_change_asked(*, token: str, new_email: str, when: str, ip: str, device
                 "%(new_email)s.",
                 new_email=new_email,
             ),
-            where(when, ip, device),
             _undo(),
         ),
-        _("This was not me: undo it"),
-        link("undo-email-change", token),
+        _("Undo the change"),
+        link("undo-email-change", occasion["token"]),
+        facts=circumstances(occasion),
+        reason=reasons.account_security(),
     )
 
 
 @message("many_email_changes_asked")
-def many_email_changes_asked(*, token: str, when: str, ip: str, device: str) -> Content:
+def many_email_changes_asked(**occasion: Unpack[Occasion]) -> Content:
     return Content(
         _("Your email address is about to change"),
         (
             _("Somebody asked more than three times within an hour to change your email address."),
-            where_last(when, ip, device),
-            _("We will not send another mail about this for an hour."),
+            no_more(),
             _undo(),
         ),
-        _("This was not me: undo it"),
-        link("undo-email-change", token),
+        _("Undo the change"),
+        link("undo-email-change", occasion["token"]),
+        facts=last_circumstances(occasion),
+        reason=reasons.account_security(),
     )
 
 

@@ -112,7 +112,7 @@ def test_the_notice_says_what_when_and_from_where(
         )
 
         notice = next(mail for mail in mailbox.deliver() if mail.to == OLD)
-    for circumstance in (NEW, "2026-11-22 08:00 UTC", "198.51.100.7", "Device: Lynx."):
+    for circumstance in (NEW, "2026-11-22 08:00 UTC", "198.51.100.7", "Device: Lynx"):
         assert circumstance in notice.text
 
 

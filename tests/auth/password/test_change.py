@@ -346,5 +346,5 @@ def test_a_notice_says_what_when_and_from_where(
         (notice,) = mailbox.deliver()
     assert (notice.to, notice.page) == ("ada@example.com", "not-me")
     assert "password of your account was changed" in notice.text
-    for circumstance in ("2026-11-22 08:00 UTC", "198.51.100.7", "Device: Lynx."):
+    for circumstance in ("2026-11-22 08:00 UTC", "198.51.100.7", "Device: Lynx"):
         assert circumstance in notice.text

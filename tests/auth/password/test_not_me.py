@@ -91,7 +91,7 @@ def test_a_login_from_an_address_or_agent_never_seen_together_is_told(
         (notice,) = mailbox.deliver()
     assert (notice.to, notice.page) == ("ada@example.com", "not-me")
     assert "new device" in notice.subject
-    for circumstance in ("2126-11-22 08:00 UTC", ip, f"Device: {device}."):
+    for circumstance in ("2126-11-22 08:00 UTC", ip, f"Device: {device}"):
         assert circumstance in notice.text
 
 

@@ -66,7 +66,7 @@ def test_the_owner_of_a_taken_address_is_told_with_a_link_for_a_new_password(
 
     (mail,) = mailbox.deliver()
 
-    assert (mail.to, mail.subject) == (ada.email, "You have an account already")
+    assert (mail.to, mail.subject) == (ada.email, "You have an account at User System already")
     assert mail.page == "reset-password"
     body = {"token": mail.token, "new_password": "a new day begins"}
     assert client.post(f"{API}/auth/password/reset", json=body).status_code == 204
