@@ -48,7 +48,8 @@ from config import INSTANCE, ROOT, Settings
 
 API_PREFIX = "/api/v1"
 # The optional features of this tree. Remove a line and its folder, and the feature is gone. What
-# the shell knows of second factors is in app/cli/factors.py, and goes with app/auth/mfa.
+# the shell knows of second factors is in app/cli/factors.py, and goes with app/auth/mfa. The pages
+# of a feature go with it too: app/pages/registering.py names them.
 OPTIONAL: tuple[Feature, ...] = (
     # A remembered device is looked at before the second step is asked for.
     remembered_devices.FEATURE,
@@ -139,7 +140,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     api.register_blueprint(roles, url_prefix=API_PREFIX)
     api.register_blueprint(operations)
     api.register_blueprint(key_set)
-    pages.init_app(app, settings)
+    pages.init_app(app, settings, [feature.name for feature in features])
     cli.init_app(app)
     registering.init_app(app, features, ours=OPTIONAL, api_prefix=API_PREFIX, core=NAMES_OF_CORE)
     export_schemas.init_app(app)

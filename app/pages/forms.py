@@ -5,17 +5,18 @@ fields, no NUL.
 """
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import wraps
 from typing import Any
 from urllib.parse import unquote
 
 import marshmallow
-from flask import g, request
+from flask import current_app, g, request
 from flask_babel import gettext
 
 from app import errors
-from app.errors import AppError, ValidationFailed
+from app.errors import AppError, MalformedJSON, ValidationFailed
 from app.http.blueprint import Decorator, View
 from app.http.fields import Flag
 from app.http.languages import LOCALES
@@ -133,7 +134,11 @@ def _as_body(schema: marshmallow.Schema, typed: Mapping[str, str]) -> dict[str, 
         text = body.get(name)
         if isinstance(known, Flag):
             # A browser leaves a box out that is not checked.
-            body[name] = {None: False, "true": True}.get(text, text)
+            body[name] = {None: False, "false": False, "true": True}.get(text, text)
+        elif isinstance(known, marshmallow.fields.Dict):
+            # A script of the page writes JSON into a hidden field. The schema refuses other texts.
+            with suppress(MalformedJSON, ValidationFailed):
+                body[name] = current_app.json.loads(text or "")
         elif text == "" and known.allow_none:
             body[name] = None
         elif text == "" and not known.required:

@@ -1,6 +1,7 @@
 """Which pages the application has."""
 
 import logging
+from collections.abc import Collection, Iterator
 
 from flask import Flask
 
@@ -13,6 +14,10 @@ from app.pages import (
     page,
 )
 from app.pages.account import password, profile
+from app.pages.page import Pages
+from app.pages.passkeys import account as passkeys
+from app.pages.passkeys import login as passkey_login
+from app.pages.security import overview, recovery_codes, remembered_devices, totp
 from app.pages.sign_in import login, logout
 from config import Settings
 from configuration.hosts import is_secure
@@ -29,14 +34,32 @@ PAGES = (
     password.bp,
 )
 
+# The pages of the optional features, by the names of these. To take a feature out, remove its line
+# here, and the files that the line needs.
+PAGES_OF_FEATURES = {
+    "mfa": (overview.bp,),
+    "totp": (totp.bp,),
+    "recovery_codes": (recovery_codes.bp,),
+    "remembered_devices": (remembered_devices.bp,),
+    "passkeys": (passkeys.bp, passkey_login.bp),
+}
 
-def init_app(app: Flask, settings: Settings) -> None:
+
+def init_app(app: Flask, settings: Settings, features: Collection[str]) -> None:
+    """``features`` has the names of the features that the application has."""
     page.init_app(app)
     assets.init_app(app, settings)
     error_pages.init_app(app)
     app.register_blueprint(mailed_links.bp)
-    for each in PAGES if settings.pages else ():
+    for each in _pages(features) if settings.pages else ():
         app.register_blueprint(each)
+
+
+def _pages(features: Collection[str]) -> Iterator[Pages]:
+    yield from PAGES
+    for feature, pages in PAGES_OF_FEATURES.items():
+        if feature in features:
+            yield from pages
 
 
 def announce(settings: Settings) -> None:

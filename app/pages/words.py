@@ -22,6 +22,8 @@ LABELS = {
     "otp": "Code from your authenticator app",
     "recovery_code": "Recovery code",
     "remember": "Stay signed in on this device",
+    "name": "Name",
+    "credential": "Passkey",
     "remember_device": "Do not ask for a code on this device again",
 }
 
@@ -29,6 +31,10 @@ LABELS = {
 SENTENCES = {
     "overloaded": "Too many people are logging in at this moment. Try again in a few seconds.",
     "inactive_user": "This account is deactivated.",
+    "ceremony_invalid": "This took too long. Try again.",
+    "no_factor": "Set up an authenticator app or add a passkey first.",
+    "factor_exists": "You have an authenticator app already. Remove it first.",
+    "factor_required": "Your account must have a second factor, so this one cannot be removed.",
 }
 
 

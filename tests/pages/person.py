@@ -75,7 +75,8 @@ class Page(HTMLParser):
             return
         self._form.names.append(name)
         self._select = name
-        if given.get("type") in ("checkbox", "radio") and "checked" not in given:
+        is_box = given.get("type") in ("checkbox", "radio")
+        if "disabled" in given or (is_box and "checked" not in given):
             return
         self._form.fields[name] = given.get("value", "")
 

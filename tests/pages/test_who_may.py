@@ -12,7 +12,7 @@ from tests.pages.routes import page_routes
 OPEN = {
     *("GET /", "GET /.well-known/change-password", "GET /account/assets/<name>"),
     *("GET /account/login", "POST /account/login", "POST /account/logout"),
-    "POST /account/language",
+    *("POST /account/language", "POST /account/login/passkey"),
     *("GET /account/verify-email", "GET /account/reset-password", "GET /account/not-me"),
     *("GET /account/accept-invitation", "GET /account/confirm-email"),
     *("GET /account/undo-email-change", "GET /account/page.js", "GET /account/page.css"),

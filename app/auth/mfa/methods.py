@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from app import features
 from app.models import User
 
 
@@ -30,7 +31,7 @@ class Method:
     is_there: Callable[[int], bool]
     verify: Callable[[User, Mapping[str, Any]], bool]
     remove: Callable[[int, datetime | None], int]
-    # Its member of the shape ``Factors``.
+    # Its member of the shape ``Factors``, and the name of the feature that brings it.
     member: str
     describe: Callable[[int], Any]
     # What is made for a user who gets the first factor, and is shown once.
@@ -47,8 +48,10 @@ def declare(method: Method) -> Method:
 
 
 def declared() -> Iterator[Method]:
-    """Factors first, and what stands in for them last."""
-    yield from sorted(_declared.values(), key=lambda method: (not method.is_factor, method.name))
+    """Those whose feature is there: factors first, and what stands in for them last."""
+    there = {feature.name for feature in features.active()}
+    usable = [method for method in _declared.values() if method.member in there]
+    yield from sorted(usable, key=lambda method: (not method.is_factor, method.name))
 
 
 def usable_by(user_id: int) -> list[str]:

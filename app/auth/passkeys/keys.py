@@ -136,6 +136,12 @@ def usable(user_id: int) -> Sequence[Passkey]:
     return [passkey for passkey in of(user_id) if passkey.rp_id == relying_party().id]
 
 
+def accepted(user_id: int) -> dict[str, Any] | None:
+    """What tells a browser which passkeys still work. ``None`` if there was never one."""
+    handle = db.session.scalar(select(PasskeyHandle.handle).where(PasskeyHandle.user_id == user_id))
+    return options.accepted(handle, usable(user_id)) if handle else None
+
+
 def describe(passkey: Passkey) -> dict[str, Any]:
     """The shape ``Passkey``."""
     return {

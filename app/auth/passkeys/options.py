@@ -51,6 +51,15 @@ def for_user(ceremony: Ceremony, known: Sequence[Passkey]) -> dict[str, Any]:
     return _request(ceremony, known, "preferred")
 
 
+def accepted(handle: bytes, usable: Sequence[Passkey]) -> dict[str, Any]:
+    """``AllAcceptedCredentialsOptions``: a browser stops to offer the user's other passkeys."""
+    return {
+        "rpId": relying_party().id,
+        "userId": _text(handle),
+        "allAcceptedCredentialIds": [_text(passkey.credential_id) for passkey in usable],
+    }
+
+
 def _request(ceremony: Ceremony, known: Sequence[Passkey], verification: str) -> dict[str, Any]:
     options = {
         "rpId": relying_party().id,

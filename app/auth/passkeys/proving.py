@@ -68,6 +68,16 @@ def verify(user: User, fields: Mapping[str, Any]) -> bool:
     return True
 
 
+def is_unknown(credential: Any) -> bool:
+    """Whether no account has this passkey, so that a browser may stop to offer it."""
+    try:
+        answer = answers.of_assertion(credential)
+    except CredentialRefused:
+        return False
+    known = select(Passkey.id).where(Passkey.credential_id == answer.credential_id)
+    return db.session.scalar(known) is None
+
+
 def registered(answer: Answer, challenge: bytes) -> "Registered":
     """The key that an authenticator made. Raises ``CredentialRefused``."""
     # The first use of a passkey pays for the import, and a server without passkeys never does.

@@ -1,5 +1,6 @@
 """Setting up an authenticator app, and checking its codes."""
 
+import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -58,8 +59,23 @@ def begin(session: Session) -> Enrolment:
         )
     )
     db.session.commit()
-    uri = codes.uri(secret, user.email)
-    return Enrolment(secret, uri, codes.qr_svg(uri))
+    return _enrolment(user, secret)
+
+
+def waiting(session: Session, secret: str) -> Enrolment | None:
+    """The enrolment with this secret, if it still has to be confirmed.
+
+    So a page can show it once more to the browser that has the secret. Nobody
+    else is told the secret again: it may be one that somebody else has made
+    in the account, to learn the codes of its owner.
+    """
+    known = _of(session.user_id)
+    if known is None or known.confirmed_at:
+        return None
+    kept = _secret_of(known)
+    if kept is None or not secrets.compare_digest(kept.encode(), secret.encode()):
+        return None
+    return _enrolment(session.user, secret)
 
 
 def confirm(session: Session, otp: str) -> tuple[User, list[str]]:
@@ -130,11 +146,8 @@ def _verify(user: User, fields: Mapping[str, Any]) -> bool:
 
 def _use(factor: TotpFactor, code: str) -> bool:
     """Whether the code is right and its time step was not used before. Then it is used up."""
-    sealed = Sealed(factor.sealed_secret, factor.key_id)
-    try:
-        secret = key_ring.unseal(sealed, row=row_of(factor.user_id))
-    except CannotOpen:
-        # `flask doctor` counts these. The user needs a recovery code or another factor.
+    secret = _secret_of(factor)
+    if secret is None:
         return False
     step = codes.matching_step(secret, code, clock.now())
     if step is None:
@@ -147,6 +160,20 @@ def _use(factor: TotpFactor, code: str) -> bool:
         .returning(TotpFactor.user_id)
     )
     return db.session.scalar(use) is not None
+
+
+def _secret_of(factor: TotpFactor) -> str | None:
+    sealed = Sealed(factor.sealed_secret, factor.key_id)
+    try:
+        return key_ring.unseal(sealed, row=row_of(factor.user_id))
+    except CannotOpen:
+        # `flask doctor` counts these. The user needs a recovery code or another factor.
+        return None
+
+
+def _enrolment(user: User, secret: str) -> Enrolment:
+    uri = codes.uri(secret, user.email)
+    return Enrolment(secret, uri, codes.qr_svg(uri))
 
 
 def _remove(user_id: int, added_since: datetime | None) -> int:
