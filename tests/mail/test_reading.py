@@ -122,6 +122,14 @@ def test_each_mail_says_whose_it_is_for_which_account_and_why(
             assert "mailto:help@acme.example" in page.links
 
 
+def test_a_name_that_ends_with_a_dot_does_not_end_a_sentence(
+    write: Write, set_settings: Change
+) -> None:
+    set_settings(brand_name="Acme, Inc.")
+
+    assert [message for message in MESSAGES if ".." in write(message).text] == []
+
+
 def test_without_an_address_for_help_a_mail_says_nothing_about_questions(write: Write) -> None:
     for locale, question in (("en", "question"), ("zh", "疑问")):
         letter = write(messages.new_device, locale)

@@ -87,7 +87,7 @@ def _invited_by(inviter: str) -> str:
         )
         if inviter
         else _(
-            "You are invited to %(product)s. An administrator made an account for you there.",
+            "You are invited to %(product)s, where an administrator made an account for you.",
             product=settings.brand_name,
         )
     )

@@ -22,8 +22,8 @@ def confirm_email_change(*, token: str) -> Content:
         _("Confirm your new email address for %(product)s", product=settings.brand_name),
         (
             _(
-                "Somebody, probably you, asked to use this email address for an account at "
-                "%(product)s.",
+                "Somebody, probably you, asked %(product)s to use this email address for an "
+                "account.",
                 product=settings.brand_name,
             ),
             _("Confirm that it is yours. The link works once, for an hour."),
@@ -41,7 +41,7 @@ def address_in_use() -> Content:
         _("Your email address is in use already"),
         (
             _(
-                "Somebody wanted to use this email address for another account at %(product)s.",
+                "At %(product)s, somebody wanted to use this email address for another account.",
                 product=settings.brand_name,
             ),
             _("It belongs to your account, so nothing was changed. You need not do anything."),

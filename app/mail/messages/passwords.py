@@ -17,7 +17,7 @@ def password_reset(*, token: str, minutes: int) -> Content:
         _("Set a new password for %(product)s", product=settings.brand_name),
         (
             _(
-                "Somebody, probably you, asked for a new password for your account at %(product)s.",
+                "Somebody, probably you, asked for a new password for your %(product)s account.",
                 product=settings.brand_name,
             ),
             _("Set a new one here. The link works once, for %(minutes)d minutes.", minutes=minutes),
@@ -35,8 +35,8 @@ def account_recovery(*, token: str, minutes: int) -> Content:
         _("Set a new password for %(product)s", product=settings.brand_name),
         (
             _(
-                "You told us that somebody else used or changed your account at %(product)s. So "
-                "we signed out all devices, and the old password no longer works.",
+                "You told us that somebody else used or changed your %(product)s account. So we "
+                "signed out all devices, and the old password no longer works.",
                 product=settings.brand_name,
             ),
             _("Set a new one here. The link works once, for %(minutes)d minutes.", minutes=minutes),

@@ -7,7 +7,7 @@ from config import settings
 
 def address_entered() -> str:
     sentence: str = _(
-        "You get this mail because somebody entered your email address at %(product)s.",
+        "You get this mail because somebody gave %(product)s your email address.",
         product=settings.brand_name,
     )
     return sentence
@@ -15,7 +15,7 @@ def address_entered() -> str:
 
 def account_security() -> str:
     sentence: str = _(
-        "You get this mail because it is about the security of your account at %(product)s.",
+        "You get this mail because it is about the security of your %(product)s account.",
         product=settings.brand_name,
     )
     return sentence
