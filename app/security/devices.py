@@ -13,6 +13,10 @@ UNKNOWN = "Unknown device"
 # The first match counts: many programs also name other browsers, to be served the pages that are
 # made for those.
 PROGRAMS = (
+    # Pages that open inside of an app.
+    (r"FBAN/|FB_IAB/", "Facebook"),
+    (r"Instagram ", "Instagram"),
+    (r"GSA/", "Google"),
     (r"Edg(e|A|iOS)?/", "Edge"),
     (r"OPR/|OPT/|OPiOS/|Opera[/ ]", "Opera"),
     (r"SamsungBrowser/", "Samsung Internet"),
@@ -52,6 +56,8 @@ PROGRAMS = (
     (r"PowerShell/", "PowerShell"),
 )
 SYSTEMS = (
+    (r"Xbox", "Xbox"),
+    (r"PlayStation", "PlayStation"),
     (r"Windows Phone", "Windows Phone"),
     (r"Windows|Win(32|64)\b", "Windows"),
     (r"iPhone|iPod", "iPhone"),
@@ -59,6 +65,7 @@ SYSTEMS = (
     (r"HarmonyOS|OpenHarmony", "HarmonyOS"),
     (r"KAIOS/", "KaiOS"),
     (r"Tizen", "Tizen"),
+    (r"Web0S|webOS", "webOS"),
     (r"Android", "Android"),
     (r"CrOS\b", "ChromeOS"),
     (r"Macintosh|Mac OS X|Darwin/", "macOS"),

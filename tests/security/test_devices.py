@@ -5,6 +5,8 @@ import re
 import pytest
 
 from app.security import devices
+from tests.cases import each
+from tests.security.user_agents import COMMON
 
 MOZILLA = "Mozilla/5.0"
 BLINK = "AppleWebKit/537.36 (KHTML, like Gecko)"
@@ -43,7 +45,7 @@ NAMES = {
 }
 
 
-@pytest.mark.parametrize(("user_agent", "name"), NAMES.items())
+@each(("user_agent", "name"), (NAMES | COMMON).items())
 def test_a_device_is_called_what_a_person_would_call_it(user_agent: str, name: str) -> None:
     assert devices.name(user_agent) == name
 
