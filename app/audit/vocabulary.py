@@ -1,5 +1,6 @@
 """The names of the events. An optional feature declares its own."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -27,6 +28,7 @@ class Event(StrEnum):
     REGISTRATION_ATTEMPTED = "registration_attempted"
     EMAIL_VERIFIED = "email_verified"
     EMAIL_CHANGE_ASKED = "email_change_asked"
+    EMAIL_CHANGE_WITHDRAWN = "email_change_withdrawn"
     EMAIL_CHANGED = "email_changed"
     EMAIL_CHANGE_UNDONE = "email_change_undone"
     EMAIL_TAKEN_BACK = "email_taken_back"
@@ -78,10 +80,15 @@ MAX_NAME_LENGTH = 50
 
 @dataclass(frozen=True)
 class FeatureEvent:
-    """An event of an optional feature."""
+    """An event of an optional feature.
+
+    ``description`` is a sentence for the person to whom it happened. In it
+    ``%(origin)s`` becomes " from 203.0.113.7 with Firefox on Linux".
+    """
 
     value: str
     is_alarming: bool = False
+    description: str = ""
 
 
 AnyEvent = Event | FeatureEvent
@@ -89,9 +96,9 @@ AnyEvent = Event | FeatureEvent
 _declared: dict[str, FeatureEvent] = {}
 
 
-def declare(name: str, *, alarming: bool = False) -> FeatureEvent:
+def declare(name: str, *, alarming: bool = False, description: str = "") -> FeatureEvent:
     """A new event of an optional feature. Its name is a noun, and what happened to it."""
-    event = FeatureEvent(name, alarming)
+    event = FeatureEvent(name, alarming, description)
     if name in set(Event) or _declared.setdefault(name, event) != event:
         raise ValueError(f"The event {name} is already declared.")
     if len(name) > MAX_NAME_LENGTH:
@@ -102,6 +109,11 @@ def declare(name: str, *, alarming: bool = False) -> FeatureEvent:
 def names() -> list[str]:
     """The names of all events of this application."""
     return [event.value for event in Event] + sorted(_declared)
+
+
+def declared() -> Mapping[str, FeatureEvent]:
+    """The events of optional features, by their names."""
+    return _declared
 
 
 def is_alarming(event: AnyEvent) -> bool:

@@ -5,6 +5,8 @@ after it. A cookie carries only the key of a sentence that is declared here, so
 nobody can put words of their own on a page.
 """
 
+from collections.abc import Callable
+
 from flask import Response, request
 from flask_babel import gettext
 
@@ -14,17 +16,25 @@ COOKIE = "__Host-notice"
 # A redirect takes less.
 LIFETIME_SECONDS = 60
 
+# What a sentence says of the settings: the function that reads it, by its name in the sentence.
+Values = dict[str, Callable[[], str]]
+
 _sentences: dict[str, str] = {}
+_values: dict[str, Values] = {}
 
 
 class Notice(str):
     """The key of a sentence."""
 
 
-def declare(key: str, sentence: str) -> Notice:
-    """Make a sentence known. Each key is declared once, beside the page that uses it."""
+def declare(key: str, sentence: str, **values: Callable[[], str]) -> Notice:
+    """Make a sentence known. Each key is declared once, beside the page that uses it.
+
+    ``%(days)s`` in it becomes what the function ``days`` returns.
+    """
     if _sentences.setdefault(key, sentence) != sentence:
         raise ValueError(f"Another notice has the key {key}.")
+    _values[key] = values
     return Notice(key)
 
 
@@ -40,8 +50,10 @@ def leave(response: Response, notice: Notice) -> None:
 
 def waiting() -> str | None:
     """The sentence that this page must show, if there is one."""
-    sentence = _sentences.get(request.cookies.get(COOKIE, ""))
-    return None if sentence is None else gettext(sentence)
+    key = request.cookies.get(COOKIE, "")
+    if key not in _sentences:
+        return None
+    return str(gettext(_sentences[key], **{name: of() for name, of in _values[key].items()}))
 
 
 def clear(response: Response) -> None:

@@ -13,7 +13,7 @@ from app.pages import (
     mailed_links,
     page,
 )
-from app.pages.account import password, profile
+from app.pages.account import activity, delete, devices, email, export, password, profile
 from app.pages.page import Pages
 from app.pages.passkeys import account as passkeys
 from app.pages.passkeys import login as passkey_login
@@ -32,6 +32,11 @@ PAGES = (
     logout.bp,
     profile.bp,
     password.bp,
+    email.bp,
+    devices.bp,
+    activity.bp,
+    export.bp,
+    delete.bp,
 )
 
 # The pages of the optional features, by the names of these. To take a feature out, remove its line

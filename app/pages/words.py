@@ -1,10 +1,13 @@
 """What pages call the fields, and what they say about refusals."""
 
+from collections.abc import Sequence
 from datetime import timedelta
 
-from flask_babel import format_timedelta, gettext
+from babel.lists import format_list
+from flask_babel import format_timedelta, get_locale, gettext
 
 from app.errors import AppError, RateLimited
+from app.security import devices
 
 # The catalogue of translations holds each of these, as tests/pages/test_words.py checks.
 LABELS = {
@@ -44,3 +47,17 @@ def of(refusal: AppError) -> str:
         wait = format_timedelta(timedelta(seconds=refusal.retry_after), threshold=1)
         return str(gettext("Too many attempts. Try again in %(wait)s.", wait=wait))
     return str(gettext(SENTENCES.get(refusal.code, refusal.detail)))
+
+
+def listed(items: Sequence[str]) -> str:
+    """The items in one line: "one, two, and three"."""
+    return format_list(items, locale=get_locale())
+
+
+def device_of(user_agent: str | None) -> str:
+    """A name for the device: "Firefox on Linux"."""
+    name = devices.name(user_agent)
+    program, on, system = name.partition(" on ")
+    if on:
+        return str(gettext("%(program)s on %(system)s", program=program, system=system))
+    return str(gettext("Unknown device")) if name == devices.UNKNOWN else name

@@ -33,6 +33,14 @@ def close(session: Session, password: str) -> datetime:
     ``WrongPassword``, ``LastSuperuser``, or ``SessionEnded``.
     """
     check_password(session.user, password)
+    return close_confirmed(session)
+
+
+def close_confirmed(session: Session) -> datetime:
+    """The same for a user who has proved in another way who they are. Commits.
+
+    Raises ``LastSuperuser`` or ``SessionEnded``.
+    """
     authority.refuse_if_last_superuser(session.user_id)
     user = sessions.lock_user(session)
     due_at = clock.now() + settings.account_deletion_grace

@@ -27,6 +27,7 @@ from tests.audit.log import write_and_seal
 from tests.conftest import ENVIRONMENT
 from tests.factories import API, PASSWORD, bearer, confirm, log_in, make_user, problem, refresh
 from tests.mailbox import Mailbox
+from tests.pages.person import Person
 from tests.servers import ROOT
 
 NEW_PASSWORD = "a new day begins"
@@ -335,6 +336,18 @@ def asking_for_another_address(house: House) -> dict[str, Any]:
     house.begin()
     house.call("POST", "/auth/email/change", pair, new_email="new@example.com")
     return by_self(house, personal={"email": {"from": "ada@example.com", "to": "new@example.com"}})
+
+
+@tells(Event.EMAIL_CHANGE_WITHDRAWN)
+def stopping_a_change_of_the_address(house: House) -> dict[str, Any]:
+    pair = house.log_in()
+    house.call("POST", "/auth/email/change", pair, new_email="ada@example.org")
+    person = Person(house.app)
+    person.log_in(house.ada)
+    page = person.open("/account/email")
+    house.begin()
+    person.send(page, "/account/email/cancel")
+    return by_self(house, details={}, personal=None)
 
 
 @tells(Event.EMAIL_CHANGED)

@@ -26,6 +26,7 @@ from app.mail.content import Content
 from app.models import User
 from app.pages import error_pages, menu, notices
 from app.pages import words as page_words
+from app.pages.account import devices, event_sentences
 from tests.factories import API, PASSWORD, problem, refused_fields
 from tests.mail.letters import Letter, arguments_of, deliver, queue
 from tests.servers import ROOT
@@ -396,6 +397,9 @@ def test_the_catalogue_holds_every_error_and_what_pages_say(catalogue: Catalog) 
     of_pages = {label for _, label in menu.ENTRIES} | set(notices.sentences())
     of_pages |= {*page_words.LABELS.values(), *page_words.SENTENCES.values()}
     of_pages |= {text for pair in error_pages.WORDS.values() for text in pair}
+    of_pages |= event_sentences.every_sentence()
+    of_pages |= {*devices.FIRST_PROOFS.values(), *devices.SECOND_PROOFS.values()}
+    of_pages.add(devices.REMEMBERED)
     details |= of_pages
     assert len(of_pages) > 20
     assert len(details) > 20

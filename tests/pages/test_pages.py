@@ -14,7 +14,10 @@ from tests.factories import problem
 from tests.pages.person import ACCEPT, Person
 
 OPEN_PAGES = ["/account/login"]
-ACCOUNT_PAGES = ["/account", "/account/password"]
+ACCOUNT_PAGES = [
+    *("/account", "/account/password", "/account/email", "/account/devices", "/account/activity"),
+    *("/account/export", "/account/delete"),
+]
 
 
 @each("path", [*OPEN_PAGES, *ACCOUNT_PAGES])

@@ -53,6 +53,32 @@ def ask(session: Session, new_email: str) -> None:
     db.session.commit()
 
 
+def waiting(user: User) -> OneTimeToken | None:
+    """The change that the user asked for, and whose link still works."""
+    newest = (
+        select(OneTimeToken)
+        .where(OneTimeToken.user_id == user.id)
+        .where(OneTimeToken.purpose == Purpose.EMAIL_CHANGE.value)
+        .where(OneTimeToken.used_at.is_(None), OneTimeToken.expires_at > clock.now())
+        .order_by(OneTimeToken.id.desc())
+        .limit(1)
+    )
+    return db.session.scalar(newest)
+
+
+def withdraw(session: Session) -> None:
+    """Let the link of a change that waits stop working. Commits.
+
+    It needs no recent login, because it only takes back what needs one. Raises
+    ``SessionEnded``.
+    """
+    user = sessions.lock_user(session)
+    if waiting(user) is not None:
+        one_time_tokens.revoke(user.id, Purpose.EMAIL_CHANGE)
+        audit.record(Event.EMAIL_CHANGE_WITHDRAWN, subject_id=user.id, actor_id=user.id)
+    db.session.commit()
+
+
 def _is_enough(user: User, new_email: str) -> bool:
     to_new = (new_address_named, messages.confirm_email_change, messages.address_in_use)
     # This does not count the mails to the new addresses, because their number depends on which of

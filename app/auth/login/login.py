@@ -146,7 +146,7 @@ def start(user: User, proof: Proof = Proof()) -> Handover:  # noqa: B008
     db.session.commit()
     if session.cookie_hash is not None:
         guards.go_on_as(session, user)
-    return Handover(session, proof.is_fresh, proof.device_token)
+    return Handover(session, proof.is_fresh, proof.device_token, bool(deletion_due_at))
 
 
 def _columns_of_holder(now: datetime, proof: Proof) -> dict[str, Any]:

@@ -2,4 +2,8 @@
 
 from app.audit.vocabulary import declare
 
-PASSKEY_COPIED = declare("passkey_copied", alarming=True)
+PASSKEY_COPIED = declare(
+    "passkey_copied",
+    alarming=True,
+    description="A passkey that may have been copied was refused%(origin)s.",
+)

@@ -13,12 +13,14 @@ class Handover(NamedTuple):
     A session of a cookie needs nothing more: the answer sets the cookie. For
     another one, ``tokens_of`` makes the tokens. ``is_fresh`` says whether the
     user gave a full proof just now. ``device_token`` is the next one of a
-    remembered device.
+    remembered device. ``keeps_account`` says whether the account was waiting to
+    be deleted, and the login called that off.
     """
 
     session: Session
     is_fresh: bool
     device_token: str | None = None
+    keeps_account: bool = False
 
 
 def tokens_of(handover: Handover) -> TokenPair:

@@ -22,19 +22,23 @@ class LogoutQuerySchema(Schema):
     scope = OneOf(("local", "others", "global"), load_default="local")
 
 
-class RoughInstant(Instant):
-    """An instant, rounded down to five minutes.
+ROUGHLY = timedelta(minutes=5)
+
+
+def roughly(value: datetime) -> datetime:
+    """The instant, rounded down to five minutes.
 
     Otherwise a thief with a copy of a token could see when its owner comes
     back, and choose a moment for a refresh that is not detected.
     """
+    return value - (value - datetime.min.replace(tzinfo=value.tzinfo)) % ROUGHLY
 
-    STEP = timedelta(minutes=5)
+
+class RoughInstant(Instant):
+    """An instant, rounded down to five minutes."""
 
     def _serialize(self, value: datetime | None, *args: Any, **kwargs: Any) -> str | None:
-        if value is not None:
-            value -= (value - datetime.min.replace(tzinfo=value.tzinfo)) % self.STEP
-        return super()._serialize(value, *args, **kwargs)
+        return super()._serialize(value and roughly(value), *args, **kwargs)
 
 
 class CookieQuerySchema(Schema):

@@ -14,9 +14,10 @@ from app.errors import InvalidCredentials
 from app.http.fields import Flag
 from app.pages import next_path
 from app.pages.forms import Form, takes_form
-from app.pages.page import Pages, go
+from app.pages.page import Pages
 from app.pages.passkeys import offering
 from app.pages.sign_in import login
+from app.pages.sign_in.arriving import arrive
 
 bp = Pages("passkey_login", __name__)
 bp.before_request(offering.refuse_while_off)
@@ -32,10 +33,10 @@ class PasskeyLoginSchema(CredentialSchema):
 def log_in_with_passkey(given: dict[str, Any]) -> Response:
     cookies.hold_session(remember=given.pop("remember"))
     try:
-        proving.log_in(**given)
+        begun = proving.log_in(**given)
     except InvalidCredentials:
         return login.show(_refused(given["credential"]))
-    return go(next_path.wanted())
+    return arrive(next_path.wanted(), begun)
 
 
 def _refused(credential: dict[str, Any]) -> Form:

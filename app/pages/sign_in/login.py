@@ -16,6 +16,7 @@ from app.pages.forms import EMPTY, Form, takes_form
 from app.pages.next_path import with_next
 from app.pages.page import Pages, go, render, session_if_any
 from app.pages.sign_in import ticket
+from app.pages.sign_in.arriving import arrive
 from app.pages.sign_in.ticket import Ticket
 
 bp = Pages("login", __name__)
@@ -48,9 +49,9 @@ def log_in(given: dict[str, Any]) -> Response:
     user = authentication.authenticate(given["password"], username=given["username"])
     cookies.hold_session(remember=remember)
     try:
-        login.start(user, Proof())
+        begun = login.start(user, Proof())
     except MfaRequired as due:
         held = Ticket(due.members["mfa_token"], remember)
         step = go(with_next(SECOND_STEP, goal))
         return ticket.carry(step, held, seconds=due.members["expires_in"])
-    return go(goal)
+    return arrive(goal, begun)

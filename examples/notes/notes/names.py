@@ -4,4 +4,4 @@ from app.access.permissions import declare
 from app.audit import vocabulary
 
 NOTES_READ = declare("notes:read", "Read everybody's notes.")
-NOTE_DELETED = vocabulary.declare("note_deleted")
+NOTE_DELETED = vocabulary.declare("note_deleted", description="You deleted a note%(origin)s.")
