@@ -132,7 +132,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     )
     response_headers.init_app(app, settings)
     cors.init_app(app, settings)
-    api_docs.init_app(app)
+    api_docs.init_app(app, settings)
 
     api.register_blueprint(auth, url_prefix=API_PREFIX + "/auth")
     api.register_blueprint(users, url_prefix=API_PREFIX + "/users")

@@ -51,9 +51,7 @@ def codes(operation: dict[str, Any]) -> list[str]:
         code
         for status, answer in sorted(operation["responses"].items())
         if int(status) >= 400
-        for content in answer.get("content", {}).values()
-        for part in content["schema"].get("allOf", [])
-        for code in part.get("properties", {}).get("code", {}).get("enum", [])
+        for code in answer["x-codes"]
     ]
 
 

@@ -91,6 +91,7 @@ SLOW = (
     "test_worker.py",
     "test_faults.py",
     "test_fuzz.py",
+    "test_generated_clients.py",
     "test_serving.py",
     "test_readme.py",
     "test_throttle_cluster.py",

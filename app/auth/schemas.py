@@ -36,11 +36,11 @@ class UserSchema(Schema):
     """A user. Every call that answers with a user has these fields."""
 
     id = fields.Integer(required=True)
-    email = fields.String(required=True)
+    email = fields.String(required=True, metadata={"format": "email"})
     username = fields.String(required=True)
     full_name = fields.String(required=True, allow_none=True)
     bio = fields.String(required=True, allow_none=True)
-    avatar_url = fields.String(required=True, allow_none=True)
+    avatar_url = fields.String(required=True, allow_none=True, metadata={"format": "uri"})
     is_active = fields.Boolean(required=True)
     is_superuser = fields.Boolean(required=True)
     email_verified = fields.Boolean(required=True)

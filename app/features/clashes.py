@@ -9,6 +9,7 @@ from app.access import permissions
 from app.audit.vocabulary import Event
 from app.errors import AppError
 from app.features.feature import Feature
+from app.http.blueprint import operation_ids
 from app.mail import wordings
 
 # Flask's own commands, which would win.
@@ -28,6 +29,9 @@ BROUGHT: Mapping[str, Callable[[Feature], Iterable[str]]] = {
     "blueprint": lambda feature: (
         [one.name for one in feature.blueprints] + [one.name for one in feature.pages]
     ),
+    "view": lambda feature: [
+        view for blueprint in feature.blueprints for view in operation_ids(blueprint)
+    ],
     "page of the menu": lambda feature: [entry.path for entry in feature.menu],
 }
 
@@ -42,6 +46,7 @@ def of_core(app: Flask, features: Sequence[Feature]) -> dict[str, set[str]]:
         "error code": {error.code for error in _errors_of_core(AppError) if error not in theirs},
         "command": {*app.cli.commands, *COMMANDS_OF_FLASK},
         "blueprint": set(app.blueprints),
+        "view": {view for each in app.blueprints.values() for view in operation_ids(each)},
     }
 
 

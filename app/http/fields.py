@@ -129,7 +129,8 @@ class HttpUrl(Text):
     PATTERN = re.compile(r"https?://[^\s/?#@]+([/?#]\S*)?", re.IGNORECASE)
 
     def __init__(self, **kwargs: Any) -> None:
-        super().__init__(max_length=500, metadata={"format": "http-url"}, **kwargs)
+        document = {"format": "uri", "description": "An absolute http or https URL."}
+        super().__init__(max_length=500, metadata=document, **kwargs)
 
     def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> str:
         text = super()._deserialize(value, *args, **kwargs)

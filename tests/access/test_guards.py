@@ -96,6 +96,7 @@ ROUTES = {
     "GET /openapi.json": (200, 200, 200),
     "GET /docs": (200, 200, 200),
     "GET /docs/start.js": (200, 200, 200),
+    "GET /docs/page.css": (200, 200, 200),
     "GET /docs/assets/<path:name>": (200, 200, 200),
 }
 

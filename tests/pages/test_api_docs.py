@@ -71,7 +71,7 @@ def test_the_page_has_no_inline_script_that_its_policy_would_stop(client: FlaskC
 def test_the_page_reads_the_document_of_this_server(client: FlaskClient) -> None:
     script = client.get("/docs/start.js", buffered=True).text
 
-    assert 'url: "openapi.json"' in script
+    assert 'fetch("openapi.json")' in script
 
 
 @each(

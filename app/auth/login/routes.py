@@ -40,8 +40,9 @@ bp = Blueprint("login", __name__)
 def login(credentials: dict[str, Any]) -> Handover:
     """Begin a session, with the email address or the username.
 
-    Send JSON, or OAuth 2's password form. Its field `username` may hold the email
-    address or the username.
+    OAuth 2's password form (`application/x-www-form-urlencoded`) is accepted too, with
+    `username` and `password`. Its `username` may hold the email address or the username.
+    `/auth/token` describes the form.
     """
     proof = by_password(credentials)
     known = {name: text for name, text in credentials.items() if name not in BESIDE_PASSWORD}

@@ -9,7 +9,12 @@ from app.auth.mfa.schemas import FactorsSchema
 from app.errors import NotFound
 from app.http.blueprint import Blueprint, refuses
 
-bp = Blueprint("factors_of_users", __name__, url_prefix="/users")
+bp = Blueprint(
+    "factors_of_users",
+    __name__,
+    url_prefix="/users",
+    description="Administrators help users who have lost a factor.",
+)
 
 
 @bp.get("/<digits:user_id>/factors")

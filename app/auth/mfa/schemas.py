@@ -60,7 +60,9 @@ class EnrolmentSchema(Schema):
     """What an authenticator app needs. It is shown once."""
 
     secret = fields.String(required=True, metadata={"description": "In base32."})
-    uri = fields.String(required=True, metadata={"description": "otpauth://totp/…"})
+    uri = fields.String(
+        required=True, metadata={"format": "uri", "description": "otpauth://totp/…"}
+    )
     qr_svg = fields.String(required=True, metadata={"description": "The uri as a QR code."})
 
 

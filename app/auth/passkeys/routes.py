@@ -25,7 +25,7 @@ from app.http.fields import DisplayName, Schema, Text
 from config import settings
 
 bp = Blueprint("passkeys", __name__, url_prefix="/auth", description="Passkeys.")
-endpoints = Blueprint("passkey_endpoints", __name__)
+endpoints = Blueprint("passkey_endpoints", __name__, description="For password managers.")
 
 # Options prove nothing, and a login page asks for them each time it opens. So they are not counted
 # with the proofs.
@@ -70,8 +70,8 @@ class AddedPasskeySchema(Schema):
 class EndpointsSchema(Schema):
     """Where password managers send people (W3C, passkey endpoints)."""
 
-    enroll = fields.URL(required=True)
-    manage = fields.URL(required=True)
+    enroll = fields.URL(required=True, metadata={"format": "uri"})
+    manage = fields.URL(required=True, metadata={"format": "uri"})
 
 
 @endpoints.before_request  # type: ignore[untyped-decorator]
@@ -95,7 +95,7 @@ def passkey_endpoints() -> dict[str, str]:
 @limited(OPTIONS)
 @bp.takes(NothingSchema)
 @bp.returns(200, CeremonySchema)
-def begin_login(_nothing: dict[str, Any]) -> dict[str, Any]:
+def begin_passkey_login(_nothing: dict[str, Any]) -> dict[str, Any]:
     """Options for a login with a passkey. They name no account."""
     return options.for_login(ceremonies.begin(Purpose.LOGIN))
 
@@ -107,7 +107,7 @@ def begin_login(_nothing: dict[str, Any]) -> dict[str, Any]:
 @refuses(CeremonyInvalid, InvalidCredentials)
 @bp.returns(200, TokenSchema)
 @hands_over(tokens_of)
-def log_in(body: dict[str, Any]) -> Handover:
+def log_in_with_passkey(body: dict[str, Any]) -> Handover:
     """Begin a session with a passkey that verified its user."""
     return proving.log_in(**body)
 
@@ -117,7 +117,7 @@ def log_in(body: dict[str, Any]) -> Handover:
 @freshly_signed_in
 @limited_writes
 @bp.returns(200, CeremonySchema)
-def begin_registration() -> dict[str, Any]:
+def begin_passkey_registration() -> dict[str, Any]:
     """Options for a new passkey."""
     return keys.begin(current_session())
 

@@ -44,8 +44,17 @@ class RoughInstant(Instant):
 class CookieQuerySchema(Schema):
     """How a browser asks for a cookie instead of tokens."""
 
-    cookie = FlagParameter(load_default=False)
-    remember = FlagParameter(load_default=False)
+    cookie = FlagParameter(
+        load_default=False,
+        metadata={
+            "description": "For pages of this origin: set a cookie, and answer `session` in place "
+            "of tokens."
+        },
+    )
+    remember = FlagParameter(
+        load_default=False,
+        metadata={"description": "Keep the cookie after the browser is closed."},
+    )
 
 
 def fresh_until_of(session: Session) -> datetime | None:

@@ -8,7 +8,12 @@ from app.auth.mfa.recovery_codes import codes
 from app.auth.mfa.schemas import RecoveryCodesSchema
 from app.http.blueprint import Blueprint, refuses
 
-bp = Blueprint("recovery_codes", __name__, url_prefix="/auth/factors/recovery-codes")
+bp = Blueprint(
+    "recovery_codes",
+    __name__,
+    url_prefix="/auth/factors/recovery-codes",
+    description="Codes for those who have lost a factor.",
+)
 
 
 @bp.post("")

@@ -13,7 +13,12 @@ from app.http.blueprint import Blueprint, refuses
 from app.http.fields import Instant, Schema
 from app.security import devices as device_names
 
-bp = Blueprint("remembered_devices", __name__, url_prefix="/auth/remembered-devices")
+bp = Blueprint(
+    "remembered_devices",
+    __name__,
+    url_prefix="/auth/remembered-devices",
+    description="Devices that skip the second step.",
+)
 
 
 class RememberedDeviceSchema(Schema):

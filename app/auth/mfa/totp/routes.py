@@ -13,7 +13,12 @@ from app.auth.mfa.totp.factor import Enrolment
 from app.errors import NotFound, RateLimited, WrongFactor
 from app.http.blueprint import Blueprint, refuses
 
-bp = Blueprint("totp", __name__, url_prefix="/auth/factors/totp")
+bp = Blueprint(
+    "totp",
+    __name__,
+    url_prefix="/auth/factors/totp",
+    description="Codes of authenticator apps.",
+)
 
 
 @bp.post("")
