@@ -27,7 +27,8 @@ UNIQUE_LOCAL = IPv6Network("fc00::/7")
 MAPPED = IPv6Network("::ffff:0:0/96")
 
 AUTHORITY = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::([0-9]{0,5}))?")
-ORIGIN = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://([^/?#@\\]+)")
+SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*")
+ORIGIN = re.compile(rf"({SCHEME.pattern})://([^/?#@\\]+)")
 # The name of a header (RFC 9110 §5.1).
 HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
@@ -118,11 +119,31 @@ def origin(text: str) -> str:
     found = origin_of(f"{scheme}://{_ascii(authority)}") if separator else None
     if found is None:
         raise Wrong(
-            f"holds {text!r}, which is not an origin. Write full origins, separated by commas, "
+            f"holds {text!r}, which is not an origin: {_flaw_of_origin(text)}. Write full origins, "
+            "separated by commas, "
             "like https://app.example.com,http://localhost:3000,capacitor://localhost."
         )
     scheme, name, port = found
     return f"{scheme}://{name}" if port is None else f"{scheme}://{name}:{port}"
+
+
+def _flaw_of_origin(text: str) -> str:
+    scheme, separator, authority = text.partition("://")
+    host = re.sub(r":[^:\]]*$", "", authority)
+    flaws = {
+        "it would allow the pages of every site": text == "*",
+        "files, sandboxed frames and many other pages send it": text == "null",
+        "it has no scheme, like https://": not separator,
+        "pages that are opened from files send null": scheme.lower() == "file",
+        "it has a wildcard, and each origin must be named": "*" in text,
+        "it has a user name": "@" in authority,
+        "it goes on after the host and the port": bool(re.search(r"[/?#\\]", authority)),
+        "it has no host": not host,
+        "its scheme has characters that no scheme has": not SCHEME.fullmatch(scheme),
+        "its host is not a host name": host_of(_ascii(host)) is None,
+    }
+    # What is left is the port.
+    return next((flaw for flaw, is_so in flaws.items() if is_so), "its port is not from 1 to 65535")
 
 
 def header(text: str) -> str:
