@@ -44,6 +44,16 @@ PROBLEM: dict[str, Any] = {
     "type": "object",
     "description": "An error (RFC 9457). `code` is for programs, `detail` for people.",
     "required": ["type", "title", "status", "detail", "code", "request_id"],
+    "examples": [
+        {
+            "type": "about:blank",
+            "title": "Forbidden",
+            "status": 403,
+            "detail": "Incorrect password",
+            "code": "wrong_password",
+            "request_id": "0b6f3a52-8f8e-4c6b-9a55-5a3f4f0f8a11",
+        }
+    ],
     "properties": {
         "type": {"type": "string"},
         "title": {"type": "string"},
@@ -118,9 +128,6 @@ def init_app(app: Flask, settings: Settings) -> None:
     components.schema("Problem", PROBLEM)
     components.schema("FieldError", FIELD_ERROR)
     components.security_scheme(
-        "access_token", {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
-    )
-    components.security_scheme(
         "login_form",
         {
             "type": "oauth2",
@@ -129,6 +136,15 @@ def init_app(app: Flask, settings: Settings) -> None:
                 "Leave the fields of the client empty."
             ),
             "flows": {"password": {"tokenUrl": "/api/v1/auth/token", "scopes": {}}},
+        },
+    )
+    components.security_scheme(
+        "access_token",
+        {
+            "type": "http",
+            "scheme": "bearer",
+            "bearerFormat": "JWT",
+            "description": "An access token that you have.",
         },
     )
 
