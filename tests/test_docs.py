@@ -18,7 +18,7 @@ from flask import Flask
 from app import OPTIONAL, create_app, errors, read_settings
 from app.mail import messages, wordings
 from app.mail.content import Content
-from app.pages import mailed_links
+from app.pages.mailed_links import kinds
 from app.version import VERSION
 from docs import write_refusals
 from tests.pages.routes import is_page, page_routes
@@ -245,7 +245,7 @@ def test_every_page_behind_a_link_is_in_mail_md_with_a_call_that_exists() -> Non
         for page in in_backticks(row[0])
     }
 
-    assert sorted(documented) == sorted(mailed_links.PAGES)
+    assert sorted(documented) == sorted(kinds.PAGES)
     for call in documented.values():
         assert f"POST /api/v1/auth/{call}" in documented_calls()
 

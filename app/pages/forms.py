@@ -43,6 +43,9 @@ BEYOND_FORMS = (
 # The status of a form that nobody refused for what was typed. Others are 422.
 OWN_STATUS = (429, 503)
 
+# At which field a refusal is shown. Of several fields, it is the first that was sent.
+Beside = Mapping[type[AppError], str | tuple[str, ...]]
+
 _parser = StrictParser()
 
 
@@ -55,17 +58,17 @@ class Form:
     errors: Mapping[str, str] = field(default_factory=dict)
     # What is wrong and belongs to no field.
     general: tuple[str, ...] = ()
+    # The code of the error that refused it.
+    code: str = ""
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
-    def refused(
-        cls, typed: Mapping[str, str], refusal: AppError, beside: Mapping[type[AppError], str]
-    ) -> "Form":
-        at_fields, general = _flaws(refusal, beside)
+    def refused(cls, typed: Mapping[str, str], refusal: AppError, beside: "Beside") -> "Form":
+        at_fields, general = _flaws(typed, refusal, beside)
         status = refusal.status if refusal.status in OWN_STATUS else 422
         headers = refusal.headers if status in OWN_STATUS else {}
-        return cls(typed, at_fields, general, status, headers)
+        return cls(typed, at_fields, general, refusal.code, status, headers)
 
     @property
     def is_refused(self) -> bool:
@@ -150,13 +153,13 @@ def _as_body(schema: marshmallow.Schema, typed: Mapping[str, str]) -> dict[str, 
 
 
 def _flaws(
-    refusal: AppError, beside: Mapping[type[AppError], str]
+    typed: Mapping[str, str], refusal: AppError, beside: Beside
 ) -> tuple[dict[str, str], tuple[str, ...]]:
     if not isinstance(refusal, ValidationFailed):
         sentence = words.of(refusal)
-        for error, name in beside.items():
+        for error, names in beside.items():
             if isinstance(refusal, error):
-                return {name: sentence}, ()
+                return {_first_typed(names, typed): sentence}, ()
         return {}, (sentence,)
     at_fields: dict[str, str] = {}
     general = []
@@ -167,6 +170,12 @@ def _flaws(
         else:
             general.append(flaw["detail"])
     return at_fields, tuple(general)
+
+
+def _first_typed(names: str | tuple[str, ...], typed: Mapping[str, str]) -> str:
+    if isinstance(names, str):
+        return names
+    return next((name for name in names if name in typed), names[0])
 
 
 def label_of(name: str) -> str:

@@ -43,6 +43,11 @@ def sentences() -> list[str]:
     return list(_sentences.values())
 
 
+def sentence_of(notice: Notice) -> str:
+    """The sentence, in the language of the page."""
+    return str(gettext(_sentences[notice]))
+
+
 def leave(response: Response, notice: Notice) -> None:
     """Let the next page show the notice."""
     cookies.write(response, COOKIE, str(notice), max_age=LIFETIME_SECONDS)

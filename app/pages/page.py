@@ -3,7 +3,7 @@
 ``docs/pages.md`` shows an example.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import datetime
 from functools import wraps
 from typing import Any
@@ -21,7 +21,7 @@ from app.http.blueprint import Decorator, View
 from app.http.fields import as_rfc_3339
 from app.models import Session
 from app.pages import assets, forms, language, menu, next_path, notices
-from app.pages.forms import EMPTY, Form, LanguageSwitched
+from app.pages.forms import EMPTY, Beside, Form, LanguageSwitched
 from app.pages.notices import Notice
 from config import settings
 
@@ -59,7 +59,7 @@ class Pages(flask.Blueprint):
         rule: str,
         *,
         refused: Show | None = None,
-        beside: Mapping[type[AppError], str] | None = None,
+        beside: Beside | None = None,
     ) -> Decorator:
         """A form. If it is refused, ``refused`` shows it again, with what was typed.
 

@@ -10,15 +10,15 @@ from app.pages import (
     entrances,
     error_pages,
     language_switch,
-    mailed_links,
     page,
 )
 from app.pages.account import activity, delete, devices, email, export, password, profile
+from app.pages.mailed_links import asking, opening
 from app.pages.page import Pages
 from app.pages.passkeys import account as passkeys
 from app.pages.passkeys import login as passkey_login
 from app.pages.security import overview, recovery_codes, remembered_devices, totp
-from app.pages.sign_in import login, logout
+from app.pages.sign_in import forgot, login, logout, reauthenticate, register, second_step
 from config import Settings
 from configuration.hosts import is_secure
 
@@ -30,6 +30,8 @@ PAGES = (
     language_switch.bp,
     login.bp,
     logout.bp,
+    forgot.bp,
+    reauthenticate.bp,
     profile.bp,
     password.bp,
     email.bp,
@@ -42,7 +44,7 @@ PAGES = (
 # The pages of the optional features, by the names of these. To take a feature out, remove its line
 # here, and the files that the line needs.
 PAGES_OF_FEATURES = {
-    "mfa": (overview.bp,),
+    "mfa": (overview.bp, second_step.bp),
     "totp": (totp.bp,),
     "recovery_codes": (recovery_codes.bp,),
     "remembered_devices": (remembered_devices.bp,),
@@ -55,9 +57,13 @@ def init_app(app: Flask, settings: Settings, features: Collection[str]) -> None:
     page.init_app(app)
     assets.init_app(app, settings)
     error_pages.init_app(app)
-    app.register_blueprint(mailed_links.bp)
+    # Mails are sent without the other pages, too.
+    app.register_blueprint(opening.bp)
+    app.register_blueprint(asking.bp)
     for each in _pages(features) if settings.pages else ():
         app.register_blueprint(each)
+    if settings.pages and settings.pages_registration:
+        app.register_blueprint(register.bp)
 
 
 def _pages(features: Collection[str]) -> Iterator[Pages]:

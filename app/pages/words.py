@@ -24,6 +24,7 @@ LABELS = {
     "new_email": "New email address",
     "otp": "Code from your authenticator app",
     "recovery_code": "Recovery code",
+    "token": "Link from the mail",
     "remember": "Stay signed in on this device",
     "name": "Name",
     "credential": "Passkey",
@@ -38,6 +39,8 @@ SENTENCES = {
     "no_factor": "Set up an authenticator app or add a passkey first.",
     "factor_exists": "You have an authenticator app already. Remove it first.",
     "factor_required": "Your account must have a second factor, so this one cannot be removed.",
+    "wrong_factor": "This code is wrong.",
+    "invalid_link": "This link does not work any more. Each works once, for a limited time.",
 }
 
 
@@ -46,6 +49,9 @@ def of(refusal: AppError) -> str:
     if isinstance(refusal, RateLimited):
         wait = format_timedelta(timedelta(seconds=refusal.retry_after), threshold=1)
         return str(gettext("Too many attempts. Try again in %(wait)s.", wait=wait))
+    if "tries_left" in refusal.members:
+        left = refusal.members["tries_left"]
+        return str(gettext("This code is wrong. Tries left: %(left)d.", left=left))
     return str(gettext(SENTENCES.get(refusal.code, refusal.detail)))
 
 

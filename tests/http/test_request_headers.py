@@ -42,7 +42,7 @@ HOSTILE = {
     "Referer": "a" * LONG,
     "Idempotency-Key": "a" * LONG,
 }
-PATHS = (f"{API}/users/me", f"{API}/auth/login", "/docs", "/account/page.js", "/nowhere")
+PATHS = (f"{API}/users/me", f"{API}/auth/login", "/docs", "/account/verify-email", "/nowhere")
 
 
 @pytest.mark.parametrize("header", HOSTILE)

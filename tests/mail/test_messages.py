@@ -27,6 +27,7 @@ from app.models import User
 from app.pages import error_pages, menu, notices
 from app.pages import words as page_words
 from app.pages.account import devices, event_sentences
+from app.pages.mailed_links.kinds import KINDS
 from tests.factories import API, PASSWORD, problem, refused_fields
 from tests.mail.letters import Letter, arguments_of, deliver, queue
 from tests.servers import ROOT
@@ -400,6 +401,8 @@ def test_the_catalogue_holds_every_error_and_what_pages_say(catalogue: Catalog) 
     of_pages |= event_sentences.every_sentence()
     of_pages |= {*devices.FIRST_PROOFS.values(), *devices.SECOND_PROOFS.values()}
     of_pages.add(devices.REMEMBERED)
+    for kind in KINDS.values():
+        of_pages |= {kind.title, kind.effect, kind.button, kind.otherwise}
     details |= of_pages
     assert len(of_pages) > 20
     assert len(details) > 20

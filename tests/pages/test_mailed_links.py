@@ -1,11 +1,10 @@
 """The pages to which the links in mails lead."""
 
-import json
 import re
-import shutil
-import subprocess
-from html.parser import HTMLParser
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from flask import Flask
@@ -14,161 +13,323 @@ from flask.testing import FlaskClient
 from app.extensions import db
 from app.models import User
 from app.models.one_time_token import OneTimeToken
-from app.pages import mailed_links
-from app.pages.mailed_links import ASSETS, PAGES
+from app.pages import assets
+from app.pages.mailed_links.kinds import KINDS, PAGES
 from app.security import one_time_tokens
 from app.security.one_time_tokens import Purpose
 from tests.cases import each
-from tests.factories import API, problem
-from tests.servers import ROOT
+from tests.factories import API, PASSWORD, log_in, me, problem
+from tests.mailbox import Mailbox
+from tests.pages.person import ACCEPT, Page, Person
 
-each_page = pytest.mark.parametrize("name", PAGES)
-each_asset = pytest.mark.parametrize("name", ASSETS)
-
-FOLDER = Path(mailed_links.__file__).parent
-
-
-def policy_of(header: str) -> dict[str, set[str]]:
-    directives = (directive.split() for directive in header.split(";"))
-    return {name: set(values) for name, *values in directives}
+NEW = "another long password"
+SCRIPT = (Path(assets.__file__).parent / "static/js/4-mailed-links.js").read_text()
 
 
-class References(HTMLParser):
-    """What a page loads, and whether anything in it runs in place."""
+@dataclass
+class Links:
+    """Makes tokens as the mails have them."""
 
-    def __init__(self, html: str) -> None:
-        super().__init__()
-        self.loaded: list[str] = []
-        self.in_place: list[str] = []
-        self.feed(html)
+    app: Flask
 
-    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
-        given = dict(attributes)
-        self.loaded += [value or "" for key, value in given.items() if key in ("src", "href")]
-        self.in_place += [key for key in given if key == "style" or key.startswith("on")]
-        if tag == "style" or (tag == "script" and "src" not in given):
-            self.in_place.append(tag)
+    def make(self, user: User, page: str, email: str | None = None) -> str:
+        purpose = KINDS[page].purposes[0]
+        with self.app.app_context():
+            token = one_time_tokens.issue(user.id, purpose, email=email or user.email)
+            db.session.commit()
+        return token
 
-
-@each_page
-def test_a_page_is_there(client: FlaskClient, name: str) -> None:
-    response = client.get(f"/account/{name}", buffered=True)
-
-    assert response.status_code == 200
-    assert response.mimetype == "text/html"
+    def used(self) -> list[bool]:
+        with self.app.app_context():
+            return [row is not None for row in db.session.scalars(db.select(OneTimeToken.used_at))]
 
 
-@each_page
-def test_a_page_has_a_strict_policy_of_its_own(client: FlaskClient, name: str) -> None:
-    response = client.get(f"/account/{name}", buffered=True)
-
-    (header,) = response.headers.getlist("Content-Security-Policy")
-    policy = policy_of(header)
-    assert policy["default-src"] == policy["frame-ancestors"] == policy["base-uri"] == {"'none'"}
-    assert policy["form-action"] == {"'none'"}
-    assert policy["script-src"] == policy["style-src"] == policy["connect-src"] == {"'self'"}
+@pytest.fixture
+def links(app: Flask) -> Links:
+    return Links(app)
 
 
-@each_page
-def test_a_page_carries_the_security_headers(client: FlaskClient, name: str) -> None:
-    headers = client.get(f"/account/{name}", buffered=True).headers
-
-    assert headers["X-Content-Type-Options"] == "nosniff"
-    assert headers["Referrer-Policy"] == "no-referrer"
+def check(person: Person, name: str, token: str) -> Page:
+    """What the script does, and what somebody does who pastes the token."""
+    page = person.open(f"/account/{name}")
+    return person.send(page, f"/account/{name}/check", token=token)
 
 
-@each_page
-def test_a_page_loads_its_own_assets_alone(client: FlaskClient, name: str) -> None:
-    references = References(client.get(f"/account/{name}", buffered=True).text)
-
-    assert sorted(references.loaded) == sorted(ASSETS)
-    assert references.in_place == []
+# Opening
 
 
-@each_asset
-def test_an_asset_is_there_and_names_no_third_party(client: FlaskClient, name: str) -> None:
-    response = client.get(f"/account/{name}", buffered=True)
+@each("name", PAGES)
+def test_a_page_has_a_strict_policy_and_loads_its_own_files_alone(
+    visitor: Person, name: str
+) -> None:
+    page = visitor.open(f"/account/{name}")
 
-    assert response.status_code == 200
-    assert response.mimetype in ("text/javascript", "text/css")
-    assert response.headers["X-Content-Type-Options"] == "nosniff"
-    assert not re.search(r"https?:|//[a-z]|@import|url\(", response.text.replace("\n//", "\n"))
+    headers = page.answer.headers
+    assert (page.status, headers["X-Content-Type-Options"]) == (200, "nosniff")
+    [policy] = headers.getlist("Content-Security-Policy")
+    directives = {name: values for name, *values in map(str.split, policy.split(";"))}
+    for none in ("default-src", "frame-ancestors", "base-uri"):
+        assert directives[none] == ["'none'"]
+    for own in ("script-src", "style-src", "connect-src", "form-action"):
+        assert directives[own] == ["'self'"]
+    # No fragment is ever in a Referer, and other sites get none at all.
+    assert headers["Referrer-Policy"] == "same-origin"
+    assert headers["Cache-Control"] == "no-store"
+    assert not re.search(r"<style|<script(?![^>]* src=)|\sstyle=|\son[a-z]+=", page.html)
+    assert all(path.startswith("/") for path in re.findall(r'(?:src|href)="([^"#]+)', page.html))
 
 
-@each_page
-@each("method", ["post", "put", "patch", "delete"])
-def test_a_page_can_only_be_read(client: FlaskClient, name: str, method: str) -> None:
-    response = getattr(client, method)(f"/account/{name}")
+def test_opening_a_link_changes_nothing_and_asks_the_database_nothing(
+    visitor: Person, links: Links, ada: User, statements: list[str]
+) -> None:
+    token = links.make(ada, "verify-email")
+    statements.clear()
 
-    assert problem(response) == (405, "method_not_allowed")
+    for name in PAGES:
+        # A scanner may even send what browsers do not.
+        visitor.ask("GET", f"/account/{name}?token={token}")
+        visitor.ask("HEAD", f"/account/{name}")
+        visitor.ask("GET", f"/account/{name}/check?token={token}")
+
+    assert statements == []
+    assert links.used() == [False]
 
 
 @each(
     "path",
     [
-        "/account/",
-        "/account/nothing",
-        "/account/index.html",
-        "/account/__init__.py",
-        "/account/..%2f..%2fconfig.py",
-        "/account/../../config.py",
-        "/account/VERIFY-EMAIL",
-        "/account/verify-email/",
-        "/account/page.js%00",
+        *("/account/", "/account/nothing", "/account/link.html", "/account/kinds.py"),
+        *("/account/..%2f..%2fconfig.py", "/account/../../config.py", "/account/VERIFY-EMAIL"),
+        *("/account/verify-email/", "/account/verify-email/done", "/account/page.js"),
     ],
 )
 def test_an_unknown_page_is_answered_like_any_other_unknown_path(
     client: FlaskClient, path: str
 ) -> None:
-    response = client.get(path, buffered=True)
-
-    assert problem(response) == (404, "not_found")
+    assert problem(client.get(path)) == (404, "not_found")
 
 
-def test_opening_a_link_burns_nothing(app: Flask, client: FlaskClient, ada: User) -> None:
+# Looking, and pressing the button
+
+
+@each("name", PAGES)
+def test_a_check_says_for_which_account_the_link_is_and_uses_nothing_up(
+    visitor: Person, links: Links, ada: User, name: str
+) -> None:
+    before = len(links.used())
+    token = links.make(ada, name, email=f"{name}@example.com")
+
+    for _ in range(2):
+        page = check(visitor, name, token)
+
+        assert (page.status, page.summary) == (200, "")
+        assert "ada" in page.text
+        assert f"{name}@example.com" in page.text
+        assert ada.email not in page.text
+        assert page.form().fields["token"] == token
+        assert page.form().action == f"/account/{name}"
+    assert links.used()[before:] == [False]
+
+
+def test_a_check_tells_nobody_anything_without_a_good_token(
+    visitor: Person, links: Links, ada: User
+) -> None:
+    other_purpose = links.make(ada, "not-me")
+
+    for token in ("", "unknown", other_purpose, "x" * 5000):
+        page = check(visitor, "verify-email", token)
+
+        assert page.status == 422
+        assert "does not work any more" in page.summary
+        assert "example.com" not in page.text
+        assert "ada" not in page.text.split()
+
+
+def test_the_whole_link_may_be_pasted(visitor: Person, links: Links, ada: User) -> None:
+    token = links.make(ada, "verify-email")
+
+    page = check(
+        visitor, "verify-email", f" https://example.com/account/verify-email#token={token} "
+    )
+
+    assert page.form().fields["token"] == token
+
+
+def test_other_sites_cannot_ask_what_a_token_is_for(
+    visitor: Person, links: Links, ada: User
+) -> None:
+    token = links.make(ada, "verify-email")
+    data = visitor.open("/account/verify-email").form().fields | {"token": token}
+
+    for path in ("/account/verify-email", "/account/verify-email/check"):
+        answer = visitor.ask("POST", path, data=data, **{"Sec-Fetch-Site": "same-site"})
+        assert answer.status_code == 403
+    forged = visitor.ask("POST", path, data=data | {"csrf_token": "forged"})
+
+    assert forged.status_code == 403
+    assert links.used() == [False]
+
+
+def test_an_address_is_confirmed_and_the_page_leads_to_the_login(
+    visitor: Person, links: Links, app: Flask, bob: User
+) -> None:
+    page = check(visitor, "verify-email", links.make(bob, "verify-email"))
+
+    answer = visitor.send(page)
+
+    shown = visitor.follow(answer)
+    assert (shown.path, shown.notice) == ("/account/login", "Your email address is confirmed.")
     with app.app_context():
-        token = one_time_tokens.issue(ada.id, Purpose.EMAIL_VERIFICATION, email=ada.email)
+        assert db.session.get_one(User, bob.id).email_verified
+
+
+@each("name", ["reset-password", "accept-invitation"])
+def test_a_password_is_set(
+    visitor: Person, links: Links, client: FlaskClient, ada: User, name: str
+) -> None:
+    password = f"{NEW} for {name}"
+    page = check(visitor, name, links.make(ada, name))
+
+    refused = visitor.send(page, new_password="short")
+    answer = visitor.send(refused, new_password=password)
+
+    assert (refused.status, list(refused.errors)) == (422, ["new_password"])
+    assert visitor.follow(answer).notice == "Your password is set. Log in with it."
+    assert log_in(client, ada, password)
+
+
+def test_a_new_address_is_used(visitor: Person, links: Links, app: Flask, ada: User) -> None:
+    token = links.make(ada, "confirm-email", email="new@example.com")
+
+    answer = visitor.send(check(visitor, "confirm-email", token))
+
+    assert visitor.follow(answer).notice == "Your account has the new email address."
+    with app.app_context():
+        assert db.session.get_one(User, ada.id).email == "new@example.com"
+
+
+@each("name", ["undo-email-change", "not-me"])
+def test_an_account_is_rescued(
+    visitor: Person, links: Links, client: FlaskClient, mailbox: Mailbox, ada: User, name: str
+) -> None:
+    mailbox.mails.clear()
+    session = log_in(client, ada, PASSWORD if name == "undo-email-change" else NEW)
+
+    answer = visitor.send(check(visitor, name, links.make(ada, name)))
+
+    assert visitor.follow(answer).notice.startswith("All devices are signed out.")
+    assert me(client, session["access_token"]).status_code == 401
+    recovery = mailbox.token("reset-password", to=ada.email)
+    visitor.send(check(visitor, "reset-password", recovery), new_password=NEW)
+    assert log_in(client, ada, NEW)
+
+
+@each("name", PAGES)
+def test_a_link_that_was_used_says_so_and_offers_what_helps(
+    visitor: Person, links: Links, ada: User, name: str
+) -> None:
+    token = links.make(ada, name)
+    opened = check(visitor, name, token)
+    with links.app.app_context():
+        one_time_tokens.redeem(one_time_tokens.read(token, *KINDS[name].purposes))
         db.session.commit()
 
-    for name in PAGES:
-        # A scanner may even send what browsers do not.
-        client.get(f"/account/{name}", buffered=True)
-        client.head(f"/account/{name}", buffered=True)
-        client.get(f"/account/{name}?token={token}", buffered=True)
-
-    with app.app_context():
-        assert db.session.scalars(db.select(OneTimeToken.used_at)).all() == [None]
-    clicked = client.post(f"{API}/auth/email/verify", json={"token": token})
-    assert clicked.status_code == 204
+    typed = {"new_password": NEW} if KINDS[name].sets_password else {}
+    for page in (check(visitor, name, token), visitor.send(opened, **typed)):
+        assert page.status == 422
+        assert "This link does not work any more." in page.summary
+        new_link = KINDS[name].new_link
+        assert (f"/account/{new_link}/new-link" if new_link else "/account/email") in page.links
+        assert token not in page.html
 
 
-def test_opening_a_page_asks_the_database_nothing(
-    client: FlaskClient, statements: list[str]
+@each("name", ["verify-email", "reset-password"])
+def test_a_new_link_is_mailed_to_the_address_and_the_answer_is_always_the_same(
+    visitor: Person, mailbox: Mailbox, bob: User, name: str
 ) -> None:
-    statements.clear()
+    page = visitor.open(f"/account/{name}/new-link")
 
-    for name in (*PAGES, *ASSETS):
-        client.get(f"/account/{name}", buffered=True)
+    answers = [visitor.send(page, email=email) for email in (bob.email, "eve@example.com")]
 
-    assert statements == []
-
-
-@each_page
-def test_the_script_knows_the_page_and_posts_to_a_call_that_there_is(app: Flask, name: str) -> None:
-    script = (FOLDER / "page.js").read_text()
-
-    found = re.search(rf'"{name}": {{ call: "([a-z/-]+)"', script)
-
-    assert found is not None
-    adapter = app.url_map.bind("localhost")
-    assert adapter.test(f"{API}/auth/{found[1]}", method="POST")
+    assert {(one.status, one.answer.headers["Location"]) for one in answers} == {
+        (303, "/account/login")
+    }
+    assert visitor.follow(answers[0]).notice.startswith("If an account has this address")
+    assert mailbox.token(name, to=bob.email)
+    assert {mail.to for mail in mailbox.mails} == {bob.email}
 
 
-def test_the_script_writes_text_and_never_markup() -> None:
-    script = (FOLDER / "page.js").read_text()
+def test_the_switch_of_languages_keeps_the_link(visitor: Person, links: Links, ada: User) -> None:
+    page = check(visitor, "reset-password", links.make(ada, "reset-password"))
 
-    assert not re.search(r"innerHTML|outerHTML|document\.write|eval\(|insertAdjacent", script)
-    assert "history.replaceState" in script
+    switched = visitor.send(page, press="中文")
+
+    assert (switched.status, switched.summary) == (200, "")
+    assert switched.heading == "设置新密码"
+    assert switched.form().fields["token"] == page.form().fields["token"]
+
+
+def test_too_many_tokens_are_refused_with_a_page(make_app: Any, links: Links, ada: User) -> None:
+    person = Person(make_app(RATELIMIT_ENABLED="true", RATELIMIT_TOKEN="1 per hour"))
+    token = links.make(ada, "verify-email")
+    page = check(person, "verify-email", token)
+
+    answer = person.send(page)
+
+    assert answer.status == 429
+    assert int(answer.answer.headers["Retry-After"]) > 3000
+    assert "Too many attempts." in answer.summary
+    assert answer.form().fields["token"] == token
+    assert links.used() == [False]
+
+
+# Without the other pages
+
+
+def test_the_links_work_without_the_other_pages(
+    make_app: Callable[..., Flask], links: Links, mailbox: Mailbox, client: FlaskClient, ada: User
+) -> None:
+    person = Person(make_app(PAGES="false"))
+    token = links.make(ada, "reset-password")
+    page = check(person, "reset-password", token)
+
+    done = person.send(page, new_password=NEW)
+    spent = check(person, "reset-password", token)
+    asked = person.send(person.open("/account/reset-password/new-link"), email=ada.email)
+
+    assert (done.status, done.heading) == (200, "Done")
+    assert "Your password is set." in done.text
+    assert log_in(client, ada, NEW)
+    assert "This link does not work any more." in spent.summary
+    assert asked.status == 200
+    assert mailbox.token("reset-password", to=ada.email)
+    assert "/account" not in {*page.links, *done.links}
+
+
+def test_the_links_work_where_browsers_keep_no_cookies_of_ours(
+    make_app: Callable[..., Flask], links: Links, bob: User
+) -> None:
+    url = "http://intranet.example"
+    client = make_app(PAGES="false", PUBLIC_URL=url).test_client(use_cookies=False)
+    data = {"token": links.make(bob, "verify-email")}
+
+    def post(origin: str) -> int:
+        headers = {"Origin": origin, "Accept": ACCEPT}
+        answer = client.post("/account/verify-email", data=data, base_url=url, headers=headers)
+        return answer.status_code
+
+    assert [post("http://evil.example"), post("null")] == [403, 403]
+    assert links.used() == [False]
+    assert post(url) == 200
+    assert links.used() == [True]
+
+
+# The script. tests/browser/test_mailed_links.py runs it.
+
+
+def test_the_script_writes_no_markup_and_asks_nobody_else() -> None:
+    assert not re.search(r"innerHTML|outerHTML|document\.write|eval\(|insertAdjacent", SCRIPT)
+    assert not re.search(r"https?:|localStorage|location\.(href|assign|search)|console", SCRIPT)
 
 
 def test_the_contract_of_the_links_is_kept() -> None:
@@ -176,52 +337,12 @@ def test_the_contract_of_the_links_is_kept() -> None:
         *("verify-email", "reset-password", "confirm-email"),
         *("undo-email-change", "not-me", "accept-invitation"),
     }
-    assert (ROOT / "app" / "pages" / "mailed_links" / "index.html").is_file()
+    assert {purpose for kind in KINDS.values() for purpose in kind.purposes} == set(Purpose)
 
 
-# The token in the tab
+def test_the_calls_of_the_api_take_the_same_tokens(
+    client: FlaskClient, links: Links, bob: User
+) -> None:
+    token = links.make(bob, "verify-email")
 
-
-def in_a_tab(*visits: str, answer: int = 400, **plan: bool) -> dict[str, list[str]]:
-    """Open the page with these fragments, one after the other, and click each time."""
-    node = shutil.which("node")
-    if node is None:
-        pytest.skip("no node")
-    script, tab = str(FOLDER / "page.js"), str(ROOT / "tests" / "page_in_a_tab.js")
-    told = json.dumps({"visits": visits, "answer": answer} | plan)
-    done = subprocess.run([node, tab, script, told], capture_output=True, text=True, check=True)
-    result: dict[str, list[str]] = json.loads(done.stdout)
-    return result
-
-
-def test_a_page_that_is_loaded_again_still_has_its_token_and_shows_it_nowhere() -> None:
-    result = in_a_tab("#token=one", "")
-
-    assert result["posted"] == ["one", "one"]
-    assert result["shown"] == ["", ""]
-
-
-def test_a_newer_link_in_the_same_tab_replaces_the_token() -> None:
-    assert in_a_tab("#token=one", "#token=two", "")["posted"] == ["one", "two", "two"]
-
-
-def test_another_link_that_is_pasted_into_the_open_page_loads_it_again() -> None:
-    assert in_a_tab("#token=one", follow=True)["shown"] == ["", "reload"]
-
-
-def test_the_tab_forgets_a_token_that_was_used() -> None:
-    result = in_a_tab("#token=one", "", answer=204)
-
-    assert result["posted"] == ["one"]
-    assert result["kept"] == []
-
-
-def test_where_the_browser_keeps_nothing_the_token_stays_in_the_fragment() -> None:
-    result = in_a_tab("#token=one", "#token=one", blocked=True)
-
-    assert result["posted"] == ["one", "one"]
-    assert result["shown"] == ["#token=one", "#token=one"]
-
-
-def test_a_link_without_a_token_posts_nothing() -> None:
-    assert in_a_tab("", "#token=")["posted"] == []
+    assert client.post(f"{API}/auth/email/verify", json={"token": token}).status_code == 204

@@ -9,14 +9,19 @@ from flask import Flask
 
 from app.models import User
 from app.pages import assets
+from app.pages.mailed_links.kinds import PAGES as MAILED
 from tests.cases import each
 from tests.factories import problem
 from tests.pages.person import ACCEPT, Person
 
-OPEN_PAGES = ["/account/login"]
 ACCOUNT_PAGES = [
     *("/account", "/account/password", "/account/email", "/account/devices", "/account/activity"),
-    *("/account/export", "/account/delete"),
+    *("/account/export", "/account/delete", "/account/reauthenticate"),
+]
+OPEN_PAGES = [
+    *("/account/login", "/account/register", "/account/forgot"),
+    *("/account/verify-email/new-link", "/account/reset-password/new-link"),
+    *(f"/account/{name}" for name in MAILED),
 ]
 
 
@@ -241,9 +246,9 @@ def test_without_pages_none_of_their_routes_exists(make_app: Callable[..., Flask
 
     of_mails = {path for path in paths if path.startswith("/account/")}
     assert of_mails == {
-        *("/account/assets/<name>", "/account/page.js", "/account/page.css"),
-        *("/account/verify-email", "/account/reset-password", "/account/accept-invitation"),
-        *("/account/confirm-email", "/account/undo-email-change", "/account/not-me"),
+        "/account/assets/<name>",
+        *(f"/account/{name}{below}" for name in MAILED for below in ("", "/check")),
+        *(f"/account/{name}/new-link" for name in ("verify-email", "reset-password")),
     }
     assert "/docs" in paths
     assert not {"/", "/account", "/.well-known/change-password"} & paths

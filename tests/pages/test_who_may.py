@@ -5,6 +5,7 @@ import re
 from flask import Flask
 
 from app.models import User
+from app.pages.mailed_links.kinds import PAGES as MAILED
 from tests.pages.person import Person
 from tests.pages.routes import page_routes
 
@@ -13,9 +14,12 @@ OPEN = {
     *("GET /", "GET /.well-known/change-password", "GET /account/assets/<name>"),
     *("GET /account/login", "POST /account/login", "POST /account/logout"),
     *("POST /account/language", "POST /account/login/passkey"),
-    *("GET /account/verify-email", "GET /account/reset-password", "GET /account/not-me"),
-    *("GET /account/accept-invitation", "GET /account/confirm-email"),
-    *("GET /account/undo-email-change", "GET /account/page.js", "GET /account/page.css"),
+    *("GET /account/register", "POST /account/register"),
+    *("GET /account/forgot", "POST /account/forgot"),
+    *(f"GET /account/{name}" for name in MAILED),
+    *(f"POST /account/{name}{below}" for name in MAILED for below in ("", "/check")),
+    *("GET /account/verify-email/new-link", "POST /account/verify-email/new-link"),
+    *("GET /account/reset-password/new-link", "POST /account/reset-password/new-link"),
 }
 ID = "00000000-0000-4000-8000-000000000000"
 

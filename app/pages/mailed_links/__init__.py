@@ -1,43 +1,11 @@
-"""The page that links in mails open, until an application has its own pages.
+"""The pages to which the links in mails lead.
 
-Opening a link changes nothing, because mail scanners open links. The page reads
-the token from the fragment, which never reaches a server. It posts the token
-on a click.
+Opening a link changes nothing, because mail scanners open links. The token is
+in the fragment of the link, which a browser sends to no server. So the script
+of the page posts it to ``<page>/check``, which reads the token, says what a
+click will do and for which account, and changes nothing either. The button
+uses the token up.
+
+Whoever has a token learns from the check what the mail says as well: the
+username, and the address to which it was mailed.
 """
-
-from pathlib import Path
-
-from flask import Blueprint, Response, send_from_directory
-
-HERE = Path(__file__).parent
-PAGES = (
-    "verify-email",
-    "reset-password",
-    "accept-invitation",
-    "confirm-email",
-    "undo-email-change",
-    "not-me",
-)
-ASSETS = ("page.js", "page.css")
-POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
-    "form-action 'none'; frame-ancestors 'none'; base-uri 'none'"
-)
-
-bp = Blueprint("mailed_links", __name__)
-
-
-def page() -> Response:
-    response = send_from_directory(HERE, "index.html")
-    response.headers["Content-Security-Policy"] = POLICY
-    return response
-
-
-def asset(name: str) -> Response:
-    return send_from_directory(HERE, name)
-
-
-for _name in PAGES:
-    bp.add_url_rule(f"/account/{_name}", _name, page)
-for _name in ASSETS:
-    bp.add_url_rule(f"/account/{_name}", _name.replace(".", "_"), asset, defaults={"name": _name})

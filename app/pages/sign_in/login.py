@@ -18,6 +18,7 @@ from app.pages.page import Pages, go, render, session_if_any
 from app.pages.sign_in import ticket
 from app.pages.sign_in.arriving import arrive
 from app.pages.sign_in.ticket import Ticket
+from config import settings
 
 bp = Pages("login", __name__)
 
@@ -31,7 +32,15 @@ class LoginPageSchema(Schema):
 
 
 def show(form: Form) -> Response:
-    return render("sign_in/login.html", form=form, next=next_path.wanted())
+    typed = form.value("username")
+    return render(
+        "sign_in/login.html",
+        form=form,
+        next=next_path.wanted(),
+        may_register=settings.pages_registration,
+        # For the mail that confirms the address, if that is what a login lacks.
+        resend=Form({"email": typed if "@" in typed else ""}),
+    )
 
 
 @bp.get("/account/login")

@@ -1,6 +1,11 @@
 // Forms work without this: it shows passwords and progress, and moves the focus to what is wrong.
 
-for (const button of document.querySelectorAll("[data-shows]")) {
+function prepare() {
+  document.querySelectorAll("[data-shows]").forEach(prepareShow);
+  document.querySelector("[data-focus]")?.focus();
+}
+
+function prepareShow(button) {
   const field = document.getElementById(button.dataset.shows);
   const show = button.textContent;
   button.hidden = false;
@@ -14,7 +19,9 @@ for (const button of document.querySelectorAll("[data-shows]")) {
   field.form.addEventListener("submit", () => { field.type = "password"; });
 }
 
-document.querySelector("[data-focus]")?.focus();
+prepare();
+// A script has put something new into the page.
+document.addEventListener("content", prepare);
 
 // Hashing a password takes a moment. The button says so, and a second press sends nothing.
 document.addEventListener("submit", (event) => {
