@@ -1,8 +1,8 @@
-"""The cookie with which a browser holds its session.
+"""The cookies with which a browser holds its session, and is a remembered device.
 
 A verb calls these functions, and the answer sets or clears the cookie,
-whichever view makes the answer. The cookie is 256 random bits; the session's
-row has their SHA-256.
+whichever view makes the answer. The session's cookie is 256 random bits, and
+the session's row has their SHA-256.
 """
 
 from datetime import datetime, timedelta
@@ -18,6 +18,7 @@ from configuration.hosts import is_secure
 # Browsers accept a name with this prefix only over https, for one host and all its paths. So
 # another host of the same domain cannot plant such a cookie (RFC 6265bis §4.1.3.2).
 SESSION = "__Host-session"
+DEVICE = "__Host-device"
 
 
 def are_possible() -> bool:
@@ -61,26 +62,44 @@ def new_secret(*, is_remembered: bool, expires_at: datetime) -> str:
 
 def keep(secret: str, *, is_remembered: bool, expires_at: datetime) -> None:
     """Set the cookie on the answer, until the session's end if it is remembered."""
-    seconds = ceil((expires_at - clock.now()).total_seconds())
-    _write_on_answer(secret, seconds if is_remembered else None)
+    _write_on_answer(SESSION, secret, _seconds_until(expires_at) if is_remembered else None)
 
 
 def clear_session() -> None:
     """Clear the cookie on the answer."""
-    _write_on_answer("", 0)
+    _write_on_answer(SESSION, "", 0)
+
+
+def remember_device(token: str, *, expires_at: datetime) -> None:
+    """Set the cookie of a remembered device on the answer."""
+    _write_on_answer(DEVICE, token, _seconds_until(expires_at))
+
+
+def sent_device_token() -> str | None:
+    """The token of a remembered device, if the request begins a session that a cookie holds."""
+    return _sent(DEVICE) if is_wanted() else None
 
 
 def sent_secret() -> str | None:
     """What the session cookie of the request holds."""
-    if "HTTP_COOKIE" not in request.environ:
-        return None
-    return request.cookies.get(SESSION) or None
+    return _sent(SESSION)
 
 
 def session_secret() -> str | None:
     """The secret that the browser has after this answer."""
-    written: tuple[str, int | None] | None = g.get("session_cookie")
+    written = g.get("written_cookies", {}).get(SESSION)
     return (written[0] or None) if written else sent_secret()
+
+
+def _sent(name: str) -> str | None:
+    # Most requests have no cookie at all, and are spared the parsing.
+    if "HTTP_COOKIE" not in request.environ:
+        return None
+    return request.cookies.get(name) or None
+
+
+def _seconds_until(end: datetime) -> int:
+    return ceil((end - clock.now()).total_seconds())
 
 
 def write(response: Response, name: str, text: str, *, max_age: int | None = None) -> None:
@@ -90,14 +109,15 @@ def write(response: Response, name: str, text: str, *, max_age: int | None = Non
     )
 
 
-def _write_on_answer(secret: str, max_age: int | None) -> None:
-    if "session_cookie" not in g:
-        after_this_request(_write_session)
-    g.session_cookie = (secret, max_age)
+def _write_on_answer(name: str, text: str, max_age: int | None) -> None:
+    if "written_cookies" not in g:
+        after_this_request(_write_all)
+        g.written_cookies = {}
+    g.written_cookies[name] = (text, max_age)
 
 
-def _write_session(response: Response) -> Response:
-    secret, max_age = g.session_cookie
-    if not secret or response.status_code < 400:
-        write(response, SESSION, secret, max_age=max_age)
+def _write_all(response: Response) -> Response:
+    for name, (text, max_age) in g.pop("written_cookies").items():
+        if not text or response.status_code < 400:
+            write(response, name, text, max_age=max_age)
     return response

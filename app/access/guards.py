@@ -29,7 +29,7 @@ from app.errors import (
     Unauthorized,
 )
 from app.http.bearer import bearer_token, canonicalize_authorization
-from app.http.blueprint import Decorator, View, documentation_of, refuses
+from app.http.blueprint import BY_COOKIE, Decorator, View, documentation_of, refuses
 from app.models import Session, User
 from app.security import tokens
 from config import settings
@@ -117,11 +117,11 @@ def _guarded(view: Callable[P, R], guard: Callable[[], None]) -> Callable[P, R]:
 
 
 def documents_access_token(*others: dict[str, list[str]]) -> Decorator:
-    """Say in the OpenAPI document that the view reads an access token, or one of the others."""
+    """Say in the OpenAPI document that the view reads an access token or a cookie, or another."""
 
     def decorate(view: View) -> View:
         manual = documentation_of(view).setdefault("manual_doc", {})
-        manual["security"] = [{"access_token": []}, {"login_form": []}, *others]
+        manual["security"] = [{"access_token": []}, {"login_form": []}, BY_COOKIE, *others]
         return refuses(
             NotAuthenticated, InvalidToken, TokenExpired, SessionEnded, MfaEnrollmentRequired
         )(view)

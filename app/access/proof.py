@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Any
 
 # What a login may carry beside the password. A ticket is not among them: it stands for a first
@@ -18,7 +19,7 @@ class Proof:
     among them. ``is_fresh`` says whether all of it was given just now.
     ``offered`` holds second proofs that were sent along and that nobody has
     looked at yet. ``device_token`` is the next one of a remembered device,
-    for the answer.
+    for the answer, and ``device_expires_at`` says how long it works.
     """
 
     signed_in_by: str = "password"
@@ -27,6 +28,7 @@ class Proof:
     is_fresh: bool = True
     offered: Mapping[str, Any] = field(default_factory=dict)
     device_token: str | None = None
+    device_expires_at: datetime | None = None
 
     def raised(self, *methods: str, is_fresh: bool = True) -> "Proof":
         """The same proof together with a second factor."""

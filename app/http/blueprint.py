@@ -20,6 +20,7 @@ from app.errors import (
     AppError,
     BadRequest,
     BodyTooLarge,
+    CsrfFailed,
     InternalError,
     MalformedJSON,
     Unavailable,
@@ -33,6 +34,8 @@ from app.http.problems import JSON, PROBLEM_JSON, TITLES
 ITEMS_AT_ONCE = 100
 BODY_ERRORS = (MalformedJSON, BadRequest, BodyTooLarge, UnsupportedMediaType, ValidationFailed)
 ANYWHERE = (InternalError, Unavailable)
+# How the OpenAPI document says that the cookie of a session may sign the user in.
+BY_COOKIE: dict[str, list[str]] = {"session_cookie": []}
 
 View = TypeVar("View", bound=Callable[..., Any])
 
@@ -221,9 +224,11 @@ class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]  # flask-smorest
         return decorate
 
     def _document_refusals(
-        self, document: dict[str, Any], noted: dict[str, Any], **_: Any
+        self, document: dict[str, Any], noted: dict[str, Any], *, method: str, **_: Any
     ) -> dict[str, Any]:
         refusals = noted.get("refusals", {})
+        if method != "get" and BY_COOKIE in noted.get("manual_doc", {}).get("security", []):
+            refusals.setdefault(CsrfFailed.status, {})[CsrfFailed.code] = None
         for error in ANYWHERE:
             refusals.setdefault(error.status, {})[error.code] = None
         successes = {

@@ -9,15 +9,16 @@ import sqlalchemy
 import time_machine
 from flask import Flask
 from flask.testing import FlaskClient
+from flask_jwt_extended import current_user, get_jwt_identity, jwt_required
 from sqlalchemy import select
 
-from app.access.live_session import SESSION_AND_USER_OF_COOKIE
+from app.access.guards import signed_in
 from app.database.prepared import Compiled
 from app.extensions import db
 from app.models import Session, User
 from app.security import random_tokens, tokens
 from tests.cookies import SESSION, browser, cookies_set, hold, secret_of, sign_in
-from tests.factories import API, PASSWORD, bearer, log_in, me, problem, refresh
+from tests.factories import API, PASSWORD, log_in, me, problem, refresh
 
 HOUR = timedelta(hours=1)
 NEW = "another horse battery staple"
@@ -273,16 +274,18 @@ def test_cookies_need_https_or_this_machine(
     }
 
 
-def test_the_statement_uses_the_index(app: Flask) -> None:
-    with app.app_context():
-        index = {each["name"] for each in sqlalchemy.inspect(db.engine).get_indexes("sessions")}
-    assert "ix_sessions_cookie_hash" in index
-    assert SESSION_AND_USER_OF_COOKIE is not None
+def test_our_guard_takes_cookies_in_any_blueprint_and_jwt_required_does_not(
+    make_app: Callable[..., Flask], bob: User
+) -> None:
+    app = make_app()
+    for path, guard in (("/ours", signed_in), ("/library", jwt_required())):
 
+        def greet() -> dict[str, str]:
+            return {"name": current_user.username, "id": get_jwt_identity()}
 
-def test_bearer_requests_do_not_look_at_cookies(bobs: FlaskClient, app: Flask, ada: User) -> None:
-    answer = bobs.get(
-        f"{API}/users/me", headers=bearer(log_in(app.test_client(), ada)["access_token"])
-    )
+        app.add_url_rule(path, path, guard(greet))
+    client = browser(app)
+    sign_in(client, bob)
 
-    assert answer.json["username"] == "ada"
+    assert client.get("/ours").json == {"name": "bob", "id": str(bob.id)}
+    assert problem(client.get("/library")) == (401, "not_authenticated")

@@ -88,7 +88,12 @@ def test_a_program_needs_no_header_of_a_browser(app: Flask, ada: User) -> None:
 @each("media_type", ["text/plain", "application/x-www-form-urlencoded", ""])
 def test_a_call_by_cookie_takes_json_alone(bobs: FlaskClient, media_type: str) -> None:
     headers = ACCEPTED["same-origin"] | {"Content-Type": media_type}
-    for method, path in (("PATCH", "/users/me"), ("POST", "/auth/logout")):
+    # The last one is a call without a body.
+    for method, path in (
+        ("PATCH", "/users/me"),
+        ("POST", "/auth/logout"),
+        ("DELETE", "/auth/remembered-devices"),
+    ):
         answer = bobs.open(API + path, method=method, data='{"bio": "x"}', headers=headers)
         assert problem(answer) == (415, "unsupported_media_type")
 

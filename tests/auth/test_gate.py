@@ -49,6 +49,10 @@ login: otp           aal1   aal1   aal1    aal1    aal2   off    unverified wait
 login: recovery_code aal1   aal1   aal1    aal1    aal2   off    unverified wait      wait    aal2
 login: device_token  aal1   aal1   aal1    aal1    aal2   off    unverified wait      aal2    step
 login: a wrong otp   aal1   aal1   aal1    aal1    wrong  off    unverified wait      wait    wrong
+cookie: password     aal1   aal1   aal1    aal1    step   off    unverified wait      step    step
+cookie: device       aal1   aal1   aal1    aal1    aal2   off    unverified wait      aal2    step
+cookie: mfa          ticket ticket ticket  ticket  aal2   ticket unverified aal2      wait    ticket
+cookie: passkey      401    401    401     aal2    aal2   401    401        aal2      aal2    aal2
 form: password       aal1   aal1   aal1    aal1    step   off    unverified wait      step    step
 form: otp            aal1   aal1   aal1    aal1    aal2   off    unverified wait      wait    aal2
 token: password      aal1   aal1   aal1    aal1    step   grant  grant      wait      step    step
@@ -263,6 +267,27 @@ def by_link(account: Account, call: str, purpose: Purpose, **body: str) -> TestR
     return account.client.post(f"{API}/auth/{call}", json={"token": token, **body})
 
 
+def by_cookie(account: Account, call: str = "login", **body: Any) -> TestResponse:
+    """Ask for a cookie in place of tokens, as a page of our own origin does."""
+    if call == "login":
+        body |= {"username": account.user.username, "password": PASSWORD}
+    headers = {"Sec-Fetch-Site": "same-origin"}
+    path = f"{API}/auth/{call}?cookie=true"
+    return account.client.post(path, json=body, headers=headers)
+
+
+def by_cookie_of_device(account: Account) -> TestResponse:
+    account.client.set_cookie("__Host-device", account.device_token)
+    return by_cookie(account)
+
+
+def by_cookie_with_passkey(account: Account) -> TestResponse:
+    begun = options(account.client, "passkeys/login-options")
+    credential = account.authenticator.get(begun["options"])
+    ceremony = begun["ceremony"]
+    return by_cookie(account, "passkeys/login", ceremony=ceremony, credential=credential)
+
+
 NEW = {"new_password": "another horse battery staple"}
 WAYS: dict[str, Callable[[Account], TestResponse]] = {
     "login: password": by_json,
@@ -270,6 +295,10 @@ WAYS: dict[str, Callable[[Account], TestResponse]] = {
     "login: recovery_code": lambda one: by_json(one, recovery_code=one.phone.recovery_codes[0]),
     "login: device_token": lambda one: by_json(one, device_token=one.device_token),
     "login: a wrong otp": lambda one: by_json(one, otp="000000"),
+    "cookie: password": by_cookie,
+    "cookie: device": by_cookie_of_device,
+    "cookie: mfa": lambda one: by_cookie(one, "mfa", mfa_token=one.ticket, otp=one.phone.code()),
+    "cookie: passkey": by_cookie_with_passkey,
     "form: password": by_form,
     "form: otp": lambda one: by_form(one, otp=one.phone.code()),
     "token: password": by_token,
@@ -300,9 +329,20 @@ def outcome(account: Account, way: str) -> str:
         return "done"
     if answer.status_code == 200:
         assert begun == (0 if way == "refresh" else 1)
+        if way.startswith("cookie: "):
+            return level_of_cookie(account, answer)
         return acr_of(answer.json["access_token"])
+    assert "Set-Cookie" not in answer.headers
     assert begun <= 0, answer.text
     return WORDS.get(problem(answer)) or str(problem(answer))
+
+
+def level_of_cookie(account: Account, answer: TestResponse) -> str:
+    """The level of the session that the client's cookie opens. The answer has no token."""
+    assert list(answer.json) == ["session"]
+    current = account.client.get(f"{API}/auth/sessions/current").json
+    assert (current["kind"], current["id"]) == ("cookie", answer.json["session"]["id"])
+    return f"aal{current['aal']}"
 
 
 def acr_of(access_token: str) -> str:
@@ -410,10 +450,16 @@ def test_every_call_that_answers_with_tokens_is_known(client: FlaskClient) -> No
 
 # Who calls the gate, and the beginnings of the rows that are about it.
 CALLERS = {
-    "app.auth.login.routes.login": ("login:", "form:"),
+    "app.auth.login.routes.login": (
+        "login:",
+        "form:",
+        "cookie: password",
+        "cookie: otp",
+        "cookie: device",
+    ),
     "app.auth.oauth.oauth.token": ("token:",),
-    "app.auth.mfa.second_step.go_on": ("mfa:", "token: mfa-otp"),
-    "app.auth.passkeys.proving.log_in": ("passkeys/login",),
+    "app.auth.mfa.second_step.go_on": ("mfa:", "token: mfa-otp", "cookie: mfa"),
+    "app.auth.passkeys.proving.log_in": ("passkeys/login", "cookie: passkey"),
 }
 GATE = "app.auth.login.login.start"
 

@@ -1,5 +1,6 @@
 """The one function that makes sessions."""
 
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 from uuid import uuid4
@@ -76,7 +77,7 @@ def start(user: User, proof: Proof = Proof()) -> Handover:  # noqa: B008
     second step, or its password changed, since the proof was given.
     """
     try:
-        proof = stages.pass_all(user, proof)
+        proof = stages.pass_all(user, _with_cookie_of_device(proof))
     except LoginRefused as refusal:
         if refusal.recorded_reason:
             db.session.rollback()
@@ -146,7 +147,18 @@ def start(user: User, proof: Proof = Proof()) -> Handover:  # noqa: B008
     db.session.commit()
     if session.cookie_hash is not None:
         guards.go_on_as(session, user)
+        if proof.device_token is not None and proof.device_expires_at is not None:
+            cookies.remember_device(proof.device_token, expires_at=proof.device_expires_at)
     return Handover(session, proof.is_fresh, proof.device_token, bool(deletion_due_at))
+
+
+def _with_cookie_of_device(proof: Proof) -> Proof:
+    """Let a browser show by its cookie that it is a remembered device."""
+    token = cookies.sent_device_token()
+    # Somebody who goes on with a ticket gives a second factor.
+    if token is None or "mfa_token" in proof.offered:
+        return proof
+    return replace(proof, offered={"device_token": token, **proof.offered})
 
 
 def _columns_of_holder(now: datetime, proof: Proof) -> dict[str, Any]:

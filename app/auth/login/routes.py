@@ -16,7 +16,7 @@ from app.auth.login.schemas import (
 )
 from app.auth.schemas import TokenSchema
 from app.auth.sessions.handover import Handover, access_of, tokens_of
-from app.auth.sessions.handover_routes import hands_over, may_ask_for_cookie
+from app.auth.sessions.handover_routes import TOKENS, hands_over, may_ask_for_cookie
 from app.errors import (
     CeremonyInvalid,
     InvalidCredentials,
@@ -35,7 +35,7 @@ bp = Blueprint("login", __name__)
 @limited_guesses
 @bp.takes_json_or_form(LoginSchema, LoginFormSchema)
 @refuses(InvalidCredentials, *GATE_REFUSALS, Overloaded)
-@bp.returns(200, TokenSchema)
+@bp.returns(200, TokenSchema, description=TOKENS)
 @hands_over(tokens_of)
 def login(credentials: dict[str, Any]) -> Handover:
     """Begin a session, with the email address or the username.
@@ -55,7 +55,7 @@ def login(credentials: dict[str, Any]) -> Handover:
 @limited_guesses
 @bp.takes(ReauthenticationSchema)
 @refuses(WrongPassword, MfaRequired, CeremonyInvalid, WrongFactor, Overloaded)
-@bp.returns(200, FreshAccessSchema)
+@bp.returns(200, FreshAccessSchema, description=TOKENS)
 @hands_over(access_of)
 def reauthenticate(body: dict[str, Any]) -> Handover:
     """Prove again who you are to get a fresh access token. Some calls require one.

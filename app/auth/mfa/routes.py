@@ -11,7 +11,7 @@ from app.auth.mfa.errors import FactorRequired, MfaTicketInvalid, NoFactor
 from app.auth.mfa.schemas import FactorsSchema, MfaSchema, SecondStepSchema
 from app.auth.schemas import TokenSchema
 from app.auth.sessions.handover import Handover, tokens_of
-from app.auth.sessions.handover_routes import hands_over, may_ask_for_cookie
+from app.auth.sessions.handover_routes import TOKENS, hands_over, may_ask_for_cookie
 from app.errors import CeremonyInvalid, WrongFactor
 from app.http.blueprint import Blueprint, refuses
 
@@ -23,7 +23,7 @@ bp = Blueprint("mfa", __name__, url_prefix="/auth", description="Second factors.
 @limited(TOKEN)
 @bp.takes(MfaSchema)
 @refuses(MfaTicketInvalid, CeremonyInvalid, WrongFactor, *GATE_REFUSALS)
-@bp.returns(200, TokenSchema)
+@bp.returns(200, TokenSchema, description=TOKENS)
 @hands_over(tokens_of)
 def finish_login(body: dict[str, Any]) -> Handover:
     """Finish a login with a second proof.

@@ -18,7 +18,7 @@ from app.auth.passkeys.errors import CeremonyInvalid, PasskeyExists, TooManyPass
 from app.auth.passkeys.settings import are_on
 from app.auth.schemas import NothingSchema, Token, TokenSchema
 from app.auth.sessions.handover import Handover, tokens_of
-from app.auth.sessions.handover_routes import hands_over, may_ask_for_cookie
+from app.auth.sessions.handover_routes import TOKENS, hands_over, may_ask_for_cookie
 from app.errors import InvalidCredentials, NotFound
 from app.http.blueprint import Blueprint, refuses
 from app.http.fields import DisplayName, Schema, Text
@@ -105,7 +105,7 @@ def begin_passkey_login(_nothing: dict[str, Any]) -> dict[str, Any]:
 @limited(FACTOR_NETWORK)
 @bp.takes(CredentialSchema)
 @refuses(CeremonyInvalid, InvalidCredentials)
-@bp.returns(200, TokenSchema)
+@bp.returns(200, TokenSchema, description=TOKENS)
 @hands_over(tokens_of)
 def log_in_with_passkey(body: dict[str, Any]) -> Handover:
     """Begin a session with a passkey that verified its user."""

@@ -17,7 +17,7 @@ from app.auth.password import change, not_me, reset
 from app.auth.password.schemas import PasswordChangeSchema, PasswordResetSchema
 from app.auth.schemas import AddressSchema, MailedTokenSchema, NothingSchema, TokenSchema
 from app.auth.sessions.handover import Handover, tokens_of
-from app.auth.sessions.handover_routes import hands_over
+from app.auth.sessions.handover_routes import TOKENS, hands_over
 from app.errors import InvalidLink, Overloaded, WrongPassword
 from app.http.blueprint import Blueprint, refuses
 
@@ -31,7 +31,7 @@ bp = Blueprint("password", __name__)
 @limited_guesses
 @bp.takes(PasswordChangeSchema)
 @refuses(WrongPassword, Overloaded)
-@bp.returns(200, TokenSchema)
+@bp.returns(200, TokenSchema, description=TOKENS)
 @hands_over(tokens_of)
 def change_password(body: dict[str, Any]) -> Handover:
     """Set a new password. This session goes on with the new pair of tokens.

@@ -14,6 +14,8 @@ from app.errors import BadRequest, CsrfFailed
 from app.http.blueprint import Blueprint, Decorator, View, refuses
 
 COOKIE_SESSION = CookieSessionSchema()
+# Of the answers, for the OpenAPI document. Programs that keep tokens get the schema alone.
+TOKENS = "Tokens. Where a cookie holds the session: its `Session` as `session`, and no token."
 
 
 def may_ask_for_cookie(bp: Blueprint) -> Decorator:

@@ -99,7 +99,7 @@ class DeviceSchema(Schema):
         metadata={
             "type": "string",
             "format": "date-time",
-            "description": "Until when your access token is recent. Null for other sessions.",
+            "description": "Until when your login is recent. Null for other sessions.",
         },
     )
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from flask import Flask
 
+from app.access import cookies
 from app.auth.login.schemas import ReauthenticationSchema
 from app.auth.proof_fields import SecondProofSchema
 from app.field_errors import MAX_ERRORS
@@ -145,6 +146,15 @@ def init_app(app: Flask, settings: Settings) -> None:
             "scheme": "bearer",
             "bearerFormat": "JWT",
             "description": "An access token that you have.",
+        },
+    )
+    components.security_scheme(
+        "session_cookie",
+        {
+            "type": "apiKey",
+            "in": "cookie",
+            "name": cookies.SESSION,
+            "description": "For pages of this origin: the cookie of a login with `cookie=true`.",
         },
     )
 

@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, exists, or_, select
+from sqlalchemy import ColumnElement, and_, or_, select
 
 from app import audit, clock
 from app.access.proof import Proof
@@ -39,11 +39,13 @@ def skip(user: User, proof: Proof) -> Proof:
         return proof
     if lock(User, User.id == user.id, User.is_active) is None:
         return proof
-    if not _use(user.id, token):
+    expires_at = _use(user.id, token)
+    if expires_at is None:
         db.session.rollback()
         _forget_replayed(user, token)
         return proof
-    return replace(proof.raised(is_fresh=False), device_token=_successor(token))
+    raised = proof.raised(is_fresh=False)
+    return replace(raised, device_token=_successor(token), device_expires_at=expires_at)
 
 
 def _forget_replayed(user: User, token: str) -> None:
@@ -91,8 +93,11 @@ def _is_remembered(user_id: int) -> ColumnElement[bool]:
     )
 
 
-def _use(user_id: int, token: str) -> bool:
-    """Replace the token if it is current. It counts too if it was replaced a moment ago."""
+def _use(user_id: int, token: str) -> datetime | None:
+    """Replace the token if it is current. It counts too if it was replaced a moment ago.
+
+    Returns until when the device is remembered, or ``None`` for any other token.
+    """
     now, mine = clock.now(), _is_remembered(user_id)
     replacement = (
         change(RememberedDevice)
@@ -103,15 +108,16 @@ def _use(user_id: int, token: str) -> bool:
             rotated_at=now,
             last_used_at=now,
         )
-        .returning(RememberedDevice.id)
+        .returning(RememberedDevice.expires_at)
     )
-    if db.session.scalar(replacement) is not None:
-        return True
-    was_replaced = exists().where(
-        mine, RememberedDevice.previous_hash == random_tokens.digest(token)
-    )
+    expires_at = db.session.scalar(replacement)
+    if expires_at is not None:
+        return expires_at
+    was_replaced = RememberedDevice.previous_hash == random_tokens.digest(token)
     is_recent = RememberedDevice.rotated_at > now - OVERLAP
-    return bool(db.session.scalar(was_replaced.where(is_recent).select()))
+    return db.session.scalar(
+        select(RememberedDevice.expires_at).where(mine, was_replaced, is_recent)
+    )
 
 
 def _successor(token: str) -> str:
@@ -141,7 +147,7 @@ def remember(user: User, proof: Proof) -> Proof:
     audit.record(
         events.DEVICE_REMEMBERED, subject_id=user.id, actor_id=user.id, device_id=str(device.id)
     )
-    return replace(proof, device_token=token)
+    return replace(proof, device_token=token, device_expires_at=device.expires_at)
 
 
 def living(user: User) -> Sequence[RememberedDevice]:
