@@ -72,6 +72,7 @@ function refuse(form, error) {
 
 for (const form of globalThis.PublicKeyCredential && navigator.credentials ? forms : []) {
   form.hidden = false;
+  document.querySelector("[data-no-passkeys]")?.remove();
   form.addEventListener("submit", async (event) => {
     if (form.elements.credential.value) return;
     event.preventDefault();
