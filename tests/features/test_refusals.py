@@ -248,6 +248,16 @@ CHECK = Check("acme_answers", Weight.WEAK, "Ask it.", lambda settings: None)
 OUR_CHECK = Check("database_answers", Weight.WEAK, "Ask it.", lambda settings: None)
 
 
+def with_view(name: str) -> Blueprint:
+    def view() -> None:
+        """Do something."""
+
+    view.__name__ = name
+    blueprint = Blueprint("acme", __name__)
+    blueprint.get("/things")(view)
+    return blueprint
+
+
 @pytest.mark.parametrize(
     ("kind", "name", "part"),
     [
@@ -264,6 +274,7 @@ OUR_CHECK = Check("database_answers", Weight.WEAK, "Ask it.", lambda settings: N
         ("command", "users", {"commands": [click.Command("users")]}),
         ("command", "run", {"commands": [click.Command("run")]}),
         ("blueprint", "auth", {"blueprints": [Blueprint("auth", __name__)]}),
+        ("view", "read_me", {"blueprints": [with_view("read_me")]}),
         ("blueprint", "account", {"pages": [flask.Blueprint("account", __name__)]}),
     ],
     ids=lambda given: given if isinstance(given, str) else "",
