@@ -99,7 +99,7 @@ def test_every_event_that_a_person_can_see_has_a_sentence() -> None:
         (
             event("email_change_asked", email={"to": "b@example.com"}, user_agent=None),
             "You asked to change your email address to b@example.com from 203.0.113.7.",
-            "您从 203.0.113.7 申请将电子邮件地址更改为 b@example.com。",
+            "您从 203.0.113.7 申请将邮箱地址更改为 b@example.com。",
         ),
         (
             event("acme_invoice_paid"),

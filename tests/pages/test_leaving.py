@@ -6,11 +6,13 @@ from datetime import timedelta
 import sqlalchemy
 import time_machine
 from flask import Flask
+from flask.testing import FlaskClient
 from limits import parse_many
 
 from app import clock
 from app.extensions import db
 from app.models import User
+from tests.auth.mfa.phone import enrol
 from tests.cases import each
 from tests.factories import PASSWORD
 from tests.pages.person import Person
@@ -119,6 +121,38 @@ def test_an_account_without_a_password_is_deleted_after_a_recent_login(
 
     assert gone.notice.startswith(IN_TWO_WEEKS)
     assert is_closing(app)
+
+
+def test_an_account_without_a_password_may_be_deleted_with_a_second_factor(
+    app: Flask, ada_at_home: Person, client: FlaskClient, ada: User
+) -> None:
+    phone = enrol(client, ada)
+    person = Person(app)
+    step = person.log_in(ada)
+    person.send(step, otp=phone.code())
+    without_password(app)
+
+    with time_machine.travel(clock.now() + timedelta(hours=1)):
+        [way] = [one for one in person.open("/account/delete").links if "reauthenticate" in one]
+        asked = person.open(way)
+        page = person.follow(person.send(asked, otp=phone.code()))
+        gone = person.follow(person.send(page))
+
+    assert (page.path, gone.path) == ("/account/delete", "/account/login")
+    assert is_closing(app)
+
+
+def test_a_login_with_a_second_step_brings_the_account_back_too(
+    app: Flask, visitor: Person, client: FlaskClient, ada: User
+) -> None:
+    phone = enrol(client, ada)
+    with app.app_context():
+        db.session.execute(sqlalchemy.update(User).values(deletion_due_at=clock.now()))
+        db.session.commit()
+
+    back = visitor.follow(visitor.send(visitor.log_in(ada), otp=phone.code()))
+
+    assert back.notice == "Welcome back. Your account will not be deleted."
 
 
 def test_the_last_superuser_stays(app: Flask, grace: User) -> None:

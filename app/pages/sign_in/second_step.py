@@ -21,6 +21,7 @@ from app.pages.next_path import with_next
 from app.pages.notices import Notice
 from app.pages.page import Pages, go, render
 from app.pages.sign_in import codes, ticket
+from app.pages.sign_in.arriving import arrive
 from config import settings
 
 bp = Pages("second_step", __name__)
@@ -64,7 +65,7 @@ def finish_login(given: dict[str, Any]) -> Response:
         return _begin_again(OVER)
     cookies.hold_session(remember=held.remember)
     try:
-        second_step.go_on({"mfa_token": held.mfa_token, **given})
+        begun = second_step.go_on({"mfa_token": held.mfa_token, **given})
     except (MfaTicketInvalid, InvalidCredentials):
         # The second one says that the account has changed since the password was given.
         return _begin_again(OVER)
@@ -72,7 +73,7 @@ def finish_login(given: dict[str, Any]) -> Response:
         if wrong.members["tries_left"]:
             raise
         return _begin_again(TOO_MANY)
-    return ticket.drop(go(next_path.wanted()))
+    return ticket.drop(arrive(next_path.wanted(), begun))
 
 
 def _waiting_login() -> MfaTicket | None:
