@@ -156,11 +156,11 @@ def _flaws(
     typed: Mapping[str, str], refusal: AppError, beside: Beside
 ) -> tuple[dict[str, str], tuple[str, ...]]:
     if not isinstance(refusal, ValidationFailed):
-        sentence = words.of(refusal)
         for error, names in beside.items():
             if isinstance(refusal, error):
-                return {_first_typed(names, typed): sentence}, ()
-        return {}, (sentence,)
+                name = _first_typed(names, typed)
+                return {name: words.of(refusal, name)}, ()
+        return {}, (words.of(refusal),)
     at_fields: dict[str, str] = {}
     general = []
     for flaw in refusal.members["errors"]:

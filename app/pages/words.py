@@ -44,8 +44,10 @@ SENTENCES = {
 }
 
 
-def of(refusal: AppError) -> str:
-    """The sentence for a person whose form was refused."""
+def of(refusal: AppError, field: str = "") -> str:
+    """The sentence for a person whose form was refused, beside the field if there is one."""
+    if field == "credential":
+        return str(gettext("This passkey is not accepted."))
     if isinstance(refusal, RateLimited):
         wait = format_timedelta(timedelta(seconds=refusal.retry_after), threshold=1)
         return str(gettext("Too many attempts. Try again in %(wait)s.", wait=wait))

@@ -46,10 +46,8 @@ class Page(HTMLParser):
         self.feed(self.html)
 
     def form(self, action: str | None = None) -> FormOnPage:
-        """The form with this action, or else the form of the page."""
-        [found] = [
-            one for one in self.forms if (one.action == action if action else one.id == "form")
-        ]
+        """The form with this action or id, or else the form of the page."""
+        [found] = [one for one in self.forms if (action or "form") in (one.action, one.id)]
         return found
 
     def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:

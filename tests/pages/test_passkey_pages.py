@@ -13,8 +13,9 @@ from app.models import User
 from tests.auth.passkeys.authenticator import Authenticator, to_text
 from tests.auth.passkeys.browser import with_passkey
 from tests.cases import each
-from tests.factories import API
+from tests.factories import API, PASSWORD, bearer
 from tests.pages.person import SITE, Page, Person
+from tests.pages.test_second_step_page import make_stale
 from tests.pages.test_security_page import A_CODE, SECURITY
 
 LOGIN = "/account/login/passkey"
@@ -187,3 +188,62 @@ def test_password_managers_are_told_a_page_that_exists(ada_at_home: Person) -> N
 
     for address in told.values():
         assert ada_at_home.open(address.removeprefix("http://localhost:8000")).status == 200
+
+
+# After the password, and once more
+
+
+def begun_on(page: Page) -> Any:
+    """What the page of the second step has for the script."""
+    _, found, rest = page.html.partition('data-begun="')
+    assert found
+    return json.loads(unescape(rest.partition('"')[0]))
+
+
+def test_a_passkey_is_the_second_step(visitor: Person, client: FlaskClient, ada: User) -> None:
+    key = Authenticator()
+    switch_on(client, with_passkey(client, ada, key))
+    page = visitor.open("/account/login?next=/account/password")
+    step = visitor.follow(visitor.send(page, username="ada", password=PASSWORD, remember="true"))
+    wrong = Authenticator()
+    wrong.user_handle = key.user_handle
+
+    refused, answer = (
+        visitor.send(
+            step,
+            "passkey",
+            ceremony=begun_on(step)["ceremony"],
+            credential=json.dumps(each.get(begun_on(step)["options"])),
+            remember_device="true",
+        )
+        for each in (wrong, key)
+    )
+
+    assert (refused.status, refused.errors) == (422, {})
+    assert "This passkey is not accepted." in refused.summary
+    assert "Max-Age" in cookie_of(answer)
+    assert visitor.follow(answer).path == "/account/password"
+    assert "Asked again" in visitor.open(SECURITY).text
+
+
+def test_a_passkey_proves_again_who_it_is(
+    visitor: Person, client: FlaskClient, app: Flask, ada: User
+) -> None:
+    key = Authenticator()
+    with_passkey(client, ada, key)
+    visitor.log_in(ada)
+    make_stale(app, ada)
+    page = visitor.open("/account/reauthenticate?next=/account/security/totp")
+    begun = begin(visitor, "reauthenticate/passkey-options")
+    credential = json.dumps(key.get(begun["options"]))
+
+    answer = visitor.send(page, "passkey", ceremony=begun["ceremony"], credential=credential)
+
+    assert visitor.follow(answer).heading == "Set up an authenticator app"
+
+
+def switch_on(client: FlaskClient, token: str) -> None:
+    answer = client.put(
+        f"{API}/auth/factors/second-step", json={"enabled": True}, headers=bearer(token)
+    )
+    assert answer.status_code == 200, answer.text

@@ -14,12 +14,11 @@ from app.auth.passkeys.models import Passkey
 from app.auth.passkeys.routes import NameSchema, NewPasskeySchema
 from app.errors import NotFound
 from app.http import client
-from app.pages import notices
+from app.pages import notices, words
 from app.pages.forms import Form, takes_form
 from app.pages.page import Pages, go, render
 from app.pages.passkeys import offering
 from app.pages.security import codes, overview
-from app.security import devices
 
 bp = Pages("passkey_pages", __name__)
 bp.record(lambda state: offering.add_to_templates(state.app.jinja_env))
@@ -52,7 +51,7 @@ def _mine(passkey_id: UUID) -> Passkey:
 @before_second_step
 @freshly_signed_in
 def new_passkey_page() -> Response:
-    return show_new(Form({"name": devices.name(client.current().user_agent)}))
+    return show_new(Form({"name": words.device_of(client.current().user_agent)}))
 
 
 @bp.post(f"{PATH}/new", refused=show_new)

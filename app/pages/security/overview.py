@@ -11,10 +11,9 @@ from app.access.limits import limited_writes
 from app.auth.mfa import factors, methods
 from app.auth.mfa.remembered_devices import devices
 from app.auth.mfa.schemas import SecondStepSchema
-from app.pages import notices
+from app.pages import notices, words
 from app.pages.forms import EMPTY, Form, takes_form
 from app.pages.page import Pages, go, render
-from app.security import devices as device_names
 
 bp = Pages("security", __name__)
 
@@ -39,7 +38,7 @@ def show(form: Form, **_: Any) -> Response:
         there=there,
         held=factors.describe(user),
         has_factor=methods.has_factor(user.id),
-        remembered=[(device, device_names.name(device.user_agent)) for device in remembered],
+        remembered=[(device, words.device_of(device.user_agent)) for device in remembered],
     )
 
 
