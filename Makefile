@@ -68,8 +68,9 @@ node-packages: ## Install the packages of Node.js that some tests compare us wit
 			{ echo "It did not work, so the tests that need them are skipped."; test "$$CI" != true; }; \
 	fi
 
-# The parts that change most from one Python to the next: sockets and threads, tokens, logs.
-ON_NEWEST := tests/serving/test_serving.py tests/serving/test_worker.py tests/observability/test_logs.py \
+# The parts that change most from one Python to the next: sockets and threads, tokens, logs. The
+# worker's tests start whole servers.
+ON_NEWEST := tests/serving/test_worker.py tests/observability/test_logs.py \
 	tests/security/test_tokens.py tests/auth/login/test_authentication.py
 
 test-newest: $(VENV)/.installed-dev ## Run serving, tokens, logs and login on the newest installed Python (or PYTHON_NEWEST)
@@ -82,10 +83,10 @@ test-newest: $(VENV)/.installed-dev ## Run serving, tokens, logs and login on th
 	VIRTUAL_ENV=$(VENV)-newest $(BIN)/uv pip sync --quiet --require-hashes requirements-dev.txt && \
 	$(VENV)-newest/bin/python -m pytest -q $(ON_NEWEST)
 
-fuzz: $(VENV)/.installed-dev ## Drive sessions, second factors and the audit log through long random histories, on both databases; it takes a while
+fuzz: $(VENV)/.installed-dev ## Drive every call, sessions, second factors and the audit log through many random cases, on both databases; it takes a while
 	@HYPOTHESIS_PROFILE=long $(BIN)/pytest -n 2 --dist load --timeout 0 \
 		tests/auth/sessions/test_machine.py tests/auth/mfa/test_machine.py \
-		tests/auth/mfa/test_cluster.py tests/audit/test_machine.py
+		tests/auth/mfa/test_cluster.py tests/audit/test_machine.py tests/test_fuzz.py
 
 timing: $(VENV)/.installed-dev ## Measure whether the time of an answer shows that an account exists; it takes ten minutes
 	@$(BIN)/python -m benchmarks.timing

@@ -5,6 +5,7 @@ must be one that it names: status, media type, schema and headers. No input, how
 strange, may be answered with a 5xx.
 """
 
+import os
 import random
 import string
 from collections.abc import Iterator
@@ -76,6 +77,9 @@ TAKEN_OR_NOT_THERE = {
 # With an access token, the body of a logout is ignored.
 BODY_IS_IGNORED = {"negative_data_rejection": {"expected-statuses": ["204", "401", "422"]}}
 
+# `make fuzz` asks for many.
+EXAMPLES = 100 if os.environ.get("HYPOTHESIS_PROFILE") == "long" else 10
+
 CONFIGURATION = {
     "seed": 1,
     "workers": 1,
@@ -83,7 +87,7 @@ CONFIGURATION = {
     "cache": {"enabled": False},
     # NUL is refused in every string; the document would have to say so of each.
     "generation": {
-        "max-examples": 10,
+        "max-examples": EXAMPLES,
         "no-shrink": True,
         "deterministic": True,
         "allow-x00": False,
