@@ -48,7 +48,8 @@ class Pages(flask.Blueprint):
     """A blueprint of pages. Each POST is guarded against other sites (``app/access/csrf.py``)."""
 
     def __init__(self, name: str, import_name: str) -> None:
-        super().__init__(name, import_name)
+        # Features give their blueprints names, too, and would like to use the short ones.
+        super().__init__(f"{name}_pages", import_name)
         self.before_request(language.choose)
 
     def get(self, rule: str) -> Decorator:  # type: ignore[override]

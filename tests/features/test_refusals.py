@@ -275,7 +275,7 @@ def with_view(name: str) -> Blueprint:
         ("command", "run", {"commands": [click.Command("run")]}),
         ("blueprint", "auth", {"blueprints": [Blueprint("auth", __name__)]}),
         ("view", "read_me", {"blueprints": [with_view("read_me")]}),
-        ("blueprint", "account", {"pages": [flask.Blueprint("account", __name__)]}),
+        ("blueprint", "profile_pages", {"pages": [flask.Blueprint("profile_pages", __name__)]}),
     ],
     ids=lambda given: given if isinstance(given, str) else "",
 )
@@ -386,7 +386,8 @@ def blueprint_with(rule: str, name: str = "acme") -> flask.Blueprint:
 
 
 @pytest.mark.parametrize(
-    ("rule", "owner"), [("/healthz", "ops.healthz_get"), ("/account/<page>", "account.page")]
+    ("rule", "owner"),
+    [("/healthz", "ops.healthz_get"), ("/account", "profile_pages.profile_page_get")],
 )
 def test_a_call_that_we_have_is_refused(refusal: Callable[..., str], rule: str, owner: str) -> None:
     assert refusal(Feature(name="acme", pages=[blueprint_with(rule)])) == (

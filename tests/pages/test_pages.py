@@ -162,7 +162,7 @@ def test_a_bug_is_shown_with_the_number_of_the_request(
     def fail(**_: Any) -> None:
         raise RuntimeError("secret detail")
 
-    monkeypatch.setitem(app.view_functions, "login.login_page_get", fail)
+    monkeypatch.setitem(app.view_functions, "login_pages.login_page_get", fail)
 
     answer = visitor.ask("GET", "/account/login")
 

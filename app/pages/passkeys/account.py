@@ -20,7 +20,7 @@ from app.pages.page import Pages, go, render
 from app.pages.passkeys import offering
 from app.pages.security import codes, overview
 
-bp = Pages("passkey_pages", __name__)
+bp = Pages("passkeys", __name__)
 bp.record(lambda state: offering.add_to_templates(state.app.jinja_env))
 bp.before_request(offering.refuse_while_off)
 

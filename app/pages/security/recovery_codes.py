@@ -10,7 +10,7 @@ from app.auth.mfa.recovery_codes import codes as recovery_codes
 from app.pages.page import Pages, render
 from app.pages.security import codes, overview
 
-bp = Pages("recovery_codes_pages", __name__)
+bp = Pages("recovery_codes", __name__)
 
 PATH = f"{overview.PATH}/recovery-codes"
 

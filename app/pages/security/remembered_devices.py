@@ -13,7 +13,7 @@ from app.pages import notices
 from app.pages.page import Pages, go
 from app.pages.security import overview
 
-bp = Pages("remembered_devices_pages", __name__)
+bp = Pages("remembered_devices", __name__)
 
 PATH = f"{overview.PATH}/remembered-devices"
 

@@ -18,7 +18,7 @@ from app.pages.forms import EMPTY, Form, takes_form
 from app.pages.page import Pages, go, render
 from app.pages.security import codes, overview
 
-bp = Pages("totp_pages", __name__)
+bp = Pages("totp", __name__)
 
 PATH = f"{overview.PATH}/totp"
 
