@@ -88,6 +88,7 @@ def when_ready(server: Any) -> None:
     serving.application = server.app
     limits.announce(settings)
     registering.announce(settings)
+    registering.prepare(app)
     # The workers share the memory of loaded objects. A collection would write to each object, and
     # so copy it.
     gc.collect()

@@ -4,23 +4,20 @@
 """
 
 from collections.abc import Callable
-from datetime import datetime
 from functools import wraps
 from typing import Any
 from urllib.parse import urlsplit
 
 import flask
 from flask import Response, current_app, g, render_template
-from flask_babel import format_datetime, format_timedelta
 
-from app import clock
 from app.access.guards import authenticate_request
 from app.errors import AppError
 from app.extensions import db
 from app.http.blueprint import Decorator, View
 from app.http.fields import as_rfc_3339
 from app.models import Session
-from app.pages import assets, forms, language, menu, next_path, notices
+from app.pages import assets, forms, language, menu, next_path, notices, times
 from app.pages.forms import EMPTY, Beside, Form, LanguageSwitched
 from app.pages.notices import Notice
 from config import settings
@@ -156,13 +153,4 @@ def init_app(app: flask.Flask) -> None:
         label_of=forms.label_of,
         least_password_length=lambda: settings.password_min_length,
     )
-    app.jinja_env.filters.update(rfc3339=as_rfc_3339, ago=_ago, exact=_exact)
-
-
-def _ago(when: datetime) -> str:
-    return str(format_timedelta(when - clock.now(), add_direction=True))
-
-
-def _exact(when: datetime) -> str:
-    """The script of the pages writes it in the time zone of the reader."""
-    return f"{format_datetime(when, 'medium')} UTC"
+    app.jinja_env.filters.update(rfc3339=as_rfc_3339, ago=times.ago, exact=times.exact)

@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterator
 
 from flask import Flask
 
+from app.http import templates
 from app.pages import (
     assets,
     entrances,
@@ -71,6 +72,14 @@ def _pages(features: Collection[str]) -> Iterator[Pages]:
     for feature, pages in PAGES_OF_FEATURES.items():
         if feature in features:
             yield from pages
+
+
+def prepare(app: Flask) -> None:
+    """Compile the templates before the workers start, so that they share the memory of that."""
+    if app.config["SETTINGS"].pages:
+        for folder in templates.FOLDERS:
+            for path in folder.rglob("*.html"):
+                app.jinja_env.get_template(path.relative_to(folder).as_posix())
 
 
 def announce(settings: Settings) -> None:

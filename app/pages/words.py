@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from datetime import timedelta
 
-from babel.lists import format_list
-from flask_babel import format_timedelta, get_locale, gettext
+from flask_babel import gettext
 
 from app.errors import AppError, RateLimited
+from app.pages import times
 from app.security import devices
 
 # The catalogue of translations holds each of these, as tests/pages/test_words.py checks.
@@ -49,7 +49,7 @@ def of(refusal: AppError, field: str = "") -> str:
     if field == "credential":
         return str(gettext("This passkey is not accepted."))
     if isinstance(refusal, RateLimited):
-        wait = format_timedelta(timedelta(seconds=refusal.retry_after), threshold=1)
+        wait = times.span(timedelta(seconds=refusal.retry_after))
         return str(gettext("Too many attempts. Try again in %(wait)s.", wait=wait))
     if "tries_left" in refusal.members:
         left = refusal.members["tries_left"]
@@ -58,8 +58,12 @@ def of(refusal: AppError, field: str = "") -> str:
 
 
 def listed(items: Sequence[str]) -> str:
-    """The items in one line: "one, two, and three"."""
-    return format_list(items, locale=get_locale())
+    """The items in one line: "one, two and three"."""
+    *first, last = items
+    if not first:
+        return last
+    separator = str(gettext(", "))
+    return str(gettext("%(first)s and %(last)s", first=separator.join(first), last=last))
 
 
 def device_of(user_agent: str | None) -> str:

@@ -17,7 +17,7 @@ from tests.cases import each
 from tests.factories import PASSWORD
 from tests.pages.person import Person
 
-IN_TWO_WEEKS = "You are signed out, and your account will be deleted in 2 weeks."
+IN_TWO_WEEKS = "You are signed out, and your account will be deleted in 14 days."
 
 
 def without_password(app: Flask) -> None:
@@ -82,7 +82,7 @@ def test_a_deleted_account_waits_and_a_login_brings_it_back(
     elsewhere = Person(app)
     elsewhere.log_in(ada)
     page = ada_at_home.open("/account/delete")
-    assert "Your account waits for 2 weeks" in page.text
+    assert "Your account waits for 14 days" in page.text
 
     gone = ada_at_home.follow(ada_at_home.send(page, password=PASSWORD))
 

@@ -3,7 +3,6 @@
 from typing import Any
 
 from flask import Response
-from flask_babel import format_date, format_timedelta
 
 from app import clock
 from app.access import cookies
@@ -18,7 +17,7 @@ from app.access.limits import limited_guesses, limited_writes
 from app.auth.schemas import CheckedPassword
 from app.errors import WrongPassword
 from app.http.fields import Schema
-from app.pages import notices
+from app.pages import notices, times
 from app.pages.forms import EMPTY, Form, takes_form
 from app.pages.page import Pages, go, render
 from app.users import closing
@@ -28,7 +27,7 @@ bp = Pages("delete", __name__)
 
 
 def _grace() -> str:
-    return str(format_timedelta(settings.account_deletion_grace, threshold=1.5))
+    return times.span(settings.account_deletion_grace)
 
 
 CLOSED = notices.declare(
@@ -55,7 +54,7 @@ def show(form: Form) -> Response:
         has_password=current_user().hashed_password is not None,
         is_fresh=fresh_until() is not None,
         grace=_grace() if settings.account_deletion_grace else None,
-        due=format_date(clock.now() + settings.account_deletion_grace, "long"),
+        due=times.day(clock.now() + settings.account_deletion_grace),
     )
 
 

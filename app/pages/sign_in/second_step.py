@@ -4,7 +4,6 @@ from datetime import timedelta
 from typing import Any
 
 from flask import Response
-from flask_babel import format_timedelta
 
 from app.access import cookies
 from app.access.limits import TOKEN, limited
@@ -15,7 +14,7 @@ from app.auth.mfa.settings import MfaSettings
 from app.auth.proof_fields import SecondProofSchema
 from app.errors import InvalidCredentials, WrongFactor
 from app.http.fields import Flag
-from app.pages import next_path, notices
+from app.pages import next_path, notices, times
 from app.pages.forms import EMPTY, Form, takes_form
 from app.pages.next_path import with_next
 from app.pages.notices import Notice
@@ -90,4 +89,4 @@ def _begin_again(why: Notice) -> Response:
 
 def _remembered_for(lifetime: timedelta) -> str | None:
     """How long a device is remembered, in words; ``None`` if devices are not remembered."""
-    return format_timedelta(lifetime, granularity="day", threshold=99) if lifetime else None
+    return times.span(lifetime) if lifetime else None
