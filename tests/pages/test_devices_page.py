@@ -12,6 +12,7 @@ from app import clock
 from app.extensions import db
 from app.models import Session, User
 from tests.cases import each
+from tests.cookies import SESSION, cookies_set
 from tests.factories import log_in, me
 from tests.pages.person import Page, Person
 
@@ -63,10 +64,11 @@ def test_one_device_is_signed_out(ada_at_home: Person, phone: Person) -> None:
 def test_signing_this_device_out_leads_to_the_login(ada_at_home: Person, phone: Person) -> None:
     page = ada_at_home.open("/account/devices")
 
-    left = ada_at_home.follow(ada_at_home.send(page, devices_of(page)[0]))
+    answer = ada_at_home.send(page, devices_of(page)[0])
 
+    assert cookies_set(answer.answer)[SESSION]["Max-Age"] == "0"
+    left = ada_at_home.follow(answer)
     assert (left.path, left.notice) == ("/account/login", "The device is signed out.")
-    assert ada_at_home.client.get_cookie("__Host-session") is None
     assert is_signed_in(phone)
 
 
