@@ -142,6 +142,7 @@ HOMES = {
         "app.cli.importing",
         "app.cli.refusals",
         "app.cli.terminal",
+        "app.cli.people",
         "app.cli.users",
         "app.cli.keys",
         "app.cli.passwords",

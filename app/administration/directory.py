@@ -18,9 +18,10 @@ from sqlalchemy import (
 
 from app.database import pages
 from app.database.pages import Key, Order, Page
-from app.database.types import UTCDateTime
+from app.database.types import MAX_ID, UTCDateTime
 from app.extensions import db
 from app.models import User
+from app.security import identifiers
 
 # It stands before each text that is searched. No text can contain it.
 BREAK = "\n"
@@ -45,6 +46,24 @@ def find(
 def everybody(q: str | None = None, **filters: Any) -> Iterator[Sequence[User]]:
     """All accounts, or those that match every filter, the oldest first, in batches."""
     return pages.everything(_matching(q, filters), _order("id"))
+
+
+def named(text: str) -> list[User]:
+    """The account with this address, username or id.
+
+    There are two if the text is the id of one account and the username of
+    another. The one with the id is the first.
+    """
+    by_id = db.session.get(User, int(text)) if is_id(text) else None
+    known_as = identifiers.identifier_of(username=text)
+    column = User.email if known_as.kind == "email" else User.username_key
+    by_name = db.session.scalar(select(User).where(column == known_as.value))
+    found = [user for user in (by_id, by_name) if user is not None]
+    return found[:1] if by_id is by_name else found
+
+
+def is_id(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) <= 19 and 1 <= int(text) <= MAX_ID
 
 
 def _matching(q: str | None, filters: Mapping[str, Any]) -> Select[User]:

@@ -16,6 +16,7 @@ import click
 from app import clock
 from app.audit import chain, reading, sealing, verification, vocabulary
 from app.audit.verification import Verdict
+from app.cli.people import id_of
 from app.cli.refusals import OperatorGroup
 from app.cli.terminal import NEW_FILE, as_json, in_json, table
 from app.database.engines import snapshot
@@ -81,21 +82,6 @@ class Head(click.ParamType[str]):
         return text
 
 
-class UserId(click.IntRange):
-    """The id of a user. The log names people by their ids."""
-
-    name = "id"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        if not re.fullmatch(r"-?[0-9]+", str(value)):
-            self.fail(
-                f"{str(value)[:50]!r} is not the id of a user. "
-                "`flask users show EMAIL` tells the id."
-            )
-        number: int = super().convert(value, param, ctx)
-        return number
-
-
 class EventName(click.ParamType[str]):
     """The name of an event in the log's vocabulary."""
 
@@ -111,10 +97,8 @@ class EventName(click.ParamType[str]):
 
 
 @audit.command("list")
-@click.option("--subject", type=UserId(1, MAX_ID), help="Only events about the user with this id.")
-@click.option(
-    "--actor", type=UserId(1, MAX_ID), help="Only events caused by the user with this id."
-)
+@click.option("--subject", metavar="PERSON", help="Only events about this account.")
+@click.option("--actor", metavar="PERSON", help="Only events that this account caused.")
 @click.option("--event", type=EventName(), help="Only events with this name, like login_failed.")
 @click.option(
     "--since",
@@ -130,15 +114,21 @@ class EventName(click.ParamType[str]):
 )
 @as_json
 def list_events(
-    subject: int | None,
-    actor: int | None,
+    subject: str | None,
+    actor: str | None,
     event: str | None,
     since: datetime | None,
     limit: int,
     as_json: bool,
 ) -> None:
     """List events, the newest first."""
-    events = reading.newest(limit, subject_id=subject, actor_id=actor, event=event, since=since)
+    events = reading.newest(
+        limit,
+        subject_id=None if subject is None else id_of(subject),
+        actor_id=None if actor is None else id_of(actor),
+        event=event,
+        since=since,
+    )
     if as_json:
         rows = [_in_json(event) for event in events]
         click.echo(in_json(rows, indent=2))

@@ -6,23 +6,21 @@ import click
 from flask.cli import with_appcontext
 
 from app.access import permissions
-from app.administration import accounts
 from app.auth.mfa import factors, operating
 from app.auth.mfa.schemas import FactorsSchema
 from app.auth.schemas import UserSchema
+from app.cli.people import found, person
 from app.cli.refusals import OperatorCommand
 from app.cli.terminal import as_json, confirm, in_json, or_explain, without_asking, yes_or_no
-from app.cli.users import nobody_has
-from app.models import User
 
 
 @click.command(cls=OperatorCommand)
-@click.argument("email")
+@person
 @as_json
 @with_appcontext
-def show(email: str, as_json: bool) -> None:
+def show(person: str, as_json: bool) -> None:
     """Show an account, its roles and its second factors."""
-    user = _found(email)
+    user = found(person)
     names = [role.name for role in permissions.roles_of(user.id)]
     held = factors.describe(user)
     shown = UserSchema().dump(user) | {"roles": names}
@@ -40,29 +38,25 @@ def show(email: str, as_json: bool) -> None:
 
 
 @click.command("reset-factors", cls=OperatorCommand)
-@click.argument("email")
+@person
 @without_asking
 @as_json
 @with_appcontext
-def reset_factors(email: str, yes: bool, as_json: bool) -> None:
+def reset_factors(person: str, yes: bool, as_json: bool) -> None:
     """Remove the second factors of an account whose owner has lost them.
 
     Its passkeys, recovery codes and remembered devices go, too. It is signed
     out everywhere, and a mail says so. The password stays.
     """
-    user = _found(email)
+    user = found(person)
     confirm(
         f"{user.email} will be able to log in with the password alone. "
         "Remove the second factors, and sign the account out everywhere?",
         yes,
     )
-    count = or_explain(lambda: operating.reset(user.id, actor=None), nobody_has(email))
+    count = or_explain(lambda: operating.reset(user.id, actor=None))
     sentence = f"Removed {count} second factors of {user.email}, which is signed out everywhere."
     click.echo(in_json(UserSchema().dump(user)) if as_json else sentence)
-
-
-def _found(email: str) -> User:
-    return or_explain(lambda: accounts.by_email(email), nobody_has(email))
 
 
 def _factors_in_words(held: dict[str, Any]) -> str:

@@ -21,9 +21,17 @@ from flask.cli import AppGroup
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
+WHAT_A_PERSON_IS = "PERSON is an email address, a username or an id."
+
 
 class OperatorCommand(click.Command):
     """A command whose refusals are one sentence, whatever its arguments are."""
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        super().format_epilog(ctx, formatter)
+        if any("PERSON" in (parameter.metavar or "") for parameter in self.params):
+            formatter.write_paragraph()
+            formatter.write_text(WHAT_A_PERSON_IS)
 
     def invoke(self, ctx: click.Context) -> Any:
         with in_one_sentence():

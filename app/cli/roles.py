@@ -7,9 +7,9 @@ from functools import partial
 import click
 
 from app.access import permissions
-from app.administration import accounts
 from app.administration import roles as app_roles
 from app.administration.role_schemas import NewRoleSchema, RoleSchema
+from app.cli.people import found, person
 from app.cli.refusals import OperatorGroup
 from app.cli.terminal import (
     as_json,
@@ -21,7 +21,6 @@ from app.cli.terminal import (
     without_asking,
     yes_or_no,
 )
-from app.cli.users import nobody_has
 from app.models import Role, User
 
 roles = OperatorGroup("roles", help="Make roles, and give them to people.")
@@ -158,31 +157,27 @@ def delete(name: str, yes: bool) -> None:
 
 
 @roles.command()
-@click.argument("email")
+@person
 @click.argument("role", nargs=-1, required=True)
-def assign(email: str, role: tuple[str, ...]) -> None:
+def assign(person: str, role: tuple[str, ...]) -> None:
     """Give an account these roles, in addition to those that it has."""
-    user, named = _account(email), [_found(name) for name in role]
+    user, named = found(person), [_found(name) for name in role]
     held = or_explain(lambda: app_roles.change_roles(user.id, add=named, actor=None))
     click.echo(_what_they_have(user, held))
 
 
 @roles.command()
-@click.argument("email")
+@person
 @click.argument("role", nargs=-1, required=True)
-def unassign(email: str, role: tuple[str, ...]) -> None:
+def unassign(person: str, role: tuple[str, ...]) -> None:
     """Take these roles from an account, from the next request on."""
-    user, named = _account(email), [_found(name) for name in role]
+    user, named = found(person), [_found(name) for name in role]
     held = or_explain(lambda: app_roles.change_roles(user.id, take=named, actor=None))
     click.echo(_what_they_have(user, held))
 
 
 def _found(name: str) -> Role:
     return or_explain(lambda: app_roles.by_name(name), f"There is no role {name}.")
-
-
-def _account(email: str) -> User:
-    return or_explain(lambda: accounts.by_email(email), nobody_has(email))
 
 
 def _refuse_unknown(names: Sequence[str]) -> None:

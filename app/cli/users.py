@@ -14,6 +14,7 @@ from app.auth.registration import registration
 from app.auth.registration.schemas import RegisterSchema
 from app.auth.schemas import UserSchema
 from app.auth.sessions import sessions
+from app.cli.people import found, person
 from app.cli.refusals import OperatorGroup
 from app.cli.terminal import (
     as_json,
@@ -106,65 +107,65 @@ def search(text: str, as_json: bool) -> None:
 
 
 @users.command()
-@click.argument("email")
+@person
 @as_json
-def promote(email: str, as_json: bool) -> None:
+def promote(person: str, as_json: bool) -> None:
     """Make the account a superuser."""
-    user = or_explain(lambda: accounts.set_superuser(email, True), nobody_has(email))
+    user = or_explain(lambda: accounts.set_superuser(found(person).email, True))
     _report(user, f"{user.email} is a superuser.", as_json)
 
 
 @users.command()
-@click.argument("email")
+@person
 @as_json
-def demote(email: str, as_json: bool) -> None:
+def demote(person: str, as_json: bool) -> None:
     """Take the rights of a superuser from the account, from the next request on."""
-    user = or_explain(lambda: accounts.set_superuser(email, False), nobody_has(email))
+    user = or_explain(lambda: accounts.set_superuser(found(person).email, False))
     _report(user, f"{user.email} is not a superuser.", as_json)
 
 
 @users.command()
-@click.argument("email")
+@person
 @as_json
-def activate(email: str, as_json: bool) -> None:
+def activate(person: str, as_json: bool) -> None:
     """Let the account log in again. Its ended sessions stay ended."""
-    user = or_explain(lambda: accounts.set_active(email, True), nobody_has(email))
+    user = or_explain(lambda: accounts.set_active(found(person).email, True))
     _report(user, f"{user.email} is active.", as_json)
 
 
 @users.command()
-@click.argument("email")
+@person
 @as_json
-def deactivate(email: str, as_json: bool) -> None:
+def deactivate(person: str, as_json: bool) -> None:
     """Sign the account out everywhere at once. It cannot log in again."""
-    user = or_explain(lambda: accounts.set_active(email, False), nobody_has(email))
+    user = or_explain(lambda: accounts.set_active(found(person).email, False))
     _report(user, f"{user.email} is deactivated, and signed out everywhere.", as_json)
 
 
 @users.command()
-@click.argument("email")
+@person
 @without_asking
-def delete(email: str, yes: bool) -> None:
+def delete(person: str, yes: bool) -> None:
     """Erase an account at once, with its sessions and mails. This cannot be undone."""
-    user = _found(email)
+    user = found(person)
     confirm(f"{user.email} will be erased for good. Delete the account?", yes)
     or_explain(lambda: accounts.delete(user.id, actor=None))
     click.echo(f"{user.email} is deleted.")
 
 
 @users.command("reset-password")
-@click.argument("email")
-def reset_password(email: str) -> None:
+@person
+def reset_password(person: str) -> None:
     """Mail a link to set a new password. The old password works until the link is used."""
-    user = _found(email)
+    user = found(person)
     or_explain(lambda: accounts.send_reset(user.id, actor=None))
     click.echo(f"A link is on its way to {user.email}.")
 
 
 @users.command("sessions")
-@click.argument("email")
+@person
 @as_json
-def list_sessions(email: str, as_json: bool) -> None:
+def list_sessions(person: str, as_json: bool) -> None:
     """List the devices on which an account is signed in, the last used one first."""
     rows = [
         {
@@ -175,7 +176,7 @@ def list_sessions(email: str, as_json: bool) -> None:
             "last_seen_at": f"{session.refreshed_at:%Y-%m-%dT%H:%M:%SZ}",
             "expires_at": f"{session.expires_at:%Y-%m-%dT%H:%M:%SZ}",
         }
-        for session in sessions.live_sessions(_found(email))
+        for session in sessions.live_sessions(found(person))
     ]
     if as_json:
         click.echo(in_json(rows, indent=2))
@@ -187,12 +188,12 @@ def list_sessions(email: str, as_json: bool) -> None:
 
 
 @users.command("end-sessions")
-@click.argument("email", required=False)
+@click.argument("person", metavar="[PERSON]", required=False)
 @click.option(
     "--everybody", is_flag=True, help="Sign all people out, for example after a break-in."
 )
 @without_asking
-def end_sessions(email: str | None, everybody: bool, yes: bool) -> None:
+def end_sessions(person: str | None, everybody: bool, yes: bool) -> None:
     """Sign an account out everywhere, or with --everybody all accounts.
 
     Links that were mailed stop working, too, except those that undo something.
@@ -201,10 +202,10 @@ def end_sessions(email: str | None, everybody: bool, yes: bool) -> None:
     command. Where another transaction holds some of them, it tries again for
     a minute. If any are left then, it says how many, and the exit status is 1.
     """
-    if (email is None) != everybody:
-        raise click.UsageError("Name an EMAIL, or use --everybody.")
-    if email is not None:
-        user = _found(email)
+    if (person is None) != everybody:
+        raise click.UsageError("Name a PERSON, or use --everybody.")
+    if person is not None:
+        user = found(person)
         confirm(f"Sign {user.email} out everywhere?", yes)
         or_explain(lambda: accounts.end_sessions(user.id, actor=None))
         click.echo(f"{user.email} is signed out everywhere.")
@@ -236,15 +237,6 @@ def _end_sessions_of_everybody() -> None:
         raise click.ClickException(
             f"{left} sessions are left: other transactions hold them. Run the command again."
         )
-
-
-def nobody_has(email: str) -> str:
-    hint = "" if "@" in email else " Give the email address."
-    return f"Nobody has the address {email}.{hint}"
-
-
-def _found(email: str) -> User:
-    return or_explain(lambda: accounts.by_email(email), nobody_has(email))
 
 
 def _print_all(batches: Iterable[Sequence[User]], as_json: bool) -> None:

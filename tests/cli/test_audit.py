@@ -201,11 +201,11 @@ def test_verify_raises_no_alarm_about_what_cannot_be_a_head(
 
 
 @pytest.mark.parametrize("option", ["--subject", "--actor"])
-def test_list_says_where_the_id_of_a_user_is_found(run: Run, option: str) -> None:
+def test_list_refuses_a_name_that_nobody_has(run: Run, option: str) -> None:
     result = run("list", option, "bob")
 
-    assert result.exit_code == 2
-    assert "'bob' is not the id of a user. `flask users show EMAIL` tells the id." in result.output
+    assert result.exit_code == 1
+    assert result.output == "Error: Nobody has the username bob.\n"
 
 
 def test_verify_takes_a_head_in_capitals(run: Run) -> None:

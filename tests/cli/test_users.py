@@ -452,11 +452,23 @@ def test_json_shows_the_user_afterwards(
 
 
 @each("verb", VERBS)
-@each("address", ["nobody@example.com", "no address", ""])
-def test_an_address_that_nobody_has_is_refused_in_words(
-    run: Run, ada: User, verb: str, address: str
+@each(
+    "who",
+    [
+        "the address nobody@example.com",
+        "the username bob",
+        "the username no name",
+        "the username ",
+        "the id or the username 999999",
+        "the username 9999999999999999999999",
+    ],
+)
+def test_an_account_that_is_not_there_is_refused_in_words(
+    run: Run, ada: User, verb: str, who: str
 ) -> None:
-    assert f"Nobody has the address {address}" in refusal(run("users", verb, address))
+    given = who.replace("id or the ", "").split(" ", 2)[2]
+
+    assert refusal(run("users", verb, given)) == f"Error: Nobody has {who}.\n"
 
 
 @pytest.mark.parametrize("verb", ["demote", "deactivate"])
@@ -648,7 +660,7 @@ def test_end_sessions_asks_first(run: Run, client: FlaskClient, ada: User) -> No
 
 @pytest.mark.parametrize("whose", [[], ["ada@example.com", "--everybody"]])
 def test_end_sessions_wants_to_know_whose(run: Run, whose: list[str]) -> None:
-    assert "Name an EMAIL, or use --everybody." in refusal(
+    assert "Name a PERSON, or use --everybody." in refusal(
         run("users", "end-sessions", *whose, "--yes")
     )
 
@@ -777,7 +789,25 @@ def test_the_question_names_the_account_and_a_no_names_the_way_round_it(
     assert "Nothing was done. --yes answers the question." in result.output
 
 
-def test_a_username_in_place_of_an_address_is_told_apart(app: Flask, ada: User) -> None:
-    result = app.test_cli_runner().invoke(args=["users", "show", "ada"])
+@pytest.mark.parametrize("command", [["users", "show"], ["users", "sessions"]], ids=str)
+def test_an_account_is_found_by_address_username_and_id(
+    run: Run, ada: User, command: list[str]
+) -> None:
+    for name in ("ada@example.com", "ADA@Example.com", "ada", "Ada", str(ada.id)):
+        assert run(*command, name).exit_code == 0, name
 
-    assert "Nobody has the address ada. Give the email address." in result.output
+
+def test_a_number_that_names_two_accounts_names_neither(run: Run, app: Flask) -> None:
+    ada = make_user(app, id=1234, username="ada", email="ada@example.com")
+    make_user(app, username=str(ada.id), email="bob@example.com")
+
+    assert refusal(run("users", "show", "1234")) == (
+        "Error: 1234 is the id of ada@example.com and the username of bob@example.com. "
+        "Give the address.\n"
+    )
+
+
+def test_a_username_of_digits_is_found(run: Run, app: Flask) -> None:
+    make_user(app, username="4321", email="ada@example.com")
+
+    assert "ada@example.com" in run("users", "show", "4321").stdout
