@@ -13,6 +13,7 @@ attacker would have to see that many milliseconds through the network.
 import argparse
 import math
 import random
+import re
 import statistics
 import sys
 import tempfile
@@ -68,6 +69,35 @@ class Pair:
         )
 
 
+@dataclass
+class Pages:
+    """Forms of the pages, as a browser sends them."""
+
+    http: requests.Session
+    url: str
+
+    def __post_init__(self) -> None:
+        page = self.http.get(f"{self.url}/account/login", timeout=60)
+        found = re.search(r'name="csrf_token" value="([^"]+)"', page.text)
+        assert found, page.text
+        self._token = found[1]
+        # The cookie is Secure, so this client would send it over https alone.
+        self._headers = {
+            "Cookie": page.headers["Set-Cookie"].partition(";")[0],
+            "Sec-Fetch-Site": "same-origin",
+        }
+
+    def send(self, page: str, fields: Callable[[], dict[str, Any]]) -> Call:
+        path = f"{self.url}/account/{page}"
+        return lambda: self.http.post(
+            path,
+            data={**fields(), "csrf_token": self._token},
+            headers=self._headers,
+            allow_redirects=False,
+            timeout=60,
+        )
+
+
 def signed_rank_p(differences: Sequence[float]) -> float:
     """Wilcoxon's signed-rank test, two-sided, by the normal approximation."""
     ranked = sorted((difference for difference in differences if difference), key=abs)
@@ -92,10 +122,11 @@ def median_interval(differences: Sequence[float], confidence: float = 0.99) -> t
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--pairs", type=int, default=300)
+    parser.add_argument("--only", default="", help="the pairs whose name has these words")
     given = parser.parse_args()
 
     with ExitStack() as stack:
-        pairs = _start(stack)
+        pairs = [pair for pair in _start(stack) if given.only in pair.name]
         for pair in pairs:
             for _ in range(5):
                 pair.measure()
@@ -164,6 +195,20 @@ def _start(stack: ExitStack) -> list[Pair]:
     def register(emails: Iterator[str]) -> Call:
         return post("register", lambda: account(next(emails)))
 
+    pages = Pages(http, server.url)
+
+    def log_in_page(username: str) -> Call:
+        return pages.send("login", lambda: {"username": username, "password": "a wrong one"})
+
+    def forget_page(name: str) -> Call:
+        return pages.send("forgot", lambda: {"email": f"{name}@example.com"})
+
+    def resend_page(name: str) -> Call:
+        return pages.send("verify-email/new-link", lambda: {"email": f"{name}@example.com"})
+
+    def register_page(emails: Iterator[str]) -> Call:
+        return pages.send("register", lambda: account(next(emails)))
+
     database = stack.enter_context(psycopg.connect(variables["DATABASE_URL"], autocommit=True))
 
     def forget_failures() -> None:
@@ -184,6 +229,14 @@ def _start(stack: ExitStack) -> list[Pair]:
             ("resend: verified, unverified", (resend("ada"), resend("bob")), 202),
             ("resend: nobody, verified", (resend("nobody"), resend("ada")), 202),
             ("register in hiding: new, taken", (register(new), register(taken)), 202),
+            (
+                "page, log in: nobody, wrong",
+                (log_in_page("nobody"), log_in_page("ada")),
+                422,
+            ),
+            ("page, forgot: nobody, somebody", (forget_page("nobody"), forget_page("ada")), 303),
+            ("page, resend: nobody, unverified", (resend_page("nobody"), resend_page("bob")), 303),
+            ("page, register in hiding", (register_page(new), register_page(taken)), 303),
         )
     ]
 
