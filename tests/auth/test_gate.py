@@ -38,6 +38,7 @@ from tests.factories import (
     problem,
     refresh,
 )
+from tests.pages.person import Person
 from tests.test_architecture import MODULES, Module
 
 # What a state means stands at the functions below. A session is named by its level. The other
@@ -53,6 +54,8 @@ cookie: password     aal1   aal1   aal1    aal1    step   off    unverified wait
 cookie: device       aal1   aal1   aal1    aal1    aal2   off    unverified wait      aal2    step
 cookie: mfa          ticket ticket ticket  ticket  aal2   ticket unverified aal2      wait    ticket
 cookie: passkey      401    401    401     aal2    aal2   401    401        aal2      aal2    aal2
+page: password       aal1   aal1   aal1    aal1    step   off    unverified wait      step    step
+page: code           ticket ticket ticket  ticket  aal2   ticket unverified aal2      wait    ticket
 form: password       aal1   aal1   aal1    aal1    step   off    unverified wait      step    step
 form: otp            aal1   aal1   aal1    aal1    aal2   off    unverified wait      wait    aal2
 token: password      aal1   aal1   aal1    aal1    step   grant  grant      wait      step    step
@@ -288,6 +291,27 @@ def by_cookie_with_passkey(account: Account) -> TestResponse:
     return by_cookie(account, "passkeys/login", ceremony=ceremony, credential=credential)
 
 
+def at_page(account: Account) -> Person:
+    """The same client, which opens pages."""
+    person = Person(account.app)
+    person.client.environ_base["REMOTE_ADDR"] = account.client.environ_base["REMOTE_ADDR"]
+    return person
+
+
+def by_page(account: Account) -> TestResponse:
+    person = at_page(account)
+    page = person.open("/account/login")
+    return person.send(page, username=account.user.username, password=PASSWORD).answer
+
+
+def by_page_with_code(account: Account) -> TestResponse:
+    person = at_page(account)
+    data = {"csrf_token": person.open("/account/login").form().fields["csrf_token"]}
+    person.client.set_cookie("__Host-ticket", account.ticket)
+    data["otp"] = account.phone.code()
+    return person.ask("POST", "/account/second-step", data=data)
+
+
 NEW = {"new_password": "another horse battery staple"}
 WAYS: dict[str, Callable[[Account], TestResponse]] = {
     "login: password": by_json,
@@ -299,6 +323,8 @@ WAYS: dict[str, Callable[[Account], TestResponse]] = {
     "cookie: device": by_cookie_of_device,
     "cookie: mfa": lambda one: by_cookie(one, "mfa", mfa_token=one.ticket, otp=one.phone.code()),
     "cookie: passkey": by_cookie_with_passkey,
+    "page: password": by_page,
+    "page: code": by_page_with_code,
     "form: password": by_form,
     "form: otp": lambda one: by_form(one, otp=one.phone.code()),
     "token: password": by_token,
@@ -323,6 +349,8 @@ def outcome(account: Account, way: str) -> str:
     sessions = account.count_sessions()
     answer = WAYS[way](account)
     begun = account.count_sessions() - sessions
+    if way.startswith("page: "):
+        return shown_at_page(account, answer, begun)
     if answer.status_code == 204:
         assert begun <= 0
         assert not answer.data
@@ -335,6 +363,27 @@ def outcome(account: Account, way: str) -> str:
     assert "Set-Cookie" not in answer.headers
     assert begun <= 0, answer.text
     return WORDS.get(problem(answer)) or str(problem(answer))
+
+
+# Where a page leads that begins no session, and what one says that refuses.
+LEADS = {"/account/second-step": "step", "/account/login": "ticket"}
+SAYS = {"This account is deactivated.": "off", "Confirm your email address": "unverified"}
+
+
+def shown_at_page(account: Account, answer: TestResponse, begun: int) -> str:
+    if answer.headers.get("Location") == "/account":
+        assert begun == 1
+        with account.app.app_context():
+            mine = select(Session.aal).where(Session.user_id == account.user.id)
+            return f"aal{db.session.scalar(mine.where(Session.cookie_hash.is_not(None)))}"
+    assert begun <= 0
+    if answer.status_code == 303:
+        return LEADS[answer.headers["Location"]]
+    if answer.status_code == 429:
+        return "wait"
+    assert answer.status_code == 422
+    [word] = [word for sentence, word in SAYS.items() if sentence in answer.text]
+    return word
 
 
 def level_of_cookie(account: Account, answer: TestResponse) -> str:
@@ -410,8 +459,10 @@ def test_the_table_has_every_way_and_every_state() -> None:
     assert list(STATE_OF) == STATES
 
 
-def test_every_second_proof_has_rows() -> None:
-    ways = {f"mfa: {method.name}" for method in methods.declared()} - {"mfa: totp"} | {"mfa: otp"}
+def test_every_second_proof_has_rows(app: Flask) -> None:
+    with app.app_context():
+        names = {method.name for method in methods.declared()}
+    ways = {f"mfa: {name}" for name in names - {"totp"}} | {"mfa: otp"}
     ways |= {f"login: {name}" for name in BESIDE_PASSWORD}
 
     assert ways <= ROWS.keys()
@@ -450,6 +501,7 @@ def test_every_call_that_answers_with_tokens_is_known(client: FlaskClient) -> No
 
 # Who calls the gate, and the beginnings of the rows that are about it.
 CALLERS = {
+    "app.pages.sign_in.login.log_in": ("page: password",),
     "app.auth.login.routes.login": (
         "login:",
         "form:",
@@ -458,7 +510,7 @@ CALLERS = {
         "cookie: device",
     ),
     "app.auth.oauth.oauth.token": ("token:",),
-    "app.auth.mfa.second_step.go_on": ("mfa:", "token: mfa-otp", "cookie: mfa"),
+    "app.auth.mfa.second_step.go_on": ("mfa:", "page: code", "token: mfa-otp", "cookie: mfa"),
     "app.auth.passkeys.proving.log_in": ("passkeys/login", "cookie: passkey"),
 }
 GATE = "app.auth.login.login.start"
