@@ -16,6 +16,7 @@ from app.http.blueprint import is_documented
 from app.http.request_id import request_id
 from app.pages import language, next_path
 from app.pages.page import Pages, go, render
+from config import settings
 
 log = logging.getLogger(__name__)
 
@@ -69,7 +70,7 @@ def _wants_page() -> bool:
     is_of_programs = any(
         request.path == path or request.path.startswith(f"{path}/") for path in OF_PROGRAMS
     )
-    return "login" in current_app.blueprints and not is_of_programs and _prefers_html()
+    return settings.pages and not is_of_programs and _prefers_html()
 
 
 def _prefers_html() -> bool:
@@ -79,7 +80,7 @@ def _prefers_html() -> bool:
 
 def _helping_page(code: str) -> str | None:
     """Where a person can do what is missing. Programs show who they are by a header."""
-    if "login" not in current_app.blueprints or "Authorization" in request.headers:
+    if not settings.pages or "Authorization" in request.headers:
         return None
     if code in TO_LOGIN:
         return next_path.with_next("/account/login", next_path.reopening())

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from flask import Response, current_app, g, request
+from flask import Response, g, request
 
 from app.access import limits
 from app.http import languages
@@ -54,7 +54,7 @@ def shown() -> Shown:
         _tag(locale),
         others=tuple(others),
         choices=tuple(NAMES.items()),
-        has_switch="language" in current_app.blueprints,
+        has_switch=settings.pages,
     )
 
 
