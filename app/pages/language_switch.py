@@ -8,7 +8,6 @@ from typing import Any
 
 from flask import Response
 
-from app.access.levels import before_second_step
 from app.http.fields import OneOf, Schema
 from app.http.languages import LOCALES
 from app.pages import language, next_path
@@ -23,7 +22,6 @@ class LanguageSchema(Schema):
 
 
 @bp.post("/account/language")
-@before_second_step
 @takes_form(LanguageSchema)
 def switch_language(given: dict[str, Any]) -> Response:
     session_if_any()

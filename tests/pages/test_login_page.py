@@ -9,7 +9,7 @@ from flask import Flask
 from app import clock
 from app.models import User
 from app.pages.sign_in import ticket
-from tests.cookies import SESSION, cookies_set
+from tests.cookies import SESSION, cookies_set, hold, secret_of
 from tests.factories import PASSWORD, make_user
 from tests.pages.person import Person
 
@@ -136,6 +136,21 @@ def test_the_button_signs_out_and_the_next_page_says_so(ada_at_home: Person) -> 
     assert ada_at_home.open("/account/login").notice == ""
     ada_at_home.client.set_cookie(SESSION, before)
     assert ada_at_home.open("/account").path == "/account/login"
+
+
+def test_the_button_signs_out_somebody_too_who_must_have_a_second_factor(
+    make_app: Callable[..., Flask], ada: User
+) -> None:
+    person = Person(make_app(MFA_REQUIRED="all"))
+    person.log_in(ada)
+    page = person.open("/account/security")
+    secret = secret_of(person.client)
+
+    person.send(page, "/account/logout")
+
+    # What matters is that the session is over, and not that this browser has forgotten it.
+    hold(person.client, secret)
+    assert person.open("/account/security").path == "/account/login"
 
 
 def test_nothing_but_a_known_notice_is_shown(visitor: Person) -> None:
