@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
+from uuid import uuid4
 
 import pytest
 import sqlalchemy
@@ -165,11 +166,15 @@ def test_no_token_opens_refreshes_or_ends_the_session_of_a_cookie(
     app: Flask, bobs: FlaskClient
 ) -> None:
     with app.app_context():
-        pair = tokens.pair_for(only_session(app), fresh=True)
+        session = only_session(app)
+        pair = tokens.pair_for(session, fresh=True)
+        session.refresh_jti = uuid4()
+        other = tokens.pair_for(session)
     client = app.test_client()
 
     assert problem(me(client, pair.access_token)) == (401, "session_ended")
-    assert problem(refresh(client, pair.refresh_token)) == (401, "invalid_refresh_token")
+    for token in (pair.refresh_token, other.refresh_token):
+        assert problem(refresh(client, token)) == (401, "invalid_refresh_token")
     left = client.post(f"{API}/auth/logout", json={"refresh_token": pair.refresh_token})
     assert problem(left) == (401, "invalid_refresh_token")
     client.post(f"{API}/auth/revoke", data={"token": pair.access_token})
