@@ -130,6 +130,20 @@ def test_a_remembered_device_is_a_cookie(app: Flask, bob: User, still: Any) -> N
     assert client.get(f"{API}/users/me").status_code == 200
 
 
+def test_a_second_factor_counts_beside_the_cookie_of_a_device(
+    app: Flask, bob: User, still: Any
+) -> None:
+    phone, client = enrol(app.test_client(), bob), browser(app)
+    tickets = [by_password(client, bob).json["mfa_token"] for _ in range(2)]
+    finish(client, tickets[0], otp=phone.code(), remember_device=True)
+    still.shift(timedelta(seconds=30))
+
+    answer = finish(client, tickets[1], otp=phone.code())
+
+    assert answer.json["session"]["amr"] == ["pwd", "otp", "mfa"]
+    assert answer.json["session"]["fresh_until"] is not None
+
+
 def test_a_cookie_of_a_device_does_not_stand_for_the_password(app: Flask, bob: User) -> None:
     phone, client = enrol(app.test_client(), bob), browser(app)
     ticket = by_password(client, bob).json["mfa_token"]

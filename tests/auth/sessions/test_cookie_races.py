@@ -90,6 +90,22 @@ def test_a_renewal_does_not_bring_a_session_back(
     assert problem(tab(app, secret).get(f"{API}/users/me")) == ENDED
 
 
+def test_a_login_that_is_refused_at_the_last_moment_sets_no_cookie(
+    app: Flask, bob: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def deactivate() -> None:
+        db.session.execute(update(User).values(is_active=False))
+        db.session.commit()
+
+    once_after("INSERT INTO sessions", lambda: elsewhere(app, deactivate), monkeypatch)
+    body = {"username": "bob", "password": PASSWORD}
+
+    answer = browser(app).post(f"{API}/auth/login?cookie=true", json=body)
+
+    assert problem(answer) == (401, "invalid_credentials")
+    assert not cookies_set(answer)
+
+
 def test_use_beside_a_logout_ends_with_it(app: Flask, secret: str) -> None:
     leaving, *tabs = [tab(app, secret) for _ in range(7)]
 
