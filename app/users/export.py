@@ -32,7 +32,7 @@ def everything_about(user: User) -> dict[str, Any]:
             Session,
             Session.user_id == user.id,
             *("id", "ip", "user_agent", "created_at", "refreshed_at", "expires_at", "ended_at"),
-            *("aal", "amr", "signed_in_by", "authenticated_at"),
+            *("aal", "amr", "signed_in_by", "authenticated_at", "kind", "is_remembered"),
         ),
         "one_time_tokens": rows(
             OneTimeToken,

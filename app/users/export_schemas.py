@@ -30,6 +30,8 @@ class HeldSessionSchema(Schema):
     )
     signed_in_by = fields.String()
     authenticated_at = RoughInstant(allow_none=True)
+    kind = fields.String(metadata={"enum": ["token", "cookie"]})
+    is_remembered = fields.Boolean()
 
 
 class HeldTokenSchema(Schema):

@@ -364,7 +364,7 @@ def test_the_export_is_an_attachment_with_everything(
     assert held["user"].keys() == USER_KEYS
     assert held["sessions"][0].keys() == {
         *("id", "ip", "user_agent", "created_at", "last_seen_at", "expires_at", "ended_at"),
-        *("aal", "amr", "signed_in_by", "authenticated_at"),
+        *("aal", "amr", "signed_in_by", "authenticated_at", "kind", "is_remembered"),
     }
     assert {token["purpose"] for token in held["one_time_tokens"]} == {"not_me", "password_reset"}
     assert {mail["message"] for mail in held["mails"]} == {"refresh_token_reused", "password_reset"}
@@ -504,7 +504,8 @@ def test_every_column_about_a_user_is_exported_or_left_out_on_purpose() -> None:
         "User": {"username_key", "hashed_password", "deletion_due_at"},
         "Session": {
             *("user_id", "refresh_jti", "previous_jti", "retried_jti", "generation"),
-            *("rotated_at", "max_expires_at"),
+            # The cookie is exported as the kind of the session.
+            *("rotated_at", "max_expires_at", "cookie_hash"),
         },
         "OneTimeToken": {"id", "user_id", "token_hash"},
         "OutboxMessage": {
@@ -539,7 +540,7 @@ def test_every_column_about_a_user_is_exported_or_left_out_on_purpose() -> None:
         "User": USER_KEYS | {"second_step_at"},
         "Session": {
             *("id", "ip", "user_agent", "created_at", "refreshed_at", "expires_at", "ended_at"),
-            *("aal", "amr", "signed_in_by", "authenticated_at"),
+            *("aal", "amr", "signed_in_by", "authenticated_at", "is_remembered"),
         },
         "OneTimeToken": {
             *("purpose", "email", "replaced_email", "created_at", "expires_at", "used_at")
