@@ -54,7 +54,7 @@ LONG := $(wildcard $(foreach name, examples kinds databases cluster deliverer th
 test-long: $(VENV)/.installed-dev node-packages ## Run the files of the suite that start clusters, all commands or long histories
 	@$(BIN)/pytest $(LONG)
 
-test-browser: $(VENV)/.installed-dev ## Run the tests that drive a real browser (Debian: apt install chromium)
+test-browser: $(VENV)/.installed-dev node-packages ## Run the tests that drive a real browser (Debian: apt install chromium)
 	@$(BIN)/pytest -n 0 -m browser tests/browser
 
 # Locally the tests that need them are skipped where they cannot be had. CI=true wants them.

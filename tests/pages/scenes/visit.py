@@ -1,0 +1,123 @@
+"""Somebody who goes through the states of a page, with the test client."""
+
+from collections.abc import Callable, Iterator
+from fnmatch import fnmatch
+from itertools import count
+from typing import Any
+from uuid import UUID
+
+from flask import Flask
+from sqlalchemy import update
+
+from app.extensions import db
+from app.models import AuditEvent, Session, User
+from app.security import one_time_tokens
+from app.security.one_time_tokens import AnyPurpose
+from tests.auth.mfa.phone import give_password
+from tests.auth.passkeys.authenticator import ORIGIN, Authenticator
+from tests.auth.passkeys.browser import with_passkey
+from tests.cookies import FORM, sign_in
+from tests.factories import claims_of, make_user
+from tests.pages.person import SITE, Page, Person
+
+Scene = Callable[["Visit"], Iterator[str]]
+
+_numbers = count(1)
+
+
+class Visit:
+    """One person at one browser. ``page`` is what the browser shows.
+
+    ``used`` has the routes that were opened or sent to, for the question
+    whether these were all.
+    """
+
+    # What the browser signs for.
+    origin = ORIGIN
+
+    def __init__(self, app: Flask, locale: str = "en") -> None:
+        self.app, self.locale = app, locale
+        self.person = Person(app)
+        self.client = self.person.client
+        self.client.set_cookie("locale", locale)
+        self.used: set[str] = set()
+        self.page: Page
+
+    def account(self, **columns: Any) -> User:
+        """A new account, whose address is confirmed."""
+        name = f"ada{next(_numbers)}"
+        given = {"email": f"{name}@example.com", "email_verified": True, "locale": self.locale}
+        return make_user(self.app, username=name, **given | columns)
+
+    def sign_in(self, user: User | None = None, **proofs: Any) -> User:
+        user = user or self.account()
+        sign_in(self.client, user, **proofs)
+        return user
+
+    def elsewhere(self, user: User, **proofs: Any) -> UUID:
+        """Sign the user in on another device. Returns its session."""
+        answer = give_password(self.app.test_client(), user, **proofs)
+        session: str = claims_of(answer.json["access_token"])["sid"]
+        return UUID(session)
+
+    def passkey(self, user: User) -> Authenticator:
+        """Give the user a passkey, from another device."""
+        key = Authenticator()
+        with_passkey(self.app.test_client(), user, key)
+        return key
+
+    def happen(self, user: User, event: str, times: int) -> None:
+        """Let something have happened to the user. Commits."""
+        with self.app.app_context():
+            db.session.add_all(AuditEvent(event=event, subject_id=user.id) for _ in range(times))
+            db.session.commit()
+
+    def link(self, user: User, purpose: AnyPurpose, email: str | None = None) -> str:
+        """The token of a mailed link. Commits."""
+        with self.app.app_context():
+            token = one_time_tokens.issue(user.id, purpose, email=email or user.email)
+            db.session.commit()
+        return token
+
+    def let_time_pass(self, user: User) -> None:
+        """The logins of the user are not fresh any more. Commits."""
+        with self.app.app_context():
+            of_user = update(Session).where(Session.user_id == user.id)
+            db.session.execute(of_user.values(authenticated_at=None))
+            db.session.commit()
+
+    def open(self, path: str) -> None:
+        self.used.add(self.rule_of("GET", path))
+        self.page = self.person.open(path)
+        self.used.add(self.rule_of("GET", self.page.path))
+
+    def send(self, action: str | None = None, *, press: str | None = None, **typed: Any) -> None:
+        """Fill in a form and send it, and follow to where it leads."""
+        self.used.add(self.rule_of("POST", action or self.page.form().action))
+        page = self.person.send(self.page, action, press=press, **typed)
+        self.page = self.person.follow(page) if page.status == 303 else page
+
+    def lose_the_form(self) -> None:
+        """Let the browser lose the cookie to which its forms belong."""
+        self.client.delete_cookie(FORM)
+
+    def download(self, action: str) -> None:
+        """Send a form whose answer is a file. The page stays."""
+        self.used.add(self.rule_of("POST", action))
+        data = self.page.form(action).fields
+        answer = self.person.ask("POST", action, data=data)
+        assert "attachment" in answer.headers["Content-Disposition"]
+
+    def find(self, pattern: str) -> str:
+        """The first action or link of the page that matches, like ``/account/devices/*``."""
+        actions = [form.action for form in self.page.forms]
+        return next(path for path in (*actions, *self.page.links) if fnmatch(path, pattern))
+
+    def rule_of(self, method: str, path: str) -> str:
+        """The route that answers this path, like ``GET /account/security/passkeys/<…>``."""
+        adapter = self.app.url_map.bind("localhost")
+        plain = path.partition("#")[0].partition("?")[0].removeprefix(SITE)
+        if not adapter.test(plain, method):
+            return f"{method} {plain}"
+        rule, _ = adapter.match(plain, method, return_rule=True)
+        return f"{method} {rule.rule}"
