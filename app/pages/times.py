@@ -48,4 +48,5 @@ def exact(when: datetime) -> str:
 
 
 def day(when: datetime) -> str:
-    return f"{when:%Y-%m-%d}"
+    parts = {"year": when.year, "month": when.month, "day": when.day}
+    return str(gettext("%(year)d-%(month)02d-%(day)02d", **parts))

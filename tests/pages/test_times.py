@@ -1,6 +1,6 @@
 """Times as people say them."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 from flask import Flask
 from flask_babel import force_locale
@@ -46,3 +46,10 @@ def test_a_length_is_said_in_the_unit_that_fits(
 def test_an_instant_is_said_from_now(app: Flask, passed: timedelta, said: str) -> None:
     with app.test_request_context():
         assert times.ago(clock.now() - passed) == said
+
+
+def test_a_day_is_written_as_its_language_does(app: Flask) -> None:
+    with app.test_request_context():
+        assert times.day(datetime(2026, 3, 9, tzinfo=UTC)) == "2026-03-09"
+        with force_locale("zh"):
+            assert times.day(datetime(2026, 3, 9, tzinfo=UTC)) == "2026年3月9日"
