@@ -20,7 +20,7 @@ from app.database import pages
 from app.database.pages import Key, Order, Page
 from app.database.types import MAX_ID, UTCDateTime
 from app.extensions import db
-from app.models import User
+from app.models import Role, User, UserRole
 from app.security import identifiers
 
 # It stands before each text that is searched. No text can contain it.
@@ -89,12 +89,18 @@ def _flag(column: Any) -> Callable[[bool], ColumnElement[bool]]:
     return lambda wanted: column if wanted else ~column
 
 
+def _holders_of(name: str) -> Select[int]:
+    """Those who have the role of this name. Whoever asks must be allowed to see roles."""
+    return select(UserRole.user_id).join(Role).where(Role.name == name)
+
+
 FILTERS: Mapping[str, Callable[[Any], ColumnElement[bool]]] = MappingProxyType(
     {
         "is_active": _flag(User.is_active),
         "is_superuser": _flag(User.is_superuser),
         "email_verified": _flag(User.email_verified),
         "second_step": _flag(User.second_step_at.is_not(None)),
+        "role": lambda name: User.id.in_(_holders_of(name)),
         "created_after": lambda instant: _created_at() >= instant,
         "created_before": lambda instant: _created_at() < instant,
     }

@@ -121,13 +121,18 @@ def takes_form(schema: type[marshmallow.Schema]) -> Decorator:
 def _loaded(schema: marshmallow.Schema, typed: Mapping[str, str]) -> dict[str, Any]:
     if typed.get(SWITCH) in LOCALES:
         raise LanguageSwitched(typed[SWITCH])
+    return loaded(schema, _as_body(schema, typed))
+
+
+def loaded(schema: marshmallow.Schema, fields: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields as the schema reads them. Raises ``ValidationFailed``."""
     try:
-        loaded: dict[str, Any] = schema.load(_as_body(schema, typed))
+        read_by_schema: dict[str, Any] = schema.load(fields)
     except marshmallow.ValidationError as error:
         messages = {"form": error.messages_dict}
         _parser.handle_error(marshmallow.ValidationError(messages), request, schema)
         raise
-    return loaded
+    return read_by_schema
 
 
 def _as_body(schema: marshmallow.Schema, typed: Mapping[str, str]) -> dict[str, Any]:

@@ -102,15 +102,16 @@ def render(
     """A page. What a form refuses decides its status, unless ``status`` says another one.
 
     Each template gets ``form``, ``user``, ``notice``, ``menu``, ``language``,
-    ``here`` (the path that shows this page again) and ``brand``.
+    ``here`` (the path that shows this page again) and ``brand``. ``context``
+    may have another ``menu``.
     """
     session = g.get("session")
+    context.setdefault("menu", menu.entries())
     text = render_template(
         template,
         form=form,
         user=session.user if session else None,
         notice=notices.waiting(),
-        menu=menu.entries(),
         language=language.shown(),
         here=next_path.reopening(),
         **context,

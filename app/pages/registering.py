@@ -14,6 +14,8 @@ from app.pages import (
     page,
 )
 from app.pages.account import activity, delete, devices, email, export, password, profile
+from app.pages.admin import entrance, invitation, users
+from app.pages.admin import menu as admin_menu
 from app.pages.mailed_links import asking, opening
 from app.pages.page import Pages
 from app.pages.passkeys import account as passkeys
@@ -40,6 +42,9 @@ PAGES = (
     activity.bp,
     export.bp,
     delete.bp,
+    entrance.bp,
+    users.bp,
+    invitation.bp,
 )
 
 # The pages of the optional features, by the names of these. To take a feature out, remove its line
@@ -56,6 +61,7 @@ PAGES_OF_FEATURES = {
 def init_app(app: Flask, settings: Settings, features: Collection[str]) -> None:
     """``features`` has the names of the features that the application has."""
     page.init_app(app)
+    app.jinja_env.globals.update(shows_administration=admin_menu.is_shown)
     assets.init_app(app, settings)
     error_pages.init_app(app)
     # Mails are sent without the other pages, too.

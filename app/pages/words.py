@@ -28,6 +28,7 @@ LABELS = {
     "remember": "Stay signed in on this device",
     "name": "Name",
     "credential": "Passkey",
+    "is_superuser": "Superuser",
     "remember_device": "Do not ask for a code on this device again",
 }
 

@@ -1,0 +1,1 @@
+"""The pages for administrators, with the rights of the API's calls."""
