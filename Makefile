@@ -14,7 +14,7 @@ LEAVE_ENV_FILE_ALONE = $(BIN)/python -c 'import pathlib, sysconfig; \
 		"import os; os.environ.setdefault(\"FLASK_SKIP_DOTENV\", \"1\")\n")'
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-long test-browser test-newest node-packages fuzz timing check format lock common-passwords breached-passwords api-docs clean
+.PHONY: help install run test test-long test-browser test-newest node-packages fuzz timing check format lock common-passwords breached-passwords api-docs pictures clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -129,6 +129,9 @@ breached-passwords: $(VENV)/.installed ## Write app/security/passwords/breached_
 
 api-docs: $(VENV)/.installed-dev ## Write the refusals of each call into docs/api.md, from the OpenAPI document
 	@$(BIN)/python -m docs.write_refusals
+
+pictures: $(VENV)/.installed-dev ## Take the pictures of the pages in README again, with Chromium
+	@$(BIN)/python -m docs.take_pictures
 
 clean: ## Remove the virtual environment and caches; instance/ with the database stays
 	@rm -rf $(VENV) $(VENV)-newest tests/npm/node_modules .mypy_cache .pytest_cache .ruff_cache .hypothesis

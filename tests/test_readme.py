@@ -44,6 +44,16 @@ class Step(NamedTuple):
     shown: str
 
 
+def test_readme_is_short_and_shows_two_small_pictures() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+
+    pictures = re.findall(r'src="(docs/pictures/\w+\.png)"', text)
+
+    assert pictures == ["docs/pictures/account.png", "docs/pictures/devices.png"]
+    assert all((ROOT / name).stat().st_size <= 150 * 1024 for name in pictures)
+    assert len(text.splitlines()) <= 150
+
+
 def steps(page: str) -> list[Step]:
     """The shell blocks that are followed by what they print."""
     all_blocks = blocks(page)
