@@ -269,6 +269,18 @@ def test_the_switch_of_languages_keeps_the_link(visitor: Person, links: Links, a
     assert switched.form().fields["token"] == page.form().fields["token"]
 
 
+def test_the_switch_of_languages_reads_a_whole_link_that_was_pasted(
+    visitor: Person, links: Links, ada: User
+) -> None:
+    page = visitor.open("/account/verify-email")
+    link = f" https://example.com/account/verify-email#token={links.make(ada, 'verify-email')} "
+
+    switched = visitor.send(page, "/account/verify-email/check", token=link, press="中文")
+
+    assert (switched.status, switched.summary) == (200, "")
+    assert ada.email in switched.text
+
+
 def test_too_many_tokens_are_refused_with_a_page(make_app: Any, links: Links, ada: User) -> None:
     person = Person(make_app(RATELIMIT_ENABLED="true", RATELIMIT_TOKEN="1 per hour"))
     token = links.make(ada, "verify-email")

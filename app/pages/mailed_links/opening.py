@@ -23,8 +23,11 @@ class PastedLink(Token):
     """The token, or the whole link with it."""
 
     def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> str:
-        text: str = super()._deserialize(value, *args, **kwargs)
-        return text.strip().rpartition("token=")[2]
+        return _token_in(super()._deserialize(value, *args, **kwargs))
+
+
+def _token_in(text: str) -> str:
+    return text.strip().rpartition("token=")[2]
 
 
 class PastedLinkSchema(Schema):
@@ -33,7 +36,8 @@ class PastedLinkSchema(Schema):
 
 def show(form: Form, kind: Kind) -> Response:
     """The page. If a token was sent, it says for which account the link is."""
-    token = form.values.get("token")
+    # Whoever switches the language sends the text as it was pasted.
+    token = _token_in(form.values.get("token", ""))
     link = _read(token, kind) if token else None
     if token and link is None and not form.is_refused:
         form = Form.refused(form.values, InvalidLink(), {})
