@@ -121,11 +121,16 @@ class FreshTokenRequired(Unauthorized):
     """The session must be confirmed, and at level ``aal``, within ``max_age`` seconds."""
 
     code = "fresh_token_required"
-    detail = "This needs a recent login: send a proof to /auth/reauthenticate."
+    detail = "This needs a recent login: send a proof to /api/v1/auth/reauthenticate."
+    WITH_FACTOR = (
+        "This needs a login with a recent second factor: send one to /api/v1/auth/reauthenticate."
+    )
 
     def __init__(self, *, aal: int = 1, max_age: int | None = None) -> None:
         super().__init__()
         self.aal, self.max_age = aal, max_age
+        if aal > 1:
+            self.detail = self.WITH_FACTOR
 
     @property
     def headers(self) -> dict[str, str]:

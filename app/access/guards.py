@@ -38,6 +38,10 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
+# How somebody who lacks a permission may be refused.
+WITHOUT = (NotEnoughPermissions, FreshTokenRequired)
+
+
 def init_app(app: Flask) -> None:
     app.before_request(canonicalize_authorization)
     attachment.when_changed(_keep_change)
@@ -62,7 +66,7 @@ def permitted(permission: Permission) -> Callable[[Callable[P, R]], Callable[P, 
     """Allow the call only to users who have the permission. A superuser has every permission."""
 
     def decorate(view: Callable[P, R]) -> Callable[P, R]:
-        guarded = _guarded(view, lambda: _refuse_without(permission))
+        guarded = _guarded(view, lambda: refuse_without(permission))
         return _documents_permission(permission)(guarded)
 
     return decorate
@@ -72,7 +76,7 @@ def freshly_permitted(permission: Permission) -> Callable[[Callable[P, R]], Call
     """Allow the call only to users who have the permission and just gave their password."""
 
     def guard() -> None:
-        _refuse_without(permission)
+        refuse_without(permission)
         refuse_unless_fresh()
 
     def decorate(view: Callable[P, R]) -> Callable[P, R]:
@@ -89,17 +93,23 @@ def current_rights() -> Rights:
         return rights_of(current_user(), database, aal=current_session().aal)
 
 
-def _refuse_without(permission: Permission) -> None:
-    if not current_rights().include(permission):
-        levels.refuse_if_level_is_missing(current_session(), permission)
-        raise NotEnoughPermissions
+def refuse_without(permission: Permission) -> None:
+    """For a view that only some callers need the permission for. Document ``WITHOUT`` then.
+
+    Raises ``NotEnoughPermissions``, or, to a user who would have the permission with a second
+    factor, ``FreshTokenRequired`` or ``MfaEnrollmentRequired``.
+    """
+    if current_rights().include(permission):
+        return
+    levels.refuse_if_level_is_missing(current_session(), lambda rights: rights.include(permission))
+    raise NotEnoughPermissions
 
 
 def _documents_permission(permission: Permission) -> Decorator:
     def decorate(view: View) -> View:
         manual = documentation_of(view).setdefault("manual_doc", {})
         manual["x-permission"] = str(permission)
-        return refuses(NotEnoughPermissions)(view)
+        return refuses(*WITHOUT)(view)
 
     return decorate
 

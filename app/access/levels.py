@@ -5,13 +5,14 @@ among the proofs (NIST SP 800-63B-4).
 """
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import ParamSpec, TypeVar
 
 from flask import current_app, request
 from sqlalchemy import select
 from sqlalchemy.orm import Session as DatabaseSession
 
-from app.access.permissions import Permission, rights_of
+from app.access.permissions import Rights, rights_of
 from app.database.engines import reader
 from app.errors import AppError, FreshTokenRequired, MfaEnrollmentRequired
 from app.extensions import db
@@ -82,16 +83,19 @@ def refuse_below_own_factor(session: Session) -> None:
         raise _missing_level(user)
 
 
-def refuse_if_level_is_missing(session: Session, permission: Permission) -> None:
-    """Tell a user who would have the permission with a second factor what is missing.
+def refuse_if_level_is_missing(
+    session: Session, suffice: Callable[[Rights], bool], database: DatabaseSession | None = None
+) -> None:
+    """Tell a user whose rights would suffice with a second factor what is missing.
 
+    A caller who holds locks gives its ``database``, to take no second connection.
     Raises ``FreshTokenRequired`` or ``MfaEnrollmentRequired``.
     """
     if session.aal >= 2:
         return
-    with DatabaseSession(reader()) as database:
-        rights = rights_of(session.user, database, aal=2)
-    if rights.include(permission):
+    with nullcontext(database) if database else DatabaseSession(reader()) as rows:
+        rights = rights_of(session.user, rows, aal=2)
+    if suffice(rights):
         raise _missing_level(session.user)
 
 

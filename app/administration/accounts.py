@@ -3,7 +3,6 @@
 ``actor`` is the session of the administrator, and ``None`` for an operator in the shell.
 """
 
-from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
@@ -13,9 +12,7 @@ from app import audit
 from app.access.permissions import (
     SESSIONS_REVOKE,
     USERS_DELETE,
-    USERS_READ,
     USERS_WRITE,
-    Rights,
 )
 from app.audit.vocabulary import Event
 from app.auth import credentials
@@ -39,16 +36,8 @@ FLAGS = {
 }
 
 
-def read(user_id: int, *, viewer: User, rights: Callable[[], Rights]) -> User:
-    """The viewer, or any user if the viewer may see all accounts.
-
-    Raises ``NotEnoughPermissions`` for any other viewer, whether or not there
-    is such a user, and ``NotFound``.
-    """
-    if user_id == viewer.id:
-        return viewer
-    if not rights().include(USERS_READ):
-        raise NotEnoughPermissions
+def read(user_id: int) -> User:
+    """Raises ``NotFound``."""
     return _existing(user_id)
 
 

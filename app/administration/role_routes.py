@@ -7,11 +7,12 @@ from flask import url_for
 
 from app.access import permissions
 from app.access.guards import (
-    current_rights,
+    WITHOUT,
     current_session,
     current_user,
     freshly_permitted,
     permitted,
+    refuse_without,
     signed_in,
 )
 from app.access.permissions import ROLES_READ, ROLES_WRITE
@@ -27,7 +28,7 @@ from app.administration.role_schemas import (
 )
 from app.administration.roles import RoleNameTaken
 from app.database.pages import Page
-from app.errors import NotEnoughPermissions, NotFound
+from app.errors import NotFound
 from app.http.blueprint import Blueprint, refuses
 from app.http.parameters import PageQuerySchema
 from app.models import Role
@@ -96,11 +97,13 @@ def delete_role(role_id: int) -> None:
 
 @bp.get("/users/<digits:user_id>/roles")
 @signed_in
-@refuses(NotEnoughPermissions, NotFound)
+@refuses(*WITHOUT, NotFound)
 @bp.returns(200, RoleListSchema)
 def read_roles_of_user(user_id: int) -> dict[str, Sequence[Role]]:
     """Your own roles, or those of any user if you have the permission `roles:read`."""
-    return {"items": roles.of(user_id, viewer=current_user(), rights=current_rights)}
+    if user_id != current_user().id:
+        refuse_without(ROLES_READ)
+    return {"items": roles.of(user_id)}
 
 
 @bp.put("/users/<digits:user_id>/roles")

@@ -1,18 +1,18 @@
 """Making roles, and giving them to users. Nobody can give a permission that they lack."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
 
 from app import audit
-from app.access.permissions import ROLES_READ, ROLES_WRITE, Rights, roles_of
+from app.access.permissions import ROLES_WRITE, Rights, roles_of
 from app.audit.vocabulary import Event
 from app.database import pages
 from app.database.pages import Key, Order, Page
 from app.database.rows import discard, lock
-from app.errors import AppError, Message, NotEnoughPermissions, NotFound, ValidationFailed
+from app.errors import AppError, Message, NotFound, ValidationFailed
 from app.extensions import db
 from app.models import Role, RolePermission, Session, User, UserRole
 from app.users import authority
@@ -48,16 +48,10 @@ def by_name(name: str) -> Role:
     return role
 
 
-def of(user_id: int, *, viewer: User, rights: Callable[[], Rights]) -> Sequence[Role]:
-    """The roles of the viewer, or of any user if the viewer may see roles.
-
-    Raises ``NotEnoughPermissions`` for any other viewer, and ``NotFound``.
-    """
-    if user_id != viewer.id:
-        if not rights().include(ROLES_READ):
-            raise NotEnoughPermissions
-        if db.session.get(User, user_id) is None:
-            raise NotFound
+def of(user_id: int) -> Sequence[Role]:
+    """The roles of any user. Raises ``NotFound``."""
+    if db.session.get(User, user_id) is None:
+        raise NotFound
     return roles_of(user_id)
 
 
@@ -72,7 +66,7 @@ def create(
     """Make a role. Commits. Raises ``RoleNameTaken`` or ``NotEnoughPermissions``."""
     permissions = sorted(set(permissions))
     rights = authority.lock_actor(ROLES_WRITE, actor=actor)
-    _refuse_beyond(rights, permissions)
+    _refuse_beyond(rights, permissions, actor)
     role = Role(
         name=name,
         description=description,
@@ -158,7 +152,7 @@ def _lock_role(role_id: int, actor: Session | None) -> tuple[Rights, Role]:
     role = lock(Role, Role.id == role_id)
     if role is None:
         raise NotFound
-    _refuse_beyond(rights, role.permissions)
+    _refuse_beyond(rights, role.permissions, actor)
     return rights, role
 
 
@@ -178,7 +172,7 @@ def _write(
     actor: Session | None,
 ) -> Role:
     before, after = role.permissions, sorted(set(permissions))
-    _refuse_beyond(rights, after)
+    _refuse_beyond(rights, after, actor)
     changed = {name: value for name, value in words.items() if getattr(role, name) != value}
     details: dict[str, Any] = {}
     if changed:
@@ -205,7 +199,7 @@ def _give(locked: LockedAccount, roles: Sequence[Role], actor: Session | None) -
     after = {role.id: role for role in roles}
     given, taken = after.keys() - before.keys(), before.keys() - after.keys()
     for role in [*(after[role_id] for role_id in given), *(before[role_id] for role_id in taken)]:
-        _refuse_beyond(locked.rights, role.permissions)
+        _refuse_beyond(locked.rights, role.permissions, actor)
     if not given and not taken:
         db.session.commit()
         return roles
@@ -225,9 +219,8 @@ def _give(locked: LockedAccount, roles: Sequence[Role], actor: Session | None) -
     return roles
 
 
-def _refuse_beyond(rights: Rights, permissions: Iterable[str]) -> None:
-    if not rights.include(*permissions):
-        raise NotEnoughPermissions
+def _refuse_beyond(rights: Rights, permissions: Iterable[str], actor: Session | None) -> None:
+    authority.refuse_unless(lambda mine: mine.include(*permissions), rights, actor)
 
 
 def _grants(permissions: Iterable[str]) -> list[RolePermission]:

@@ -5,12 +5,13 @@ from typing import Any
 from flask import url_for
 
 from app.access.guards import (
-    current_rights,
+    WITHOUT,
     current_session,
     current_user,
     freshly_permitted,
     permitted,
     refuse_unless_fresh,
+    refuse_without,
     signed_in,
 )
 from app.access.permissions import (
@@ -33,7 +34,7 @@ from app.audit.schemas import AuditPageSchema
 from app.auth.schemas import NothingSchema, UserSchema
 from app.auth.sessions.schemas import ExactSessionListSchema
 from app.database.pages import Page
-from app.errors import EmailTaken, FreshTokenRequired, NotEnoughPermissions, NotFound, UsernameTaken
+from app.errors import EmailTaken, FreshTokenRequired, NotFound, UsernameTaken
 from app.http.blueprint import Blueprint, refuses
 from app.http.parameters import PageQuerySchema
 from app.models import AuditEvent, User
@@ -143,8 +144,11 @@ def read_audit(query: dict[str, Any]) -> Page[AuditEvent]:
 
 @bp.get("/<digits:user_id>")
 @signed_in
-@refuses(NotEnoughPermissions, NotFound)
+@refuses(*WITHOUT, NotFound)
 @bp.returns(200, UserSchema)
 def read_user(user_id: int) -> User:
     """One account: your own, or any account if you have the permission `users:read`."""
-    return accounts.read(user_id, viewer=current_user(), rights=current_rights)
+    if user_id == current_user().id:
+        return current_user()
+    refuse_without(USERS_READ)
+    return accounts.read(user_id)

@@ -1,9 +1,11 @@
 """Who may change whom. You cannot change a user who has rights that you lack."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from sqlalchemy import or_
 
+from app.access import levels
 from app.access.permissions import EVERYTHING, Permission, Rights, rights_of
 from app.auth.sessions import sessions
 from app.database.rows import lock_in_order
@@ -43,8 +45,8 @@ def lock_account(user_id: int, permission: Permission, *, actor: Session | None)
     actor, and whether the session is still live, are read under the same locks
     as the user. So if two people take away each other's rights at once, the
     second is refused. So is a change that waited while its session was ended.
-    Raises ``SessionEnded``, ``NotFound``, or ``NotEnoughPermissions``, also if
-    the user has rights that the actor lacks.
+    Raises ``SessionEnded``, ``NotFound``, or what ``refuse_unless`` raises, also
+    if the user has rights that the actor lacks.
     """
     people = _lock_people(user_id, *([actor.user_id] if actor else []))
     rights = _rights_of(actor, people, permission)
@@ -52,17 +54,31 @@ def lock_account(user_id: int, permission: Permission, *, actor: Session | None)
     if user is None:
         raise NotFound
     is_oneself = actor is not None and user.id == actor.user_id
-    if not is_oneself and not rights.cover(rights_of(user, db.session(), aal=ANY_LEVEL)):
-        raise NotEnoughPermissions
+    if not is_oneself:
+        theirs = rights_of(user, db.session(), aal=ANY_LEVEL)
+        refuse_unless(lambda mine: mine.cover(theirs), rights, actor)
     return LockedAccount(user, rights, is_last_superuser=_is_last_superuser(user, people))
 
 
 def lock_actor(permission: Permission, *, actor: Session | None) -> Rights:
     """The rights of the actor, for a change that concerns no other user. The caller commits.
 
-    Raises ``SessionEnded`` or ``NotEnoughPermissions``.
+    Raises ``SessionEnded``, or what ``refuse_unless`` raises.
     """
     return _rights_of(actor, _lock_people(*([actor.user_id] if actor else [])), permission)
+
+
+def refuse_unless(suffice: Callable[[Rights], bool], rights: Rights, actor: Session | None) -> None:
+    """For an actor whose rights do not suffice.
+
+    Raises ``NotEnoughPermissions``, or, where they would suffice with a second
+    factor, ``FreshTokenRequired`` or ``MfaEnrollmentRequired``.
+    """
+    if suffice(rights):
+        return
+    if actor is not None:
+        levels.refuse_if_level_is_missing(actor, suffice, db.session())
+    raise NotEnoughPermissions
 
 
 def refuse_if_last_superuser(user_id: int) -> None:
@@ -86,8 +102,7 @@ def _rights_of(actor: Session | None, people: dict[int, User], permission: Permi
         raise SessionEnded
     sessions.refuse_if_over(actor)
     rights = rights_of(still_there, db.session(), aal=actor.aal)
-    if not rights.include(permission):
-        raise NotEnoughPermissions
+    refuse_unless(lambda mine: mine.include(permission), rights, actor)
     return rights
 
 

@@ -390,7 +390,7 @@ def test_nobody_drops_the_need_of_a_factor_who_lacks_the_permissions_without_one
 
     refusal = Admin(client, bob).edit(strict, require_mfa=False)
 
-    assert problem(refusal) == (403, "not_enough_permissions")
+    assert problem(refusal) == (403, "mfa_enrollment_required")
     assert admin.open("GET", f"/roles/{strict}").json["require_mfa"] is True
 
 

@@ -408,7 +408,7 @@ def test_the_catalogue_holds_every_error_and_what_pages_say(catalogue: Catalog) 
     of_pages.add(devices.REMEMBERED)
     for kind in KINDS.values():
         of_pages |= {kind.title, kind.effect, kind.button, kind.otherwise}
-    details |= of_pages
+    details |= of_pages | {errors.FreshTokenRequired.WITH_FACTOR}
     assert len(of_pages) > 20
     assert len(details) > 20
     assert len(templates) > 10

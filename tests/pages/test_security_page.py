@@ -238,6 +238,7 @@ def test_who_must_have_a_factor_is_led_here_and_goes_on_after_it(
 @each(
     "without, lost, paths",
     [
+        ({"mfa"}, None, ["", "/second-step"]),
         ({"passkeys"}, ["Passkeys"], ["/passkeys/new"]),
         ({"totp"}, ["Authenticator app"], ["/totp"]),
         ({"recovery_codes"}, ["Recovery codes"], ["/recovery-codes"]),
@@ -272,5 +273,6 @@ def test_pages_go_with_their_feature(
     assert (SECURITY in person.open("/account").links) is (lost is not None)
     for path in paths:
         assert person.ask("GET", SECURITY + path).status_code == 404
+    assert person.ask("GET", "/openapi.json").status_code == 200
     login = Person(person.client.application).open("/account/login")
     assert ("passkey" in login.html) is ("passkeys" not in without)

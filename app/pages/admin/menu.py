@@ -51,9 +51,10 @@ def first_path() -> str:
     for page in _served():
         if page.is_open_to(rights):
             return page.path
-    for page in _served():
-        if page.permission:
-            levels.refuse_if_level_is_missing(current_session(), page.permission)
+    served = _served()
+    levels.refuse_if_level_is_missing(
+        current_session(), lambda better: any(page.is_open_to(better) for page in served)
+    )
     raise NotEnoughPermissions
 
 

@@ -15,7 +15,7 @@ from sqlalchemy import update
 from werkzeug.test import TestResponse
 
 from app.access.permissions import USERS_READ, USERS_WRITE
-from app.errors import NotEnoughPermissions
+from app.errors import FreshTokenRequired, MfaEnrollmentRequired, NotEnoughPermissions
 from app.extensions import db
 from app.models import Role, Session, User
 from app.users import authority
@@ -429,17 +429,22 @@ def demanding(app: Flask, user: User, *permissions: str) -> None:
 
 
 def test_the_permissions_of_such_a_role_count_at_the_second_level_only(
-    app: Flask, client: FlaskClient, ada: User
+    app: Flask, client: FlaskClient, ada: User, bob: User
 ) -> None:
     demanding(app, ada, "users:read")
     token = log_in(client, ada)["access_token"]
 
     assert call(client, "GET", "auth/factors", token).json["required"] is True
+    one = f"users/{bob.id}"
     assert problem(call(client, "GET", "users", token)) == ENROL
+    assert problem(call(client, "GET", one, token)) == ENROL
     assert problem(call(client, "GET", "roles", token)) == (403, "not_enough_permissions")
+    assert problem(call(client, "GET", f"{one}/roles", token)) == (403, "not_enough_permissions")
     authenticator = Authenticator()
     register(client, token, authenticator)
-    assert wanted(call(client, "GET", "users", token)) == LEVEL_2
+    refusal = call(client, "GET", "users", token)
+    assert wanted(refusal) == wanted(call(client, "GET", one, token)) == LEVEL_2
+    assert refusal.json["detail"] == FreshTokenRequired.WITH_FACTOR
     raised = prove_with(client, token, authenticator)
     assert call(client, "GET", "users", raised).status_code == 200
 
@@ -453,7 +458,7 @@ def test_they_count_no_sooner_where_something_is_written(
     with app.app_context():
         session = db.session.get_one(Session, UUID(claims(token)["sid"]))
         assert session.aal == 1
-        with pytest.raises(NotEnoughPermissions):
+        with pytest.raises(MfaEnrollmentRequired):
             authority.lock_account(bob.id, USERS_WRITE, actor=session)
         db.session.rollback()
         with pytest.raises(NotEnoughPermissions):
@@ -462,3 +467,27 @@ def test_they_count_no_sooner_where_something_is_written(
         session.aal = 2
         assert authority.lock_account(bob.id, USERS_WRITE, actor=session).user.id == bob.id
         db.session.rollback()
+
+
+def test_what_only_a_second_factor_would_allow_is_told_where_something_is_written(
+    app: Flask, client: FlaskClient, ada: User, bob: User
+) -> None:
+    """Ada may edit people, and with a second factor also those who may read what Bob may read."""
+    permit(app, bob, "audit:read", "roles:read")
+    demanding(app, ada, "audit:read", "roles:read")
+    permit(app, ada, "users:write", "roles:write")
+    authenticator = Authenticator()
+    token = log_in(client, ada)["access_token"]
+    edit = ("PATCH", f"users/{bob.id}", token)
+    assert problem(call(client, *edit, bio="Edited")) == ENROL
+    register(client, token, authenticator)
+    for method, path, body in (
+        ("PATCH", f"users/{bob.id}", {"bio": "Edited"}),
+        ("POST", f"users/{bob.id}/password-reset", {}),
+        ("POST", "roles", {"name": "readers", "permissions": ["roles:read"]}),
+    ):
+        assert wanted(call(client, method, path, token, **body)) == LEVEL_2
+
+    raised = prove_with(client, token, authenticator)
+
+    assert call(client, "PATCH", f"users/{bob.id}", raised, bio="Edited").status_code == 200

@@ -2,6 +2,7 @@
 
 import hmac
 from datetime import datetime
+from io import BytesIO
 from urllib.parse import urlsplit
 
 import pyotp
@@ -45,6 +46,11 @@ def issuer() -> str:
 
 
 def qr_svg(uri: str) -> str:
-    """The QR code as an SVG element, to be put into a page as it is."""
+    """The QR code as an SVG element, for a page as it is, and for a file or an ``img`` too."""
     code = segno.make(uri, error="m", micro=False)
-    return str(code.svg_inline(scale=4, border=4, dark="#000", light="#fff"))
+    written = BytesIO()
+    # Segno's own function for elements leaves the namespace out, and files need it.
+    code.save(
+        written, kind="svg", xmldecl=False, nl=False, scale=4, border=4, dark="#000", light="#fff"
+    )
+    return written.getvalue().decode()
