@@ -143,6 +143,7 @@ HOMES = {
         "app.cli.refusals",
         "app.cli.terminal",
         "app.cli.people",
+        "app.cli.quiet",
         "app.cli.users",
         "app.cli.keys",
         "app.cli.passwords",

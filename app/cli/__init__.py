@@ -44,6 +44,7 @@ def end_in_one_sentence() -> None:
 
 def init_app(app: Flask) -> None:
     _write_openapi_in_utf_8(app)
+    _hide_commands_of_libraries(app)
     app.cli.add_command(users.users)
     app.cli.add_command(roles.roles)
     app.cli.add_command(keys.keys)
@@ -56,6 +57,13 @@ def init_app(app: Flask) -> None:
     app.cli.add_command(version.version)
     # This replaces the group that Flask-Migrate has added.
     app.cli.add_command(migrating.migrations)
+
+
+def _hide_commands_of_libraries(app: Flask) -> None:
+    """They still run, but `flask --help` lists what an operator of this application needs."""
+    for name in ("limiter", "openapi"):
+        if name in app.cli.commands:
+            app.cli.commands[name].hidden = True
 
 
 def _write_openapi_in_utf_8(app: Flask) -> None:

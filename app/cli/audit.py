@@ -18,7 +18,7 @@ from app.audit import chain, reading, sealing, verification, vocabulary
 from app.audit.verification import Verdict
 from app.cli.people import id_of
 from app.cli.refusals import OperatorGroup
-from app.cli.terminal import NEW_FILE, as_json, in_json, table
+from app.cli.terminal import NEW_FILE, as_json, in_json, moment, table
 from app.database.engines import snapshot
 from app.database.types import MAX_ID
 from app.extensions import db
@@ -138,7 +138,7 @@ def list_events(
         (
             (
                 str(event.id),
-                f"{event.at:%Y-%m-%d %H:%M:%S}",
+                moment(event.at),
                 event.event,
                 str(event.actor_id or ""),
                 str(event.subject_id or ""),

@@ -10,6 +10,7 @@ from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError
 
 import config
+from app.cli.quiet import log_held_back
 from app.cli.refusals import OperatorCommand, database_refusal
 from app.database import copying
 from app.database.engines import open_other
@@ -50,9 +51,11 @@ def db_copy(target: str | None, to_env: str | None) -> None:
         for name in copying.tables_without_model(db.engine, db.metadata):
             click.echo(f"Not copied, as no model describes it: {name}", err=True)
         copied: Counter[str] = Counter()
-        with click.progressbar(
-            length=copying.count(db.engine, db.metadata), label="Copying", file=sys.stderr
-        ) as bar:
+        number = copying.count(db.engine, db.metadata)
+        with (
+            log_held_back(),
+            click.progressbar(length=number, label="Copying", file=sys.stderr) as bar,
+        ):
             for step in copying.copy(db.engine, engine, db.metadata):
                 copied[step.table] += step.rows
                 bar.update(step.rows)

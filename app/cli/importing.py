@@ -10,6 +10,7 @@ from typing import BinaryIO
 import click
 from flask.cli import with_appcontext
 
+from app.cli.quiet import log_held_back
 from app.cli.refusals import OperatorCommand
 from app.cli.terminal import NEW_FILE, PROGRESS_EVERY
 from app.moving import files, reports, systems
@@ -182,7 +183,10 @@ def _warn_if_not_kept(checkpoint: Checkpoint) -> None:
 def _progress(size: int) -> Iterator[Callable[[int], None]]:
     """A bar if the size is known and somebody watches; otherwise a line now and then."""
     if size and sys.stderr is not None and sys.stderr.isatty():
-        with click.progressbar(length=size, label="Importing", file=sys.stderr) as bar:
+        with (
+            log_held_back(),
+            click.progressbar(length=size, label="Importing", file=sys.stderr) as bar,
+        ):
             yield lambda end: bar.update(end - bar.pos)
         return
     number = 0

@@ -15,7 +15,7 @@ from alembic import command
 from flask.cli import with_appcontext
 from flask_migrate.cli import db as theirs
 
-from app.cli.refusals import OperatorCommand, OperatorGroup
+from app.cli.refusals import LoggedCommand, OperatorGroup
 from app.database import branches
 from app.extensions import migrate
 
@@ -120,7 +120,8 @@ def _meaning_all(argument: click.Parameter) -> click.Parameter:
 migrations = OperatorGroup("db", help=theirs.help, params=theirs.params, callback=theirs.callback)
 for _name, _command in theirs.commands.items():
     migrations.add_command(
-        OperatorCommand(
+        # The log says which migrations ran.
+        LoggedCommand(
             _name,
             help=HELP.get(_name, _command.help),
             params=_parameters(_name),

@@ -6,7 +6,7 @@ import threading
 import click
 from flask import current_app
 
-from app.cli.refusals import OperatorGroup
+from app.cli.refusals import LoggedCommand, OperatorGroup
 from app.cli.terminal import as_json, confirm, in_json, table, without_asking
 from app.mail import deliverer, delivery
 from app.models import OutboxMessage
@@ -14,7 +14,7 @@ from app.models import OutboxMessage
 outbox = OperatorGroup("outbox", help="Deliver mail, and handle mails that could not be delivered.")
 
 
-@outbox.command("run")
+@outbox.command("run", cls=LoggedCommand)
 @click.option(
     "--once", is_flag=True, help="Deliver the mails that are due now, and exit; for cron."
 )
@@ -28,7 +28,7 @@ def run_outbox(once: bool) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     if not once:
-        click.echo("Delivering mail. Stop with Ctrl-C.")
+        click.echo("Delivering mail. Stop with Ctrl-C.", err=True)
     app = current_app._get_current_object()  # type: ignore[attr-defined]
     tried = deliverer.run(app, stop, until_empty=once)
     if once:

@@ -98,5 +98,5 @@ def _prune(batch: int) -> None:
         while removed := remove(batch):
             total += removed
             if removed == batch:
-                click.echo(f"… {total} {what} so far")
+                click.echo(f"… {total} {what} so far", err=True)
         click.echo(f"Removed {total} {what}.")

@@ -21,11 +21,21 @@ from flask.cli import AppGroup
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
+from app.cli.quiet import quiet, with_verbose
+
 WHAT_A_PERSON_IS = "PERSON is an email address, a username or an id."
 
 
 class OperatorCommand(click.Command):
     """A command whose refusals are one sentence, whatever its arguments are."""
+
+    # Whether the log is what the command has to say, as with one that runs until it is stopped.
+    is_logged = False
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if not self.is_logged:
+            self.params = with_verbose(self.params)
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         super().format_epilog(ctx, formatter)
@@ -36,7 +46,16 @@ class OperatorCommand(click.Command):
     def invoke(self, ctx: click.Context) -> Any:
         with in_one_sentence():
             _refuse_what_is_no_text(ctx)
-            return super().invoke(ctx)
+            if self.is_logged:
+                return super().invoke(ctx)
+            with quiet(ctx):
+                return super().invoke(ctx)
+
+
+class LoggedCommand(OperatorCommand):
+    """A command that writes its log as the server does."""
+
+    is_logged = True
 
 
 class OperatorGroup(AppGroup):

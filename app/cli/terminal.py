@@ -5,7 +5,7 @@ import re
 import sys
 import textwrap
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import chain, islice
 from pathlib import Path
 from types import MappingProxyType
@@ -80,6 +80,11 @@ class Duration(click.ParamType[timedelta]):
         if length > timedelta(days=365):
             self.fail(f"{value!r} is not a length of time. Write one like 30s, 10m, 1h or 1d.")
         return length
+
+
+def moment(at: datetime) -> str:
+    """A time for people, with its zone, which is UTC."""
+    return f"{at:%Y-%m-%d %H:%M:%SZ}"
 
 
 def table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> None:

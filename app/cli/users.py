@@ -23,6 +23,7 @@ from app.cli.terminal import (
     in_json,
     json_list,
     loaded,
+    moment,
     or_explain,
     table,
     without_asking,
@@ -255,7 +256,7 @@ def _print_all(batches: Iterable[Sequence[User]], as_json: bool) -> None:
                 yes_or_no(user.is_active),
                 yes_or_no(user.is_superuser),
                 yes_or_no(user.email_verified),
-                f"{user.created_at:%Y-%m-%d %H:%M}",
+                moment(user.created_at),
             )
             for user in everybody
         ),
