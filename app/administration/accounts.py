@@ -22,6 +22,7 @@ from app.auth.sessions import sessions
 from app.errors import NotEnoughPermissions, NotFound
 from app.extensions import db
 from app.features.credentials import CredentialChange
+from app.http.languages import LOCALES
 from app.mail import messages, names, outbox
 from app.models import Session, User
 from app.security import identifiers, one_time_tokens
@@ -47,11 +48,13 @@ def invite(
     username: str,
     full_name: str | None = None,
     is_superuser: bool = False,
-    actor: Session,
+    locale: str = LOCALES[0],
+    actor: Session | None,
 ) -> User:
     """Make an account, and mail its owner a link to choose the password. Commits.
 
-    The address counts as confirmed once the owner has used that link. Raises
+    The address counts as confirmed once the owner has used that link. The
+    language is that of the actor, and ``locale`` for an operator. Raises
     ``EmailTaken``, ``UsernameTaken``, or ``NotEnoughPermissions`` if somebody
     who is not a superuser wants to make one.
     """
@@ -64,7 +67,7 @@ def invite(
         username_key=username_key(username),
         full_name=full_name,
         is_superuser=is_superuser,
-        locale=actor.user.locale,
+        locale=actor.user.locale if actor else locale,
     )
     auth_taken.add(user)
     _mail_invitation(user, actor)

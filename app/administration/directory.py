@@ -1,6 +1,7 @@
 """Finding accounts."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from datetime import timedelta
 from types import MappingProxyType
 from typing import Any
 
@@ -16,12 +17,14 @@ from sqlalchemy import (
     type_coerce,
 )
 
+from app import clock
+from app.auth.sessions import sessions
 from app.database import pages
 from app.database.pages import Key, Order, Page
 from app.database.types import MAX_ID, UTCDateTime
 from app.extensions import db
 from app.models import Role, User, UserRole
-from app.security import identifiers
+from app.security import identifiers, tokens
 
 # It stands before each text that is searched. No text can contain it.
 BREAK = "\n"
@@ -60,6 +63,32 @@ def named(text: str) -> list[User]:
     by_name = db.session.scalar(select(User).where(column == known_as.value))
     found = [user for user in (by_id, by_name) if user is not None]
     return found[:1] if by_id is by_name else found
+
+
+def by_ids(ids: Collection[int]) -> dict[int, User]:
+    """The accounts that have these ids, and are not erased."""
+    found = db.session.scalars(select(User).where(User.id.in_(ids))) if ids else ()
+    return {user.id: user for user in found}
+
+
+def statistics() -> dict[str, int]:
+    """How many accounts there are of each kind, and sessions that are alive. Reads every row."""
+    now = clock.now()
+    kinds: dict[str, ColumnElement[bool]] = {
+        "active": FILTERS["is_active"](True),
+        "inactive": FILTERS["is_active"](False),
+        "verified": FILTERS["email_verified"](True),
+        "superusers": FILTERS["is_superuser"](True),
+        "second_step": FILTERS["second_step"](True),
+        "waiting_to_be_erased": User.deletion_due_at.is_not(None),
+        "never_had_a_password": User.hashed_password.is_(None),
+        "made_in_the_last_day": FILTERS["created_after"](now - timedelta(days=1)),
+        "made_in_the_last_30_days": FILTERS["created_after"](now - timedelta(days=30)),
+    }
+    counts = [func.count().filter(kind).label(name) for name, kind in kinds.items()]
+    counted = select(func.count().label("accounts"), *counts).select_from(User)
+    row = db.session.execute(counted).one()
+    return {**row._mapping, "sessions": sessions.count_live(begun_by=now + tokens.CLOCK_SKEW)}
 
 
 def is_id(text: str) -> bool:

@@ -47,6 +47,7 @@ class Event(StrEnum):
     USER_DEMOTED = "user_demoted"
     USER_ACTIVATED = "user_activated"
     USER_DEACTIVATED = "user_deactivated"
+    USER_UNLOCKED = "user_unlocked"
     SESSIONS_ENDED = "sessions_ended"
     ROLES_CHANGED = "roles_changed"
     USER_ERASED = "user_erased"

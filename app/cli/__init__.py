@@ -9,19 +9,25 @@ from app.cli import (
     audit,
     db_copy,
     doctor,
+    editing,
     exporting,
     factors,
     importing,
     keys,
+    listing,
     migrating,
     outbox,
     passwords,
     prune,
     roles,
+    unlocking,
     users,
     version,
 )
 from app.cli.refusals import in_one_sentence
+
+# These have added their commands to the group of users.
+_ADDED = (editing, listing, unlocking)
 
 # The commands that move accounts have their own files.
 users.users.add_command(importing.import_users)

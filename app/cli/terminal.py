@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 import click
 from marshmallow import Schema, ValidationError
 
+from app.administration import operating
 from app.errors import AppError, NotFound
 
 PROGRESS_EVERY = 10_000
@@ -27,6 +28,8 @@ def or_explain(verb: Callable[[], Item], missing: str = "It no longer exists.") 
         return verb()
     except NotFound:
         raise click.ClickException(missing) from None
+    except operating.NotDone as reason:
+        raise click.ClickException(str(reason)) from None
     except AppError as error:
         raise click.ClickException(f"{error.detail.rstrip('.')}.") from None
 

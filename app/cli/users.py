@@ -2,13 +2,11 @@
 
 import sys
 import time
-from collections.abc import Iterable, Sequence
-from typing import Any
 
 import click
 
 from app import clock
-from app.administration import accounts, directory
+from app.administration import accounts
 from app.auth.fields import Username
 from app.auth.registration import registration
 from app.auth.registration.schemas import RegisterSchema
@@ -19,15 +17,11 @@ from app.cli.refusals import OperatorGroup
 from app.cli.terminal import (
     as_json,
     confirm,
-    counting,
     in_json,
-    json_list,
     loaded,
-    moment,
     or_explain,
     table,
     without_asking,
-    yes_or_no,
 )
 from app.extensions import db
 from app.models import User
@@ -71,7 +65,7 @@ def create(
         flask users create --email ada@example.com --username ada \\
             --superuser --password-stdin < password.txt
     """
-    password = _password_from_stdin() if password_stdin else _password_from_prompt()
+    password = password_from_stdin() if password_stdin else password_from_prompt()
     given = {"email": email, "username": username, "password": password, "full_name": full_name}
     account = loaded(OperatorRegisterSchema(), given)
     user = or_explain(
@@ -80,31 +74,7 @@ def create(
         )
     )
     kind = "superuser" if superuser else "user"
-    _report(user, f"Created {kind} {user.username} <{user.email}> with id {user.id}.", as_json)
-
-
-@users.command("list")
-@click.option(
-    "--second-step/--no-second-step",
-    default=None,
-    help="Only accounts whose logins need a second factor, or only those whose logins do not.",
-)
-@as_json
-def list_(second_step: bool | None, as_json: bool) -> None:
-    """List all accounts, the oldest first."""
-    filters: dict[str, Any] = {} if second_step is None else {"second_step": second_step}
-    _print_all(directory.everybody(**filters), as_json)
-
-
-@users.command()
-@click.argument("text")
-@as_json
-def search(text: str, as_json: bool) -> None:
-    """List the accounts whose email, username or full name contain TEXT.
-
-    TEXT may be anywhere in them, in upper or lower case. It is not a pattern.
-    """
-    _print_all(directory.everybody(q=text), as_json)
+    report(user, f"Created {kind} {user.username} <{user.email}> with id {user.id}.", as_json)
 
 
 @users.command()
@@ -113,7 +83,7 @@ def search(text: str, as_json: bool) -> None:
 def promote(person: str, as_json: bool) -> None:
     """Make the account a superuser."""
     user = or_explain(lambda: accounts.set_superuser(found(person).email, True))
-    _report(user, f"{user.email} is a superuser.", as_json)
+    report(user, f"{user.email} is a superuser.", as_json)
 
 
 @users.command()
@@ -122,7 +92,7 @@ def promote(person: str, as_json: bool) -> None:
 def demote(person: str, as_json: bool) -> None:
     """Take the rights of a superuser from the account, from the next request on."""
     user = or_explain(lambda: accounts.set_superuser(found(person).email, False))
-    _report(user, f"{user.email} is not a superuser.", as_json)
+    report(user, f"{user.email} is not a superuser.", as_json)
 
 
 @users.command()
@@ -131,7 +101,7 @@ def demote(person: str, as_json: bool) -> None:
 def activate(person: str, as_json: bool) -> None:
     """Let the account log in again. Its ended sessions stay ended."""
     user = or_explain(lambda: accounts.set_active(found(person).email, True))
-    _report(user, f"{user.email} is active.", as_json)
+    report(user, f"{user.email} is active.", as_json)
 
 
 @users.command()
@@ -140,7 +110,7 @@ def activate(person: str, as_json: bool) -> None:
 def deactivate(person: str, as_json: bool) -> None:
     """Sign the account out everywhere at once. It cannot log in again."""
     user = or_explain(lambda: accounts.set_active(found(person).email, False))
-    _report(user, f"{user.email} is deactivated, and signed out everywhere.", as_json)
+    report(user, f"{user.email} is deactivated, and signed out everywhere.", as_json)
 
 
 @users.command()
@@ -240,38 +210,15 @@ def _end_sessions_of_everybody() -> None:
         )
 
 
-def _print_all(batches: Iterable[Sequence[User]], as_json: bool) -> None:
-    everybody = counting(batches, "accounts")
-    if as_json:
-        schema = UserSchema()
-        json_list(schema.dump(user) for user in everybody)
-        return
-    table(
-        ("ID", "EMAIL", "USERNAME", "ACTIVE", "SUPERUSER", "VERIFIED", "CREATED"),
-        (
-            (
-                str(user.id),
-                user.email,
-                user.username,
-                yes_or_no(user.is_active),
-                yes_or_no(user.is_superuser),
-                yes_or_no(user.email_verified),
-                moment(user.created_at),
-            )
-            for user in everybody
-        ),
-    )
-
-
-def _password_from_stdin() -> str:
+def password_from_stdin() -> str:
     given = sys.stdin.buffer.read().decode("utf-8", "surrogateescape")
     return given.removesuffix("\n").removesuffix("\r")
 
 
-def _password_from_prompt() -> str:
+def password_from_prompt() -> str:
     password: str = click.prompt("Password", hide_input=True, confirmation_prompt="Once more")
     return password
 
 
-def _report(user: User, sentence: str, as_json: bool) -> None:
+def report(user: User, sentence: str, as_json: bool) -> None:
     click.echo(in_json(UserSchema().dump(user)) if as_json else sentence)

@@ -86,7 +86,7 @@ class House:
             db.session.commit()
 
     def run(self, *arguments: str, stdin: str = "") -> None:
-        result = self.app.test_cli_runner().invoke(args=arguments, input=stdin)
+        result = self.app.test_cli_runner().invoke(args=[*arguments, "--verbose"], input=stdin)
         assert result.exit_code == 0, result.output
 
 
@@ -497,6 +497,16 @@ by_command(Event.USER_PROMOTED, "promote", None)
 by_command(Event.USER_DEMOTED, "demote", "promote")
 by_command(Event.USER_ACTIVATED, "activate", "deactivate")
 by_command(Event.USER_DEACTIVATED, "deactivate", None, sessions_ended=1)
+
+
+@tells(Event.USER_UNLOCKED)
+def unlocked(house: House) -> dict[str, Any]:
+    house.set_settings(ratelimit_enabled=True)
+    house.post("/auth/login", username="ada", password="a wrong password")
+    house.begin()
+    house.run("users", "unlock", "ada")
+    house.run("users", "unlock", "ada")
+    return by_nobody(house, ip=None, details={"via": "cli"})
 
 
 @tells(Event.USER_ERASED)

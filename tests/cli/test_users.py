@@ -726,6 +726,7 @@ def test_the_group_lists_its_commands(run: Run) -> None:
         "sessions",
         "import",
         "export",
+        *("edit", "invite", "link", "set-password", "stats", "suspended", "unlock", "verify"),
     ]
     assert sorted([*others, "end-sessions", *VERBS]) == COMMANDS
     assert [name for name in COMMANDS if f"  {name} " not in result.output] == []

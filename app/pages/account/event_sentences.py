@@ -61,6 +61,7 @@ SENTENCES: dict[str, str] = {
     Event.USER_DEMOTED: "Your account no longer has all rights.",
     Event.USER_ACTIVATED: "Your account was activated.",
     Event.USER_DEACTIVATED: "Your account was deactivated, and all devices were signed out.",
+    Event.USER_UNLOCKED: "Your account was unlocked after too many failed logins.",
     Event.SESSIONS_ENDED: "An administrator signed out all your devices.",
     Event.ROLES_CHANGED: "Your roles were changed. Now they are: %(roles)s.",
 }
@@ -80,6 +81,7 @@ BY_DETAIL: dict[tuple[str, str, Any], str] = {
     (Event.PASSWORD_RESET, "by", "invitation"): (
         "The invitation was accepted, and the first password was set%(origin)s."
     ),
+    (Event.PASSWORD_RESET, "by", "operator"): "An administrator set a new password.",
 }
 # Where the owner did not do it.
 BY_OTHERS: dict[str, str] = {

@@ -1,0 +1,68 @@
+"""Which accounts cannot log in now, because of failed logins."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import and_, exists, or_, select
+
+from app import clock
+from app.auth.login import failure_counts
+from app.auth.login.throttle import Kind
+from app.extensions import db
+from app.models import LoginThrottle, User
+from app.models.login_throttle import ANYWHERE
+from app.security import pseudonyms
+
+PAGE = 10_000
+
+
+@dataclass(frozen=True)
+class Throttled:
+    """An account that must wait from one network, or that is suspended from all."""
+
+    user_id: int
+    kind: Kind
+    network: str
+    failures: int
+    until: datetime | None
+
+    @property
+    def is_suspended(self) -> bool:
+        return self.network == ANYWHERE
+
+
+def throttled() -> list[Throttled]:
+    """The accounts that are suspended or must wait, by their ids.
+
+    The rows hold pseudonyms, so this makes the pseudonym of every account:
+    that takes some seconds for a million.
+    """
+    waits = and_(LoginThrottle.network != ANYWHERE, LoginThrottle.blocked_until > clock.now())
+    is_suspended = and_(
+        LoginThrottle.network == ANYWHERE,
+        LoginThrottle.failures >= failure_counts.MOST_FAILURES,
+    )
+    rows: dict[str, list[LoginThrottle]] = {}
+    for row in db.session.scalars(select(LoginThrottle).where(or_(waits, is_suspended))):
+        rows.setdefault(row.subject, []).append(row)
+    return [
+        Throttled(user_id, kind, row.network, row.failures, row.blocked_until)
+        for user_id in (_ids() if rows else ())
+        for kind in Kind
+        for row in rows.get(pseudonyms.of(kind, str(user_id)), ())
+    ]
+
+
+def has_failures(user: User) -> bool:
+    """Whether failed logins of the account are remembered, from any network."""
+    mine = [pseudonyms.of(kind, str(user.id)) for kind in Kind]
+    return bool(db.session.scalar(exists().where(LoginThrottle.subject.in_(mine)).select()))
+
+
+def _ids() -> Iterator[int]:
+    last = 0
+    following = select(User.id).order_by(User.id).limit(PAGE)
+    while ids := db.session.scalars(following.where(User.id > last)).all():
+        yield from ids
+        last = ids[-1]
