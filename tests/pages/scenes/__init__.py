@@ -1,17 +1,17 @@
 """Every page of the server, in each of its states.
 
 A scene takes somebody through the states of some pages, and yields the name of
-each state: ``empty`` as it opens, ``refused`` or ``done``. What looks at all
+each state: ``empty`` as it opens, ``refused``, ``done`` or ``forbidden``. What looks at all
 pages walks through all scenes: ``tests/pages/test_every_page.py`` with the test
 client, ``tests/browser/test_every_page.py`` in Chromium. A page that no scene
 shows fails there.
 """
 
-from tests.pages.scenes import account, errors, passkeys, security, sign_in
+from tests.pages.scenes import account, admin, errors, passkeys, security, sign_in
 from tests.pages.scenes.visit import Scene
 
 SCENES: dict[str, Scene] = {
     scene.__name__: scene
-    for module in (sign_in, account, security, passkeys, errors)
+    for module in (sign_in, account, security, passkeys, admin, errors)
     for scene in module.SCENES
 }

@@ -1,0 +1,37 @@
+"""The pages of administrators."""
+
+from collections.abc import Iterator
+
+from tests.pages.scenes.visit import Scene, Visit
+
+
+def people(visit: Visit) -> Iterator[str]:
+    visit.sign_in(visit.account(superuser=True))
+    visit.account(active=False, email_verified=False)
+    visit.open("/admin")
+    yield "empty"
+    visit.open("/admin/users?q=ada&is_active=true&sort=username")
+    yield "empty"
+    visit.open("/admin/users?q=nobody-has-this-name")
+    yield "empty"
+    visit.open("/admin/users?created_after=yesterday")
+    yield "refused"
+
+
+def invitation(visit: Visit) -> Iterator[str]:
+    user = visit.sign_in(visit.account(superuser=True))
+    visit.open("/admin/users/new")
+    yield "empty"
+    visit.send(email=user.email, username="-")
+    yield "refused"
+    visit.send(email=f"new.{user.email}", username=f"new.{user.username}")
+    yield "done"
+
+
+def administration_of_others(visit: Visit) -> Iterator[str]:
+    visit.sign_in()
+    visit.open("/admin")
+    yield "forbidden"
+
+
+SCENES: tuple[Scene, ...] = (people, invitation, administration_of_others)
