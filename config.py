@@ -6,7 +6,6 @@ start. Each message names the variable and says what is wrong and what to write
 instead. ``docs/settings.md`` explains each setting to operators.
 """
 
-import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -18,7 +17,7 @@ from limits import RateLimitItem
 from sqlalchemy.engine import URL
 from werkzeug.local import LocalProxy
 
-from configuration import env_file, required, unknown
+from configuration import cores, env_file, required, unknown
 from configuration.brand import BrandSettings
 from configuration.database_url import database_url, replica_url
 from configuration.hosts import Network, called_network, header, host, is_secure, origin, proxy
@@ -53,7 +52,7 @@ from configuration.values import (
 
 ROOT = Path(__file__).resolve().parent
 INSTANCE = ROOT / "instance"
-CORES = os.cpu_count() or 1
+CORES = cores.usable()
 
 Limits = list[RateLimitItem]
 T = TypeVar("T")

@@ -20,6 +20,7 @@ from psycopg.pq import Conninfo
 import config
 from app import create_app, read_settings
 from config import Settings, SettingsRefused
+from configuration import cores
 from configuration.mail import mail_server
 from tests.servers import ROOT, environment_for
 
@@ -89,7 +90,7 @@ DEFAULTS: dict[str, Any] = {
     "security_password_salt": "",
     "firebase_signer_key": "",
     "bcrypt_rounds": 12,
-    "hash_concurrency": os.cpu_count(),
+    "hash_concurrency": cores.usable(),
     "hash_queue_limit": 32,
     "require_verified_email": False,
     "hide_account_existence": False,
@@ -127,7 +128,7 @@ DEFAULTS: dict[str, Any] = {
     "log_format": "console",
     "metrics_token": "",
     "port": 8000,
-    "web_concurrency": os.cpu_count(),
+    "web_concurrency": cores.usable(),
     "web_threads": 32,
 }
 

@@ -1,11 +1,11 @@
 """Checks of settings."""
 
-import os
 from datetime import timedelta
 
 from app.doctor.checks import checks
 from app.features.checks import Weight
 from config import INSTANCE, Settings
+from configuration import cores
 from configuration.mail import mail_server
 
 # The length is NIST SP 800-63B-4's (§3.1.1.2), for a password that is the only factor. The cost of
@@ -79,11 +79,11 @@ def bcrypt_rounds(settings: Settings) -> str | None:
     "Leave HASH_CONCURRENCY out, unless other programs of this machine need those cores.",
 )
 def hash_concurrency(settings: Settings) -> str | None:
-    cores = os.cpu_count() or 1
-    if settings.hash_concurrency < cores:
+    usable = cores.usable()
+    if settings.hash_concurrency < usable:
         return (
             f"HASH_CONCURRENCY is {settings.hash_concurrency}: all workers together use "
-            f"{settings.hash_concurrency} of {cores} cores for the passwords of logins."
+            f"{settings.hash_concurrency} of {usable} cores for the passwords of logins."
         )
     return None
 

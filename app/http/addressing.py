@@ -21,9 +21,10 @@ NEEDLESSLY_ENCODED = re.compile(
     "%(?:2[DEF]|3[0-9]|4[1-9A-F]|5[0-9ACF]|6[1-9A-F]|7[0-9AE])", re.IGNORECASE
 )
 
-# The client chooses the host. So each process logs a refused host at most once in this time, and
-# cuts it to this length.
+# The client chooses the host. So each process logs a refused host at most once in this time, and so
+# many different ones, and cuts it to this length.
 TOLD_ONCE_IN = timedelta(minutes=1)
+MOST_TOLD = 10
 MAX_TOLD_LENGTH = 100
 
 log = logging.getLogger(__name__)
@@ -47,10 +48,15 @@ def init_app(app: Flask, settings: Settings) -> None:
 def _tell(app: Flask, host: str) -> None:
     """Log the refused host: an operator who mistyped TRUSTED_HOSTS would only see 400."""
     now = clock.now()
-    told: datetime | None = app.extensions.get("refused_host_told_at")
-    if told is None or now >= told + TOLD_ONCE_IN:
-        app.extensions["refused_host_told_at"] = now
-        log.warning("host %r is not in TRUSTED_HOSTS", host[:MAX_TOLD_LENGTH])
+    host = host[:MAX_TOLD_LENGTH]
+    told: dict[str, datetime] = app.extensions.get("refused_hosts", {})
+    recent = {name: at for name, at in told.items() if now < at + TOLD_ONCE_IN}
+    if host in recent or len(recent) >= MOST_TOLD:
+        return
+    # A new dictionary each time: other threads may be reading the old one.
+    app.extensions["refused_hosts"] = recent | {host: now}
+    # %r escapes line breaks and control characters.
+    log.warning("host %r is not in TRUSTED_HOSTS", host)
 
 
 def is_spelt_otherwise(environ: dict[str, Any]) -> bool:

@@ -25,6 +25,7 @@ from app.mail import messages, transport
 from app.models import Session, User
 from app.security import signing_keys
 from config import Settings
+from configuration import cores
 from tests.conftest import SECRET_KEY
 from tests.factories import make_user
 from tests.mail.letters import deliver, queue
@@ -102,7 +103,7 @@ ALL_CHECKS = [*CHECKS, *(check for feature in OPTIONAL for check in feature.chec
 @pytest.fixture
 def instance(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An instance folder and a root of one's own, on a machine of two cores."""
-    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    monkeypatch.setattr(cores, "usable", lambda: 2)
     monkeypatch.setattr(setting_checks, "INSTANCE", tmp_path)
     monkeypatch.setattr(file_checks, "ROOT", tmp_path)
     return tmp_path

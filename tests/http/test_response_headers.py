@@ -480,6 +480,20 @@ def test_the_log_names_an_untrusted_host_once_a_minute_and_cut(
     assert told == [f"host '{'h' * 100}' is not in TRUSTED_HOSTS"] * 2
 
 
+def test_the_log_names_each_untrusted_host_but_not_endlessly_many(
+    make_app: Callable[..., Flask], caplog: pytest.LogCaptureFixture
+) -> None:
+    client = make_app(TRUSTED_HOSTS="api.example.com").test_client()
+    with time_machine.travel("2026-11-22T08:00:00Z", tick=False):
+        for number in range(20):
+            client.get("/docs", headers={"Host": f"\x1b[31m{number}.example.com"})
+
+    told = [each.getMessage() for each in caplog.records if each.name == "app.http.addressing"]
+    assert told == [
+        f"host '\\x1b[31m{number}.example.com' is not in TRUSTED_HOSTS" for number in range(10)
+    ]
+
+
 @each(
     ("trusted", "host"),
     [
