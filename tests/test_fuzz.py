@@ -7,6 +7,7 @@ strange, may be answered with a 5xx.
 
 import os
 import random
+import re
 import string
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -202,7 +203,7 @@ def is_as_we_mean_it(_context: Any, body: Any) -> bool:
     if not isinstance(body, dict) or "no-reply@localhost" in body.values():
         return not isinstance(body, dict)
     picture = body.get("avatar_url")
-    return not isinstance(picture, str) or picture.startswith("http")
+    return not isinstance(picture, str) or bool(re.match("https?://[a-z]", picture))
 
 
 def signed_in(app: Flask, user: User) -> type[Any]:

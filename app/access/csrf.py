@@ -12,19 +12,22 @@ from flask import Flask, Response, after_this_request, current_app, g, request
 from app.access import cookies
 from app.errors import CsrfFailed, FormExpired, UnsupportedMediaType
 from app.http.blueprint import is_documented
+from app.http.parsing import FORM as FORM_TYPE
 from app.http.problems import JSON
 from app.security import random_tokens
 from config import settings
 from configuration.hosts import origin_of
 
 SAFE_METHODS = frozenset(("GET", "HEAD", "OPTIONS", "TRACE"))
+# What a form can send. Before another type, a browser asks us whether another site may send it.
+FORM_TYPES = frozenset(("", FORM_TYPE, "multipart/form-data", "text/plain"))
 # The hidden field of each form, and the cookie to which it belongs while nobody is signed in.
 FIELD = "csrf_token"
 FORM = "__Host-form"
 
 
 def init_app(app: Flask) -> None:
-    """Guard the forms of every view that is not a call of the API, and give templates the token."""
+    """Guard the views that are not calls of the API, and give templates the token of forms."""
     app.before_request(_guard_form)
     app.jinja_env.globals["csrf_token"] = form_token
 
@@ -66,7 +69,13 @@ def form_token() -> str:
 def _guard_form() -> None:
     if not is_unsafe() or request.url_rule is None or _is_api_call() or _has_bearer_token():
         return
+    is_form = request.mimetype in FORM_TYPES
+    if not is_form and cookies.SESSION not in request.cookies:
+        # A program sends this, such as the webhook of another service.
+        return
     refuse_other_origins()
+    if not is_form:
+        return
     # Keep the body for views that read it themselves.
     request.get_data()
     # Where browsers keep no cookies of ours, nobody is signed in by one, and the origin is enough.

@@ -235,6 +235,26 @@ def test_a_program_may_post_to_a_page_with_its_token(paged: Flask, ada: User) ->
     assert problem(client.post("/test/bare", headers=basic)) == (403, "csrf_failed")
 
 
+def test_the_webhook_of_another_service_needs_no_token(paged: Flask) -> None:
+    """A form cannot send this type, and no cookie says who sends it."""
+    answer = paged.test_client().post("/test/bare", json={"event": "paid"})
+
+    assert answer.text == "done"
+
+
+@each("sender", SENDERS)
+def test_json_by_cookie_must_come_from_our_origin_at_a_page_too(
+    paged: Flask, bob: User, sender: str
+) -> None:
+    secret = sign_in(browser(paged), bob)
+    client = paged.test_client()
+    hold(client, secret)
+
+    sent = client.post("/test/bare", json={}, headers=SENDERS[sender])
+
+    assert problem(sent) == (403, "csrf_failed")
+
+
 def test_what_is_no_route_stays_what_it_was(paged: Flask) -> None:
     client = paged.test_client()
 

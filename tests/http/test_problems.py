@@ -418,7 +418,7 @@ def test_get_json_is_strict_everywhere(other: FlaskClient, body: bytes) -> None:
 
 
 def test_get_json_of_another_type_is_415(other: FlaskClient) -> None:
-    response = other.post("/other/json", data="hello", content_type="text/plain")
+    response = other.post("/other/json", data="<hello/>", content_type="application/xml")
 
     assert problem(response) == (415, "unsupported_media_type")
 
@@ -512,7 +512,7 @@ def test_the_application_goes_on_after_a_bug(other: FlaskClient, ada: User) -> N
     assert response.status_code == 200
 
 
-@pytest.mark.parametrize("path", ["/console", "/?__debugger__=yes&cmd=printpin"])
+@pytest.mark.parametrize("path", ["/console", "/nowhere?__debugger__=yes&cmd=printpin"])
 def test_there_is_no_debugger(client: FlaskClient, path: str) -> None:
     response = client.get(path)
 
