@@ -48,12 +48,12 @@ def init_app(app: Flask) -> None:
 
 
 def signed_in(view: Callable[P, R]) -> Callable[P, R]:
-    """Allow the call only with a valid access token."""
+    """Allow the call only with a valid access token, or with the cookie of a session."""
     return _guarded(view, lambda: None)
 
 
 def freshly_signed_in(view: Callable[P, R]) -> Callable[P, R]:
-    """Allow the call only with an access token whose user gave the password a short while ago."""
+    """Allow the call only to a signed-in user who proved a short while ago who they are."""
 
     def guard() -> None:
         refuse_unless_fresh()

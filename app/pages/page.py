@@ -12,7 +12,7 @@ import flask
 from flask import Response, current_app, g, render_template
 
 from app.access.guards import authenticate_request
-from app.errors import AppError
+from app.errors import AppError, BadRequest
 from app.extensions import db
 from app.http.blueprint import Decorator, View
 from app.http.fields import as_rfc_3339
@@ -74,7 +74,8 @@ class Pages(flask.Blueprint):
                     return view(**variables)
                 except LanguageSwitched as switch:
                     if refused is None:
-                        raise
+                        # Only a page that can be shown again has this button.
+                        raise BadRequest from None
                     language.switch(switch.locale)
                     return language.keep(refused(forms.after_switch(typed), **variables))
                 except AppError as refusal:

@@ -116,6 +116,14 @@ def test_the_switch_of_a_signed_in_person_is_kept_in_the_account(
     assert elsewhere.log_in(ada).heading == "个人资料"
 
 
+def test_a_form_without_a_page_of_its_own_cannot_be_shown_in_another_language(
+    visitor: Person,
+) -> None:
+    fields = visitor.open("/account/login").form().fields | {"switch_language": "zh"}
+
+    assert visitor.ask("POST", "/account/language", data=fields).status_code == 400
+
+
 def test_a_page_without_a_form_has_a_switch_of_its_own(visitor: Person) -> None:
     page = visitor.open("/account/nothing")
 

@@ -26,7 +26,7 @@ class Codes:
 
 
 def asked_for(usable: Iterable[str], form: Form) -> Codes:
-    """What the page asks somebody for who can give these kinds of proofs.
+    """Choose the code that the page asks for. ``usable`` names the proofs that the user can give.
 
     It is the code that was just sent, else the one that ``use`` in the query
     names, else that of the app.
