@@ -6,11 +6,10 @@ from urllib.parse import quote
 
 import pytest
 from flask import Flask
-from flask.testing import FlaskClient
 
 from app.models import User
-from tests.auth.mfa.phone import enrol
 from tests.pages.person import Page, Person
+from tests.pages.scenes.visit import Visit
 from tests.pages.test_payloads import HARMLESS, PAYLOADS, Skeleton
 
 pytestmark = pytest.mark.postgresql
@@ -30,9 +29,9 @@ COOKIES = ("locale", "__Host-notice", "__Host-ticket", "__Host-session", "__Host
 
 
 @pytest.fixture
-def half_way(app: Flask, ada: User, client: FlaskClient) -> Person:
+def half_way(app: Flask, ada: User) -> Person:
     """Ada has given her password, and now has to give a code."""
-    enrol(client, ada)
+    Visit(app).phone(ada)
     person = Person(app)
     assert person.log_in(ada).path == "/account/second-step"
     return person

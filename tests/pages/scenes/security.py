@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from tests.auth.mfa.phone import Phone, enrol, go_on, ticket_of
+from tests.auth.mfa.phone import Phone, go_on, ticket_of
 from tests.pages.scenes.visit import Scene, Visit
 
 SECURITY = "/account/security"
@@ -33,7 +33,7 @@ def authenticator_app(visit: Visit) -> Iterator[str]:
 
 def recovery_codes(visit: Visit) -> Iterator[str]:
     user = visit.account()
-    phone = enrol(visit.app.test_client(), user)
+    phone = visit.phone(user)
     visit.sign_in(user, otp=phone.code())
     visit.open(f"{SECURITY}/recovery-codes")
     yield "empty"
@@ -43,7 +43,7 @@ def recovery_codes(visit: Visit) -> Iterator[str]:
 
 def remembered_devices(visit: Visit) -> Iterator[str]:
     user = visit.account()
-    phone = enrol(visit.app.test_client(), user)
+    phone = visit.phone(user)
     visit.sign_in(user, otp=phone.code())
     visit.open(SECURITY)
     yield "empty"

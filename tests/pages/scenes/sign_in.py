@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 
 from app.security.one_time_tokens import Purpose
-from tests.auth.mfa.phone import enrol
 from tests.factories import PASSWORD
 from tests.pages.scenes.visit import Scene, Visit
 
@@ -24,7 +23,7 @@ def log_in(visit: Visit) -> Iterator[str]:
 
 def second_step(visit: Visit) -> Iterator[str]:
     user = visit.account()
-    phone = enrol(visit.app.test_client(), user)
+    phone = visit.phone(user)
     visit.open("/account/login")
     visit.send(username=user.username, password=PASSWORD)
     yield "empty"
@@ -36,7 +35,7 @@ def second_step(visit: Visit) -> Iterator[str]:
 
 def second_step_by_recovery_code(visit: Visit) -> Iterator[str]:
     user = visit.account()
-    phone = enrol(visit.app.test_client(), user)
+    phone = visit.phone(user)
     visit.open("/account/login")
     visit.send(username=user.username, password=PASSWORD)
     visit.open("/account/second-step?use=recovery_code")
@@ -79,7 +78,7 @@ def reauthenticate(visit: Visit) -> Iterator[str]:
 
 def reauthenticate_by_code(visit: Visit) -> Iterator[str]:
     user = visit.account()
-    phone = enrol(visit.app.test_client(), user)
+    phone = visit.phone(user)
     visit.sign_in(user, otp=phone.code())
     visit.open("/account/reauthenticate")
     yield "empty"

@@ -9,15 +9,16 @@ from uuid import UUID
 from flask import Flask
 from sqlalchemy import update
 
+from app.auth.mfa.totp.models import TotpFactor
 from app.extensions import db
 from app.models import AuditEvent, Session, User
 from app.security import one_time_tokens
 from app.security.one_time_tokens import AnyPurpose
-from tests.auth.mfa.phone import give_password
+from tests.auth.mfa.phone import Phone, confirm, give_password
 from tests.auth.passkeys.authenticator import ORIGIN, Authenticator
 from tests.auth.passkeys.browser import with_passkey
 from tests.cookies import FORM, sign_in
-from tests.factories import claims_of, make_user
+from tests.factories import API, bearer, claims_of, log_in, make_user
 from tests.pages.person import SITE, Page, Person
 
 Scene = Callable[["Visit"], Iterator[str]]
@@ -59,6 +60,22 @@ class Visit:
         answer = give_password(self.app.test_client(), user, **proofs)
         session: str = claims_of(answer.json["access_token"])["sid"]
         return UUID(session)
+
+    def phone(self, user: User) -> Phone:
+        """Give the user an authenticator app, from another device. Commits.
+
+        Its code of now works once more, so a scene need not wait for the next one.
+        """
+        client = self.app.test_client()
+        token = log_in(client, user)["access_token"]
+        made = client.post(f"{API}/auth/factors/totp", headers=bearer(token))
+        phone = Phone(made.json["secret"], [], token)
+        phone.recovery_codes = confirm(client, token, phone.code()).json["recovery_codes"]
+        with self.app.app_context():
+            of_user = update(TotpFactor).where(TotpFactor.user_id == user.id)
+            db.session.execute(of_user.values(last_step=None))
+            db.session.commit()
+        return phone
 
     def passkey(self, user: User) -> Authenticator:
         """Give the user a passkey, from another device."""
