@@ -14,7 +14,7 @@ from app.pages import (
     page,
 )
 from app.pages.account import activity, delete, devices, email, export, password, profile
-from app.pages.admin import entrance, invitation, users
+from app.pages.admin import actions, entrance, factors, invitation, person, users
 from app.pages.admin import menu as admin_menu
 from app.pages.mailed_links import asking, opening
 from app.pages.page import Pages
@@ -45,12 +45,14 @@ PAGES = (
     entrance.bp,
     users.bp,
     invitation.bp,
+    person.bp,
+    actions.bp,
 )
 
 # The pages of the optional features, by the names of these. To take a feature out, remove its line
 # here, and the files that the line needs.
 PAGES_OF_FEATURES = {
-    "mfa": (overview.bp, second_step.bp),
+    "mfa": (overview.bp, second_step.bp, factors.bp),
     "totp": (totp.bp,),
     "recovery_codes": (recovery_codes.bp,),
     "remembered_devices": (remembered_devices.bp,),

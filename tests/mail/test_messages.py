@@ -27,6 +27,8 @@ from app.models import User
 from app.pages import error_pages, menu, notices
 from app.pages import words as page_words
 from app.pages.account import devices, event_sentences
+from app.pages.admin import event_sentences as admin_event_sentences
+from app.pages.admin import menu as admin_menu
 from app.pages.mailed_links.kinds import KINDS
 from tests.factories import API, PASSWORD, problem, refused_fields
 from tests.mail.letters import Letter, arguments_of, deliver, queue
@@ -404,6 +406,8 @@ def test_the_catalogue_holds_every_error_and_what_pages_say(catalogue: Catalog) 
     of_pages |= {*page_words.LABELS.values(), *page_words.SENTENCES.values()}
     of_pages |= {text for pair in error_pages.WORDS.values() for text in pair}
     of_pages |= event_sentences.every_sentence()
+    of_pages |= {label for _, label, _ in admin_menu.PAGES}
+    of_pages |= set(admin_event_sentences.SENTENCES.values())
     of_pages |= {*devices.FIRST_PROOFS.values(), *devices.SECOND_PROOFS.values()}
     of_pages.add(devices.REMEMBERED)
     for kind in KINDS.values():

@@ -28,10 +28,33 @@ def invitation(visit: Visit) -> Iterator[str]:
     yield "done"
 
 
+def person(visit: Visit) -> Iterator[str]:
+    superuser = visit.sign_in(visit.account(superuser=True))
+    user = visit.account()
+    visit.elsewhere(user)
+    path = f"/admin/users/{user.id}"
+    visit.open(path)
+    yield "empty"
+    for action in ("password-reset", "promote", "demote", "end-sessions", "deactivate", "activate"):
+        visit.send(f"{path}/{action}")
+        yield "done"
+    visit.open(f"{path}/factors")
+    yield "empty"
+    visit.send(f"{path}/factors/reset")
+    yield "done"
+    visit.open(f"/admin/users/{superuser.id}/factors")
+    yield "empty"
+    visit.open(path)
+    visit.send(f"{path}/delete")
+    yield "done"
+    visit.open(path)
+    yield "empty"
+
+
 def administration_of_others(visit: Visit) -> Iterator[str]:
     visit.sign_in()
     visit.open("/admin")
     yield "forbidden"
 
 
-SCENES: tuple[Scene, ...] = (people, invitation, administration_of_others)
+SCENES: tuple[Scene, ...] = (people, invitation, person, administration_of_others)

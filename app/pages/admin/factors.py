@@ -1,0 +1,45 @@
+"""The page of the second factors of one account."""
+
+from flask import Response
+
+from app.access.guards import current_rights, current_session, freshly_permitted, permitted
+from app.auth.mfa import operating
+from app.auth.mfa.operating import FACTORS_READ, FACTORS_RESET
+from app.extensions import db
+from app.models import User
+from app.pages import notices
+from app.pages.admin.person import may_change
+from app.pages.admin.showing import render_admin
+from app.pages.page import Pages, go
+
+bp = Pages("admin_factors", __name__)
+
+PATH = "/admin/users/<digits:user_id>/factors"
+
+RESET = notices.declare(
+    "person_factors_reset",
+    "The second factors are removed, and the account is signed out everywhere.",
+)
+
+
+@bp.get(PATH)
+@permitted(FACTORS_READ)
+def factors_of_person(user_id: int) -> Response:
+    rights = current_rights()
+    held = operating.describe(user_id)
+    person = db.session.get_one(User, user_id)
+    return render_admin(
+        "admin/factors.html",
+        rights=rights,
+        person=person,
+        held=held,
+        is_oneself=user_id == current_session().user_id,
+        may_change=may_change(person, rights),
+    )
+
+
+@bp.post(f"{PATH}/reset")
+@freshly_permitted(FACTORS_RESET)
+def reset_factors_of_person(user_id: int) -> Response:
+    operating.reset(user_id, actor=current_session())
+    return go(f"/admin/users/{user_id}/factors", RESET)

@@ -1,0 +1,233 @@
+"""The administration page of one account, and what its buttons do."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from flask import Flask
+from sqlalchemy import select
+
+from app.extensions import db
+from app.models import Session, User
+from tests.cases import each
+from tests.factories import make_user, permit
+from tests.mailbox import Mailbox
+from tests.pages.person import Page, Person
+
+# The way below the page of a person → the permission.
+ACTIONS = {
+    "password-reset": "users:write",
+    "activate": "users:write",
+    "deactivate": "users:write",
+    "promote": "users:write",
+    "demote": "users:write",
+    "end-sessions": "sessions:revoke",
+    "delete": "users:delete",
+    "factors/reset": "factors:reset",
+}
+FRESH = ACTIONS.keys() - {"password-reset", "end-sessions"}
+EVERYTHING = ("users:read", "factors:read", *{*ACTIONS.values()})
+
+
+def signed_in(app: Flask, user: User) -> Person:
+    person = Person(app)
+    assert person.log_in(user).status == 200
+    return person
+
+
+@pytest.fixture
+def grace_at_home(app: Flask, grace: User) -> Person:
+    return signed_in(app, grace)
+
+
+def path_of(user: User, below: str = "") -> str:
+    return f"/admin/users/{user.id}{below and '/'}{below}"
+
+
+def press(person: Person, path: str) -> Page:
+    """Send the form of this path, whether or not a page shows it."""
+    forms = person.open("/account").forms
+    token = forms[0].fields["csrf_token"]
+    return Page(person.ask("POST", path, data={"csrf_token": token}))
+
+
+def stored(app: Flask, user: User) -> User | None:
+    with app.app_context():
+        return db.session.get(User, user.id)
+
+
+def test_each_page_and_button_needs_its_permission(
+    app: Flask, ada: User, bob: User, ada_at_home: Person
+) -> None:
+    target = make_user(app, username="carol", email="carol@example.com")
+    paths = [path_of(target), path_of(target, "factors")]
+
+    assert [ada_at_home.ask("GET", path).status_code for path in paths] == [403, 403]
+    assert [ada_at_home.ask("GET", path_of(ada)).status_code] == [403]
+    for action in ACTIONS:
+        assert press(ada_at_home, path_of(target, action)).status == 403, action
+
+    permit(app, bob, *EVERYTHING)
+    person = signed_in(app, bob)
+    assert [person.ask("GET", path).status_code for path in paths] == [200, 200]
+    assert [person.ask("GET", path_of(ada, "roles")).status_code] == [404]
+
+
+@each("action", ACTIONS)
+def test_a_button_without_its_permission_is_neither_shown_nor_obeyed(
+    app: Flask, ada: User, action: str
+) -> None:
+    permission = ACTIONS[action]
+    name = f"helper-{action.replace('/', '-')}"
+    helper = make_user(app, username=name, email=f"{name}@example.com")
+    permit(app, helper, *({*EVERYTHING} - {permission}))
+    person = signed_in(app, helper)
+
+    pages = [person.open(path_of(ada)), person.open(path_of(ada, "factors"))]
+
+    shown = {form.action for page in pages for form in page.forms}
+    assert path_of(ada, action) not in shown
+    assert press(person, path_of(ada, action)).status == 403
+
+
+def test_a_superuser_below_a_demanded_second_factor_can_do_nothing(
+    set_settings: Callable[..., None], grace_at_home: Person, ada: User
+) -> None:
+    token = grace_at_home.open("/account").forms[0].fields
+    set_settings(mfa_required="superusers")
+
+    assert grace_at_home.ask("GET", path_of(ada)).location == "/account/security"
+    for action in ACTIONS:
+        answer = grace_at_home.ask("POST", path_of(ada, action), data=token)
+        assert answer.location == "/account/security", action
+
+
+def test_an_old_login_leads_to_its_confirmation_and_back(
+    set_settings: Callable[..., None], app: Flask, grace: User, ada: User
+) -> None:
+    person = signed_in(app, grace)
+    set_settings(fresh_token_lifetime=timedelta(0))
+
+    for action in sorted(FRESH):
+        answer = press(person, path_of(ada, action))
+        page = "factors" if action == "factors/reset" else ""
+        assert answer.status == 303, action
+        assert answer.answer.location == (
+            "/account/reauthenticate?next=" + path_of(ada, page).replace("/", "%2F")
+        )
+    assert stored(app, ada) is not None
+
+
+def test_nobody_there_is_not_found(grace_at_home: Person, grace: User) -> None:
+    for path in ("/admin/users/999", "/admin/users/999/factors", "/admin/users/none"):
+        assert grace_at_home.ask("GET", path).status_code == 404, path
+    for action in ACTIONS:
+        assert press(grace_at_home, f"/admin/users/999/{action}").status == 404, action
+
+
+def test_the_page_says_who_it_is_and_what_happened(
+    app: Flask, grace_at_home: Person, ada: User, ada_at_home: Person
+) -> None:
+    permit(app, ada, "notes:write")
+    grace_at_home.send(grace_at_home.open(path_of(ada)), path_of(ada, "password-reset"))
+
+    page = grace_at_home.open(path_of(ada))
+
+    assert ada.email in page.text
+    assert "role-" in page.text
+    assert "Devices Werkzeug" in page.text
+    assert "Logged in." in page.text
+    assert "A link for a new password was mailed. By grace" in page.text
+
+
+def test_each_button_does_what_it_says(
+    app: Flask, grace_at_home: Person, ada: User, ada_at_home: Person, mailbox: Mailbox
+) -> None:
+    def pressed(action: str) -> tuple[str, Any]:
+        page = grace_at_home.open(path_of(ada))
+        answer = grace_at_home.send(page, path_of(ada, action))
+        return grace_at_home.follow(answer).notice, stored(app, ada)
+
+    notice, _ = pressed("password-reset")
+    assert notice == "The link is mailed."
+    assert ada.email in [mail.to for mail in mailbox.deliver()]
+
+    notice, _ = pressed("end-sessions")
+    assert notice == "The account is signed out everywhere."
+    assert ada_at_home.open("/account").path == "/account/login"
+
+    assert pressed("deactivate")[1].is_active is False
+    assert pressed("activate")[1].is_active is True
+    assert pressed("promote")[1].is_superuser is True
+    assert pressed("demote")[1].is_superuser is False
+
+    notice, left = pressed("delete")
+    assert (notice, left) == ("The account is deleted.", None)
+
+
+def test_an_invitation_is_mailed_again(app: Flask, grace_at_home: Person, mailbox: Mailbox) -> None:
+    newcomer = make_user(app, username="new", email="new@example.com", password_hash=None)
+
+    page = grace_at_home.open(path_of(newcomer))
+    assert "Invite again" in page.text
+    grace_at_home.send(page, path_of(newcomer, "password-reset"))
+
+    assert [mail.page for mail in mailbox.deliver()] == ["accept-invitation"]
+
+
+def test_the_last_superuser_stays_and_the_page_says_why(
+    app: Flask, grace_at_home: Person, grace: User
+) -> None:
+    for action in ("deactivate", "demote", "delete"):
+        answer = grace_at_home.send(grace_at_home.open(path_of(grace)), path_of(grace, action))
+        assert answer.status == 422, action
+        assert "This is the last active superuser." in answer.summary, action
+    assert stored(app, grace).is_superuser  # type: ignore[union-attr]
+
+
+def test_somebody_with_more_rights_cannot_be_changed(app: Flask, bob: User, grace: User) -> None:
+    permit(app, bob, *EVERYTHING)
+    person = signed_in(app, bob)
+
+    for below in ("", "factors"):
+        page = person.open(path_of(grace, below))
+        assert "has rights that you do not have" in page.text
+        assert not [form for form in page.forms if form.action.startswith("/admin")]
+    for action in ACTIONS:
+        assert press(person, path_of(grace, action)).status == 403, action
+
+
+def test_only_superusers_make_superusers(app: Flask, ada: User, bob: User) -> None:
+    permit(app, bob, *EVERYTHING)
+    person = signed_in(app, bob)
+
+    assert press(person, path_of(ada, "promote")).status == 403
+    assert stored(app, ada).is_superuser is False  # type: ignore[union-attr]
+
+
+def test_factors_of_others_are_removed_and_own_ones_are_not(
+    app: Flask, grace_at_home: Person, grace: User, ada: User, ada_at_home: Person
+) -> None:
+    own = grace_at_home.open(path_of(grace, "factors"))
+    assert "You cannot remove your own second factors here." in own.text
+    assert press(grace_at_home, path_of(grace, "factors/reset")).status == 403
+
+    page = grace_at_home.open(path_of(ada, "factors"))
+    answer = grace_at_home.send(page, path_of(ada, "factors/reset"))
+
+    assert grace_at_home.follow(answer).notice.startswith("The second factors are removed")
+    with app.app_context():
+        sessions = db.session.scalars(select(Session).where(Session.user_id == ada.id)).all()
+        assert sessions
+        assert all(session.ended_at for session in sessions)
+
+
+def test_what_people_call_themselves_stays_text(app: Flask, grace_at_home: Person) -> None:
+    payload = "\"><script>alert(1)</script>'"
+    mallory = make_user(app, username="mallory", email="m@example.com", full_name=payload)
+
+    for below in ("", "factors"):
+        page = grace_at_home.open(path_of(mallory, below))
+        assert payload in page.text
+        assert "<script>alert" not in page.html
