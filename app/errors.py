@@ -218,8 +218,14 @@ class BodyTooLarge(AppError):
 
 
 class UnsupportedMediaType(AppError):
+    """``detail`` may name the types that the call accepts."""
+
     status, code = 415, "unsupported_media_type"
     detail = "The body is of a type that is not accepted here."
+
+    def __init__(self, detail: str | None = None) -> None:
+        super().__init__()
+        self.detail = detail or self.detail
 
 
 class ValidationFailed(AppError):

@@ -55,8 +55,13 @@ def reset_factors(person: str, yes: bool, as_json: bool) -> None:
         yes,
     )
     count = or_explain(lambda: operating.reset(user.id, actor=None))
-    sentence = f"Removed {count} second factors of {user.email}, which is signed out everywhere."
-    click.echo(in_json(UserSchema().dump(user)) if as_json else sentence)
+    if as_json:
+        click.echo(in_json(UserSchema().dump(user) | {"factors_removed": count or 0}))
+    elif count is None:
+        click.echo(f"Nothing to reset: {user.email} has no second factor.")
+    else:
+        factors = "1 second factor" if count == 1 else f"{count} second factors"
+        click.echo(f"Removed {factors} of {user.email}, which is signed out everywhere.")
 
 
 def _factors_in_words(held: dict[str, Any]) -> str:

@@ -3,16 +3,16 @@
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import select, text
+from sqlalchemy import func, select, text
 from sqlalchemy.exc import SQLAlchemyError
 
-from app import clock
+from app import clock, features
 from app.database import fitness, migration_state
 from app.doctor.checks import checks
 from app.doctor.setting_checks import HERE
 from app.extensions import db
 from app.features.checks import Weight
-from app.models import User
+from app.models import Role, User
 from config import Settings
 from configuration.database_servers import database_hosts
 
@@ -219,3 +219,22 @@ def _is_remote(settings: Settings) -> bool:
 def _scalar(statement: str) -> Any:
     with db.engine.connect() as connection:
         return connection.scalar(text(statement))
+
+
+@checks(
+    Weight.WEAK,
+    "Put the features back into OPTIONAL, or do what docs/second-factors.md says about taking them "
+    "out.",
+)
+def no_second_factor_is_wanted_in_vain(_settings: Settings) -> str | None:
+    if any(feature.has_factor for feature in features.active()):
+        return None
+    roles = db.session.scalars(select(Role.name).where(Role.require_mfa).order_by(Role.name)).all()
+    count = select(func.count()).select_from(User).where(User.second_step_at.is_not(None))
+    people = db.session.scalar(count) or 0
+    if not roles and not people:
+        return None
+    return (
+        f"This tree has no feature for second factors. Accounts with the second step on: {people}. "
+        f"Roles that give nothing without a factor: {', '.join(roles) or 'none'}."
+    )

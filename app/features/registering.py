@@ -11,7 +11,7 @@ from app.features import clashes, tables
 from app.features.feature import Feature
 from app.http.blueprint import api, is_documented, register_page
 from app.mail import wordings
-from config import SettingsRefused
+from config import Settings, SettingsRefused
 
 
 def init_app(
@@ -33,6 +33,7 @@ def init_app(
     app.extensions["features"] = tuple(features)
     branches.init_app(app, {each.name: each.migrations for each in features if each.migrations})
     factors = [feature.has_factor for feature in features if feature.has_factor]
+    _refuse(_demanded_in_vain(app.config["SETTINGS"], factors))
     app.extensions["has_factor"] = lambda user_id: any(has(user_id) for has in factors)
     for feature in features:
         if feature.init_app:
@@ -69,6 +70,14 @@ def _flaws(
         yield from _missing_parts(app, feature)
         yield from tables.flaws(feature, features, is_ours=feature in ours)
     yield from clashes.flaws(features, clashes.of_core(app, features) | dict(core))
+
+
+def _demanded_in_vain(settings: Settings, factors: Sequence[object]) -> Iterator[str]:
+    if settings.mfa_required != "none" and not factors:
+        yield (
+            f"MFA_REQUIRED is {settings.mfa_required}, and this tree has no feature for second "
+            "factors. Set MFA_REQUIRED=none, or put the features back into OPTIONAL."
+        )
 
 
 def _missing_parts(app: Flask, feature: Feature) -> Iterator[str]:

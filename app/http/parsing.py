@@ -7,6 +7,7 @@ from urllib.parse import parse_qsl
 
 import marshmallow
 from flask import Request, current_app
+from flask_babel import gettext
 from webargs.core import missing
 from webargs.flaskparser import FlaskParser
 
@@ -33,9 +34,9 @@ class StrictParser(FlaskParser):
 
     def load_json(self, req: Request, schema: marshmallow.Schema) -> Any:
         if req.mimetype != JSON:
-            raise UnsupportedMediaType
+            raise _wants(JSON)
         if req.mimetype_params.get("charset", "utf-8").lower() not in UTF_8:
-            raise UnsupportedMediaType
+            raise _wants(f"{JSON}; charset=utf-8")
         return _without_surplus(current_app.json.loads(req.get_data()), req, schema)
 
     def load_form(self, req: Request, schema: marshmallow.Schema) -> Any:
@@ -43,10 +44,12 @@ class StrictParser(FlaskParser):
             # Clients send a form without fields in this way.
             return {}
         if req.mimetype != FORM:
-            raise UnsupportedMediaType
+            raise _wants(FORM)
         return _each_once(req.get_data(), lambda message, name: message.at([name]))
 
     def load_json_or_form(self, req: Request, schema: marshmallow.Schema) -> Any:
+        if req.mimetype not in (JSON, FORM):
+            raise _wants(f"{JSON}, {FORM}")
         return (self.load_form if req.mimetype == FORM else self.load_json)(req, schema)
 
     def load_optional_json(self, req: Request, schema: marshmallow.Schema) -> Any:
@@ -76,6 +79,12 @@ class StrictParser(FlaskParser):
             ],
             left_out=more + getattr(req, "fields_left_out", 0),
         )
+
+
+def _wants(types: str) -> UnsupportedMediaType:
+    return UnsupportedMediaType(
+        gettext("The Content-Type that is accepted here: %(types)s.", types=types)
+    )
 
 
 def _each_once(encoded: bytes, located: Callable[[Message, str], dict[str, str]]) -> dict[str, str]:

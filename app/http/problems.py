@@ -45,6 +45,14 @@ JSON = "application/json"
 OAUTH_PATHS = ("/api/v1/auth/token", "/api/v1/auth/revoke")
 
 
+# What these clients read as ``error`` where a refusal has no word of its own. Without it, some take
+# the document for a token. Every other status below 500 is ``invalid_request``.
+OAUTH_ERRORS = {
+    429: "temporarily_unavailable",
+    500: "server_error",
+    503: "temporarily_unavailable",
+}
+
 # Python's and Werkzeug's words for these are older than RFC 9110.
 TITLES = HTTP_STATUS_CODES | {413: "Content Too Large", 422: "Unprocessable Content"}
 
@@ -108,7 +116,7 @@ def _problem(
     first: Answer | None = current_app.extensions.get("error answer")
     if first and (answered := first(status, code, headers or {})):
         return answered
-    body = {
+    body: dict[str, Any] = {
         "type": "about:blank",
         "title": TITLES[status],
         "status": status,
@@ -116,11 +124,15 @@ def _problem(
         "detail": detail[:MAX_DETAIL_LENGTH],
         "code": code,
         **(members or {}),
-        "request_id": request_id(),
     }
+    is_for_oauth = _is_for_oauth_clients(request.path)
+    if is_for_oauth:
+        body.setdefault("error", OAUTH_ERRORS.get(status, "invalid_request"))
+        body.setdefault("error_description", body["detail"])
+    body["request_id"] = request_id()
     response = current_app.json.response(body)
     response.status_code = status
-    response.mimetype = JSON if _is_for_oauth_clients(request.path) else PROBLEM_JSON
+    response.mimetype = JSON if is_for_oauth else PROBLEM_JSON
     response.headers.update(headers or {})
     return response
 

@@ -24,7 +24,7 @@ from app.features.checks import Weight
 from app.mail import messages, transport
 from app.models import Session, User
 from app.security import signing_keys
-from config import Settings
+from config import Settings, SettingsRefused
 from configuration import cores
 from tests.conftest import SECRET_KEY
 from tests.factories import make_user
@@ -95,6 +95,7 @@ TRIED_FURTHER_DOWN = {
     *("nothing_odd_was_seen", "logins_come_from_several_addresses"),
     *("sealed_rows_have_their_key", "digests_have_their_key"),
     *("superusers_have_a_second_factor", "passkeys_belong_to_this_domain"),
+    "no_second_factor_is_wanted_in_vain",
 }
 
 ALL_CHECKS = [*CHECKS, *(check for feature in OPTIONAL for check in feature.checks)]
@@ -554,3 +555,21 @@ def test_where_all_is_well_it_says_so(doctor: Doctor, monkeypatch: pytest.Monkey
 def test_it_never_prints_a_secret(doctor: Doctor) -> None:
     for arguments in ((), ("--json",)):
         assert SECRET_KEY not in doctor(*arguments).output
+
+
+def test_a_tree_without_second_factors_is_told_what_still_wants_one(
+    make_app: Callable[..., Flask], ada: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = "no_second_factor_is_wanted_in_vain"
+    monkeypatch.setattr("app.OPTIONAL", ())
+    with pytest.raises(SettingsRefused, match="MFA_REQUIRED is all"):
+        make_app(MFA_REQUIRED="all")
+    app = make_app()
+
+    before = found(app)
+    with app.app_context():
+        db.session.get_one(User, ada.id).second_step_at = clock.now()
+        db.session.commit()
+
+    assert name not in before
+    assert "Accounts with the second step on: 1." in found(app)[name]

@@ -27,6 +27,8 @@ def reauthenticate(session: Session, given: Mapping[str, Any]) -> Handover:
     user = sessions.lock_user(session)
     if user.second_step_at and proof.aal < 2:
         db.session.rollback()
+        # The feature that knows the second factors says which ones would do.
+        _by(session, {})
         raise MfaRequired
     confirmed = sessions.confirm(session, proof)
     audit.record(

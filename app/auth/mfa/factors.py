@@ -109,14 +109,17 @@ def removed(user: User, method: Method) -> None:
     audit.record(events.FACTOR_REMOVED, subject_id=user.id, actor_id=user.id, method=method.name)
 
 
-def reset(user: User, actor_id: int | None) -> int:
+def reset(user: User, actor_id: int | None) -> int | None:
     """Remove every factor of an account, as an administrator.
 
-    The caller holds the user, and commits. Returns how many factors that were.
+    The caller holds the user, and commits. Returns how many factors that were,
+    or ``None`` if there was nothing to reset. Then no mail is sent.
     """
-    count = methods.remove_all(user.id)
-    _switch_off(user)
     throttle.clear(user, Kind.FACTOR)
+    count = methods.remove_all(user.id)
+    if not count and user.second_step_at is None:
+        return None
+    _switch_off(user)
     credentials.changed(user, CredentialChange.FACTORS_CHANGED)
     notify(messages.factors_reset, user)
     audit.record(events.FACTORS_RESET, subject_id=user.id, actor_id=actor_id, factors=count)

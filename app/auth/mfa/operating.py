@@ -22,17 +22,19 @@ def describe(user_id: int) -> dict[str, Any]:
     return factors.describe(user)
 
 
-def reset(user_id: int, *, actor: Session | None) -> int:
+def reset(user_id: int, *, actor: Session | None) -> int | None:
     """Remove every factor of a user, and sign the user out everywhere. Commits.
 
     ``actor`` is the session of an administrator, and ``None`` for an operator
-    in the shell. Returns how many factors there were. Raises ``NotFound``, or
+    in the shell. Returns how many factors there were, or ``None`` if there was
+    nothing to reset. Then nobody is signed out. Raises ``NotFound``, or
     ``NotEnoughPermissions``, also for the actor's own account.
     """
     locked = authority.lock_account(user_id, FACTORS_RESET, actor=actor)
     if actor is not None and actor.user_id == user_id:
         raise NotEnoughPermissions
     count = factors.reset(locked.user, actor.user_id if actor else None)
-    sessions.end_all(user_id)
+    if count is not None:
+        sessions.end_all(user_id)
     db.session.commit()
     return count

@@ -16,7 +16,7 @@ from app.auth.mfa import events, messages, methods, tickets
 from app.auth.mfa.limits import FACTOR, FACTOR_NETWORK
 from app.auth.mfa.methods import Method
 from app.auth.notices import notify_with
-from app.auth.oauth.oauth import InvalidRequest
+from app.auth.oauth.oauth import missing_in
 from app.auth.sessions import sessions
 from app.auth.sessions.handover import Handover, tokens_of
 from app.database.rows import lock
@@ -82,18 +82,19 @@ def go_on(fields: Mapping[str, Any]) -> Handover:
 def grant(form: Mapping[str, str]) -> TokenPair:
     """The same for an OAuth client. Raises ``InvalidRequest`` for a field that is missing."""
     if "mfa_token" not in form or "otp" not in form:
-        raise InvalidRequest
+        raise missing_in(form, "mfa_token", "otp")
     return tokens_of(go_on({"mfa_token": form["mfa_token"], "otp": form["otp"]}))
 
 
 def prove_again(session: Session, fields: Mapping[str, Any]) -> Proof:
     """Compare the second proof of a signed-in user. The caller commits.
 
-    Raises ``WrongFactor``, ``RateLimited`` or ``SessionEnded``.
+    Raises ``WrongFactor``, ``RateLimited`` or ``SessionEnded``, and ``MfaRequired``
+    with the kinds of proofs that the user can give, if there is none in ``fields``.
     """
     method = methods.offered_in(fields)
     if method is None:
-        raise MfaRequired
+        raise MfaRequired(methods=methods.usable_by(session.user_id))
     with counted(method):
         return _prove_again(session, method, fields)
 

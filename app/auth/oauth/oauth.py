@@ -1,6 +1,7 @@
 """The two calls of OAuth 2: the token endpoint and the revocation endpoint."""
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
@@ -28,6 +29,7 @@ from app.security.tokens import TokenPair
 
 P = ParamSpec("P")
 R = TypeVar("R")
+OWN_NAME = re.compile("[a-z_]{1,30}")
 
 
 def in_oauth_words(view: Callable[P, R]) -> Callable[P, R]:
@@ -42,10 +44,18 @@ def in_oauth_words(view: Callable[P, R]) -> Callable[P, R]:
             raise type(refusal)(**refusal.members, **words) from None
         except (InvalidCredentials, LoginRefused, InvalidRefreshToken):
             raise InvalidGrant from None
-        except (ValidationFailed, BadRequest):
+        except ValidationFailed as refusal:
+            raise InvalidRequest(*_fields_in(refusal)) from None
+        except BadRequest:
             raise InvalidRequest from None
 
     return translated
+
+
+def _fields_in(refusal: ValidationFailed) -> list[str]:
+    """The refused fields. One that no call has may have any name, so it is not repeated."""
+    names = [error["pointer"].removeprefix("#/") for error in refusal.members["errors"]]
+    return sorted({name for name in names if OWN_NAME.fullmatch(name)})
 
 
 def is_login(form: dict[str, Any]) -> bool:
@@ -66,11 +76,18 @@ def token(form: dict[str, Any]) -> TokenPair:
             return tokens_of(login.start(user, by_password(given)))
         case {"grant_type": "refresh_token", "refresh_token": refresh_token}:
             return refreshing.refresh(refresh_token)
-        case {"grant_type": "password" | "refresh_token"}:
-            raise InvalidRequest
+        case {"grant_type": "password"}:
+            raise missing_in(given, "username", "password")
+        case {"grant_type": "refresh_token"}:
+            raise InvalidRequest("refresh_token")
         case {"grant_type": other}:
             return _of_feature(other, given)
-    raise InvalidRequest
+    raise InvalidRequest("grant_type")
+
+
+def missing_in(form: Mapping[str, Any], *fields: str) -> "InvalidRequest":
+    """The refusal of a form that must have these fields."""
+    return InvalidRequest(*(field for field in fields if field not in form))
 
 
 def _of_feature(grant_type: str, given: dict[str, Any]) -> TokenPair:
@@ -86,7 +103,7 @@ def revoke(token: str) -> None:
     Any other token is not an error.
     """
     if not token:
-        raise InvalidRequest
+        raise InvalidRequest("token")
     origin = tokens.origin_of(token)
     if origin is not None:
         # A token from before a change of the password is not valid any more, and ends nothing.
@@ -108,7 +125,17 @@ class InvalidGrant(OAuthError):
 
 
 class InvalidRequest(OAuthError):
+    """It names the fields, if they are known."""
+
     code, detail = "invalid_request", "A field is missing, repeated or not acceptable."
+
+    def __init__(self, *fields: str) -> None:
+        if fields:
+            self.detail = gettext(
+                "These fields are missing, repeated or not acceptable: %(fields)s.",
+                fields=", ".join(fields),
+            )
+        super().__init__()
 
 
 class UnsupportedGrantType(OAuthError):

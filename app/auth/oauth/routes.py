@@ -9,7 +9,7 @@ from app.auth.oauth import oauth
 from app.auth.oauth.oauth import InvalidGrant, InvalidRequest, UnsupportedGrantType, in_oauth_words
 from app.auth.oauth.schemas import RevokeFormSchema, TokenFormSchema
 from app.auth.schemas import NothingSchema, TokenSchema
-from app.errors import Overloaded
+from app.errors import MfaRequired, Overloaded, WrongFactor
 from app.http.blueprint import Blueprint, refuses
 from app.http.fields import Schema
 from app.security import signing_keys
@@ -41,10 +41,16 @@ def jwks() -> tuple[dict[str, Any], int, dict[str, str]]:
 @in_oauth_words
 @limited(TOKEN)
 @bp.takes_form(TokenFormSchema)
-@refuses(InvalidGrant, InvalidRequest, UnsupportedGrantType, Overloaded)
+@refuses(InvalidGrant, InvalidRequest, UnsupportedGrantType, MfaRequired, WrongFactor, Overloaded)
 @bp.returns(200, TokenSchema)
 def token(form: dict[str, Any]) -> TokenPair:
-    """The token endpoint of OAuth 2 (RFC 6749 §4.3 and §6)."""
+    """The token endpoint of OAuth 2 (RFC 6749 §4.3 and §6).
+
+    Where the user's second step is on, send `otp` or `recovery_code` beside the password. Or
+    go on from the refusal `mfa_required` with its `mfa_token`: the grant
+    `http://auth0.com/oauth/grant-type/mfa-otp` takes `mfa_token` and `otp`, and
+    `POST /api/v1/auth/mfa` takes every kind of second factor.
+    """
     give = token_for_password if oauth.is_login(form) else oauth.token
     return give(form)
 

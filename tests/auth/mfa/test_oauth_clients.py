@@ -20,6 +20,7 @@ from app.extensions import db
 from app.models import User
 from tests.auth.mfa.phone import Phone, enrol, give_password, ticket_of
 from tests.factories import API, PASSWORD, me, problem
+from tests.test_readme import blocks
 
 GRANT = "http://auth0.com/oauth/grant-type/mfa-otp"
 REFUSAL = {
@@ -238,3 +239,17 @@ def test_requests_oauthlib_sees_the_refusal_and_goes_on(url: str, ada: User, pho
     assert answers[0]["mfa_token"]
     assert token["refresh_token"]
     assert response.json()["username"] == "ada"
+
+
+def test_the_example_of_the_page_for_authlib_logs_in(url: str, ada: User, phone: Phone) -> None:
+    page = blocks("docs/second-factors.md")
+    (example,) = [block.text for block in page if block.language == "python"]
+    defined: dict[str, Any] = {}
+    exec(example, defined)  # it is ours
+
+    with defined["log_in"](url, "ada", PASSWORD, phone.code) as session:
+        response = session.get(url.replace("/auth/token", "/users/me"))
+
+    assert response.json()["username"] == "ada"
+    with pytest.raises(OAuthError):
+        defined["log_in"](url, "ada", "wrong", phone.code)

@@ -299,7 +299,7 @@ def test_the_shell_resets_after_a_question(
     done = run("reset-factors", "Ada@Example.com", stdin="y\n")
 
     assert done.exit_code == 0, done.output
-    assert "Removed 1 second factors of ada@example.com" in done.output
+    assert "Removed 1 second factor of ada@example.com" in done.output
     assert problem(me(client, phone.access_token)) == (401, "session_ended")
     assert give_password(client, ada).status_code == 200
     assert mailbox.deliver()[0].subject == "Your second factors were removed"
@@ -307,9 +307,19 @@ def test_the_shell_resets_after_a_question(
     assert (event.actor_id, event.subject_id) == (None, ada.id)
     assert event.details == {"factors": 1, "via": "cli"}
 
+    pair = give_password(client, ada).json
+    again = run("reset-factors", ada.email, "--yes")
+    counted = json.loads(run("reset-factors", ada.email, "--yes", "--json").stdout)
+
+    assert again.output == "Nothing to reset: ada@example.com has no second factor.\n"
+    assert counted["factors_removed"] == 0
+    assert me(client, pair["access_token"]).status_code == 200
+    assert mailbox.deliver() == []
+    assert event_of(app, "factors_reset").id == event.id
+
 
 @pytest.mark.usefixtures("phone")
 def test_the_shell_prints_json(run: Run, ada: User) -> None:
     shown = json.loads(run("reset-factors", ada.email, "--yes", "--json").stdout)
 
-    assert shown["id"] == ada.id
+    assert (shown["id"], shown["factors_removed"]) == (ada.id, 1)

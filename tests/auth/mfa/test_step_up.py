@@ -119,7 +119,9 @@ def test_a_code_raises_the_session_and_makes_it_fresh(
 ) -> None:
     phone, token = below
 
-    assert problem(prove(client, token, password=PASSWORD)) == (403, "mfa_required")
+    alone = prove(client, token, password=PASSWORD)
+    assert problem(alone) == (403, "mfa_required")
+    assert alone.json["methods"] == ["totp", "recovery_code"]
     assert "mfa_token" not in prove(client, token, password=PASSWORD).json
     assert problem(prove(client, token, password="wrong")) == (403, "wrong_password")
     raised = prove(client, token, otp=phone.code()).json["access_token"]

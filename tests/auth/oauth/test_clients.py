@@ -1,19 +1,27 @@
 """A client that nobody here wrote: Authlib's, with OAuth 2's password grant (RFC 6749 §4.3)."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from threading import Thread
 
 import pytest
-from authlib.integrations.requests_client import OAuth2Session
+from authlib.integrations.requests_client import OAuth2Session, OAuthError
 from flask import Flask
 from werkzeug.serving import make_server
 
 from app.models import User
+from tests.cases import each
 from tests.factories import API, PASSWORD
 
 
 @pytest.fixture
 def url(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    with served(app, monkeypatch) as url:
+        yield url
+
+
+@contextmanager
+def served(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """The application behind a real socket."""
     # Authlib speaks to https alone unless told otherwise.
     monkeypatch.setenv("AUTHLIB_INSECURE_TRANSPORT", "true")
@@ -75,3 +83,34 @@ def test_a_wrong_password_gives_no_token(url: str, ada: User) -> None:
 
     assert answer["code"] == "invalid_credentials"
     assert "access_token" not in answer
+
+
+@each(
+    "settings, password, error",
+    [
+        ({}, "wrong", "invalid_grant"),
+        ({}, "x" * 70_000, "invalid_request"),
+        (
+            {"RATELIMIT_ENABLED": "true", "RATELIMIT_TOKEN": "1 per hour"},
+            PASSWORD,
+            "temporarily_unavailable",
+        ),
+    ],
+)
+def test_a_client_never_takes_a_refusal_for_a_token(
+    make_app: Callable[..., Flask],
+    ada: User,
+    monkeypatch: pytest.MonkeyPatch,
+    settings: dict[str, str],
+    password: str,
+    error: str,
+) -> None:
+    with served(make_app(**settings), monkeypatch) as url, OAuth2Session() as session:
+        if settings:
+            session.fetch_token(f"{url}/auth/token", username="ada", password=PASSWORD)
+
+        with pytest.raises(OAuthError) as caught:
+            session.fetch_token(f"{url}/auth/token", username="ada", password=password)
+
+    assert caught.value.error == error
+    assert caught.value.description

@@ -227,6 +227,7 @@ def test_a_field_without_a_value_is_an_invalid_request(
     response = ask(client, **form | ({left_out: ""} if how == "empty" else {}))
 
     assert oauth_error(response) == "invalid_request"
+    assert response.json["error_description"].endswith(f": {left_out}.")
 
 
 @pytest.mark.parametrize("form", [{}, {"refresh_token": ""}, {"username": "ada"}])
@@ -288,6 +289,8 @@ def test_json_is_no_form(client: FlaskClient, ada: User, path: str) -> None:
     response = client.post(f"{API}/auth/{path}", json=PASSWORD_GRANT | {"token": "x"})
 
     assert problem(response) == (415, "unsupported_media_type")
+    assert response.json["error"] == "invalid_request"
+    assert FORM in response.json["error_description"]
 
 
 @pytest.mark.parametrize("path", ["token", "revoke"])
@@ -308,6 +311,7 @@ def test_a_body_over_64_kib_is_too_large(client: FlaskClient, path: str) -> None
     response = client.post(f"{API}/auth/{path}", data=form)
 
     assert problem(response) == (413, "body_too_large")
+    assert response.json["error"] == "invalid_request"
 
 
 @pytest.mark.parametrize("path", ["token", "revoke"])
