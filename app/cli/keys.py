@@ -124,11 +124,20 @@ def reseal(batch: int) -> None:
         if isinstance(rows, SealedRows):
             _reseal(rows, batch)
     without_key = sum(_report_keys(rows) for rows in found)
+    for key_id in key_ring.key_ids()[1:]:
+        if not any(keyed.number_under(key_id, rows) for rows in found):
+            click.echo(_not_needed(key_id))
     if without_key:
         raise click.ClickException(
-            f"{without_key} rows need a key that is not in DATA_KEYS. Put it back, and run the "
-            "command again."
+            f"{without_key} rows need a key that is not in DATA_KEYS, or that of another "
+            "SECRET_KEY. Put it back, and run the command again."
         )
+
+
+def _not_needed(key_id: str) -> str:
+    if key_id in settings.data_keys:
+        return f"Nothing needs the key {key_id} any more. Take it out of DATA_KEYS."
+    return "Nothing needs the key of SECRET_KEY any more. Second factors outlive a new SECRET_KEY."
 
 
 def _reseal(rows: SealedRows, batch: int) -> None:

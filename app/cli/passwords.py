@@ -46,6 +46,8 @@ def build_breached(dump: BinaryIO, output: Path | None, at_least: int) -> None:
     output = output or settings.breached_passwords_file or INSTANCE / "breached_passwords.bin"
     if output.parent == INSTANCE:
         INSTANCE.mkdir(exist_ok=True)
+    if not output.parent.is_dir():
+        raise click.ClickException(f"There is no folder {output.parent}.")
     try:
         made = breached_list_making.make(
             _lines(dump),
@@ -57,10 +59,16 @@ def build_breached(dump: BinaryIO, output: Path | None, at_least: int) -> None:
         raise click.ClickException(f"The dump cannot be used. {flaw}") from None
     click.echo(
         f"Wrote {made.entries:,} passwords to {output}, out of {made.lines:,} lines. "
-        f"{made.left_out:,} lines were left out."
+        f"{made.left_out:,} lines were left out: rarer than --at-least, shorter than 8 "
+        "or longer than 100 characters, or not in UTF-8."
     )
     if output.resolve() != settings.breached_passwords_file:
-        click.echo(f"To use the list, set PASSWORD_BREACHED_FILE={output.resolve()}.")
+        click.echo(
+            f"To use the list in place of the one that ships, set "
+            f"PASSWORD_BREACHED_FILE={output.resolve()}."
+        )
+    if settings.breached_passwords == "off":
+        click.echo("PASSWORD_BREACHED is off here. Set it to local, or no list is used.")
 
 
 def _lines(dump: BinaryIO) -> Iterator[bytes]:

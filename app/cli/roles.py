@@ -41,9 +41,15 @@ def list_roles(as_json: bool) -> None:
         click.echo(in_json(RoleSchema(many=True).dump(found), indent=2))
         return
     table(
-        ("ID", "NAME", "PERMISSIONS", "DESCRIPTION"),
+        ("ID", "NAME", "REQUIRES MFA", "PERMISSIONS", "DESCRIPTION"),
         (
-            (str(role.id), role.name, ", ".join(role.permissions), role.description or "")
+            (
+                str(role.id),
+                role.name,
+                yes_or_no(role.require_mfa),
+                ", ".join(role.permissions),
+                role.description or "",
+            )
             for role in found
         ),
     )

@@ -98,6 +98,11 @@ def number_without_key(keyed: KeyedRows) -> int:
     return _number(keyed, keyed.key_id.not_in(key_ring.key_ids()))
 
 
+def number_under(key_id: str, keyed: KeyedRows) -> int:
+    """How many rows need this key."""
+    return _number(keyed, keyed.key_id == key_id)
+
+
 def number_under_older_keys(keyed: KeyedRows) -> int:
     """How many rows need another key of the ring than the newest."""
     return _number(keyed, keyed.key_id.in_(key_ring.key_ids()[1:]))

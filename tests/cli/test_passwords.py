@@ -10,6 +10,7 @@ from click.testing import Result
 from app import create_app, read_settings
 from app.cli import passwords
 from app.security.passwords import breached_list
+from tests.cases import each
 from tests.conftest import ENVIRONMENT
 
 Run = Callable[..., Result]
@@ -47,8 +48,10 @@ def test_it_makes_a_list_and_says_how_to_use_it(run: Run, dump: Path, tmp_path: 
 
     assert done.exit_code == 0
     assert done.stdout == (
-        f"Wrote 2 passwords to {output}, out of 3 lines. 1 lines were left out.\n"
-        f"To use the list, set PASSWORD_BREACHED_FILE={output}.\n"
+        f"Wrote 2 passwords to {output}, out of 3 lines. 1 lines were left out: "
+        "rarer than --at-least, shorter than 8 or longer than 100 characters, or not in UTF-8.\n"
+        f"To use the list in place of the one that ships, set PASSWORD_BREACHED_FILE={output}.\n"
+        "PASSWORD_BREACHED is off here. Set it to local, or no list is used.\n"
     )
     assert has(output, "password1")
 
@@ -111,4 +114,16 @@ def test_a_folder_that_does_not_exist_is_refused_in_one_sentence(
 
     assert done.exit_code == 1
     assert len(done.stderr.splitlines()) == 1
-    assert "No such file or directory" in done.stderr
+    assert f"There is no folder {tmp_path / 'nowhere'}." in done.stderr
+
+
+@each("line", [b"password1\n", b"7C4A8D09CA3762AF61E59520943DC26494F8941B\n"])
+def test_a_least_count_is_refused_for_a_dump_without_counts(
+    run: Run, tmp_path: Path, line: bytes
+) -> None:
+    output = tmp_path / "list.bin"
+    done = run("build-breached", "-", "--at-least", "10", "--output", output, stdin=line)
+
+    assert done.exit_code == 1
+    assert "It has no counts" in done.stderr
+    assert not output.exists()

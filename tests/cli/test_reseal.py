@@ -85,6 +85,8 @@ def test_it_moves_every_row_to_the_newest_key(
     assert result.stdout.splitlines() == [
         "The newest key is new.",
         "Moved 7 authenticator apps to the newest key.",
+        "Nothing needs the key old any more. Take it out of DATA_KEYS.",
+        "Nothing needs the key of SECRET_KEY any more. Second factors outlive a new SECRET_KEY.",
     ]
     assert result.stderr.splitlines() == [
         *("… 3 authenticator apps so far", "… 6 authenticator apps so far"),
@@ -156,6 +158,7 @@ def test_a_row_that_was_tampered_with_is_told_and_stops_nothing(
 
     assert "Moved 6 authenticator apps to the newest key." in result.output
     assert "1 authenticator apps do not open" in result.output
+    assert "needs the key old" not in result.output
 
 
 @pytest.mark.usefixtures("people")
@@ -167,7 +170,7 @@ def test_rows_whose_key_is_gone_stay_and_are_counted(
     result = reseal()
 
     assert result.exit_code == 1
-    assert "7 rows need a key that is not in DATA_KEYS." in result.output
+    assert "7 rows need a key that is not in DATA_KEYS, or that of another " in result.output
     set_settings(data_keys={"new": NEW, "old": OLD})
     assert keys_of(app) == ["old"] * 7
 

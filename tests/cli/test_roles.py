@@ -57,10 +57,10 @@ def test_list_shows_what_each_role_allows(run: Run, app: Flask) -> None:
 
     head, *rows = run("list").output.splitlines()
 
-    assert head.split() == ["ID", "NAME", "PERMISSIONS", "DESCRIPTION"]
+    assert head.split() == ["ID", "NAME", "REQUIRES", "MFA", "PERMISSIONS", "DESCRIPTION"]
     assert [row.split()[1:] for row in rows] == [
-        ["auditor", "audit:read"],
-        ["support", "sessions:read,", "users:read"],
+        ["auditor", "no", "audit:read"],
+        ["support", "no", "sessions:read,", "users:read"],
     ]
 
 

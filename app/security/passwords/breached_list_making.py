@@ -23,6 +23,7 @@ NTLM = re.compile(rb"[0-9A-Fa-f]{32}:[0-9]{1,12}")
 COMPRESSED = (b"\x1f\x8b", b"PK\x03\x04", b"7z\xbc\xaf", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd")
 # Entries are spread over this many files by their first 12 bits. Each of them is sorted in memory.
 BUCKETS = 4096
+NO_COUNTS = "It has no counts, which --at-least compares. Leave the option out."
 # Entries wait for their file in memory, up to this size for all together.
 MAX_WAITING_BYTES = 64 * 2**20
 PROGRESS_EVERY = 5_000_000
@@ -96,8 +97,12 @@ def _reader_of(first: bytes, at_least: int) -> Callable[[bytes], bytes | None]:
         raise UnfitDump("It is compressed, or not text. Unpack it first.")
     if NTLM.fullmatch(first):
         raise UnfitDump("It has NTLM hashes. Download the hashes in SHA-1.")
-    if HASH.fullmatch(first):
+    if found := HASH.fullmatch(first):
+        if at_least > 1 and not found[2]:
+            raise UnfitDump(NO_COUNTS)
         return lambda line: _of_hash(line, at_least)
+    if at_least > 1:
+        raise UnfitDump(NO_COUNTS)
     return of_password
 
 
