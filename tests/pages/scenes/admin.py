@@ -14,7 +14,7 @@ def people(visit: Visit) -> Iterator[str]:
     yield "empty"
     visit.open("/admin/users?q=nobody-has-this-name")
     yield "empty"
-    visit.open("/admin/users?created_after=yesterday")
+    visit.open("/admin/users?is_active=perhaps")
     yield "refused"
 
 
