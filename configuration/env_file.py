@@ -123,6 +123,13 @@ def _value(written: str) -> str:
     return inside
 
 
+def source_of(name: str, variables: Mapping[str, str]) -> str:
+    """Where the value of a variable comes from. An empty one counts as not set."""
+    if name in os.environ and name not in _added_by_flask(variables):
+        return "environment" if os.environ[name] else "default"
+    return ".env" if variables.get(name) else "default"
+
+
 def _added_by_flask(variables: Mapping[str, str]) -> set[str]:
     """The names that the command ``flask`` itself added to the environment.
 

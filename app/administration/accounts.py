@@ -5,10 +5,11 @@
 
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy import select
 
-from app import audit
+from app import audit, clock
 from app.access.permissions import (
     SESSIONS_REVOKE,
     USERS_DELETE,
@@ -141,6 +142,19 @@ def end_sessions(user_id: int, *, actor: Session | None) -> None:
     if links or ended:
         _record(Event.SESSIONS_ENDED, user, actor, sessions_ended=ended)
     db.session.commit()
+
+
+def end_session(session_id: UUID) -> User:
+    """Sign one device out, for an operator. Returns whose it was. Commits. Raises ``NotFound``."""
+    session = db.session.get(Session, session_id)
+    if session is None:
+        raise NotFound
+    user = authority.lock_account(session.user_id, SESSIONS_REVOKE, actor=None).user
+    if not sessions.end_where(Session.id == session_id, sessions.is_live(clock.now())):
+        raise NotFound
+    _record(Event.SESSION_ENDED, user, None, session_id=str(session_id))
+    db.session.commit()
+    return user
 
 
 def end_sessions_of_everybody(limit: int, *, begun_by: datetime) -> int:

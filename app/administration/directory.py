@@ -16,6 +16,7 @@ from sqlalchemy import (
     select,
     type_coerce,
 )
+from sqlalchemy.orm import joinedload
 
 from app import clock
 from app.auth.sessions import sessions
@@ -23,7 +24,7 @@ from app.database import pages
 from app.database.pages import Key, Order, Page
 from app.database.types import MAX_ID, UTCDateTime
 from app.extensions import db
-from app.models import Role, User, UserRole
+from app.models import Role, Session, User, UserRole
 from app.security import identifiers, tokens
 
 # It stands before each text that is searched. No text can contain it.
@@ -63,6 +64,12 @@ def named(text: str) -> list[User]:
     by_name = db.session.scalar(select(User).where(column == known_as.value))
     found = [user for user in (by_id, by_name) if user is not None]
     return found[:1] if by_id is by_name else found
+
+
+def live_sessions(limit: int) -> Sequence[Session]:
+    """The sessions of everybody that are alive, the last used ones first, with their users."""
+    living = select(Session).options(joinedload(Session.user)).where(sessions.is_live(clock.now()))
+    return db.session.scalars(living.order_by(Session.refreshed_at.desc()).limit(limit)).all()
 
 
 def by_ids(ids: Collection[int]) -> dict[int, User]:

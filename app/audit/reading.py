@@ -40,7 +40,9 @@ def newest(
     subject_id: int | None = None,
     actor_id: int | None = None,
     event: str | None = None,
+    ip: str | None = None,
     since: datetime | None = None,
+    until: datetime | None = None,
 ) -> Sequence[AuditEvent]:
     """Return up to ``limit`` events that fit these conditions, the newest first."""
     events = select(AuditEvent).order_by(AuditEvent.id.desc()).limit(limit)
@@ -54,6 +56,10 @@ def newest(
         events = events.where(AuditEvent.event == event)
     if since is not None:
         events = events.where(AuditEvent.at >= since)
+    if until is not None:
+        events = events.where(AuditEvent.at < until)
+    if ip is not None:
+        events = events.where(AuditEvent.ip == ip)
     return db.session.scalars(events).all()
 
 

@@ -15,11 +15,14 @@ from app.cli import (
     importing,
     keys,
     listing,
+    mail_testing,
     migrating,
     outbox,
     passwords,
     prune,
     roles,
+    sessions,
+    settings,
     unlocking,
     users,
     version,
@@ -53,6 +56,9 @@ def init_app(app: Flask) -> None:
     _hide_commands_of_libraries(app)
     app.cli.add_command(users.users)
     app.cli.add_command(roles.roles)
+    app.cli.add_command(sessions.sessions)
+    app.cli.add_command(mail_testing.mail)
+    app.cli.add_command(settings.settings)
     app.cli.add_command(keys.keys)
     app.cli.add_command(passwords.passwords)
     app.cli.add_command(outbox.outbox)

@@ -3,7 +3,7 @@
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import Any, TextIO
 import click
 
 from app import clock
+from app.administration import directory
 from app.audit import chain, reading, sealing, verification
 from app.audit.verification import Verdict
 from app.cli.arguments import EventName, Head, Instant, Place
@@ -37,6 +38,8 @@ audit = OperatorGroup("audit", help="Read, seal, verify and export the audit log
     type=Instant(),
     help="Only events from this time on, like 2026-11-22 or 2026-11-22T08:00:00Z.",
 )
+@click.option("--until", type=Instant(), help="Only events before this time.")
+@click.option("--ip", help="Only events from this address.")
 @click.option(
     "--limit",
     type=click.IntRange(1, 10_000),
@@ -50,17 +53,27 @@ def list_events(
     actor: str | None,
     event: str | None,
     since: datetime | None,
+    until: datetime | None,
+    ip: str | None,
     limit: int,
     as_json: bool,
 ) -> None:
-    """List events, the newest first."""
+    """List events, the newest first, with the names that people have now.
+
+    \b
+        flask audit list --subject ada --event email_changed --since 2026-11-01
+    """
     events = reading.newest(
         limit,
         subject_id=None if subject is None else id_of(subject),
         actor_id=None if actor is None else id_of(actor),
         event=event,
         since=since,
+        until=until,
+        ip=ip,
     )
+    named = {one for event in events for one in (event.actor_id, event.subject_id) if one}
+    names = {user.id: user.username for user in directory.by_ids(named).values()}
     if as_json:
         rows = [_in_json(event) for event in events]
         click.echo(in_json(rows, indent=2))
@@ -72,8 +85,8 @@ def list_events(
                 str(event.id),
                 moment(event.at),
                 event.event,
-                str(event.actor_id or ""),
-                str(event.subject_id or ""),
+                _with_name(event.actor_id, names),
+                _with_name(event.subject_id, names),
                 event.ip or "",
                 _in_words(event.all_details),
             )
@@ -199,6 +212,10 @@ def _verdict_in_json(verdict: Verdict) -> dict[str, Any]:
             "sentence": broken.sentence,
         },
     }
+
+
+def _with_name(user_id: int | None, names: Mapping[int, str]) -> str:
+    return f"{user_id or ''} {names.get(user_id or 0, '')}".strip()
 
 
 def _in_json(event: AuditEvent) -> dict[str, Any]:

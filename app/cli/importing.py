@@ -107,6 +107,9 @@ def import_users(
     again: it continues where it stopped, and skips accounts that exist
     already. A pipe starts from its beginning again.
 
+    The exit status is 2 if rows were refused and there is no --report. With
+    one it is 0, as the report says which rows they are.
+
     Try it first; the report has a line for every row:
 
     \b
@@ -154,9 +157,17 @@ def import_users(
         raise click.ClickException(f"Cannot write {report}: {reason}.") from None
     _summarize(checkpoint.counts, dry_run=dry_run)
     if checkpoint.counts["refused"] and report is None:
-        click.echo("`--report FILE` writes down which rows were refused, and why.", err=True)
+        # A script must not take this for a whole import.
+        number = checkpoint.counts["refused"]
+        click.echo(
+            f"Refused {number} {'row' if number == 1 else 'rows'}. "
+            "`--report FILE` writes down which ones, and why.",
+            err=True,
+        )
     if unreadable:
         raise click.ClickException(f"{unreadable} The rest of the file was not imported.")
+    if checkpoint.counts["refused"] and report is None:
+        sys.exit(2)
 
 
 def _refuse_to_overwrite(report: Path | None, *read: Path | None) -> None:

@@ -14,13 +14,13 @@ from app.auth.schemas import UserSchema
 from app.auth.sessions import sessions
 from app.cli.people import found, person
 from app.cli.refusals import OperatorGroup
+from app.cli.sessions import print_sessions
 from app.cli.terminal import (
     as_json,
     confirm,
     in_json,
     loaded,
     or_explain,
-    table,
     without_asking,
 )
 from app.extensions import db
@@ -138,24 +138,7 @@ def reset_password(person: str) -> None:
 @as_json
 def list_sessions(person: str, as_json: bool) -> None:
     """List the devices on which an account is signed in, the last used one first."""
-    rows = [
-        {
-            "id": str(session.id),
-            "ip": session.ip,
-            "user_agent": session.user_agent,
-            "created_at": f"{session.created_at:%Y-%m-%dT%H:%M:%SZ}",
-            "last_seen_at": f"{session.refreshed_at:%Y-%m-%dT%H:%M:%SZ}",
-            "expires_at": f"{session.expires_at:%Y-%m-%dT%H:%M:%SZ}",
-        }
-        for session in sessions.live_sessions(found(person))
-    ]
-    if as_json:
-        click.echo(in_json(rows, indent=2))
-        return
-    table(
-        ("ID", "ADDRESS", "DEVICE", "SINCE", "LAST SEEN", "UNTIL"),
-        (tuple(value or "" for value in row.values()) for row in rows),
-    )
+    print_sessions(sessions.live_sessions(found(person)), as_json)
 
 
 @users.command("end-sessions")

@@ -15,7 +15,7 @@ from tempfile import NamedTemporaryFile
 
 from flask import Flask
 
-from app.mail import composing
+from app.mail import composing, listening
 from app.mail.composing import Letter
 from app.mail.content import Content
 from config import SettingsRefused, settings
@@ -127,6 +127,11 @@ def reason_for_the_log(error: Exception) -> str:
     return name
 
 
+def destination() -> str:
+    """Return where mail goes, like ``mail.example.com:587``, without the user and the password."""
+    return _destination().strip(" ()") or "the console"
+
+
 def _destination() -> str:
     """Return the server or folder of MAIL_URL, without the user and the password."""
     match settings.mail_url.partition("://")[0].lower():
@@ -174,6 +179,15 @@ def _keep(letter: Letter, message_id: str) -> None:
 
 class _Server(smtplib.SMTP):
     """Python's SMTP, but it sends the user and the password in UTF-8 (RFC 4616), not in ASCII."""
+
+    def putcmd(self, cmd: str, args: str = "") -> None:
+        super().putcmd(cmd, args)
+        listening.sent(cmd, args)
+
+    def getreply(self) -> tuple[int, bytes]:
+        code, said = super().getreply()
+        listening.answered(code, said)
+        return code, said
 
     def auth(
         self,

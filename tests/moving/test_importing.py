@@ -776,11 +776,12 @@ def test_refused_rows_without_a_report_say_how_to_get_one(
     run: Run, write: Write, tmp_path: Path
 ) -> None:
     file = write({"email": "ada@example.com"}, {"email": "no address"})
-    hint = "`--report FILE` writes down which rows were refused, and why."
+    hint = "Refused 1 row. `--report FILE` writes down which ones, and why."
 
-    without = run("users", "import", file, "--dry-run")
+    without = run("users", "import", file, "--dry-run", fails=True)
     with_one = run("users", "import", file, "--dry-run", "--report", tmp_path / "report.jsonl")
 
+    assert without.exit_code == 2
     assert hint in without.output
     assert hint not in with_one.output
 
