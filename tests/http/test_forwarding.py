@@ -286,6 +286,15 @@ def test_nothing_to_the_left_of_the_client_matters(
     assert client_behind(PEER, forwarded, PROXIES) == client
 
 
+@given(made_up, outside, st.lists(st.ip_addresses(), max_size=3))
+def test_nor_does_it_where_only_the_number_of_proxies_is_known(
+    claimed: list[str], client: Any, hops: list[Any]
+) -> None:
+    forwarded = ",".join([*claimed, str(client), *map(str, hops)])
+
+    assert client_behind(PEER, forwarded, [], count=len(hops) + 1) == client
+
+
 @given(st.text())
 def test_whatever_is_sent_the_client_is_an_address(forwarded: str) -> None:
     client = client_behind(PEER, forwarded, PROXIES)
