@@ -130,6 +130,9 @@ def verify(
     """Check that the log is as it was written, or say where it first differs.
 
     The exit status is 1 if it differs.
+
+    \b
+        flask audit verify --head 5f70bf18…
     """
     retention = None if retention_days is None else timedelta(days=retention_days)
     with snapshot(db.engine) as database:
@@ -154,7 +157,11 @@ def verify(
     help="A new file that only you can read. Default: standard output.",
 )
 def export(since: int | datetime, output: Path | None) -> None:
-    """Write the sealed events as JSON Lines, and the head of the chain as the last line."""
+    """Write the sealed events as JSON Lines, and the head of the chain as the last line.
+
+    \b
+        flask audit export --output audit.jsonl
+    """
     with snapshot(db.engine) as database, _open_new(output) as file:
         after = since if isinstance(since, int) else reading.position_before(database, since)
         for number, line in enumerate(reading.export(database, after), 1):

@@ -19,6 +19,9 @@ def doctor(as_json: bool) -> None:
 
     The exit status is 1 if something is dangerous. Run it on the host of the
     server, with the same environment, and under the same account.
+
+    \b
+        flask doctor --json
     """
     found = list(findings.findings(settings))
     if as_json:

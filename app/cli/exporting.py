@@ -29,6 +29,9 @@ def export_users(file: Path, form: str | None, with_password_hashes: bool) -> No
     """Write every account to FILE, a new file that only you can read.
 
     `flask users import` reads it back.
+
+    \b
+        flask users export accounts.jsonl
     """
     form = form or files.format_of(file)
     if form not in ("jsonl", "csv"):

@@ -19,7 +19,11 @@ from app.cli.terminal import as_json, confirm, in_json, or_explain, without_aski
 @as_json
 @with_appcontext
 def show(person: str, as_json: bool) -> None:
-    """Show an account, its roles and its second factors."""
+    """Show an account, its roles and its second factors.
+
+    \b
+        flask users show ada
+    """
     user = found(person)
     names = [role.name for role in permissions.roles_of(user.id)]
     held = factors.describe(user)
@@ -47,6 +51,9 @@ def reset_factors(person: str, yes: bool, as_json: bool) -> None:
 
     Its passkeys, recovery codes and remembered devices go, too. It is signed
     out everywhere, and a mail says so. The password stays.
+
+    \b
+        flask users reset-factors ada
     """
     user = found(person)
     confirm(

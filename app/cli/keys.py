@@ -67,7 +67,11 @@ def generate(key_id: str | None, algorithm: str | None, directory: Path | None) 
 @directory
 @as_json
 def list_keys(directory: Path | None, as_json: bool) -> None:
-    """List the keys: which one signs, which ones wait, and how long retired ones verify."""
+    """List the keys: which one signs, which ones wait, and how long retired ones verify.
+
+    \b
+        flask keys list
+    """
     found = _keys_in(_key_folder(directory))
     if as_json:
         listed = [{"id": key.id, "algorithm": key.algorithm, "state": _state(key)} for key in found]
@@ -85,6 +89,9 @@ def retire(key_id: str, directory: Path | None) -> None:
     Its public half keeps verifying until the last token that it signed has
     expired. Switch SIGNING_KEY_ID on every host first. Then run this command
     on every host.
+
+    \b
+        flask keys retire 2026-11-22-5f70
     """
     if key_id == settings.signing_key_id:
         raise click.ClickException(

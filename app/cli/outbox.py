@@ -23,6 +23,9 @@ def run_outbox(once: bool) -> None:
 
     The server delivers mail by itself. If there is much mail, run this command
     beside it, as often as you need, on any host.
+
+    \b
+        flask outbox run --once
     """
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -41,7 +44,11 @@ def run_outbox(once: bool) -> None:
 )
 @as_json
 def list_outbox(everything: bool, as_json: bool) -> None:
-    """List the mails that wait, and those that were set aside."""
+    """List the mails that wait, and those that were set aside.
+
+    \b
+        flask outbox list --all
+    """
     rows = [
         {
             "id": row.id,
@@ -65,7 +72,11 @@ def list_outbox(everything: bool, as_json: bool) -> None:
 @outbox.command("show")
 @click.argument("number", type=int)
 def show_mail(number: int) -> None:
-    """Show everything about one mail, except the link in it."""
+    """Show everything about one mail, except the link in it.
+
+    \b
+        flask outbox show 7
+    """
     row = _mail(number)
     for name in ("id", "message_id", "message", "recipient", "locale", "state", "attempts"):
         click.echo(f"{name}: {getattr(row, name)}")
@@ -77,7 +88,11 @@ def show_mail(number: int) -> None:
 @outbox.command("retry")
 @click.argument("number", type=int)
 def retry_mail(number: int) -> None:
-    """Try a mail again now. Its attempts are counted from the start."""
+    """Try a mail again now. Its attempts are counted from the start.
+
+    \b
+        flask outbox retry 7
+    """
     delivery.retry(_mail(number))
     click.echo(f"Mail {number} is due.")
 
@@ -86,7 +101,11 @@ def retry_mail(number: int) -> None:
 @click.argument("number", type=int)
 @without_asking
 def drop_mail(number: int, yes: bool) -> None:
-    """Delete a mail."""
+    """Delete a mail.
+
+    \b
+        flask outbox drop 7
+    """
     row = _mail(number)
     confirm(f"Mail {number} will not be delivered. Drop it?", yes)
     delivery.drop(row)

@@ -71,7 +71,11 @@ def list_permissions(as_json: bool) -> None:
 @click.argument("name")
 @as_json
 def show(name: str, as_json: bool) -> None:
-    """Show a role, and how many people have it."""
+    """Show a role, and how many people have it.
+
+    \b
+        flask roles show support
+    """
     role = _found(name)
     people = app_roles.number_of_holders(role)
     if as_json:
@@ -121,7 +125,11 @@ def create(
 @requires_factor(required=True)
 @as_json
 def edit(name: str, require_mfa: bool, as_json: bool) -> None:
-    """Say whether a role needs a second factor. The change counts from the next request on."""
+    """Say whether a role needs a second factor. The change counts from the next request on.
+
+    \b
+        flask roles edit support --require-mfa
+    """
     role = _found(name)
     changed = or_explain(lambda: app_roles.edit(role.id, {"require_mfa": require_mfa}, actor=None))
     words = "needs" if changed.require_mfa else "does not need"
@@ -133,7 +141,11 @@ def edit(name: str, require_mfa: bool, as_json: bool) -> None:
 @click.argument("permission", nargs=-1, required=True)
 @as_json
 def grant(name: str, permission: tuple[str, ...], as_json: bool) -> None:
-    """Add permissions to a role. People who have the role may use them from the next request on."""
+    """Add permissions to a role. People who have the role may use them from the next request on.
+
+    \b
+        flask roles grant support users:write
+    """
     _refuse_unknown(permission)
     role = _found(name)
     changed = or_explain(lambda: app_roles.change_permissions(role.id, add=permission, actor=None))
@@ -145,7 +157,11 @@ def grant(name: str, permission: tuple[str, ...], as_json: bool) -> None:
 @click.argument("permission", nargs=-1, required=True)
 @as_json
 def revoke(name: str, permission: tuple[str, ...], as_json: bool) -> None:
-    """Take permissions from a role, from the next request on."""
+    """Take permissions from a role, from the next request on.
+
+    \b
+        flask roles revoke support users:write
+    """
     role = _found(name)
     changed = or_explain(lambda: app_roles.change_permissions(role.id, take=permission, actor=None))
     _report(changed, _what_it_allows(changed), as_json)
@@ -155,7 +171,11 @@ def revoke(name: str, permission: tuple[str, ...], as_json: bool) -> None:
 @click.argument("name")
 @without_asking
 def delete(name: str, yes: bool) -> None:
-    """Delete a role."""
+    """Delete a role.
+
+    \b
+        flask roles delete support
+    """
     role = _found(name)
     confirm(f"Everybody who has the role {name} loses it. Delete it?", yes)
     or_explain(lambda: app_roles.remove(role.id, actor=None))
@@ -166,7 +186,11 @@ def delete(name: str, yes: bool) -> None:
 @person
 @click.argument("role", nargs=-1, required=True)
 def assign(person: str, role: tuple[str, ...]) -> None:
-    """Give an account these roles, in addition to those that it has."""
+    """Give an account these roles, in addition to those that it has.
+
+    \b
+        flask roles assign ada support
+    """
     user, named = found(person), [_found(name) for name in role]
     held = or_explain(lambda: app_roles.change_roles(user.id, add=named, actor=None))
     click.echo(_what_they_have(user, held))
@@ -176,7 +200,11 @@ def assign(person: str, role: tuple[str, ...]) -> None:
 @person
 @click.argument("role", nargs=-1, required=True)
 def unassign(person: str, role: tuple[str, ...]) -> None:
-    """Take these roles from an account, from the next request on."""
+    """Take these roles from an account, from the next request on.
+
+    \b
+        flask roles unassign ada support
+    """
     user, named = found(person), [_found(name) for name in role]
     held = or_explain(lambda: app_roles.change_roles(user.id, take=named, actor=None))
     click.echo(_what_they_have(user, held))

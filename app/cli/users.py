@@ -81,7 +81,11 @@ def create(
 @person
 @as_json
 def promote(person: str, as_json: bool) -> None:
-    """Make the account a superuser."""
+    """Make the account a superuser.
+
+    \b
+        flask users promote ada
+    """
     user = or_explain(lambda: accounts.set_superuser(found(person).email, True))
     report(user, f"{user.email} is a superuser.", as_json)
 
@@ -90,7 +94,11 @@ def promote(person: str, as_json: bool) -> None:
 @person
 @as_json
 def demote(person: str, as_json: bool) -> None:
-    """Take the rights of a superuser from the account, from the next request on."""
+    """Take the rights of a superuser from the account, from the next request on.
+
+    \b
+        flask users demote ada
+    """
     user = or_explain(lambda: accounts.set_superuser(found(person).email, False))
     report(user, f"{user.email} is not a superuser.", as_json)
 
@@ -99,7 +107,11 @@ def demote(person: str, as_json: bool) -> None:
 @person
 @as_json
 def activate(person: str, as_json: bool) -> None:
-    """Let the account log in again. Its ended sessions stay ended."""
+    """Let the account log in again. Its ended sessions stay ended.
+
+    \b
+        flask users activate ada
+    """
     user = or_explain(lambda: accounts.set_active(found(person).email, True))
     report(user, f"{user.email} is active.", as_json)
 
@@ -108,7 +120,11 @@ def activate(person: str, as_json: bool) -> None:
 @person
 @as_json
 def deactivate(person: str, as_json: bool) -> None:
-    """Sign the account out everywhere at once. It cannot log in again."""
+    """Sign the account out everywhere at once. It cannot log in again.
+
+    \b
+        flask users deactivate ada@example.com
+    """
     user = or_explain(lambda: accounts.set_active(found(person).email, False))
     report(user, f"{user.email} is deactivated, and signed out everywhere.", as_json)
 
@@ -117,7 +133,11 @@ def deactivate(person: str, as_json: bool) -> None:
 @person
 @without_asking
 def delete(person: str, yes: bool) -> None:
-    """Erase an account at once, with its sessions and mails. This cannot be undone."""
+    """Erase an account at once, with its sessions and mails. This cannot be undone.
+
+    \b
+        flask users delete ada
+    """
     user = found(person)
     confirm(f"{user.email} will be erased for good. Delete the account?", yes)
     or_explain(lambda: accounts.delete(user.id, actor=None))
@@ -127,7 +147,11 @@ def delete(person: str, yes: bool) -> None:
 @users.command("reset-password")
 @person
 def reset_password(person: str) -> None:
-    """Mail a link to set a new password. The old password works until the link is used."""
+    """Mail a link to set a new password. The old password works until the link is used.
+
+    \b
+        flask users reset-password ada
+    """
     user = found(person)
     or_explain(lambda: accounts.send_reset(user.id, actor=None))
     click.echo(f"A link is on its way to {user.email}.")
@@ -137,7 +161,11 @@ def reset_password(person: str) -> None:
 @person
 @as_json
 def list_sessions(person: str, as_json: bool) -> None:
-    """List the devices on which an account is signed in, the last used one first."""
+    """List the devices on which an account is signed in, the last used one first.
+
+    \b
+        flask users sessions ada
+    """
     print_sessions(sessions.live_sessions(found(person)), as_json)
 
 
@@ -155,6 +183,9 @@ def end_sessions(person: str | None, everybody: bool, yes: bool) -> None:
     With --everybody it ends every session that had begun when you started the
     command. Where another transaction holds some of them, it tries again for
     a minute. If any are left then, it says how many, and the exit status is 1.
+
+    \b
+        flask users end-sessions ada
     """
     if (person is None) != everybody:
         raise click.UsageError("Name a PERSON, or use --everybody.")

@@ -93,3 +93,16 @@ def test_help_lists_no_commands_of_libraries(app: Flask) -> None:
     assert "users" in listed
     assert "openapi" not in listed
     assert "limiter" not in listed
+
+
+def test_the_help_of_each_command_about_people_has_an_example(app: Flask) -> None:
+    groups = [app.cli.commands[name] for name in ("users", "roles", "sessions", "outbox", "mail")]
+    without = [
+        f"{group.name} {name}"
+        for group in groups
+        if isinstance(group, click.Group)
+        for name, command in group.commands.items()
+        if f"flask {group.name} {name}" not in (command.help or "")
+    ]
+
+    assert without == ["roles list", "roles permissions"]
