@@ -198,7 +198,6 @@ def test_head_of_an_error_has_no_body(client: FlaskClient) -> None:
         "/./metrics",
         "/docs/../metrics",
         "/metrics;a=b",
-        "/",
     ],
 )
 @each("method", ["GET", "POST"])
