@@ -122,7 +122,9 @@ def look(tab: Tab, where: str, found: Findings) -> None:
     if tab.locator("[data-focus]:visible:not(:focus)").count():
         found.without_focus.append(where)
     if where.endswith("en"):
-        for _ in range(tab.evaluate(WATCH) + 2):
+        # The year, the month and the day of a date are reached one by one, and then its calendar.
+        in_dates = 3 * tab.locator("input[type=date]:visible").count()
+        for _ in range(tab.evaluate(WATCH) + in_dates + 2):
             tab.keyboard.press("Tab")
         found.out_of_reach += [f"{where}: {one}" for one in tab.evaluate(MISSED)]
     for size, scheme in product((PHONE, DESK), ("light", "dark")):

@@ -23,10 +23,8 @@ bp = Pages("admin_users", __name__)
 
 PATH = "/admin/users"
 # The fields of the form, apart from the text.
-FILTERS = (
-    *("is_active", "email_verified", "second_step", "is_superuser", "role"),
-    *("created_after", "created_before"),
-)
+DAYS = ("created_after", "created_before")
+FILTERS = ("is_active", "email_verified", "second_step", "is_superuser", "role", *DAYS)
 # What the field for a day in a browser sends.
 DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 NOBODY: Page[User] = Page([], None)
@@ -45,10 +43,12 @@ def users_page() -> Response:
     rights = current_rights()
     # A browser sends the fields that are empty, too.
     sent = {name: text for name, text in request.args.items() if text}
+    # The field for a day can show nothing else.
+    shown = {name: text for name, text in sent.items() if name not in DAYS or DAY.fullmatch(text)}
     try:
-        form, found = Form(sent), _find(sent, rights)
+        form, found = Form(shown), _find(sent, rights)
     except ValidationFailed as refusal:
-        form, found = Form.refused(sent, refusal, {}), NOBODY
+        form, found = Form.refused(shown, refusal, {}), NOBODY
     return render_admin(
         "admin/users.html",
         rights=rights,
@@ -71,7 +71,7 @@ def _find(sent: dict[str, str], rights: Rights) -> Page[User]:
 
 
 def _as_instant(name: str, text: str) -> str:
-    is_day = name.startswith("created_") and DAY.fullmatch(text)
+    is_day = name in DAYS and DAY.fullmatch(text)
     return f"{text}T00:00:00Z" if is_day else text
 
 
