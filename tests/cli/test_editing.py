@@ -11,7 +11,7 @@ from flask.testing import FlaskClient
 from app.extensions import db
 from app.models import AuditEvent, User
 from tests.cases import each
-from tests.factories import API, PASSWORD, log_in, make_user, me
+from tests.factories import API, PASSWORD, bearer, log_in, make_user, me
 from tests.mailbox import Mailbox
 
 Run = Callable[..., Result]
@@ -97,14 +97,24 @@ def test_a_new_address_is_confirmed_by_its_owner_or_vouched_for(
     )
 
 
-def test_a_link_to_the_old_address_ends_with_it(
+def test_a_new_address_ends_the_links_that_were_mailed_before(
     run: Run, client: FlaskClient, ada: User, mailbox: Mailbox
 ) -> None:
-    link = run("link", "ada", "--reset").stdout
+    asked = client.post(
+        f"{API}/auth/email/change",
+        json={"new_email": "thief@example.com"},
+        headers=bearer(log_in(client, ada)["access_token"]),
+    )
+    assert asked.status_code == 202
+    of_thief = mailbox.token("confirm-email", "thief@example.com")
+    to_reset = run("link", "ada", "--reset").stdout.strip().partition("#token=")[2]
+
     run("edit", "ada", "--email", "ada@example.org", "--verified")
 
-    body = {"token": link.strip().partition("#token=")[2], "new_password": NEW}
-    assert client.post(f"{API}/auth/password/reset", json=body).status_code == 400
+    reset = {"token": to_reset, "new_password": NEW}
+    assert client.post(f"{API}/auth/password/reset", json=reset).status_code == 400
+    confirmed = client.post(f"{API}/auth/email/change/confirm", json={"token": of_thief})
+    assert confirmed.status_code == 400
 
 
 @each(
