@@ -58,6 +58,8 @@ class Feature:
     name: str
     # The versions of the user system that it works with, like ">=0.2,<0.4".
     requires: str = ""
+    # The name of another feature, without which it cannot work.
+    needs: str = ""
 
     # Calls under /api/v1/<name>. A feature of this tree may name other paths.
     blueprints: Sequence[Blueprint] = ()

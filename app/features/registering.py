@@ -68,6 +68,11 @@ def _flaws(
 ) -> Iterator[str]:
     for feature in features:
         yield from _missing_parts(app, feature)
+        if feature.needs and feature.needs not in {each.name for each in features}:
+            yield (
+                f"The feature {feature.name} needs the feature {feature.needs}, which is not "
+                f"there. Put {feature.needs} back, or take {feature.name} out too."
+            )
         yield from tables.flaws(feature, features, is_ours=feature in ours)
     yield from clashes.flaws(features, clashes.of_core(app, features) | dict(core))
 

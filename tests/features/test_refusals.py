@@ -428,3 +428,12 @@ def test_a_setting_of_another_feature_is_refused(refusal: Callable[..., str]) ->
     two = Feature(name="second", settings=table_with("ACME_LIMIT"))
 
     assert refusal(one, two).startswith("ACME_LIMIT is a setting of ")
+
+
+def test_a_feature_without_another_one_that_it_needs_is_refused(
+    refusal: Callable[..., str],
+) -> None:
+    assert refusal(Feature(name="acme", needs="acme_base")) == (
+        "The feature acme needs the feature acme_base, which is not there. "
+        "Put acme_base back, or take acme out too."
+    )

@@ -238,7 +238,6 @@ def test_who_must_have_a_factor_is_led_here_and_goes_on_after_it(
 @each(
     "without, lost, paths",
     [
-        ({"mfa"}, None, ["", "/second-step"]),
         ({"passkeys"}, ["Passkeys"], ["/passkeys/new"]),
         ({"totp"}, ["Authenticator app"], ["/totp"]),
         ({"recovery_codes"}, ["Recovery codes"], ["/recovery-codes"]),

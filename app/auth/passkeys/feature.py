@@ -28,6 +28,7 @@ class HeldPasskeySchema(Schema):
 
 FEATURE = Feature(
     name="passkeys",
+    needs="mfa",
     blueprints=(bp,),
     pages=(endpoints,),
     models=(Passkey, PasskeyHandle, SpentCeremony),

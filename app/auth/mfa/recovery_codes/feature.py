@@ -16,6 +16,7 @@ class HeldRecoveryCodeSchema(Schema):
 
 FEATURE = Feature(
     name="recovery_codes",
+    needs="mfa",
     blueprints=(bp,),
     models=(RecoveryCode,),
     keyed=(

@@ -23,6 +23,7 @@ class HeldDeviceSchema(Schema):
 
 FEATURE = Feature(
     name="remembered_devices",
+    needs="mfa",
     blueprints=(bp,),
     models=(RememberedDevice,),
     stages=(devices.skip,),

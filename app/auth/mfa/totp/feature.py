@@ -18,6 +18,7 @@ class HeldTotpSchema(Schema):
 
 FEATURE = Feature(
     name="totp",
+    needs="mfa",
     blueprints=(bp,),
     models=(TotpFactor,),
     keyed=(
