@@ -10,6 +10,7 @@ from sqlalchemy import select
 
 from app.extensions import db
 from app.models import Session, User
+from tests.auth.mfa.phone import enrol
 from tests.cases import each
 from tests.factories import make_user, permit
 from tests.mailbox import Mailbox
@@ -214,6 +215,9 @@ def test_factors_of_others_are_removed_and_own_ones_are_not(
     assert press(grace_at_home, path_of(grace, "factors/reset")).status == 403
 
     page = grace_at_home.open(path_of(ada, "factors"))
+    nothing = grace_at_home.send(page, path_of(ada, "factors/reset"))
+    assert grace_at_home.follow(nothing).notice == "There was no second factor to remove."
+    enrol(app.test_client(), ada)
     answer = grace_at_home.send(page, path_of(ada, "factors/reset"))
 
     assert grace_at_home.follow(answer).notice.startswith("The second factors are removed")

@@ -21,6 +21,8 @@ RESET = notices.declare(
     "The second factors are removed, and the account is signed out everywhere.",
 )
 
+NOTHING = notices.declare("person_had_no_factors", "There was no second factor to remove.")
+
 
 @bp.get(PATH)
 @permitted(FACTORS_READ)
@@ -41,5 +43,5 @@ def factors_of_person(user_id: int) -> Response:
 @bp.post(f"{PATH}/reset")
 @freshly_permitted(FACTORS_RESET)
 def reset_factors_of_person(user_id: int) -> Response:
-    operating.reset(user_id, actor=current_session())
-    return go(f"/admin/users/{user_id}/factors", RESET)
+    count = operating.reset(user_id, actor=current_session())
+    return go(f"/admin/users/{user_id}/factors", NOTHING if count is None else RESET)
