@@ -17,7 +17,7 @@ from app.auth.login import stages
 from app.auth.login.authentication import record_failure
 from app.auth.notices import notify
 from app.auth.sessions.handover import Handover
-from app.auth.sessions.sessions import NOW, is_live
+from app.auth.sessions.sessions import NOW, end_where, is_live
 from app.database.prepared import Prepared
 from app.database.rows import detached
 from app.errors import (
@@ -32,6 +32,7 @@ from app.extensions import db
 from app.http import client
 from app.mail import messages
 from app.models import Session, User
+from app.security import random_tokens
 from config import settings
 
 # How a login may be refused although its first proof is right.
@@ -127,7 +128,9 @@ def start(user: User, proof: Proof = Proof()) -> Handover:  # noqa: B008
     [[earlier, alike]] = EARLIER.run(
         user=user.id, this=session.id, address=device.ip, agent=device.user_agent
     )
-    surplus = _end_surplus(session) if earlier >= settings.max_sessions_per_user else 0
+    ended = _end_replaced(session)
+    if earlier >= settings.max_sessions_per_user:
+        ended += _end_surplus(session)
     if deletion_due_at:
         cancel_deletion(user.id, actor_id=user.id)
     # The first login of a new account sends no warning. The past sessions of an old account may
@@ -142,7 +145,7 @@ def start(user: User, proof: Proof = Proof()) -> Handover:  # noqa: B008
         actor_id=user.id,
         session_id=str(session.id),
         is_new_device=is_new_device,
-        sessions_ended=surplus,
+        sessions_ended=ended,
     )
     db.session.commit()
     if session.cookie_hash is not None:
@@ -181,6 +184,18 @@ def _columns_of_holder(now: datetime, proof: Proof) -> dict[str, Any]:
         # An access token says by itself whether it is fresh. A cookie has only the row.
         "authenticated_at": now if proof.is_fresh or not has_cookie else None,
     }
+
+
+def _end_replaced(session: Session) -> int:
+    """End the session of the same user whose cookie this login replaces. Returns how many.
+
+    Nobody could use it any more, but a copy of its cookie.
+    """
+    secret = cookies.sent_secret() if session.cookie_hash is not None else None
+    if secret is None:
+        return 0
+    is_held = Session.cookie_hash == random_tokens.digest(secret)
+    return len(end_where(is_held, Session.user_id == session.user_id))
 
 
 def _end_surplus(session: Session) -> int:

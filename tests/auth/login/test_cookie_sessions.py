@@ -56,6 +56,24 @@ def test_the_second_step_begins_the_session_and_sets_the_cookie(app: Flask, bob:
     assert client.get(f"{API}/users/me/export").status_code == 200
 
 
+def test_a_login_ends_the_session_of_the_cookie_that_it_replaces(
+    app: Flask, ada: User, bob: User
+) -> None:
+    client, elsewhere, copy = browser(app), browser(app), browser(app)
+    replaced = sign_in(client, bob)
+    sign_in(elsewhere, bob)
+    of_ada = sign_in(browser(app), ada)
+
+    sign_in(client, bob)
+    for secret, answer in ((replaced, (401, "session_ended")), (of_ada, (200, None))):
+        hold(copy, secret)
+        told = copy.get(f"{API}/users/me")
+        assert (told.status_code, told.json.get("code")) == answer
+
+    assert client.get(f"{API}/users/me").status_code == 200
+    assert elsewhere.get(f"{API}/users/me").status_code == 200
+
+
 def test_a_passkey_begins_a_session_that_a_cookie_holds(app: Flask, bob: User) -> None:
     authenticator, client = Authenticator(), browser(app)
     with_passkey(app.test_client(), bob, authenticator)
