@@ -123,6 +123,20 @@ LONG = (
 )
 
 
+# Folders and files in tests/ that ask nothing of the database itself: headers, pages, logs. What
+# they call is tested on both databases elsewhere, and `make test-long` runs these on both as well.
+ABOVE_THE_DATABASE = (
+    "browser",
+    "clients",
+    "http",
+    "observability",
+    "pages",
+    "security",
+    "test_fuzz.py",
+    "test_openapi.py",
+)
+
+
 def pytest_xdist_auto_num_workers() -> int | None:
     """Two processes more than there are cores, as some of them wait for servers."""
     if "PYTEST_XDIST_AUTO_NUM_WORKERS" in os.environ:
@@ -153,11 +167,17 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run whatever needs a database on both."""
+    """Run a test that needs a database on both, or on one where that is enough."""
     if "database_url" in metafunc.fixturenames:
         only_postgres = metafunc.definition.get_closest_marker("postgresql")
-        backends = ["postgresql"] if only_postgres else ["sqlite", "postgresql"]
+        one_is_enough = HAS_POSTGRES and _is_above_the_database(metafunc)
+        backends = ["postgresql"] if only_postgres or one_is_enough else ["sqlite", "postgresql"]
         metafunc.parametrize("database_url", backends, indirect=True, scope="session")
+
+
+def _is_above_the_database(metafunc: pytest.Metafunc) -> bool:
+    place = metafunc.definition.path.relative_to(Path(__file__).parent).parts[0]
+    return place in ABOVE_THE_DATABASE and os.environ.get("TEST_EVERYTHING_ON_BOTH") != "true"
 
 
 @pytest.fixture(scope="session")

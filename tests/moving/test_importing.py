@@ -402,8 +402,9 @@ def test_a_dry_run_leaves_the_checkpoint_of_the_real_one(
 
 
 def test_the_summary_counts_by_reason(run: Run, write: Write) -> None:
-    result = run("users", "import", write(ADA, ADA, BOB, "nonsense"))
+    result = run("users", "import", write(ADA, ADA, BOB, "nonsense"), fails=True)
 
+    assert result.exit_code == 2
     assert result.stdout.splitlines() == [
         "created: 2",
         "skipped: 1",
