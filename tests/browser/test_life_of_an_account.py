@@ -115,7 +115,7 @@ def test_an_account_from_its_registration_to_its_deletion_and_back(
     open_page(page, "Delete account")
     page.get_by_label("Password", exact=True).fill(SECOND)
     press(page, "Delete my account")
-    says(page, "You are signed out, and your account will be deleted in 2 weeks.")
+    says(page, "You are signed out, and your account will be deleted in 14 days.")
     page.goto("/account")
     expect(page).to_have_url(re.compile("/account/login"))
 
