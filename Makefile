@@ -49,16 +49,19 @@ test: $(VENV)/.installed-dev node-packages ## Run the suite but its long files a
 
 # tests/conftest.py leaves these out where they are not named.
 LONG := $(wildcard $(foreach name, examples kinds databases cluster deliverer throttle_cluster machine \
-	local_topology branches hashing_slots slots breached_list faults smtp secrets_in_logs, tests/test_$(name).py tests/*/test_$(name).py tests/*/*/test_$(name).py))
+	local_topology branches hashing_slots slots breached_list faults smtp secrets_in_logs copying env_file \
+	foreign_hashes worker, tests/test_$(name).py tests/*/test_$(name).py tests/*/*/test_$(name).py))
 
 # tests/conftest.py has the same list. It runs these on one database where nobody asks for both.
-ABOVE_THE_DATABASE := $(addprefix tests/, clients http observability pages security test_fuzz.py test_openapi.py)
+ABOVE_THE_DATABASE := $(addprefix tests/, access/test_current_user.py cli/test_keys.py clients configuration \
+	doctor/test_deployment_warnings.py features/test_refusals.py http mail/test_messages.py observability pages \
+	security serving test_fuzz.py test_openapi.py)
 
 test-long: $(VENV)/.installed-dev node-packages ## Run the files of the suite that start clusters, all commands or long histories, and on both databases what make test runs on one
 	@TEST_EVERYTHING_ON_BOTH=true $(BIN)/pytest $(LONG) $(ABOVE_THE_DATABASE)
 
 test-browser: $(VENV)/.installed-dev node-packages ## Run the tests that drive a real browser (Debian: apt install chromium)
-	@$(BIN)/pytest -n 0 -m browser tests/browser
+	@$(BIN)/pytest -n 2 -m browser tests/browser
 
 # Locally the tests that need them are skipped where they cannot be had. CI=true wants them.
 node-packages: ## Install the packages of Node.js that some tests compare us with

@@ -120,18 +120,29 @@ LONG = (
     "test_faults.py",
     "test_smtp.py",
     "test_secrets_in_logs.py",
+    "test_copying.py",
+    "test_env_file.py",
+    "test_foreign_hashes.py",
+    "test_worker.py",
 )
 
 
 # Folders and files in tests/ that ask nothing of the database itself: headers, pages, logs. What
 # they call is tested on both databases elsewhere, and `make test-long` runs these on both as well.
 ABOVE_THE_DATABASE = (
-    "browser",
-    "clients",
-    "http",
-    "observability",
-    "pages",
-    "security",
+    "access/test_current_user.py",
+    "browser/",
+    "cli/test_keys.py",
+    "clients/",
+    "configuration/",
+    "doctor/test_deployment_warnings.py",
+    "features/test_refusals.py",
+    "http/",
+    "mail/test_messages.py",
+    "observability/",
+    "pages/",
+    "security/",
+    "serving/",
     "test_fuzz.py",
     "test_openapi.py",
 )
@@ -176,8 +187,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def _is_above_the_database(metafunc: pytest.Metafunc) -> bool:
-    place = metafunc.definition.path.relative_to(Path(__file__).parent).parts[0]
-    return place in ABOVE_THE_DATABASE and os.environ.get("TEST_EVERYTHING_ON_BOTH") != "true"
+    place = metafunc.definition.path.relative_to(Path(__file__).parent).as_posix()
+    wants_both = os.environ.get("TEST_EVERYTHING_ON_BOTH") == "true"
+    return place.startswith(ABOVE_THE_DATABASE) and not wants_both
 
 
 @pytest.fixture(scope="session")

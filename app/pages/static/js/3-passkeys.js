@@ -59,8 +59,9 @@ async function use(form, mediation) {
 
 // Passkeys stand among the suggestions of the field for the username, until one is chosen.
 async function suggest(form) {
-  if (isAsked || !("suggests" in form.dataset) || !(await PublicKeyCredential.isConditionalMediationAvailable?.())) return;
-  use(form, "conditional").catch(() => {});
+  const isPossible = "suggests" in form.dataset && (await PublicKeyCredential.isConditionalMediationAvailable?.());
+  // Meanwhile somebody may have pressed the button.
+  if (isPossible && !isAsked) use(form, "conditional").catch(() => {});
 }
 
 function refuse(form, error) {
