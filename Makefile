@@ -53,7 +53,7 @@ LONG := $(wildcard $(foreach name, examples kinds databases cluster deliverer th
 	foreign_hashes worker, tests/test_$(name).py tests/*/test_$(name).py tests/*/*/test_$(name).py))
 
 # tests/conftest.py has the same list. It runs these on one database where nobody asks for both.
-ABOVE_THE_DATABASE := $(addprefix tests/, access/test_current_user.py cli/test_keys.py clients configuration \
+ABOVE_THE_DATABASE := $(addprefix tests/, access/test_current_user.py auth/test_gate.py cli/test_keys.py clients configuration \
 	doctor/test_deployment_warnings.py features/test_refusals.py http mail/test_messages.py observability pages \
 	security serving test_fuzz.py test_openapi.py)
 
@@ -79,7 +79,7 @@ node-packages: ## Install the packages of Node.js that some tests compare us wit
 ON_NEWEST := tests/serving/test_worker.py tests/observability/test_logs.py \
 	tests/security/test_tokens.py tests/auth/login/test_authentication.py
 
-test-newest: $(VENV)/.installed-dev ## Run serving, tokens, logs and login on the newest installed Python (or PYTHON_NEWEST)
+test-newest: $(VENV)/.installed-dev ## Run the worker, tokens, logs and login on the newest installed Python (or PYTHON_NEWEST)
 	@newest="$(or $(PYTHON_NEWEST),$(shell .ci/newest-python))"; \
 	if [ -z "$$newest" ]; then \
 		echo "No installed Python is newer than that of $(VENV), so this tests nothing."; exit 0; \

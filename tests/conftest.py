@@ -131,6 +131,8 @@ LONG = (
 # they call is tested on both databases elsewhere, and `make test-long` runs these on both as well.
 ABOVE_THE_DATABASE = (
     "access/test_current_user.py",
+    # It asks the same of each way in that the tests of that way ask on both.
+    "auth/test_gate.py",
     "browser/",
     "cli/test_keys.py",
     "clients/",

@@ -377,7 +377,7 @@ def test_the_gate_tests_the_newest_python_too_and_a_page_says_which(tmp_path: Pa
         *("make test-browser", "make test-newest"),
     ]
     page = " ".join(read_page("docs/architecture.md").split())
-    assert "Python 3.11, and its parts on serving, tokens, logs and login on the newest" in page
+    assert "Python 3.11, and its parts on the worker, tokens, logs and login on the newest" in page
 
 
 @pytest.mark.parametrize(("minor", "found"), [(12, True), (99, True), (0, False)])
