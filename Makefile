@@ -59,6 +59,7 @@ ABOVE_THE_DATABASE := $(addprefix tests/, access/test_current_user.py auth/test_
 
 test-long: $(VENV)/.installed-dev node-packages ## Run the files of the suite that start clusters, all commands or long histories, and on both databases what make test runs on one
 	@TEST_EVERYTHING_ON_BOTH=true $(BIN)/pytest $(LONG) $(ABOVE_THE_DATABASE)
+	@TEST_EVERYTHING_ON_BOTH=true $(BIN)/pytest -n 2 -m browser tests/browser
 
 test-browser: $(VENV)/.installed-dev node-packages ## Run the tests that drive a real browser (Debian: apt install chromium)
 	@$(BIN)/pytest -n 2 -m browser tests/browser
