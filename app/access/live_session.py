@@ -1,11 +1,11 @@
 """The session and the user of a token or of a cookie, in one statement."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 from flask import g
-from sqlalchemy import bindparam, case, select, update
+from sqlalchemy import BindParameter, ColumnElement, and_, bindparam, case, select, update
 from sqlalchemy.orm.attributes import set_committed_value
 
 from app import clock
@@ -17,39 +17,31 @@ from app.errors import NotAuthenticated, SessionEnded
 from app.models import Session, User
 from app.security import random_tokens, tokens
 
-# Every request with a token runs it.
-SESSION_AND_USER = Prepared(
-    select(Session, User)
-    .join(User, Session.user_id == User.id)
-    .where(Session.id == bindparam("session_id")),
-    Session,
-    User,
-)
+NOW = bindparam("now", type_=UTCDateTime)
+# When a session that is used now ends unless it is used again. It cannot outlive its greatest age.
+IDLE_LIMIT = bindparam("idle_limit", type_=UTCDateTime)
+PUT_OFF = case((Session.max_expires_at < IDLE_LIMIT, Session.max_expires_at), else_=IDLE_LIMIT)
 
+
+def is_live(now: datetime | BindParameter[datetime]) -> ColumnElement[bool]:
+    return and_(Session.ended_at.is_(None), Session.expires_at > now)
+
+
+_WITH_USER = select(Session, User).join(User, Session.user_id == User.id)
+# Every request with a token runs it.
+SESSION_AND_USER = Prepared(_WITH_USER.where(Session.id == bindparam("session_id")), Session, User)
 # Every request with a cookie runs it.
 SESSION_AND_USER_OF_COOKIE = Prepared(
-    select(Session, User)
-    .join(User, Session.user_id == User.id)
-    .where(Session.cookie_hash == bindparam("cookie_hash")),
-    Session,
-    User,
+    _WITH_USER.where(Session.cookie_hash == bindparam("cookie_hash")), Session, User
 )
 
-_NOW = bindparam("now", type_=UTCDateTime)
-_IDLE_LIMIT = bindparam("idle_limit", type_=UTCDateTime)
 # Of several requests at once, one finds the row.
 RENEWAL = Prepared(
     update(Session)
-    .where(Session.id == bindparam("session"))
+    .where(Session.id == bindparam("session"), is_live(NOW))
     .where(Session.cookie_hash == bindparam("cookie_hash"))
-    .where(Session.ended_at.is_(None), Session.expires_at > _NOW)
     .where(Session.refreshed_at == bindparam("renewed_at", type_=UTCDateTime))
-    .values(
-        refreshed_at=_NOW,
-        expires_at=case(
-            (Session.max_expires_at < _IDLE_LIMIT, Session.max_expires_at), else_=_IDLE_LIMIT
-        ),
-    )
+    .values(refreshed_at=NOW, expires_at=PUT_OFF)
     .returning(Session.expires_at)
 )
 # A session is renewed once in an hour, or in a tenth of its idle time where that is shorter.

@@ -10,6 +10,7 @@ from uuid import UUID
 from sqlalchemy import select
 
 from app import audit, clock
+from app.access.live_session import is_live
 from app.access.permissions import (
     SESSIONS_REVOKE,
     USERS_DELETE,
@@ -150,7 +151,7 @@ def end_session(session_id: UUID) -> User:
     if session is None:
         raise NotFound
     user = authority.lock_account(session.user_id, SESSIONS_REVOKE, actor=None).user
-    if not sessions.end_where(Session.id == session_id, sessions.is_live(clock.now())):
+    if not sessions.end_where(Session.id == session_id, is_live(clock.now())):
         raise NotFound
     _record(Event.SESSION_ENDED, user, None, session_id=str(session_id))
     db.session.commit()

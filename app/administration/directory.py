@@ -19,6 +19,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import joinedload
 
 from app import clock
+from app.access.live_session import is_live
 from app.auth.sessions import sessions
 from app.database import pages
 from app.database.pages import Key, Order, Page
@@ -68,7 +69,7 @@ def named(text: str) -> list[User]:
 
 def live_sessions(limit: int) -> Sequence[Session]:
     """The sessions of everybody that are alive, the last used ones first, with their users."""
-    living = select(Session).options(joinedload(Session.user)).where(sessions.is_live(clock.now()))
+    living = select(Session).options(joinedload(Session.user)).where(is_live(clock.now()))
     return db.session.scalars(living.order_by(Session.refreshed_at.desc()).limit(limit)).all()
 
 

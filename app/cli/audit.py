@@ -18,7 +18,7 @@ from app.audit.verification import Verdict
 from app.cli.arguments import EventName, Head, Instant, Place
 from app.cli.people import id_of
 from app.cli.refusals import OperatorGroup
-from app.cli.terminal import NEW_FILE, as_json, in_json, moment, table
+from app.cli.terminal import NEW_FILE, as_json, at_most_fifty, in_json, moment, table
 from app.database.engines import snapshot
 from app.database.types import MAX_ID
 from app.extensions import db
@@ -40,13 +40,7 @@ audit = OperatorGroup("audit", help="Read, seal, verify and export the audit log
 )
 @click.option("--until", type=Instant(), help="Only events before this time.")
 @click.option("--ip", help="Only events from this address.")
-@click.option(
-    "--limit",
-    type=click.IntRange(1, 10_000),
-    default=50,
-    show_default=True,
-    help="List at most this many.",
-)
+@at_most_fifty
 @as_json
 def list_events(
     subject: str | None,

@@ -10,7 +10,7 @@ from app.administration import accounts, directory
 from app.auth.sessions import sessions as auth_sessions
 from app.cli.people import found
 from app.cli.refusals import OperatorGroup
-from app.cli.terminal import as_json, in_json, or_explain, table
+from app.cli.terminal import as_json, at_most_fifty, in_json, or_explain, table
 from app.models import Session
 
 sessions = OperatorGroup("sessions", help="List the devices where people are signed in; end one.")
@@ -18,13 +18,7 @@ sessions = OperatorGroup("sessions", help="List the devices where people are sig
 
 @sessions.command("list")
 @click.argument("person", metavar="[PERSON]", required=False)
-@click.option(
-    "--limit",
-    type=click.IntRange(1, 10_000),
-    default=50,
-    show_default=True,
-    help="List at most this many.",
-)
+@at_most_fifty
 @as_json
 def list_sessions(person: str | None, limit: int, as_json: bool) -> None:
     """List the live sessions of an account, or of everybody: the last used ones first.

@@ -62,6 +62,14 @@ def confirm(question: str, yes: bool) -> None:
         raise click.ClickException("Nothing was done. --yes answers the question.") from None
 
 
+# Of lists that may be very long.
+at_most_fifty = click.option(
+    "--limit",
+    type=click.IntRange(1, 10_000),
+    default=50,
+    show_default=True,
+    help="List at most this many.",
+)
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")
 
 

@@ -111,7 +111,7 @@ def takes_form(schema: type[marshmallow.Schema]) -> Decorator:
     def decorate(view: View) -> View:
         @wraps(view)
         def with_fields(**variables: Any) -> Any:
-            return view(given=_loaded(reader, read()), **variables)
+            return view(_loaded(reader, read()), **variables)
 
         return with_fields  # type: ignore[return-value]
 

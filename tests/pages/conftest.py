@@ -4,7 +4,7 @@ import pytest
 from flask import Flask
 
 from app.models import User
-from tests.pages.person import Person
+from tests.pages.person import Person, signed_in
 
 
 @pytest.fixture
@@ -16,6 +16,10 @@ def visitor(app: Flask) -> Person:
 @pytest.fixture
 def ada_at_home(app: Flask, ada: User) -> Person:
     """Ada, signed in."""
-    person = Person(app)
-    assert person.log_in(ada).status == 200
-    return person
+    return signed_in(app, ada)
+
+
+@pytest.fixture
+def grace_at_home(app: Flask, grace: User) -> Person:
+    """Grace, the superuser, signed in."""
+    return signed_in(app, grace)

@@ -150,3 +150,9 @@ class Person:
         page = self.open("/account/login")
         answer = self.send(page, username=user.username, password=password, **typed)
         return self.follow(answer)
+
+
+def signed_in(app: Flask, user: User) -> Person:
+    person = Person(app)
+    assert person.log_in(user).status == 200
+    return person

@@ -4,7 +4,6 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
-import pytest
 from flask import Flask
 from sqlalchemy import select
 
@@ -14,7 +13,7 @@ from tests.auth.mfa.phone import enrol
 from tests.cases import each
 from tests.factories import make_user, permit
 from tests.mailbox import Mailbox
-from tests.pages.person import Page, Person
+from tests.pages.person import Page, Person, signed_in
 
 # The way below the page of a person → the permission.
 ACTIONS = {
@@ -29,17 +28,6 @@ ACTIONS = {
 }
 FRESH = ACTIONS.keys() - {"password-reset", "end-sessions"}
 EVERYTHING = ("users:read", "factors:read", *{*ACTIONS.values()})
-
-
-def signed_in(app: Flask, user: User) -> Person:
-    person = Person(app)
-    assert person.log_in(user).status == 200
-    return person
-
-
-@pytest.fixture
-def grace_at_home(app: Flask, grace: User) -> Person:
-    return signed_in(app, grace)
 
 
 def path_of(user: User, below: str = "") -> str:

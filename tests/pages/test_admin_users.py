@@ -4,7 +4,6 @@ import re
 from collections.abc import Callable
 from urllib.parse import quote
 
-import pytest
 from flask import Flask
 from sqlalchemy import update
 
@@ -13,21 +12,10 @@ from app.models import Role, User
 from app.pages.admin import menu
 from tests.factories import give_role, make_role, make_user, permit, take_roles
 from tests.mailbox import Mailbox
-from tests.pages.person import Page, Person
+from tests.pages.person import Page, Person, signed_in
 
 PATH = "/admin/users"
 PATHS = ("/admin", PATH, "/admin/users/new")
-
-
-def signed_in(app: Flask, user: User) -> Person:
-    person = Person(app)
-    assert person.log_in(user).status == 200
-    return person
-
-
-@pytest.fixture
-def grace_at_home(app: Flask, grace: User) -> Person:
-    return signed_in(app, grace)
 
 
 def names(page: Page) -> list[str]:

@@ -10,6 +10,7 @@ from sqlalchemy.exc import IntegrityError
 
 from app import audit, clock
 from app.access import cookies, guards
+from app.access.live_session import NOW, is_live
 from app.access.proof import Proof
 from app.audit.vocabulary import Event
 from app.auth.deletion import cancel_deletion
@@ -17,7 +18,7 @@ from app.auth.login import stages
 from app.auth.login.authentication import record_failure
 from app.auth.notices import notify
 from app.auth.sessions.handover import Handover
-from app.auth.sessions.sessions import NOW, end_where, is_live
+from app.auth.sessions.sessions import end_where
 from app.database.prepared import Prepared
 from app.database.rows import detached
 from app.errors import (

@@ -4,14 +4,15 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import Integer, bindparam, case, exists, func, select, update
+from sqlalchemy import Integer, bindparam, exists, func, select, update
 from sqlalchemy.orm.attributes import set_committed_value
 
 from app import audit, clock
 from app.access import cookies, guards
+from app.access.live_session import NOW, PUT_OFF, is_live
 from app.audit.vocabulary import Event
 from app.auth.notices import notify
-from app.auth.sessions.sessions import IDLE_LIMIT, NOW, end_where, is_live, new_cookie
+from app.auth.sessions.sessions import end_where, new_cookie
 from app.database.prepared import Prepared
 from app.database.rows import lock
 from app.database.types import UTCDateTime
@@ -23,7 +24,6 @@ from app.security import tokens
 from app.security.tokens import RefreshClaims, TokenPair
 from config import settings
 
-_PUT_OFF = case((Session.max_expires_at < IDLE_LIMIT, Session.max_expires_at), else_=IDLE_LIMIT)
 _IS_THIS = Session.id == bindparam("session")
 _IS_OF_SUBJECT = Session.user_id == bindparam("subject")
 # No token belongs to a session that a cookie holds.
@@ -44,7 +44,7 @@ ROTATION = Prepared(
         refresh_jti=bindparam("successor"),
         refreshed_at=NOW,
         rotated_at=NOW,
-        expires_at=_PUT_OFF,
+        expires_at=PUT_OFF,
     )
     .returning(Session),
     Session,
@@ -69,7 +69,7 @@ LATE_RETRY = Prepared(
         refresh_jti=bindparam("successor"),
         refreshed_at=NOW,
         rotated_at=ROTATED_AT,
-        expires_at=_PUT_OFF,
+        expires_at=PUT_OFF,
     )
     .returning(Session),
     Session,
@@ -99,7 +99,7 @@ RENEWAL = Prepared(
         retried_jti=None,
         rotated_at=None,
         refreshed_at=NOW,
-        expires_at=_PUT_OFF,
+        expires_at=PUT_OFF,
     )
     .returning(Session),
     Session,

@@ -5,29 +5,21 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
-from sqlalchemy import BindParameter, ColumnElement, and_, bindparam, exists, func, select
+from sqlalchemy import ColumnElement, and_, exists, func, select
 
 from app import audit, clock
 from app.access import cookies, guards
+from app.access.live_session import is_live
 from app.access.proof import Proof
 from app.audit.vocabulary import Event
 from app.auth import credentials
 from app.database.rows import change, delete_batch, lock
-from app.database.types import UTCDateTime
 from app.errors import InvalidRefreshToken, NotFound, SessionEnded
 from app.extensions import db
 from app.features.credentials import CredentialChange
 from app.models import Session, User
 from app.security import one_time_tokens, tokens
 from app.security.one_time_tokens import Purpose
-
-NOW = bindparam("now", type_=UTCDateTime)
-# When a session that is refreshed now ends unless it is refreshed again.
-IDLE_LIMIT = bindparam("idle_limit", type_=UTCDateTime)
-
-
-def is_live(now: datetime | BindParameter[datetime]) -> ColumnElement[bool]:
-    return and_(Session.ended_at.is_(None), Session.expires_at > now)
 
 
 class Scope(StrEnum):

@@ -50,7 +50,7 @@ def email_page() -> Response:
 @limited_writes
 @limited(MAIL)
 @takes_form(NewAddressSchema)
-@limited(MAIL_PER_ADDRESS, by=lambda given: to_address(given))
+@limited(MAIL_PER_ADDRESS, by=to_address)
 def change_email(given: dict[str, Any]) -> Response:
     change.ask(current_session(), given["new_email"])
     return go("/account/email", ASKED)

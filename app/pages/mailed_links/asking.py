@@ -22,10 +22,6 @@ LINK_ASKED = notices.declare(
 )
 
 
-def address_of(given: dict[str, Any]) -> str:
-    return to_address(given)
-
-
 def show_verification(form: Form) -> Response:
     return _show(form, VERIFICATION)
 
@@ -46,7 +42,7 @@ def new_verification_page() -> Response:
 @bp.post("/account/verify-email/new-link", refused=show_verification)
 @limited(MAIL)
 @takes_form(AddressSchema)
-@limited(MAIL_PER_ADDRESS, by=address_of)
+@limited(MAIL_PER_ADDRESS, by=to_address)
 def send_new_verification(given: dict[str, Any]) -> Response:
     verification.resend(given["email"])
     return end(LINK_ASKED)
@@ -60,7 +56,7 @@ def new_password_link_page() -> Response:
 @bp.post("/account/reset-password/new-link", refused=show_password)
 @limited(MAIL)
 @takes_form(AddressSchema)
-@limited(MAIL_PER_ADDRESS, by=address_of)
+@limited(MAIL_PER_ADDRESS, by=to_address)
 def send_new_password_link(given: dict[str, Any]) -> Response:
     reset.forgot(given["email"])
     return end(LINK_ASKED)
