@@ -47,9 +47,9 @@ from app.users.routes import bp as users
 from config import INSTANCE, ROOT, Settings
 
 API_PREFIX = "/api/v1"
-# The optional features of this tree. Remove a line and its folder, and the feature is gone. What
-# the shell knows of second factors is in app/cli/factors.py, and goes with app/auth/mfa. The pages
-# of a feature go with it too: app/pages/registering.py names them.
+# The optional features of this tree. Remove a line and its folder, and the feature is gone. Delete
+# app/cli/factors.py together with app/auth/mfa, and the pages that app/pages/registering.py names
+# for a feature together with that feature.
 OPTIONAL: tuple[Feature, ...] = (
     # A remembered device is looked at before the second step is asked for.
     remembered_devices.FEATURE,

@@ -81,7 +81,7 @@ def sent_device_token() -> str | None:
 
 
 def sent_secret() -> str | None:
-    """What the session cookie of the request holds."""
+    """The secret in the session cookie of the request."""
     return _sent(SESSION)
 
 

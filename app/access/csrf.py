@@ -19,7 +19,7 @@ from config import settings
 from configuration.hosts import origin_of
 
 SAFE_METHODS = frozenset(("GET", "HEAD", "OPTIONS", "TRACE"))
-# What a form can send. Before another type, a browser asks us whether another site may send it.
+# The media types of forms. Before a script of another site sends another type, browsers ask us.
 FORM_TYPES = frozenset(("", FORM_TYPE, "multipart/form-data", "text/plain"))
 # The hidden field of each form, and the cookie to which it belongs while nobody is signed in.
 FIELD = "csrf_token"
