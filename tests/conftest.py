@@ -9,6 +9,7 @@ created and dropped; where none answers, those runs are skipped, and under
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -194,18 +195,55 @@ def _is_above_the_database(metafunc: pytest.Metafunc) -> bool:
     return place.startswith(ABOVE_THE_DATABASE) and not wants_both
 
 
+class Opened:
+    """The databases of this test process and their applications, each made once.
+
+    pytest ends a fixture whenever the next file begins with the other database, and to make a
+    database anew takes as long as thirty tests.
+    """
+
+    def __init__(self, folder: Path, ending: ExitStack) -> None:
+        self._folder = folder
+        self._ending = ending
+        self._urls: dict[str, str] = {}
+        self._apps: dict[str, Flask] = {}
+
+    def url(self, backend: str) -> str:
+        if backend not in self._urls:
+            self._urls[backend] = (
+                f"sqlite:///{self._folder / 'test.db'}"
+                if backend == "sqlite"
+                else self._ending.enter_context(new_postgres_database())
+            )
+        return self._urls[backend]
+
+    def app(self, url: str) -> Flask:
+        if url not in self._apps:
+            app = create_app(read_settings(ENVIRONMENT | {"DATABASE_URL": url}))
+            with app.app_context():
+                flask_migrate.upgrade()
+            self._apps[url] = app
+            self._ending.callback(_disconnect, app)
+        return self._apps[url]
+
+
+def _disconnect(app: Flask) -> None:
+    with app.app_context():
+        db.engine.dispose()
+
+
 @pytest.fixture(scope="session")
-def database_url(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[str]:
+def opened(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Opened]:
+    with ExitStack() as ending:
+        yield Opened(tmp_path_factory.mktemp("sqlite"), ending)
+
+
+@pytest.fixture(scope="session")
+def database_url(request: pytest.FixtureRequest, opened: Opened) -> str:
     """An empty database of this test process, as ``DATABASE_URL`` would name it."""
-    if request.param == "sqlite":
-        yield f"sqlite:///{tmp_path_factory.mktemp('sqlite') / 'test.db'}"
-        return
-    if not HAS_POSTGRES:
+    if request.param == "postgresql" and not HAS_POSTGRES:
         pytest.skip("no PostgreSQL")
-    with new_postgres_database() as url:
-        yield url
+    return opened.url(request.param)
 
 
 class new_postgres_database:  # noqa: N801 — reads as the verb it is
@@ -230,13 +268,8 @@ class new_postgres_database:  # noqa: N801 — reads as the verb it is
 
 
 @pytest.fixture(scope="session")
-def session_app(database_url: str) -> Iterator[Flask]:
-    app = create_app(read_settings(ENVIRONMENT | {"DATABASE_URL": database_url}))
-    with app.app_context():
-        flask_migrate.upgrade()
-    yield app
-    with app.app_context():
-        db.engine.dispose()
+def session_app(database_url: str, opened: Opened) -> Flask:
+    return opened.app(database_url)
 
 
 @pytest.fixture

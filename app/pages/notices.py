@@ -21,13 +21,23 @@ Values = dict[str, Callable[[], str]]
 
 _sentences: dict[str, str] = {}
 _values: dict[str, Values] = {}
+_refusals: set[str] = set()
 
 
 class Notice(str):
     """The key of a sentence."""
 
 
-def declare(key: str, sentence: str, **values: Callable[[], str]) -> Notice:
+class Shown(str):
+    """A sentence as a page shows it."""
+
+    # Whether it says that something did not work.
+    is_refusal = False
+
+
+def declare(
+    key: str, sentence: str, *, is_refusal: bool = False, **values: Callable[[], str]
+) -> Notice:
     """Make a sentence known. Each key is declared once, beside the page that uses it.
 
     ``%(days)s`` in it becomes what the function ``days`` returns.
@@ -35,6 +45,8 @@ def declare(key: str, sentence: str, **values: Callable[[], str]) -> Notice:
     if _sentences.setdefault(key, sentence) != sentence:
         raise ValueError(f"Another notice has the key {key}.")
     _values[key] = values
+    if is_refusal:
+        _refusals.add(key)
     return Notice(key)
 
 
@@ -53,12 +65,14 @@ def leave(response: Response, notice: Notice) -> None:
     cookies.write(response, COOKIE, str(notice), max_age=LIFETIME_SECONDS)
 
 
-def waiting() -> str | None:
+def waiting() -> Shown | None:
     """The sentence that this page must show, if there is one."""
     key = request.cookies.get(COOKIE, "")
     if key not in _sentences:
         return None
-    return str(gettext(_sentences[key], **{name: of() for name, of in _values[key].items()}))
+    shown = Shown(gettext(_sentences[key], **{name: of() for name, of in _values[key].items()}))
+    shown.is_refusal = key in _refusals
+    return shown
 
 
 def clear(response: Response) -> None:

@@ -1,9 +1,12 @@
 """Which pages the application has."""
 
 import logging
+import os
+import tempfile
 from collections.abc import Collection, Iterator
 
 from flask import Flask
+from jinja2 import FileSystemBytecodeCache
 
 from app.http import templates
 from app.pages import (
@@ -83,11 +86,31 @@ def _pages(features: Collection[str]) -> Iterator[Pages]:
 
 
 def prepare(app: Flask) -> None:
-    """Compile the templates before the workers start, so that they share the memory of that."""
-    if app.config["SETTINGS"].pages:
-        for folder in templates.FOLDERS:
-            for path in folder.rglob("*.html"):
-                app.jinja_env.get_template(path.relative_to(folder).as_posix())
+    """Compile the templates before the workers start, so that they share the memory of that.
+
+    Compiling takes much more memory than the compiled templates, and what it leaves scattered the
+    workers would copy. So a child process compiles, and this one loads what the child wrote.
+    ``benchmarks/README.md`` has the figures.
+    """
+    if not app.config["SETTINGS"].pages:
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        app.jinja_env.bytecode_cache = FileSystemBytecodeCache(folder)
+        if (child := os.fork()) == 0:
+            try:
+                _load_templates(app)
+            finally:
+                os._exit(0)
+        os.waitpid(child, 0)
+        # If the child failed, this compiles them.
+        _load_templates(app)
+        app.jinja_env.bytecode_cache = None
+
+
+def _load_templates(app: Flask) -> None:
+    for folder in templates.FOLDERS:
+        for path in folder.rglob("*.html"):
+            app.jinja_env.get_template(path.relative_to(folder).as_posix())
 
 
 def announce(settings: Settings) -> None:

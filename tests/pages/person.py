@@ -103,9 +103,9 @@ class Page(HTMLParser):
             self.heading += words
         if given.get("class") == "error":
             self.errors[given["id"].removesuffix("-error")] = words
-        if "notice" in inside:
+        if any(each.get("role") == "status" for _, each in self._open):
             self.notice += words
-        if "refusal" in inside:
+        elif "refusal" in inside:
             self.summary += words + " "
         self.text += words + " "
 

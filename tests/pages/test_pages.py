@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 from flask import Flask
+from jinja2 import Environment
 
 from app.models import User
-from app.pages import assets
+from app.pages import assets, registering
 from app.pages.mailed_links.kinds import PAGES as MAILED
 from tests.cases import each
 from tests.factories import problem
@@ -269,3 +270,15 @@ def test_without_pages_an_unknown_path_is_a_document_for_browsers_too(
 
     for path in ("/", "/account", "/account/login", "/nothing"):
         assert problem(client.get(path, headers={"Accept": ACCEPT})) == (404, "not_found")
+
+
+def test_the_templates_are_compiled_before_the_workers_start(
+    make_app: Callable[..., Flask], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = make_app()
+
+    registering.prepare(app)
+
+    monkeypatch.setattr(Environment, "compile", lambda *_arguments: pytest.fail("compiled late"))
+    assert app.jinja_env.get_template("account/profile.html")
+    assert app.jinja_env.bytecode_cache is None

@@ -108,7 +108,9 @@ def test_a_dead_ticket_leads_back_to_the_login_with_a_sentence(
         late.append(visitor.ask("GET", f"/account/second-step?next={GOAL}"))
 
     assert [one.status if isinstance(one, Page) else one.status_code for one in late] == [303] * 3
-    assert visitor.follow(late[0]).notice == "This login cannot be continued. Log in again."
+    again = visitor.follow(late[0])
+    assert again.notice == "This login cannot be continued. Log in again."
+    assert 'class="refusal" role="status"' in again.html
     assert SESSION not in cookies_set(late[0].answer)
 
 

@@ -21,7 +21,9 @@ RESET = notices.declare(
     "The second factors are removed, and the account is signed out everywhere.",
 )
 
-NOTHING = notices.declare("person_had_no_factors", "There was no second factor to remove.")
+NOTHING = notices.declare(
+    "person_had_no_factors", "There was no second factor to remove.", is_refusal=True
+)
 
 
 @bp.get(PATH)

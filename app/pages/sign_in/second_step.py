@@ -25,9 +25,11 @@ from config import settings
 
 bp = Pages("second_step", __name__)
 
-OVER = notices.declare("login_over", "This login cannot be continued. Log in again.")
+OVER = notices.declare(
+    "login_over", "This login cannot be continued. Log in again.", is_refusal=True
+)
 TOO_MANY = notices.declare(
-    "too_many_codes", "You tried too many wrong codes. Log in again to go on."
+    "too_many_codes", "You tried too many wrong codes. Log in again to go on.", is_refusal=True
 )
 
 
