@@ -16,6 +16,7 @@ from flask import Flask, current_app
 from app.security.outbound import connection, fetching
 from app.security.outbound.fetching import OutboundFailed, fetch
 from config import Settings
+from tests.cases import each
 from tests.conftest import ENVIRONMENT
 from tests.security.outbound.strangers import (
     Behave,
@@ -156,17 +157,56 @@ def test_a_url_that_can_be_read_in_two_ways_is_refused(url: str, names: Names) -
     assert names.asked == []
 
 
-@pytest.mark.parametrize(
-    "host",
-    ["127.0.0.1", "[::1]", "2130706433", "0x7f000001", "0177.0.0.1", "127.1", "[::ffff:127.0.0.1]"],
-)
-def test_an_inner_address_is_refused_in_every_spelling(host: str) -> None:
-    allow()
-    with serving(answering()) as stranger:
-        failure = refused(f"https://{host}:{stranger.port}/")
+# This machine, the link, and the services of clouds that give away passwords of their machines. The
+# resolver of the system reads all of these, and none of them may reach anybody.
+SPELLINGS = [
+    *["127.0.0.1", "127.1", "127.0.1", "2130706433", "127.000.000.001"],
+    *["0x7f000001", "0x7f.0.0.1", "0x7f.1", "0X7F.0x0.0x0.0x1", "0x7F000001"],
+    *["0177.0.0.1", "017700000001", "0177.1", "127.0x0.01", "127.255.255.254"],
+    *["0", "0.0.0.0", "0x0", "127.0.0.1:80@127.0.0.1", "1.1.1.1%2f@127.0.0.1"],
+    *["[::1]", "[::]", "[0:0:0:0:0:0:0:1]", "[0000::0001]", "[::0.0.0.1]", "[::127.0.0.1]"],
+    *["[::ffff:127.0.0.1]", "[::FFFF:7F00:1]", "[0:0:0:0:0:ffff:7f00:0001]", "[::ffff:0:0]"],
+    *["[64:ff9b::7f00:1]", "[64:ff9b::127.0.0.1]", "[2002:7f00:1::]", "[fe80::1%25lo]"],
+    *["169.254.169.254", "2852039166", "0xa9fea9fe", "0251.0376.0251.0376", "169.254.43518"],
+    *["[::ffff:169.254.169.254]", "[::ffff:a9fe:a9fe]", "[64:ff9b::a9fe:a9fe]", "[fd00:ec2::254]"],
+    *["100.100.100.200", "168.63.129.16", "192.0.0.192", "255.255.255.255", "224.0.0.1"],
+]
+# What looks like an address to some, and is a name to the resolver; and names for inner addresses.
+NAMES = [
+    *["localhost", "LOCALHOST", "localhost.", "127.0.0.1.", "127.0.0.1.nip.test"],
+    *["%31%32%37.0.0.1", "127%2e0%2e0%2e1", "127.0.0.1%00.provider.test", "0x7f.0.0.0x1.test"],
+    *["metadata.google.internal", "instance-data", "kubernetes.default.svc"],
+]
 
-    assert failure.reason in ("not_allowed", "unreachable")
-    assert stranger.connections == 0
+
+def test_an_inner_address_is_refused_in_every_spelling(monkeypatch: pytest.MonkeyPatch) -> None:
+    allow()
+    connected: list[object] = []
+    monkeypatch.setattr(socket.socket, "connect", lambda _socket, place: connected.append(place))
+
+    @each("host", SPELLINGS)
+    def is_refused(host: str) -> None:
+        assert refused(f"https://{host}/").reason in ("not_allowed", "unreachable", "bad_url")
+
+    is_refused()
+    assert connected == []
+
+
+def test_a_name_of_an_inner_address_is_refused(names: Names) -> None:
+    allow()
+    names.answers = {name.lower(): [["127.0.0.1"]] for name in NAMES}
+
+    @each("name", NAMES)
+    def is_refused(name: str) -> None:
+        assert refused(f"https://{name}/").reason == "not_allowed"
+
+    is_refused()
+
+
+def test_an_inner_address_is_refused_in_signs_that_mean_digits() -> None:
+    """A library that normalises a name reads an address here."""
+    for host in ("①②⑦.⓪.⓪.①", "127。0。0。1", "１２７.0.0.1", "[::１]"):
+        assert refused(f"https://{host}/").reason == "bad_url"
 
 
 @pytest.mark.parametrize(
@@ -258,6 +298,7 @@ def test_an_address_of_version_6_is_called() -> None:
         ("303 See Other", "/"),
         ("307 Temporary Redirect", "file:///etc/passwd"),
         ("308 Permanent Redirect", "//[::1]/"),
+        ("302 Found", "http://169.254.169.254/latest/meta-data/"),
     ],
 )
 def test_a_redirect_is_not_followed(status: str, place: str) -> None:
@@ -472,6 +513,25 @@ def _flood(connection: socket.socket, piece: bytes) -> None:
     while sent < 2**26:
         sent += len(piece)
         connection.sendall(piece)
+
+
+@pytest.mark.parametrize("is_announced", [False, True])
+def test_of_100_mib_only_the_first_part_is_read(is_announced: bool) -> None:
+    sent: list[int] = []
+
+    def floods(connection: socket.socket, _request: bytes) -> None:
+        length = b"Content-Length: 104857600\r\n" if is_announced else b""
+        connection.sendall(b"HTTP/1.1 200 OK\r\n" + length + b"\r\n")
+        for _ in range(1600):
+            connection.sendall(b"x" * 65536)
+            sent.append(65536)
+
+    with serving(floods) as stranger:
+        failure = refused(f"http://127.0.0.1:{stranger.port}/")
+
+    assert failure.reason == "too_big"
+    # The rest of it is what the system keeps on both sides of a connection.
+    assert sum(sent) < 16 * 2**20
 
 
 @pytest.mark.parametrize(
