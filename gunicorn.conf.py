@@ -79,6 +79,7 @@ def when_ready(server: Any) -> None:
     from app.database import fitness
     from app.mail import outbox
     from app.pages import registering
+    from app.pages.api_docs import document
     from wsgi import app
 
     fitness.refuse_unfit(app)
@@ -89,6 +90,7 @@ def when_ready(server: Any) -> None:
     limits.announce(settings)
     registering.announce(settings)
     registering.prepare(app)
+    document.written()
     # The workers share the memory of loaded objects. A collection would write to each object, and
     # so copy it.
     gc.collect()

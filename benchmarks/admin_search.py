@@ -78,14 +78,14 @@ def main() -> int:
         app = create_app(read_settings(ENVIRONMENT | {"DATABASE_URL": url}))
         with app.app_context():
             try:
-                _fill(given.users)
+                fill(given.users)
                 return _measure(given.times)
             finally:
                 db.session.remove()
                 db.engine.dispose()
 
 
-def _fill(users: int) -> None:
+def fill(users: int) -> None:
     print(f"Filling in {users:,} users …", file=sys.stderr)
     begun = time.perf_counter()
     flask_migrate.upgrade()

@@ -109,15 +109,15 @@ def _calls(url: str) -> dict[str, Callable[[], None]]:
     for name, app in (("on", on), ("off", off)):
         print(f"routes with pages {name}: {len(list(app.url_map.iter_rules()))}")
     return {
-        "GET /account": _asker(on, "/account", cookie),
-        "GET /account/login": _asker(on, "/account/login", {"Accept": "text/html"}),
-        "GET /account/devices": _asker(on, "/account/devices", cookie),
-        "GET me, pages on": _asker(on, f"{API}/users/me", token),
-        "GET me, pages off": _asker(off, f"{API}/users/me", token),
+        "GET /account": asker(on, "/account", cookie),
+        "GET /account/login": asker(on, "/account/login", {"Accept": "text/html"}),
+        "GET /account/devices": asker(on, "/account/devices", cookie),
+        "GET me, pages on": asker(on, f"{API}/users/me", token),
+        "GET me, pages off": asker(off, f"{API}/users/me", token),
     }
 
 
-def _asker(app: Flask, path: str, headers: dict[str, str]) -> Callable[[], None]:
+def asker(app: Flask, path: str, headers: dict[str, str]) -> Callable[[], None]:
     """Calls the application as gunicorn does, without what Flask's test client adds."""
     builder = EnvironBuilder(path, base_url="http://localhost:8000", headers=headers)
     environ = builder.get_environ()

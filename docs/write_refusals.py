@@ -33,8 +33,7 @@ def document() -> dict[str, Any]:
     """The OpenAPI document. Nothing connects to the database of its application."""
     with TemporaryDirectory() as instance:
         create_app(read_settings({}, instance=Path(instance)))
-    described: dict[str, Any] = api.spec.to_dict()
-    return described
+    return api.document()
 
 
 def operations(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:

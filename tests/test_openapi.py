@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from flask import Flask
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from app import create_app, read_settings
+from app.http.blueprint import api
 from app.version import VERSION
 from docs import write_refusals
 from docs.write_refusals import codes, operations
@@ -365,3 +367,13 @@ def test_all_other_calls_with_a_token_may_want_a_second_factor(document: dict[st
     silent = {call for call, found in with_token.items() if "mfa_enrollment_required" not in found}
     assert silent == {call.replace(" ", f" {API}", 1) for call in BEFORE_SECOND_STEP}
     assert len(with_token) > len(silent)
+
+
+def test_the_calls_are_described_when_somebody_asks(make_app: Callable[..., Flask]) -> None:
+    make_app()
+    at_the_start = api.spec.to_dict()["paths"]
+
+    described = api.document()["paths"]
+
+    assert not at_the_start
+    assert f"{API}/users/me" in described

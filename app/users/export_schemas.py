@@ -1,6 +1,7 @@
 """The document that exports an account. Features add their parts to it."""
 
 from collections.abc import Iterable
+from functools import partial
 
 import marshmallow
 from flask import Flask
@@ -81,8 +82,12 @@ def with_parts_of_features() -> marshmallow.Schema:
 
 def init_app(app: Flask) -> None:
     """Describe the parts of the features in the OpenAPI document."""
+    api.describe_later(partial(_describe, app.extensions["features"]))
+
+
+def _describe(brought: Iterable[Feature]) -> None:
     document = api.spec.components.schemas["Export"]
-    for part in _parts(app.extensions["features"]):
+    for part in _parts(brought):
         document["properties"][part.key] = api.ma_plugin.converter.field2property(part.field)
         if part.field.required:
             document["required"].append(part.key)

@@ -108,7 +108,7 @@ FIELD_ERROR: dict[str, Any] = {
 
 
 def init_app(app: Flask, settings: Settings) -> None:
-    """Begin the document. Blueprints registered with ``api`` then add themselves."""
+    """Begin the document. Blueprints registered with ``api`` are added when it is written."""
     app.config.update(
         API_TITLE=f"{settings.brand_name} API",
         API_VERSION=VERSION,
@@ -174,7 +174,7 @@ def _leave_directions_out() -> None:
 
 def written() -> dict[str, Any]:
     """The whole document. marshmallow's declarations cannot say the rules that are added here."""
-    document: dict[str, Any] = api.spec.to_dict()
+    document = api.document()
     schemas = document["components"]["schemas"]
     for name, choices in EXACTLY_ONE.items():
         if name in schemas:
