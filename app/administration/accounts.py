@@ -145,15 +145,18 @@ def end_sessions(user_id: int, *, actor: Session | None) -> None:
     db.session.commit()
 
 
-def end_session(session_id: UUID) -> User:
-    """Sign one device out, for an operator. Returns whose it was. Commits. Raises ``NotFound``."""
+def end_session(session_id: UUID, *, user_id: int | None = None, actor: Session | None) -> User:
+    """Sign one device out, perhaps only if it is of this user. Returns whose it was. Commits.
+
+    Raises ``NotFound`` or ``NotEnoughPermissions``.
+    """
     session = db.session.get(Session, session_id)
-    if session is None:
+    if session is None or user_id not in (None, session.user_id):
         raise NotFound
-    user = authority.lock_account(session.user_id, SESSIONS_REVOKE, actor=None).user
+    user = authority.lock_account(session.user_id, SESSIONS_REVOKE, actor=actor).user
     if not sessions.end_where(Session.id == session_id, is_live(clock.now())):
         raise NotFound
-    _record(Event.SESSION_ENDED, user, None, session_id=str(session_id))
+    _record(Event.SESSION_ENDED, user, actor, session_id=str(session_id))
     db.session.commit()
     return user
 

@@ -21,7 +21,7 @@ from sqlalchemy.orm import joinedload
 from app import clock
 from app.access.live_session import is_live
 from app.auth.sessions import sessions
-from app.database import pages
+from app.database import engines, pages
 from app.database.pages import Key, Order, Page
 from app.database.types import MAX_ID, UTCDateTime
 from app.extensions import db
@@ -51,6 +51,11 @@ def find(
 def everybody(q: str | None = None, **filters: Any) -> Iterator[Sequence[User]]:
     """All accounts, or those that match every filter, the oldest first, in batches."""
     return pages.everything(_matching(q, filters), _order("id"))
+
+
+def streamed(q: str | None = None, **filters: Any) -> Iterator[User]:
+    """The same accounts one by one, for an answer that is written while they are read."""
+    return engines.pages(User, *_conditions(q, filters))
 
 
 def named(text: str) -> list[User]:
@@ -104,10 +109,12 @@ def is_id(text: str) -> bool:
 
 
 def _matching(q: str | None, filters: Mapping[str, Any]) -> Select[User]:
-    rows = select(User)
-    for name, value in filters.items():
-        rows = rows.where(FILTERS[name](value))
-    return rows.where(_contains(q)) if q else rows
+    return select(User).where(*_conditions(q, filters))
+
+
+def _conditions(q: str | None, filters: Mapping[str, Any]) -> list[ColumnElement[bool]]:
+    conditions = [FILTERS[name](value) for name, value in filters.items()]
+    return [*conditions, _contains(q)] if q else conditions
 
 
 def _contains(text: str) -> ColumnElement[bool]:

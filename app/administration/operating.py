@@ -1,7 +1,9 @@
-"""What only an operator in the shell may do with the account of somebody else.
+"""What operators in the shell may do with the account of somebody else.
 
 Whoever has a shell on the server may change every row anyway. These verbs make
-the change whole: what it must end ends, and the audit log tells of it.
+the change whole: what it must end ends, and the audit log tells of it. The
+verbs with an ``actor`` are for administrators too: it is the session of the
+administrator, and ``None`` for an operator.
 """
 
 import secrets
@@ -16,12 +18,12 @@ from app.auth.login import suspensions, throttle
 from app.auth.login.throttle import Kind
 from app.auth.notices import notify
 from app.auth.sessions import sessions
-from app.errors import NotFound
+from app.errors import NotEnoughPermissions, NotFound
 from app.extensions import db
 from app.features.credentials import CredentialChange
 from app.mail import messages
 from app.mail.content import link
-from app.models import User
+from app.models import Session, User
 from app.security import one_time_tokens
 from app.security.one_time_tokens import Purpose
 from app.security.passwords import hashing, policy
@@ -72,12 +74,17 @@ def _end_what_the_old_address_opened(user: User) -> None:
     audit.record(Event.EMAIL_CHANGED, subject_id=user.id, personal={"email": user.email})
 
 
-def verify(user_id: int) -> bool:
+def verify(user_id: int, *, actor: Session | None = None) -> bool:
     """Count the address as confirmed. Returns False if it was already. Commits.
 
-    Raises ``NotFound`` or ``NotDone``.
+    Whoever can confirm an address without its mailbox can take what belongs to
+    the address, so of administrators only superusers may. Raises ``NotFound``,
+    ``NotEnoughPermissions`` or ``NotDone``.
     """
-    user = authority.lock_account(user_id, USERS_WRITE, actor=None).user
+    locked = authority.lock_account(user_id, USERS_WRITE, actor=actor)
+    if not locked.rights.everything:
+        raise NotEnoughPermissions
+    user = locked.user
     if user.lost_address:
         raise NotDone(NO_ADDRESS)
     if user.email_verified:
@@ -85,23 +92,27 @@ def verify(user_id: int) -> bool:
         return False
     user.email_verified, user.updated_at = True, clock.now()
     one_time_tokens.revoke(user.id, Purpose.EMAIL_VERIFICATION)
-    audit.record(Event.EMAIL_VERIFIED, subject_id=user.id)
+    audit.record(Event.EMAIL_VERIFIED, subject_id=user.id, actor_id=_id_of(actor))
     db.session.commit()
     return True
 
 
-def unlock(user_id: int) -> bool:
+def unlock(user_id: int, *, actor: Session | None = None) -> bool:
     """Forget the failed logins of an account, so that its owner may try again. Commits.
 
-    Returns False if there were none. Raises ``NotFound``.
+    Returns False if there were none. Raises ``NotFound`` or ``NotEnoughPermissions``.
     """
-    user = authority.lock_account(user_id, USERS_WRITE, actor=None).user
+    user = authority.lock_account(user_id, USERS_WRITE, actor=actor).user
     has_failures = suspensions.has_failures(user)
     if has_failures:
         throttle.clear(user, *Kind)
-        audit.record(Event.USER_UNLOCKED, subject_id=user.id)
+        audit.record(Event.USER_UNLOCKED, subject_id=user.id, actor_id=_id_of(actor))
     db.session.commit()
     return has_failures
+
+
+def _id_of(actor: Session | None) -> int | None:
+    return actor.user_id if actor else None
 
 
 def generate_password() -> str:

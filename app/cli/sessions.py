@@ -44,7 +44,8 @@ def end(session_id: UUID) -> None:
         flask sessions end 4a7c5a3e-6d5c-4a55-8a1a-0d5f0f0a9c11
     """
     user = or_explain(
-        lambda: accounts.end_session(session_id), f"No session with the id {session_id} is alive."
+        lambda: accounts.end_session(session_id, actor=None),
+        f"No session with the id {session_id} is alive.",
     )
     click.echo(f"{user.email} is signed out on that device.")
 

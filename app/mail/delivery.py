@@ -8,7 +8,7 @@ from uuid import uuid4
 
 from cryptography.fernet import InvalidToken
 from flask import Flask
-from sqlalchemy import func, select
+from sqlalchemy import func, or_, select
 
 from app import clock
 from app.database.rows import change, delete_batch, discard
@@ -17,6 +17,7 @@ from app.extensions import db
 from app.mail import rendering, transport, wordings
 from app.mail.outbox import log, seal
 from app.mail.wordings import Resolver
+from app.models import User
 from app.models.outbox_message import WAITING, OutboxMessage
 from app.observability import metrics
 
@@ -132,6 +133,13 @@ def list_all(delivered_too: bool) -> Sequence[OutboxMessage]:
     if not delivered_too:
         rows = rows.where(OutboxMessage.delivered_at.is_(None))
     return db.session.scalars(rows).all()
+
+
+def on_the_way_to(user: User, *, limit: int) -> Sequence[OutboxMessage]:
+    """The mails to a user, or to the user's address, that wait or were set aside. Newest first."""
+    mine = or_(OutboxMessage.user_id == user.id, OutboxMessage.recipient == user.email)
+    waiting = select(OutboxMessage).where(mine, OutboxMessage.delivered_at.is_(None))
+    return db.session.scalars(waiting.order_by(OutboxMessage.id.desc()).limit(limit)).all()
 
 
 class Backlog(NamedTuple):

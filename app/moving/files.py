@@ -8,6 +8,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TextIO
 
+from app.http.spreadsheets import FORMULA_STARTS, QUOTE
 from app.moving.csv_rows import read_csv
 from app.moving.json_rows import CHUNK_BYTES as CHUNK_BYTES
 from app.moving.json_rows import read_json, read_json_lines
@@ -25,11 +26,9 @@ FORMATS = ("jsonl", "json", "csv")
 UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 NO_TEXT = (b"PK\x03\x04", b"\x1f\x8b", b"\xd0\xcf\x11\xe0")
 
-# A spreadsheet takes a cell that begins like this for a formula (CWE-1236). So we write a quote
-# before such a cell, and take it off when we read it. We also write it before a text that is empty
-# or reads like "nothing", because a cell like that without a quote means that there is no value.
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
-QUOTE = "'"
+# We write a quote before a cell that a spreadsheet would take for a formula, and take it off when
+# we read it. We also write it before a text that is empty or reads like "nothing", because a cell
+# like that without a quote means that there is no value.
 
 
 def format_of(path: Path) -> str | None:

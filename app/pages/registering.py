@@ -17,7 +17,17 @@ from app.pages import (
     page,
 )
 from app.pages.account import activity, delete, devices, email, export, password, profile
-from app.pages.admin import actions, entrance, factors, invitation, person, users
+from app.pages.admin import (
+    actions,
+    entrance,
+    factors,
+    invitation,
+    person,
+    roles_of_person,
+    sections,
+    selection,
+    users,
+)
 from app.pages.admin import menu as admin_menu
 from app.pages.mailed_links import asking, opening
 from app.pages.page import Pages
@@ -47,9 +57,11 @@ PAGES = (
     delete.bp,
     entrance.bp,
     users.bp,
+    selection.bp,
     invitation.bp,
     person.bp,
     actions.bp,
+    roles_of_person.bp,
 )
 
 # The pages of the optional features, by the names of these. To take a feature out, remove its line
@@ -62,11 +74,17 @@ PAGES_OF_FEATURES = {
     "passkeys": (passkeys.bp, passkey_login.bp),
 }
 
+# Their parts of the page of an account, in this order.
+SECTIONS_OF_FEATURES = {"mfa": factors.SECTION}
+
 
 def init_app(app: Flask, settings: Settings, features: Collection[str]) -> None:
     """``features`` has the names of the features that the application has."""
     page.init_app(app)
     app.jinja_env.globals.update(shows_administration=admin_menu.is_shown)
+    sections.init_app(
+        app, [each for name, each in SECTIONS_OF_FEATURES.items() if name in features]
+    )
     assets.init_app(app, settings)
     error_pages.init_app(app)
     # Mails are sent without the other pages, too.

@@ -29,6 +29,7 @@ LABELS = {
     "name": "Name",
     "credential": "Passkey",
     "is_superuser": "Superuser",
+    "role": "Role",
     "remember_device": "Do not ask for a code on this device again",
 }
 

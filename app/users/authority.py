@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from sqlalchemy import or_
+from sqlalchemy import or_, select
 
 from app.access import levels
 from app.access.permissions import EVERYTHING, Permission, Rights, rights_of
@@ -86,6 +86,14 @@ def refuse_if_last_superuser(user_id: int) -> None:
     people = _lock_people(user_id)
     if user_id in people and _is_last_superuser(people[user_id], people):
         raise LastSuperuser
+
+
+def is_last_superuser(user: User) -> bool:
+    """Whether this superuser must stay, for pages that say so. The verbs check it under locks."""
+    if not user.is_superuser:
+        return False
+    superusers = db.session.scalars(select(User).where(User.is_superuser))
+    return _is_last_superuser(user, {each.id: each for each in superusers})
 
 
 def _lock_people(*ids: int) -> dict[int, User]:

@@ -9,11 +9,13 @@ from sqlalchemy import select
 
 from app.extensions import db
 from app.models import Session, User
+from app.models.user import NO_DOMAIN
 from tests.auth.mfa.phone import enrol
 from tests.cases import each
-from tests.factories import make_user, permit
+from tests.factories import give_role, make_role, make_user, permit
 from tests.mailbox import Mailbox
 from tests.pages.person import Page, Person, signed_in
+from tests.pages.scenes.visit import Visit
 
 # The way below the page of a person → the permission.
 ACTIONS = {
@@ -22,6 +24,8 @@ ACTIONS = {
     "deactivate": "users:write",
     "promote": "users:write",
     "demote": "users:write",
+    "verify": "users:write",
+    "unlock": "users:write",
     "end-sessions": "sessions:revoke",
     "delete": "users:delete",
     "factors/reset": "factors:reset",
@@ -60,7 +64,7 @@ def test_each_page_and_button_needs_its_permission(
     permit(app, bob, *EVERYTHING)
     person = signed_in(app, bob)
     assert [person.ask("GET", path).status_code for path in paths] == [200, 200]
-    assert [person.ask("GET", path_of(ada, "roles")).status_code] == [404]
+    assert [person.ask("GET", path_of(ada, "nothing")).status_code] == [404]
 
 
 @each("action", ACTIONS)
@@ -168,11 +172,135 @@ def test_an_invitation_is_mailed_again(app: Flask, grace_at_home: Person, mailbo
 def test_the_last_superuser_stays_and_the_page_says_why(
     app: Flask, grace_at_home: Person, grace: User
 ) -> None:
+    page = grace_at_home.open(path_of(grace))
+    assert "This is the last active superuser" in page.text
     for action in ("deactivate", "demote", "delete"):
-        answer = grace_at_home.send(grace_at_home.open(path_of(grace)), path_of(grace, action))
+        assert path_of(grace, action) not in [form.action for form in page.forms]
+        answer = press(grace_at_home, path_of(grace, action))
         assert answer.status == 422, action
         assert "This is the last active superuser." in answer.summary, action
     assert stored(app, grace).is_superuser  # type: ignore[union-attr]
+
+
+def test_a_failed_login_is_explained_and_forgotten(
+    app: Flask, grace_at_home: Person, ada: User
+) -> None:
+    Visit(app).suspend(ada)
+    page = grace_at_home.open(path_of(ada))
+    assert "too many wrong passwords" in page.text
+
+    answer = grace_at_home.send(page, path_of(ada, "unlock"))
+
+    shown = grace_at_home.follow(answer)
+    assert shown.notice == "The failed logins are forgotten."
+    assert "The failed logins were forgotten. By grace" in shown.text
+    assert path_of(ada, "unlock") not in [form.action for form in shown.forms]
+    again = grace_at_home.follow(press(grace_at_home, path_of(ada, "unlock")))
+    assert again.notice == "There were no failed logins."
+
+
+def test_only_superusers_confirm_an_address_without_its_mailbox(
+    app: Flask, grace_at_home: Person, ada: User, bob: User
+) -> None:
+    permit(app, ada, *EVERYTHING)
+    helper = signed_in(app, ada)
+    assert path_of(bob, "verify") not in [form.action for form in helper.open(path_of(bob)).forms]
+    assert press(helper, path_of(bob, "verify")).status == 403
+
+    answer = grace_at_home.send(grace_at_home.open(path_of(bob)), path_of(bob, "verify"))
+
+    assert grace_at_home.follow(answer).notice == "The email address counts as confirmed."
+    assert stored(app, bob).email_verified  # type: ignore[union-attr]
+    again = grace_at_home.follow(press(grace_at_home, path_of(bob, "verify")))
+    assert again.notice == "The email address was confirmed already."
+
+
+def test_an_account_without_an_address_gets_neither_links_nor_a_confirmation(
+    app: Flask, grace_at_home: Person
+) -> None:
+    lost = make_user(app, username="lost", email=f"x@{NO_DOMAIN}")
+
+    page = grace_at_home.open(path_of(lost))
+
+    shown = {form.action for form in page.forms}
+    assert not shown & {path_of(lost, "verify"), path_of(lost, "password-reset")}
+    assert "has no email address" in page.text
+    assert press(grace_at_home, path_of(lost, "verify")).status == 404
+
+
+def test_one_device_is_signed_out_and_none_of_somebody_else(
+    app: Flask, grace_at_home: Person, ada: User, bob: User, ada_at_home: Person
+) -> None:
+    [device] = [
+        form.action.removeprefix(path_of(ada) + "/")
+        for form in grace_at_home.open(path_of(ada)).forms
+        if form.action.startswith(path_of(ada, "sessions"))
+    ]
+
+    assert press(grace_at_home, path_of(bob, device)).status == 404
+    assert ada_at_home.open("/account").path == "/account"
+    answer = grace_at_home.send(grace_at_home.open(path_of(ada)), path_of(ada, device))
+
+    assert grace_at_home.follow(answer).notice == "That device is signed out."
+    assert ada_at_home.open("/account").path == "/account/login"
+    assert press(grace_at_home, path_of(ada, device)).status == 404
+
+
+def test_a_role_is_given_and_taken_away(app: Flask, grace_at_home: Person, ada: User) -> None:
+    role = make_role(app, "support", "users:read")
+    page = grace_at_home.open(path_of(ada))
+
+    given = grace_at_home.send(page, path_of(ada, "roles"), role=str(role.id))
+    shown = grace_at_home.follow(given)
+    assert (shown.notice, "users:read" in shown.text) == ("The role is given.", True)
+    taken = grace_at_home.send(shown, path_of(ada, f"roles/{role.id}/take"))
+
+    assert grace_at_home.follow(taken).notice == "The role is taken away."
+    refused = press(grace_at_home, path_of(ada, "roles"))
+    assert (refused.status, "Role" in refused.summary) == (422, True)
+
+
+def test_nobody_gives_or_takes_a_role_beyond_their_rights(app: Flask, ada: User, bob: User) -> None:
+    permit(app, bob, "users:read", "roles:read", "roles:write")
+    greater = make_role(app, "greater", "users:delete")
+    lesser = make_role(app, "lesser", "users:read")
+    target = make_user(app, username="target", email="target@example.com")
+    give_role(app, ada, greater)
+    person = signed_in(app, bob)
+
+    page = person.open(path_of(target))
+    assert page.form(path_of(target, "roles")).fields["role"]
+    assert "greater" not in page.text
+    assert "lesser" in page.text
+    token = page.forms[0].fields["csrf_token"]
+    for role, status in ((greater, 403), (lesser, 303)):
+        data = {"csrf_token": token, "role": str(role.id)}
+        assert person.ask("POST", path_of(target, "roles"), data=data).status_code == status
+    assert press(person, path_of(ada, f"roles/{greater.id}/take")).status == 403
+    give_role(app, bob, greater)
+    assert press(person, path_of(ada, f"roles/{greater.id}/take")).status == 303
+
+
+def test_mails_on_their_way_are_shown_to_superusers(
+    app: Flask, grace_at_home: Person, ada: User, bob: User
+) -> None:
+    permit(app, bob, *EVERYTHING)
+    grace_at_home.send(grace_at_home.open(path_of(ada)), path_of(ada, "password-reset"))
+
+    assert "Mails on their way password_reset" in grace_at_home.open(path_of(ada)).text
+    assert "password_reset" not in signed_in(app, bob).open(path_of(ada)).text
+
+
+def test_a_refusal_shows_no_account_to_somebody_who_may_not_see_it(
+    app: Flask, ada: User, bob: User
+) -> None:
+    permit(app, bob, "roles:write")
+    person = signed_in(app, bob)
+
+    answer = press(person, path_of(ada, "roles"))
+
+    assert answer.status == 403
+    assert ada.email not in answer.text
 
 
 def test_somebody_with_more_rights_cannot_be_changed(app: Flask, bob: User, grace: User) -> None:

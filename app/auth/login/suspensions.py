@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import and_, exists, or_, select
+from sqlalchemy import ColumnElement, and_, exists, or_, select
 
 from app import clock
 from app.auth.login import failure_counts
@@ -38,26 +38,42 @@ def throttled() -> list[Throttled]:
     The rows hold pseudonyms, so this makes the pseudonym of every account:
     that takes some seconds for a million.
     """
-    waits = and_(LoginThrottle.network != ANYWHERE, LoginThrottle.blocked_until > clock.now())
-    is_suspended = and_(
-        LoginThrottle.network == ANYWHERE,
-        LoginThrottle.failures >= failure_counts.MOST_FAILURES,
-    )
     rows: dict[str, list[LoginThrottle]] = {}
-    for row in db.session.scalars(select(LoginThrottle).where(or_(waits, is_suspended))):
+    for row in db.session.scalars(select(LoginThrottle).where(_stops_somebody())):
         rows.setdefault(row.subject, []).append(row)
     return [
-        Throttled(user_id, kind, row.network, row.failures, row.blocked_until)
+        _as_throttled(user_id, kind, row)
         for user_id in (_ids() if rows else ())
         for kind in Kind
         for row in rows.get(pseudonyms.of(kind, str(user_id)), ())
     ]
 
 
+def of(user: User) -> list[Throttled]:
+    """The same for one account. It reads an index."""
+    kinds = {pseudonyms.of(kind, str(user.id)): kind for kind in Kind}
+    mine = select(LoginThrottle).where(LoginThrottle.subject.in_(kinds), _stops_somebody())
+    rows = db.session.scalars(mine.order_by(LoginThrottle.network))
+    return [_as_throttled(user.id, kinds[row.subject], row) for row in rows]
+
+
 def has_failures(user: User) -> bool:
     """Whether failed logins of the account are remembered, from any network."""
     mine = [pseudonyms.of(kind, str(user.id)) for kind in Kind]
     return bool(db.session.scalar(exists().where(LoginThrottle.subject.in_(mine)).select()))
+
+
+def _stops_somebody() -> ColumnElement[bool]:
+    waits = and_(LoginThrottle.network != ANYWHERE, LoginThrottle.blocked_until > clock.now())
+    is_suspended = and_(
+        LoginThrottle.network == ANYWHERE,
+        LoginThrottle.failures >= failure_counts.MOST_FAILURES,
+    )
+    return or_(waits, is_suspended)
+
+
+def _as_throttled(user_id: int, kind: Kind, row: LoginThrottle) -> Throttled:
+    return Throttled(user_id, kind, row.network, row.failures, row.blocked_until)
 
 
 def _ids() -> Iterator[int]:

@@ -76,8 +76,13 @@ def _described(session: Session) -> dict[str, Any]:
         "created_at": session.created_at,
         # Not before the login, which is told exactly.
         "last_seen_at": max(roughly(session.refreshed_at), session.created_at),
-        "proofs": words.listed([gettext(proof) for proof in _proofs(session)]),
+        "proofs": proofs(session),
     }
+
+
+def proofs(session: Session) -> str:
+    """How the user signed in, in the language of the page: "password and passkey"."""
+    return words.listed([gettext(proof) for proof in _proofs(session)])
 
 
 def _proofs(session: Session) -> list[str]:

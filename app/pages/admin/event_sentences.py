@@ -43,6 +43,7 @@ SENTENCES: dict[str, str] = {
     Event.USER_DEMOTED: "The account is no longer a superuser.",
     Event.USER_ACTIVATED: "The account was activated.",
     Event.USER_DEACTIVATED: "The account was deactivated.",
+    Event.USER_UNLOCKED: "The failed logins were forgotten.",
     Event.SESSIONS_ENDED: "All devices were signed out.",
     Event.ROLES_CHANGED: "The roles were changed.",
     # Of optional features.

@@ -3,12 +3,13 @@
 from flask import Response
 
 from app.access.guards import current_rights, current_session, freshly_permitted, permitted
-from app.auth.mfa import operating
+from app.auth.mfa import factors, operating
 from app.auth.mfa.operating import FACTORS_READ, FACTORS_RESET
 from app.extensions import db
 from app.models import User
 from app.pages import notices
 from app.pages.admin.person import may_change
+from app.pages.admin.sections import Section
 from app.pages.admin.showing import render_admin
 from app.pages.page import Pages, go
 
@@ -24,6 +25,10 @@ RESET = notices.declare(
 NOTHING = notices.declare(
     "person_had_no_factors", "There was no second factor to remove.", is_refusal=True
 )
+
+
+# On the page of the account.
+SECTION = Section(FACTORS_READ, "admin/factors_section.html", factors.describe)
 
 
 @bp.get(PATH)

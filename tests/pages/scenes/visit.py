@@ -9,10 +9,13 @@ from uuid import UUID
 from flask import Flask
 from sqlalchemy import update
 
+from app import clock
+from app.auth.login.throttle import Kind
 from app.auth.mfa.totp.models import TotpFactor
 from app.extensions import db
-from app.models import AuditEvent, Session, User
-from app.security import one_time_tokens
+from app.models import AuditEvent, LoginThrottle, Session, User
+from app.models.login_throttle import ANYWHERE
+from app.security import one_time_tokens, pseudonyms
 from app.security.one_time_tokens import AnyPurpose
 from tests.auth.mfa.phone import Phone, confirm, give_password
 from tests.auth.passkeys.authenticator import ORIGIN, Authenticator
@@ -76,6 +79,19 @@ class Visit:
             db.session.execute(of_user.values(last_step=None))
             db.session.commit()
         return phone
+
+    def suspend(self, user: User) -> None:
+        """Let there have been too many wrong passwords for the account. Commits."""
+        with self.app.app_context():
+            db.session.add(
+                LoginThrottle(
+                    subject=pseudonyms.of(Kind.PASSWORD, str(user.id)),
+                    network=ANYWHERE,
+                    failures=100,
+                    last_failure_at=clock.now(),
+                )
+            )
+            db.session.commit()
 
     def passkey(self, user: User) -> Authenticator:
         """Give the user a passkey, from another device."""
