@@ -289,7 +289,7 @@ class ProblemApi(Api):  # type: ignore[misc]  # flask-smorest has no types
         self._waiting.append(describe)
 
     def document(self) -> dict[str, Any]:
-        """The OpenAPI document of the application that was made last, as flask-smorest writes it."""
+        """What flask-smorest writes of the application that was made last."""
         with self._one_at_a_time:
             while self._waiting:
                 self._waiting.pop(0)()
