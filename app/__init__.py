@@ -32,7 +32,7 @@ from app.http import (
     response_headers,
     templates,
 )
-from app.http.blueprint import api
+from app.http.openapi import api
 from app.http.strict_json import StrictJSONProvider
 from app.http.strict_request import NoCookies, StrictRequest
 from app.mail import composing, delivery, transport

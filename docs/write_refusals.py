@@ -12,7 +12,8 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from app import create_app, errors, read_settings
-from app.http.blueprint import ANYWHERE, BODY_ERRORS, api
+from app.http.blueprint import ANYWHERE, BODY_ERRORS
+from app.http.openapi import api
 
 PAGE = Path(__file__).with_name("api.md")
 # What the page calls by one word, as it says above the table.

@@ -10,7 +10,7 @@ from flask import Flask
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from app import create_app, read_settings
-from app.http.blueprint import api
+from app.http.openapi import api
 from app.version import VERSION
 from docs import write_refusals
 from docs.write_refusals import codes, operations

@@ -9,7 +9,8 @@ from werkzeug.routing import Rule
 from app.database import branches
 from app.features import clashes, tables
 from app.features.feature import Feature
-from app.http.blueprint import api, is_documented, register_page
+from app.http.blueprint import is_documented
+from app.http.openapi import api, register_page
 from app.mail import wordings
 from config import Settings, SettingsRefused
 

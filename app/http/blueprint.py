@@ -7,14 +7,11 @@ from collections.abc import Callable, Iterator
 from copy import deepcopy
 from functools import partial
 from itertools import islice
-from threading import Lock
 from typing import Any, ClassVar, Protocol, TypeVar
 
-import flask
 import flask_smorest
 import marshmallow
 from flask import Request, current_app
-from flask_smorest import Api
 from werkzeug.sansio.response import Response
 
 from app.errors import (
@@ -123,7 +120,7 @@ class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]  # flask-smorest
         self.operation_ids: list[str] = []
         self._prepare_doc_cbks.append(self._document_refusals)
 
-    def register_views_in_doc(self, api: "ProblemApi", *arguments: Any, **named: Any) -> None:
+    def register_views_in_doc(self, api: Any, *arguments: Any, **named: Any) -> None:
         """flask-smorest's, but it waits until somebody asks for the document."""
         api.describe_later(partial(super().register_views_in_doc, api, *arguments, **named))
 
@@ -270,42 +267,6 @@ def _refusal(status: int, codes: list[str], content_type: str) -> dict[str, Any]
         "content": {content_type: {"schema": {"$ref": "#/components/schemas/Problem"}}},
         "x-codes": codes,
     }
-
-
-class ProblemApi(Api):  # type: ignore[misc]  # flask-smorest has no types
-    """flask-smorest without its own error answers: ``app/http/problems.py`` makes them all.
-
-    It describes the calls when somebody asks for the document. That takes as long as all else that
-    an application does at its start, and commands do not need it.
-    """
-
-    def init_app(self, app: flask.Flask, **options: Any) -> None:
-        self._waiting: list[Callable[[], None]] = []
-        self._one_at_a_time = Lock()
-        super().init_app(app, **options)
-
-    def describe_later(self, describe: Callable[[], None]) -> None:
-        """Call a function that adds to ``spec`` before the document is written."""
-        self._waiting.append(describe)
-
-    def document(self) -> dict[str, Any]:
-        """What flask-smorest writes of the application that was made last."""
-        with self._one_at_a_time:
-            while self._waiting:
-                self._waiting.pop(0)()
-        document: dict[str, Any] = self.spec.to_dict()
-        return document
-
-    def _register_error_handlers(self) -> None:
-        pass
-
-
-api = ProblemApi()
-
-
-def register_page(app: flask.Flask, page: flask.Blueprint) -> None:
-    """Register pages at their own paths. Those that answer JSON are in the OpenAPI document."""
-    (api if is_documented(page) else app).register_blueprint(page)
 
 
 def is_documented(blueprint: object) -> bool:

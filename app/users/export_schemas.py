@@ -12,8 +12,8 @@ from app.audit.schemas import _of_own
 from app.auth.schemas import UserSchema
 from app.auth.sessions.schemas import RoughInstant
 from app.features import ExportPart, Feature
-from app.http.blueprint import api
 from app.http.fields import Instant, Schema
+from app.http.openapi import api
 
 
 class HeldSessionSchema(Schema):

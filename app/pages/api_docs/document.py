@@ -12,7 +12,7 @@ from app.access import cookies
 from app.auth.login.schemas import ReauthenticationSchema
 from app.auth.proof_fields import SecondProofSchema
 from app.field_errors import MAX_ERRORS
-from app.http.blueprint import api
+from app.http.openapi import api
 from app.http.strict_request import Digits
 from app.version import VERSION
 from config import Settings
