@@ -86,6 +86,26 @@ def freshly_permitted(permission: Permission) -> Callable[[Callable[P, R]], Call
     return decorate
 
 
+def for_superusers(view: Callable[P, R]) -> Callable[P, R]:
+    """Allow the call only to superusers."""
+    return refuses(*WITHOUT)(_guarded(view, _refuse_all_but_superusers))
+
+
+def for_fresh_superusers(view: Callable[P, R]) -> Callable[P, R]:
+    """Allow the call only to superusers who just gave their password."""
+
+    def guard() -> None:
+        _refuse_all_but_superusers()
+        refuse_unless_fresh()
+
+    return refuses(*WITHOUT)(_guarded(view, guard))
+
+
+def _refuse_all_but_superusers() -> None:
+    if not current_rights().everything:
+        raise NotEnoughPermissions
+
+
 def current_rights() -> Rights:
     """The rights of the current user, as the database has them now. Only in a guarded view."""
     # It has its own connection, which is back in the pool before the view goes on.

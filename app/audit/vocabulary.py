@@ -52,6 +52,10 @@ class Event(StrEnum):
     ROLES_CHANGED = "roles_changed"
     USER_ERASED = "user_erased"
 
+    # Mails in the outbox
+    MAIL_RETRIED = "mail_retried"
+    MAIL_DROPPED = "mail_dropped"
+
     # Many at once
     USERS_IMPORTED = "users_imported"
 

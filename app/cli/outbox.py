@@ -6,8 +6,9 @@ import threading
 import click
 from flask import current_app
 
+from app.administration import mails
 from app.cli.refusals import LoggedCommand, OperatorGroup
-from app.cli.terminal import as_json, confirm, in_json, table, without_asking
+from app.cli.terminal import as_json, confirm, in_json, or_explain, table, without_asking
 from app.mail import deliverer, delivery
 from app.models import OutboxMessage
 
@@ -93,7 +94,9 @@ def retry_mail(number: int) -> None:
     \b
         flask outbox retry 7
     """
-    delivery.retry(_mail(number))
+    _mail(number)
+    if not or_explain(lambda: mails.retry(number, actor=None)):
+        raise click.ClickException(f"Mail {number} was delivered already.")
     click.echo(f"Mail {number} is due.")
 
 
@@ -106,9 +109,9 @@ def drop_mail(number: int, yes: bool) -> None:
     \b
         flask outbox drop 7
     """
-    row = _mail(number)
+    _mail(number)
     confirm(f"Mail {number} will not be delivered. Drop it?", yes)
-    delivery.drop(row)
+    or_explain(lambda: mails.drop(number, actor=None))
     click.echo(f"Mail {number} is gone.")
 
 

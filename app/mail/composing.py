@@ -92,9 +92,13 @@ def compose(content: Content, *, to: str, message_id: str) -> Letter:
         to=to,
         message_id=message_id,
         subject=content.subject,
-        text=render_template(f"{content.template}.txt", content=content),
+        text=plain_text(content),
         html=render_template(f"{content.template}.html", content=content),
     )
+
+
+def plain_text(content: Content) -> str:
+    return render_template(f"{content.template}.txt", content=content)
 
 
 def message_id(unique: object) -> str:

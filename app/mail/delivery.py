@@ -160,21 +160,25 @@ def find(number: int) -> OutboxMessage | None:
     return db.session.get(OutboxMessage, max(0, min(number, MAX_ID)))
 
 
-def retry(row: OutboxMessage) -> None:
-    """Make a message due now, and count its attempts from the beginning. Commits.
+def retry(row: OutboxMessage) -> bool:
+    """Make a message due now, and count its attempts from the beginning. The caller commits.
 
-    If a deliverer has the message at this moment, it loses its lease.
+    If a deliverer has the message at this moment, it loses its lease. Returns
+    False if the message was delivered meanwhile, or is gone.
     """
-    again = change(OutboxMessage).where(OutboxMessage.id == row.id)
-    again = again.values(due_at=clock.now(), attempts=0, set_aside_at=None, lease=None)
-    db.session.execute(again)
-    db.session.commit()
+    again = (
+        change(OutboxMessage)
+        .where(OutboxMessage.id == row.id, OutboxMessage.delivered_at.is_(None))
+        .values(due_at=clock.now(), attempts=0, set_aside_at=None, lease=None)
+        .returning(OutboxMessage.id)
+    )
+    return db.session.scalar(again) is not None
 
 
-def drop(row: OutboxMessage) -> None:
-    """Delete a message. Commits."""
-    db.session.execute(discard(OutboxMessage).where(OutboxMessage.id == row.id))
-    db.session.commit()
+def drop(row: OutboxMessage) -> bool:
+    """Delete a message. Returns False if it is gone already. The caller commits."""
+    gone = discard(OutboxMessage).where(OutboxMessage.id == row.id).returning(OutboxMessage.id)
+    return db.session.scalar(gone) is not None
 
 
 def _resolve(row: OutboxMessage, resolver: Resolver) -> bool:

@@ -1,6 +1,7 @@
 """What a queued mail says to its reader, in their language."""
 
 from dataclasses import replace
+from typing import Any
 
 from flask_babel import force_locale
 from flask_babel import gettext as _
@@ -17,9 +18,14 @@ from config import settings
 
 def render(row: OutboxMessage) -> Content:
     """The content of a mail, with the account that it is about. Ends the transaction."""
+    return worded(row, unseal(row.sealed or ""))
+
+
+def worded(row: OutboxMessage, context: dict[str, Any]) -> Content:
+    """The content of a mail, worded with these arguments. Ends the transaction."""
     username = _username(row)
     with force_locale(row.locale):
-        content = wordings.message_called(row.message)(**unseal(row.sealed or ""))
+        content = wordings.message_called(row.message)(**context)
         return replace(
             content,
             facts=(*([(_("Username"), username)] if username else []), *content.facts),

@@ -51,12 +51,21 @@ class OutboxMessage(Base):
 
 WAITING = OutboxMessage.delivered_at.is_(None) & OutboxMessage.set_aside_at.is_(None)
 
+SET_ASIDE = OutboxMessage.set_aside_at.is_not(None)
+
 # The deliverers search this index again and again. It stays small when many were delivered.
 Index(
     "ix_outbox_messages_waiting",
     OutboxMessage.due_at,
     postgresql_where=WAITING,
     sqlite_where=WAITING,
+)
+# Few mails are set aside, and nobody who looks for them must read all that were delivered.
+Index(
+    "ix_outbox_messages_set_aside",
+    OutboxMessage.id,
+    postgresql_where=SET_ASIDE,
+    sqlite_where=SET_ASIDE,
 )
 Index("ix_outbox_messages_created_at", OutboxMessage.created_at)
 # Before a mail is queued, the code counts the latest mails of its kind to the recipient.

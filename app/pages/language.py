@@ -48,10 +48,10 @@ def current() -> str:
 
 def shown() -> Shown:
     locale = current()
-    others = ((one, _tag(one), NAMES[one]) for one in LOCALES if one != locale)
+    others = ((one, tag_of(one), NAMES[one]) for one in LOCALES if one != locale)
     return Shown(
         locale,
-        _tag(locale),
+        tag_of(locale),
         others=tuple(others),
         choices=tuple(NAMES.items()),
         has_switch=settings.pages,
@@ -85,5 +85,5 @@ def keep(response: Response) -> Response:
     return response
 
 
-def _tag(locale: str) -> str:
+def tag_of(locale: str) -> str:
     return TAGS.get(locale, locale)

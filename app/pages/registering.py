@@ -22,6 +22,7 @@ from app.pages.admin import (
     entrance,
     factors,
     invitation,
+    mail,
     person,
     roles_of_person,
     sections,
@@ -62,6 +63,7 @@ PAGES = (
     person.bp,
     actions.bp,
     roles_of_person.bp,
+    mail.bp,
 )
 
 # The pages of the optional features, by the names of these. To take a feature out, remove its line

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from sqlalchemy import or_, select
 
 from app.access import levels
-from app.access.permissions import EVERYTHING, Permission, Rights, rights_of
+from app.access.permissions import EVERYTHING, USERS_READ, Permission, Rights, rights_of
 from app.auth.sessions import sessions
 from app.database.rows import lock_in_order
 from app.errors import AppError, NotEnoughPermissions, NotFound, SessionEnded
@@ -66,6 +66,15 @@ def lock_actor(permission: Permission, *, actor: Session | None) -> Rights:
     Raises ``SessionEnded``, or what ``refuse_unless`` raises.
     """
     return _rights_of(actor, _lock_people(*([actor.user_id] if actor else [])), permission)
+
+
+def lock_superuser(*, actor: Session | None) -> None:
+    """For a change that only superusers may make. The caller commits.
+
+    Raises ``SessionEnded`` or ``NotEnoughPermissions``.
+    """
+    rights = lock_actor(USERS_READ, actor=actor)
+    refuse_unless(lambda mine: mine.everything, rights, actor)
 
 
 def refuse_unless(suffice: Callable[[Rights], bool], rights: Rights, actor: Session | None) -> None:

@@ -26,6 +26,7 @@ from app.observability import logs
 from tests.audit.log import write_and_seal
 from tests.conftest import ENVIRONMENT
 from tests.factories import API, PASSWORD, bearer, confirm, log_in, make_user, problem, refresh
+from tests.mail.letters import rows
 from tests.mailbox import Mailbox
 from tests.pages.person import Person
 from tests.servers import ROOT
@@ -507,6 +508,26 @@ def unlocked(house: House) -> dict[str, Any]:
     house.run("users", "unlock", "ada")
     house.run("users", "unlock", "ada")
     return by_nobody(house, ip=None, details={"via": "cli"})
+
+
+@tells(Event.MAIL_RETRIED)
+def trying_a_mail_again(house: House) -> dict[str, Any]:
+    house.post("/auth/register", email="bob@example.com", username="bob", password=PASSWORD)
+    mail = rows(house.app)[-1]
+    house.begin()
+    house.run("outbox", "retry", str(mail.id))
+    details = {"via": "cli", "mail": "verify_email", "state": "waiting"}
+    return {"subject_id": mail.user_id, "actor_id": None, "details": details}
+
+
+@tells(Event.MAIL_DROPPED)
+def deleting_a_mail(house: House) -> dict[str, Any]:
+    house.post("/auth/register", email="bob@example.com", username="bob", password=PASSWORD)
+    mail = rows(house.app)[-1]
+    house.begin()
+    house.run("outbox", "drop", "--yes", str(mail.id))
+    details = {"via": "cli", "mail": "verify_email", "state": "waiting"}
+    return {"subject_id": mail.user_id, "actor_id": None, "details": details}
 
 
 @tells(Event.USER_ERASED)

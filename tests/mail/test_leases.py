@@ -163,6 +163,7 @@ def test_what_a_request_becomes_is_not_written_by_who_lost_the_lease(
     # Retried by an operator, which is nothing that the first one could know.
     with app.app_context():
         delivery.retry(db.session.get_one(OutboxMessage, first.id))
+        db.session.commit()
     second = claim(app)
 
     deliver_claimed(app, first)

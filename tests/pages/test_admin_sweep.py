@@ -19,6 +19,7 @@ from app.extensions import db
 from app.models import User
 from app.pages.admin import menu
 from tests.factories import claims_of, log_in, make_role, make_user, permit
+from tests.mail.letters import queue
 from tests.pages.person import Person, signed_in
 from tests.pages.routes import page_routes
 
@@ -74,6 +75,10 @@ ROWS = {
     f"POST {ONE}/delete": Row("users:delete", 303),
     f"GET {ONE}/factors": Row("factors:read"),
     f"POST {ONE}/factors/reset": Row("factors:reset", 303),
+    "GET /admin/mail": Row(SUPERUSERS),
+    "GET /admin/mail/<digits:number>": Row(SUPERUSERS),
+    "POST /admin/mail/<digits:number>/retry": Row(SUPERUSERS, 303),
+    "POST /admin/mail/<digits:number>/drop": Row(SUPERUSERS, 303),
 }
 
 
@@ -99,9 +104,14 @@ def new_session(app: Flask, made: dict[str, Any]) -> str:
     return session
 
 
+def new_mail(app: Flask, made: dict[str, Any]) -> int:
+    return queue(app)
+
+
 THINGS: dict[str, Callable[[Flask, dict[str, Any]], Any]] = {
     "<digits:user_id>": new_person,
     "<digits:role_id>": new_role,
+    "<digits:number>": new_mail,
     "<uuid:session_id>": new_session,
 }
 

@@ -63,6 +63,8 @@ SENTENCES: dict[str, str] = {
     Event.USER_DEACTIVATED: "Your account was deactivated, and all devices were signed out.",
     Event.USER_UNLOCKED: "Your account was unlocked after too many failed logins.",
     Event.SESSIONS_ENDED: "An administrator signed out all your devices.",
+    Event.MAIL_RETRIED: "An administrator tried again to deliver a mail to you.",
+    Event.MAIL_DROPPED: "An administrator deleted a mail to you.",
     Event.ROLES_CHANGED: "Your roles were changed. Now they are: %(roles)s.",
 }
 # Where a detail of the event decides the sentence.

@@ -46,6 +46,8 @@ SENTENCES: dict[str, str] = {
     Event.USER_UNLOCKED: "The failed logins were forgotten.",
     Event.SESSIONS_ENDED: "All devices were signed out.",
     Event.ROLES_CHANGED: "The roles were changed.",
+    Event.MAIL_RETRIED: "A mail to the account was tried again.",
+    Event.MAIL_DROPPED: "A mail to the account was deleted from the outbox.",
     # Of optional features.
     "factor_added": "A second factor was added.",
     "factor_removed": "A second factor was removed.",

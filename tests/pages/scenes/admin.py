@@ -1,9 +1,17 @@
 """The pages of administrators."""
 
 from collections.abc import Iterator
+from typing import Any
+
+from sqlalchemy import update
 
 from app import clock
+from app.auth.password.reset import reset_asked
+from app.extensions import db
+from app.mail import messages
+from app.models import OutboxMessage
 from tests.factories import make_role
+from tests.mail.letters import queue
 from tests.pages.scenes.visit import Scene, Visit
 
 
@@ -99,6 +107,40 @@ def person_in_trouble(visit: Visit) -> Iterator[str]:
     yield "empty"
 
 
+def mails(visit: Visit) -> Iterator[str]:
+    visit.sign_in(visit.account(superuser=True))
+    user = visit.account()
+    visit.open("/admin/mail?state=set_aside")
+    yield "empty"
+    reset = {"to": user.email, "user": user, "token": "a-token", "minutes": 30}
+    failed = queue(visit.app, messages.password_reset, **reset)
+    change_mail(visit, failed, attempts=10, set_aside_at=clock.now(), last_error="550 unknown")
+    under_way = queue(visit.app, messages.password_reset, **reset)
+    change_mail(visit, under_way, attempts=2, last_error="TimeoutError: timed out")
+    asked = queue(visit.app, reset_asked, to=user.email, ip="", user_agent="", request_id="")
+    over = queue(visit.app, messages.address_in_use, to=user.email, user=user)
+    change_mail(visit, over, attempts=1, delivered_at=clock.now(), sealed=None)
+    for query in ("", "?state=set_aside", "?state=delivered", "?limit=1"):
+        visit.open(f"/admin/mail{query}")
+        yield "empty"
+    visit.open("/admin/mail?state=lost")
+    yield "refused"
+    for number in (under_way, asked, over, failed):
+        visit.open(f"/admin/mail/{number}")
+        yield "empty"
+    visit.send(f"/admin/mail/{failed}/retry")
+    yield "done"
+    visit.send(f"/admin/mail/{failed}/drop")
+    yield "done"
+
+
+def change_mail(visit: Visit, number: int, **columns: Any) -> None:
+    with visit.app.app_context():
+        mail = update(OutboxMessage).where(OutboxMessage.id == number)
+        db.session.execute(mail.values(**columns))
+        db.session.commit()
+
+
 def administration_of_others(visit: Visit) -> Iterator[str]:
     visit.sign_in()
     visit.open("/admin")
@@ -111,5 +153,6 @@ SCENES: tuple[Scene, ...] = (
     invitation,
     person,
     person_in_trouble,
+    mails,
     administration_of_others,
 )
