@@ -15,6 +15,7 @@ from app.auth.mfa.recovery_codes import feature as recovery_codes
 from app.auth.mfa.remembered_devices import feature as remembered_devices
 from app.auth.mfa.totp import feature as totp
 from app.auth.oauth.routes import key_set
+from app.auth.oauth.routes import metadata as oauth_metadata
 from app.auth.passkeys import feature as passkeys
 from app.auth.routes import bp as auth
 from app.cli import prune
@@ -30,6 +31,7 @@ from app.http import (
     problems,
     request_headers,
     response_headers,
+    security_txt,
     templates,
 )
 from app.http.openapi import api
@@ -140,6 +142,8 @@ def create_app(settings: Settings | None = None) -> Flask:
     api.register_blueprint(roles, url_prefix=API_PREFIX)
     api.register_blueprint(operations)
     api.register_blueprint(key_set)
+    api.register_blueprint(oauth_metadata)
+    api.register_blueprint(security_txt.bp)
     pages.init_app(app, settings, [feature.name for feature in features])
     cli.init_app(app)
     registering.init_app(app, features, ours=OPTIONAL, api_prefix=API_PREFIX, core=NAMES_OF_CORE)

@@ -14,7 +14,7 @@ from configuration.logo import Logo, brand_logo
 from configuration.mail import is_sender_name, mail_address
 from configuration.refusals import Wrong
 from configuration.table import variable
-from configuration.values import folder
+from configuration.values import folder, list_of
 
 LEAST_CONTRAST = 4.5
 WHITE = "#ffffff"
@@ -64,6 +64,19 @@ def support_email(text: str) -> str:
         ) from None
 
 
+def security_contact(text: str) -> str:
+    """An address, or an https or tel URI (RFC 9116 §2.5.3). An address becomes a mailto URI."""
+    if re.fullmatch(r"https://[!-~]+|tel:\+[0-9-]{3,30}", text):
+        return text
+    try:
+        return f"mailto:{mail_address(text.removeprefix('mailto:'))}"
+    except ValueError:
+        raise Wrong(
+            f"has {text!r}, which is neither an address nor a URI. Write one like "
+            "security@example.com, https://example.com/security or tel:+1-201-555-0123."
+        ) from None
+
+
 @dataclass(frozen=True)
 class Brand:
     """What pages and mails show of the product."""
@@ -87,6 +100,7 @@ class BrandSettings:
     brand_logo: Logo | None = variable("BRAND_LOGO", "", brand_logo)
     brand_color: str = variable("BRAND_COLOR", "", brand_color)
     support_email: str = variable("SUPPORT_EMAIL", "", support_email)
+    security_contact: list[str] = variable("SECURITY_CONTACT", "", list_of(security_contact))
     templates_dir: Path | None = variable("TEMPLATES_DIR", "", folder)
 
     @property

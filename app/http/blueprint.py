@@ -25,6 +25,8 @@ from app.errors import (
     UnsupportedMediaType,
     ValidationFailed,
 )
+from app.http import documented_headers, links
+from app.http.parameters import PageSchema
 from app.http.parsing import FORM, StrictParser
 from app.http.problems import JSON, PROBLEM_JSON, TITLES
 
@@ -118,7 +120,7 @@ class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]  # flask-smorest
         super().__init__(*args, **kwargs)
         # The names of the calls, by which generated clients know them.
         self.operation_ids: list[str] = []
-        self._prepare_doc_cbks.append(self._document_refusals)
+        self._prepare_doc_cbks += [self._document_refusals, documented_headers.write]
 
     def register_views_in_doc(self, api: Any, *arguments: Any, **named: Any) -> None:
         """flask-smorest's, but it waits until somebody asks for the document."""
@@ -213,10 +215,12 @@ class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]  # flask-smorest
         headers: dict[str, Any] | None = None,
     ) -> Decorator:
         """The answer to success. The schema turns the view's result into JSON."""
+        is_page = isinstance(schema, type) and issubclass(schema, PageSchema)
+        all_headers = (headers or {}) | (links.NEXT_PAGE if is_page else {}) or None
         decorate: Decorator = self.response(
-            status, schema, content_type=content_type, description=description, headers=headers
+            status, schema, content_type=content_type, description=description, headers=all_headers
         )
-        return decorate
+        return _then(links.with_next_page, decorate) if is_page else decorate
 
     def also_returns(
         self, status: int, schema: type[marshmallow.Schema], *, description: str

@@ -7,9 +7,18 @@ from configuration.hosts import origin_of
 
 METHODS = "DELETE, GET, PATCH, POST, PUT"
 # The headers that a browser may send, besides the few that are always allowed.
-REQUEST_HEADERS = ("Authorization", "Content-Type", "X-Request-ID")
+REQUEST_HEADERS = (
+    "Authorization",
+    "Content-Type",
+    "Idempotency-Key",
+    "If-Match",
+    "If-None-Match",
+    "X-Request-ID",
+)
 # The headers that a page may read.
-RESPONSE_HEADERS = "Location, Retry-After, WWW-Authenticate, X-Request-ID"
+RESPONSE_HEADERS = (
+    "ETag, Link, Location, RateLimit, RateLimit-Policy, Retry-After, WWW-Authenticate, X-Request-ID"
+)
 PREFLIGHT_MAX_AGE_SECONDS = 600
 
 

@@ -73,10 +73,14 @@ class PageQuerySchema(Schema):
     )
 
 
+class PageSchema(Schema):
+    """The base of the pages of lists. An answer with a cursor also has a ``Link`` (RFC 8288)."""
+
+
 def page_of(item: type[Schema], name: str) -> type[Schema]:
     """The schema of a page of a list. The OpenAPI document knows it under ``name``."""
     members: dict[str, fields.Field[Any]] = {
         "items": fields.List(fields.Nested(item), required=True),
         "next_cursor": fields.String(required=True, allow_none=True),
     }
-    return cast(type[Schema], Schema.from_dict(members, name=name))
+    return cast(type[Schema], PageSchema.from_dict(members, name=name))

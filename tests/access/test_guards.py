@@ -92,6 +92,8 @@ ROUTES = {
     "GET /readyz": (200, 200, 200),
     "GET /.well-known/jwks.json": (200, 200, 200),
     "GET /.well-known/passkey-endpoints": (200, 200, 200),
+    "GET /.well-known/oauth-authorization-server": (200, 200, 200),
+    "GET /.well-known/security.txt": (404, 404, 404),
     "GET /metrics": (200, 200, 200),  # unless METRICS_TOKEN is set
     "GET /openapi.json": (200, 200, 200),
     "GET /docs": (200, 200, 200),

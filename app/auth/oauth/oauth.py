@@ -24,8 +24,10 @@ from app.errors import (
     ValidationFailed,
     WrongFactor,
 )
+from app.http.languages import LOCALES
 from app.security import tokens
 from app.security.tokens import TokenPair
+from config import settings
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -95,6 +97,24 @@ def _of_feature(grant_type: str, given: dict[str, Any]) -> TokenPair:
         if grant_type in feature.grants:
             return feature.grants[grant_type](given)
     raise UnsupportedGrantType
+
+
+def metadata() -> dict[str, Any]:
+    """What the two calls can do (RFC 8414 §2). Clients are not registered, so none has a secret."""
+    calls = f"{settings.public_url}/api/v1/auth"
+    of_features = [name for feature in features.active() for name in feature.grants]
+    return {
+        "issuer": settings.public_url,
+        "token_endpoint": f"{calls}/token",
+        "revocation_endpoint": f"{calls}/revoke",
+        "jwks_uri": f"{settings.public_url}/.well-known/jwks.json",
+        "grant_types_supported": ["password", "refresh_token", *of_features],
+        "response_types_supported": [],
+        "token_endpoint_auth_methods_supported": ["none"],
+        "revocation_endpoint_auth_methods_supported": ["none"],
+        "ui_locales_supported": list(LOCALES),
+        "service_documentation": f"{settings.public_url}/docs",
+    }
 
 
 def revoke(token: str) -> None:

@@ -17,6 +17,7 @@ from app.security.tokens import TokenPair
 
 bp = Blueprint("oauth", __name__)
 key_set = Blueprint("keys", __name__, description="The keys that verify access tokens.")
+metadata = Blueprint("oauth_metadata", __name__, description="For OAuth 2 clients.")
 
 # A new key must be published for longer than this before it signs; docs/keys.md says so.
 JWKS_MAX_AGE_SECONDS = 300
@@ -35,6 +36,29 @@ def jwks() -> tuple[dict[str, Any], int, dict[str, str]]:
     # Vary is sent also while CORS is off: a cache may keep this answer until after CORS is on.
     kept = {"Cache-Control": f"public, max-age={JWKS_MAX_AGE_SECONDS}", "Vary": "Origin"}
     return signing_keys.current().jwk_set(), 200, kept
+
+
+class MetadataSchema(Schema):
+    """RFC 8414 §2. `response_types_supported` is empty: nobody is sent to a page to log in."""
+
+    issuer = fields.String(required=True)
+    token_endpoint = fields.String(required=True)
+    revocation_endpoint = fields.String(required=True)
+    jwks_uri = fields.String(required=True)
+    grant_types_supported = fields.List(fields.String(), required=True)
+    response_types_supported = fields.List(fields.String(), required=True)
+    token_endpoint_auth_methods_supported = fields.List(fields.String(), required=True)
+    revocation_endpoint_auth_methods_supported = fields.List(fields.String(), required=True)
+    ui_locales_supported = fields.List(fields.String(), required=True)
+    service_documentation = fields.String(required=True)
+
+
+@metadata.get("/.well-known/oauth-authorization-server")
+@metadata.returns(200, MetadataSchema)
+def authorization_server() -> tuple[dict[str, Any], int, dict[str, str]]:
+    """What the token endpoint can do, for OAuth 2 clients (RFC 8414)."""
+    kept = {"Cache-Control": f"public, max-age={JWKS_MAX_AGE_SECONDS}", "Vary": "Origin"}
+    return oauth.metadata(), 200, kept
 
 
 @bp.post("/token")

@@ -183,7 +183,8 @@ def written() -> dict[str, Any]:
             if "credential" in choices:
                 schemas[name]["dependentRequired"] = PASSKEY
     for name in TWO_PROOFS:
-        described = schemas[name].get("description", "")
+        # The schemas are those of the last time.
+        described = schemas[name].get("description", "").removesuffix(AT_MOST_ONE).strip()
         schemas[name]["description"] = f"{described} {AT_MOST_ONE}".strip()
         schemas[name]["x-at-most-one"] = ["otp", "recovery_code"]
     return document
