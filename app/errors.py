@@ -212,6 +212,11 @@ class MethodNotAllowed(AppError):
     detail = "This method does not work here; see the Allow header."
 
 
+class PreconditionFailed(AppError):
+    status, code = 412, "precondition_failed"
+    detail = "This has changed since you read it, or is not in the state that you asked for."
+
+
 class BodyTooLarge(AppError):
     status, code = 413, "body_too_large"
     detail = "The body is larger than 64 KiB."

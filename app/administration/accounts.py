@@ -21,6 +21,7 @@ from app.auth import credentials
 from app.auth import taken as auth_taken
 from app.auth.password import reset
 from app.auth.sessions import sessions
+from app.database.rows import Expected
 from app.errors import NotEnoughPermissions, NotFound
 from app.extensions import db
 from app.features.credentials import CredentialChange
@@ -79,15 +80,24 @@ def invite(
     return user
 
 
-def edit(user_id: int, changes: dict[str, Any], *, actor: Session | None) -> User:
+def edit(
+    user_id: int,
+    changes: dict[str, Any],
+    *,
+    actor: Session | None,
+    expected: Expected | None = None,
+) -> User:
     """Set the given fields of an account. Commits.
 
     Deactivating signs the account out everywhere at once and ends the links
     that were mailed. Activating brings neither back. Raises ``NotFound``,
-    ``NotEnoughPermissions``, ``UsernameTaken``, or ``LastSuperuser``.
+    ``NotEnoughPermissions``, ``UsernameTaken``, ``LastSuperuser``, or
+    ``PreconditionFailed`` if the account is not as ``expected``.
     """
     locked = authority.lock_account(user_id, USERS_WRITE, actor=actor)
     user = locked.user
+    if expected:
+        expected(user)
     changed = profile.difference(user, changes)
     if "is_superuser" in changed and not locked.rights.everything:
         raise NotEnoughPermissions
@@ -122,12 +132,15 @@ def set_active(email: str, is_active: bool) -> User:
     return edit(by_email(email).id, {"is_active": is_active}, actor=None)
 
 
-def delete(user_id: int, *, actor: Session | None) -> None:
+def delete(user_id: int, *, actor: Session | None, expected: Expected | None = None) -> None:
     """Erase an account at once. Commits.
 
-    Raises ``NotFound``, ``NotEnoughPermissions``, or ``LastSuperuser``.
+    Raises ``NotFound``, ``NotEnoughPermissions``, ``LastSuperuser``, or
+    ``PreconditionFailed`` if the account is not as ``expected``.
     """
     locked = authority.lock_account(user_id, USERS_DELETE, actor=actor)
+    if expected:
+        expected(locked.user)
     locked.refuse_if_last_superuser()
     closing.erase(locked.user, actor=actor)
 

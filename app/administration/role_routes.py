@@ -30,6 +30,7 @@ from app.administration.roles import RoleNameTaken
 from app.database.pages import Page
 from app.errors import NotFound
 from app.http.blueprint import Blueprint, refuses
+from app.http.entity_tags import conditional, expected
 from app.http.parameters import PageQuerySchema
 from app.models import Role
 
@@ -66,6 +67,7 @@ def create_role(role: dict[str, Any]) -> tuple[Role, int, dict[str, str]]:
 
 @bp.get("/roles/<digits:role_id>")
 @permitted(ROLES_READ)
+@conditional
 @refuses(NotFound)
 @bp.returns(200, RoleSchema)
 def read_role(role_id: int) -> Role:
@@ -75,6 +77,7 @@ def read_role(role_id: int) -> Role:
 
 @bp.patch("/roles/<digits:role_id>")
 @freshly_permitted(ROLES_WRITE)
+@conditional
 @bp.takes(RoleChangesSchema)
 @refuses(NotFound, RoleNameTaken)
 @bp.returns(200, RoleSchema)
@@ -83,16 +86,18 @@ def edit_role(changes: dict[str, Any], role_id: int) -> Role:
 
     The change counts from the next request on.
     """
-    return roles.edit(role_id, changes, actor=current_session())
+    actor, expectation = current_session(), expected(RoleSchema)
+    return roles.edit(role_id, changes, actor=actor, expected=expectation)
 
 
 @bp.delete("/roles/<digits:role_id>")
 @freshly_permitted(ROLES_WRITE)
+@conditional
 @refuses(NotFound)
 @bp.returns(204)
 def delete_role(role_id: int) -> None:
     """Delete a role, and take it from everybody who has it."""
-    roles.remove(role_id, actor=current_session())
+    roles.remove(role_id, actor=current_session(), expected=expected(RoleSchema))
 
 
 @bp.get("/users/<digits:user_id>/roles")

@@ -11,7 +11,7 @@ from app.access.permissions import ROLES_WRITE, Rights, roles_of
 from app.audit.vocabulary import Event
 from app.database import pages
 from app.database.pages import Key, Order, Page
-from app.database.rows import discard, lock
+from app.database.rows import Expected, discard, lock
 from app.errors import AppError, Message, NotFound, ValidationFailed
 from app.extensions import db
 from app.models import Role, RolePermission, Session, User, UserRole
@@ -81,15 +81,24 @@ def create(
     return role
 
 
-def edit(role_id: int, changes: dict[str, Any], *, actor: Session | None) -> Role:
+def edit(
+    role_id: int,
+    changes: dict[str, Any],
+    *,
+    actor: Session | None,
+    expected: Expected | None = None,
+) -> Role:
     """Set those of ``name``, ``description``, ``permissions`` and ``require_mfa`` that are
     given. Commits.
 
     The change counts for everybody who has the role, from the next request
     on. Raises ``NotFound``, ``RoleNameTaken``, or ``NotEnoughPermissions``,
     also if the role has a permission that the actor lacks, before or after.
+    Raises ``PreconditionFailed`` if the role is not as ``expected``.
     """
     rights, role = _lock_role(role_id, actor)
+    if expected:
+        expected(role)
     words = {name: value for name, value in changes.items() if name != "permissions"}
     return _write(role, words, changes.get("permissions", role.permissions), rights, actor)
 
@@ -102,12 +111,15 @@ def change_permissions(
     return _write(role, {}, {*role.permissions, *add} - {*take}, rights, actor)
 
 
-def remove(role_id: int, *, actor: Session | None) -> None:
+def remove(role_id: int, *, actor: Session | None, expected: Expected | None = None) -> None:
     """Delete a role, and take it from everybody who has it. Commits.
 
-    Raises ``NotFound`` or ``NotEnoughPermissions``.
+    Raises ``NotFound``, ``NotEnoughPermissions``, or ``PreconditionFailed`` if
+    the role is not as ``expected``.
     """
     _, role = _lock_role(role_id, actor)
+    if expected:
+        expected(role)
     _record(Event.ROLE_DELETED, actor, role=role.name, permissions=role.permissions)
     db.session.execute(discard(Role).where(Role.id == role.id))
     db.session.commit()

@@ -1,9 +1,10 @@
 """Locking, inserting, changing and deleting rows."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from sqlalchemy import (
+    ColumnElement,
     ColumnExpressionArgument,
     Delete,
     Update,
@@ -22,6 +23,10 @@ from sqlalchemy.orm.attributes import instance_dict, manager_of_class
 from app.extensions import Base, db
 
 Row = TypeVar("Row", bound=Base)
+
+# What a client expects of a row: it gets the row that is about to be changed, and raises
+# ``PreconditionFailed`` if that is in another state.
+Expected = Callable[[Any], None]
 
 
 def detached(model: type[Row], values: Mapping[str, Any] | Iterable[tuple[str, Any]]) -> Row:
@@ -43,6 +48,12 @@ def change(model: type[Base]) -> Update:
     take a second statement. The callers know what they changed.
     """
     return update(model).execution_options(synchronize_session=False, populate_existing=True)
+
+
+def unchanged(row: Base, columns: Iterable[str]) -> list[ColumnElement[bool]]:
+    """The conditions of an UPDATE that must change the row only as it was read."""
+    model: Any = type(row)
+    return [getattr(model, name).is_not_distinct_from(getattr(row, name)) for name in columns]
 
 
 def discard(model: type[Base]) -> Delete:

@@ -16,6 +16,9 @@ LONGER = {
     # A token signed with a large RSA key has more than a thousand characters.
     "HTTP_AUTHORIZATION": 4096,
     "HTTP_COOKIE": 4096,
+    # Lists of entity tags.
+    "HTTP_IF_MATCH": 4096,
+    "HTTP_IF_NONE_MATCH": 4096,
 }
 # Proxies add to these at the right end, and they are read from there.
 READ_FROM_THE_RIGHT = ("HTTP_X_FORWARDED_FOR", "HTTP_FORWARDED")

@@ -14,7 +14,7 @@ from app.auth.login.authentication import check_password
 from app.auth.login.throttle import Kind
 from app.auth.notices import notify
 from app.auth.sessions import sessions
-from app.database.rows import discard
+from app.database.rows import Expected, discard
 from app.extensions import db
 from app.features.credentials import CredentialChange
 from app.http import client
@@ -26,23 +26,26 @@ from app.users import authority
 from config import settings
 
 
-def close(session: Session, password: str) -> datetime:
+def close(session: Session, password: str, expected: Expected | None = None) -> datetime:
     """Sign a user out everywhere, and have the account erased after the grace period. Commits.
 
     Returns the end of the grace period. A login before then keeps the account. Raises
-    ``WrongPassword``, ``LastSuperuser``, or ``SessionEnded``.
+    ``WrongPassword``, ``LastSuperuser``, ``SessionEnded``, or ``PreconditionFailed`` if the user
+    is not as ``expected``.
     """
     check_password(session.user, password)
-    return close_confirmed(session)
+    return close_confirmed(session, expected)
 
 
-def close_confirmed(session: Session) -> datetime:
+def close_confirmed(session: Session, expected: Expected | None = None) -> datetime:
     """The same for a user who has proved in another way who they are. Commits.
 
-    Raises ``LastSuperuser`` or ``SessionEnded``.
+    Raises ``LastSuperuser``, ``SessionEnded`` or ``PreconditionFailed``.
     """
     authority.refuse_if_last_superuser(session.user_id)
     user = sessions.lock_user(session)
+    if expected:
+        expected(user)
     due_at = clock.now() + settings.account_deletion_grace
     user.deletion_due_at, user.updated_at = due_at, clock.now()
     ended = sessions.end_all(user.id)

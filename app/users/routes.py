@@ -18,6 +18,7 @@ from app.auth.schemas import PasswordSchema, UserSchema
 from app.database.pages import Page
 from app.errors import Overloaded, UsernameTaken, WrongPassword
 from app.http.blueprint import Blueprint, refuses, streamed
+from app.http.entity_tags import conditional, expected
 from app.http.parameters import PageQuerySchema
 from app.models import AuditEvent, User
 from app.users import closing, export, profile
@@ -31,6 +32,7 @@ bp = Blueprint("users", __name__, description="Your own account.")
 @bp.get("/me")
 @before_second_step
 @signed_in
+@conditional
 @bp.returns(200, UserSchema)
 def read_me() -> User:
     """Your own account."""
@@ -41,6 +43,7 @@ def read_me() -> User:
 @bp.patch("/me")
 @signed_in
 @limited_writes
+@conditional
 @bp.takes(ProfileSchema)
 @refuses(UsernameTaken)
 @bp.returns(200, UserSchema)
@@ -50,19 +53,21 @@ def edit_me(changes: dict[str, Any]) -> User:
     A field that is left out does not change; null clears a field that may be empty. PUT and
     PATCH do the same.
     """
-    return profile.edit(current_session(), changes)
+    return profile.edit(current_session(), changes, expected(UserSchema))
 
 
 @bp.delete("/me")
 @signed_in
 @limited_writes
 @limited_guesses
+@conditional
 @bp.takes(PasswordSchema)
 @refuses(WrongPassword, LastSuperuser, Overloaded)
 @bp.returns(202, DeletionSchema)
 def close_my_account(body: dict[str, Any]) -> dict[str, Any]:
     """Have your account erased after a grace period. A login before then keeps it."""
-    return {"deletion_due_at": closing.close(current_session(), body["password"])}
+    due_at = closing.close(current_session(), body["password"], expected(UserSchema))
+    return {"deletion_due_at": due_at}
 
 
 @bp.get("/me/export")

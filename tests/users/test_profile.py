@@ -7,11 +7,14 @@ import pytest
 import time_machine
 from flask import Flask
 from flask.testing import FlaskClient
+from sqlalchemy import delete, select
 from werkzeug.test import TestResponse
 
 from app import clock
+from app.errors import PreconditionFailed, SessionEnded
 from app.extensions import db
-from app.models import User
+from app.models import Session, User
+from app.users import profile
 from tests.cases import each
 from tests.factories import API, bearer, log_in, make_user, me, problem, refused_fields
 
@@ -214,3 +217,34 @@ def test_editing_needs_a_json_body(client: FlaskClient, token: str) -> None:
     response = client.patch(f"{API}/users/me", headers=bearer(token))
 
     assert problem(response) == (415, "unsupported_media_type")
+
+
+def test_the_update_itself_compares_what_was_read(
+    app: Flask, client: FlaskClient, ada: User, token: str
+) -> None:
+    """Somebody else writes after the account was read, and before it is written."""
+    with app.app_context():
+        session = db.session.scalars(select(Session)).one()
+        assert session.user.bio is None
+        db.session.expunge_all()
+        assert edit(client, token, {"full_name": "Ada Lovelace"}).status_code == 200
+
+        with pytest.raises(PreconditionFailed):
+            profile.edit(session, {"bio": "Late"}, expected=lambda user: None)
+        profile.edit(session, {"bio": "Late"})
+
+    assert me(client, token).json["bio"] == "Late"
+
+
+def test_of_an_account_that_is_gone_nothing_is_expected(
+    app: Flask, client: FlaskClient, ada: User, token: str
+) -> None:
+    with app.app_context():
+        session = db.session.scalars(select(Session)).one()
+        assert session.user.bio is None
+        db.session.expunge_all()
+        db.session.execute(delete(User))
+        db.session.commit()
+
+        with pytest.raises(SessionEnded):
+            profile.edit(session, {"bio": "Late"}, expected=lambda user: None)
