@@ -9,7 +9,7 @@ import threading
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, NamedTuple, ParamSpec, Protocol, TypeVar
 
 from limits.storage import MemoryStorage, RedisStorage
 
@@ -29,6 +29,44 @@ ASK_AGAIN_AFTER_SECONDS = 2
 MOST_KEYS = 20_000
 
 
+# It does what the library's own script does, which says only whether the call was counted. The list
+# has the times of the calls, the newest first; the search finds the oldest one in the window.
+TAKE = b"""
+local now, limit, expiry = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
+local function is_in_window(index)
+    local at = redis.call('lindex', KEYS[1], index)
+    return at and tonumber(at) > now - expiry
+end
+local is_taken = 0
+if not is_in_window(limit - 1) then
+    redis.call('lpush', KEYS[1], ARGV[1])
+    redis.call('ltrim', KEYS[1], 0, limit - 1)
+    redis.call('expire', KEYS[1], expiry)
+    is_taken = 1
+end
+local low, high = 0, limit
+while low < high do
+    local middle = math.floor((low + high) / 2)
+    if is_in_window(middle) then low = middle + 1 else high = middle end
+end
+return {is_taken, low, redis.call('lindex', KEYS[1], low - 1)}
+"""
+
+
+class Taken(NamedTuple):
+    """Whether a call was counted, how many more may come, and when there is room for one more."""
+
+    is_taken: bool
+    left: int
+    frees_after_seconds: float
+
+
+class CountingStorage(Protocol):
+    """Both storages of this file."""
+
+    def take(self, key: str, limit: int, expiry: int) -> Taken: ...
+
+
 class BoundedMemoryStorage(MemoryStorage):
     """Moving windows in this process's memory."""
 
@@ -40,19 +78,24 @@ class BoundedMemoryStorage(MemoryStorage):
         self._lock = threading.Lock()
         self._windows: OrderedDict[str, deque[float]] = OrderedDict()
 
-    def acquire_entry(self, key: str, limit: int, expiry: int, amount: int = 1) -> bool:
+    def take(self, key: str, limit: int, expiry: int) -> Taken:
+        """Count a call, unless there are ``limit`` in the window already."""
         now = clock.now().timestamp()
         with self._lock:
             window = self._windows.setdefault(key, deque())
             self._windows.move_to_end(key)
             while window and window[0] <= now - expiry:
                 window.popleft()
-            if len(window) + amount > limit:
-                return False
-            window.extend([now] * amount)
+            is_taken = len(window) < limit
+            if is_taken:
+                window.append(now)
             while len(self._windows) > MOST_KEYS:
                 self._windows.popitem(last=False)
-            return True
+            oldest = window[0] if window else now
+            return Taken(is_taken, limit - len(window), oldest + expiry - now)
+
+    def acquire_entry(self, key: str, limit: int, expiry: int, amount: int = 1) -> bool:
+        return self.take(key, limit, expiry).is_taken
 
     def get_moving_window(self, key: str, limit: int, expiry: int) -> tuple[float, int]:
         """When the oldest call in the window was, and how many there were."""
@@ -86,15 +129,23 @@ class RedisOrMemoryStorage(RedisStorage):
                 redis.backoff.NoBackoff(), 1, supported_errors=(redis.ConnectionError,)
             ),
         )
+        self._lua_take = self.get_connection().register_script(TAKE)
         self._memory = BoundedMemoryStorage()
         self._lock = threading.Lock()
         self._is_away = False
         self._ask_again_at = 0.0
 
+    def take(self, key: str, limit: int, expiry: int) -> Taken:
+        """Count a call, unless there are ``limit`` in the window already."""
+        return self._either(self._take_in_redis, self._memory.take, key, limit, expiry)
+
+    def _take_in_redis(self, key: str, limit: int, expiry: int) -> Taken:
+        now = clock.now().timestamp()
+        is_taken, calls, oldest = self._lua_take([self.prefixed_key(key)], [now, limit, expiry])
+        return Taken(bool(is_taken), limit - calls, float(oldest or now) + expiry - now)
+
     def acquire_entry(self, key: str, limit: int, expiry: int, amount: int = 1) -> bool:
-        return self._either(
-            super().acquire_entry, self._memory.acquire_entry, key, limit, expiry, amount
-        )
+        return self.take(key, limit, expiry).is_taken
 
     def get_moving_window(self, key: str, limit: int, expiry: int) -> tuple[float, int]:
         return self._either(

@@ -10,21 +10,27 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import wraps
-from typing import Any, ParamSpec, TypeVar
+from math import ceil
+from typing import Any, ParamSpec, TypeVar, cast
 
 from blinker import Namespace
-from flask import Flask, current_app
+from flask import Flask, Response, after_this_request, current_app, g
 from limits import RateLimitItem
 from limits.storage import Storage
 from limits.strategies import MovingWindowRateLimiter
 
 from app import audit, clock
 from app.access.guards import current_user
-from app.access.limit_storage import BoundedMemoryStorage, RedisOrMemoryStorage
+from app.access.limit_storage import (
+    BoundedMemoryStorage,
+    CountingStorage,
+    RedisOrMemoryStorage,
+    Taken,
+)
 from app.audit.vocabulary import Event
 from app.errors import InvalidCredentials, RateLimited, WrongPassword
 from app.http import client
-from app.http.blueprint import Decorator, View, refuses
+from app.http.blueprint import Decorator, View, documentation_of, refuses
 from app.observability import readiness
 from app.security import identifiers, pseudonyms
 from config import Settings, settings
@@ -103,9 +109,14 @@ def limited(limit: Limit, *, by: Callable[..., str] | None = None) -> Decorator:
     def decorate(view: View) -> View:
         @wraps(view)
         def within_limit(*args: Any, **kwargs: Any) -> Any:
-            _spend(limit, *([by(*args, **kwargs)] if by else []))
+            if by:
+                _spend_for(limit, client.current().network, by(*args, **kwargs))
+            else:
+                _spend(limit)
             return view(*args, **kwargs)
 
+        if not by:
+            documentation_of(within_limit)["rate_limited"] = True
         return refuses(RateLimited)(within_limit)  # type: ignore[return-value]
 
     return decorate
@@ -128,6 +139,7 @@ def limited_guesses(view: Callable[P, R]) -> Callable[P, R]:
             _count(LOGIN_FAILURES)
             raise
 
+    documentation_of(guess)["rate_limited"] = True
     return refuses(RateLimited)(guess)
 
 
@@ -153,16 +165,50 @@ def spend(limit: Limit, *whom: str) -> None:
     _spend_for(limit, *whom)
 
 
-def _spend(limit: Limit, *what: str) -> None:
-    _spend_for(limit, client.current().network, *what)
+def _spend(limit: Limit) -> None:
+    """Count a call of this network, and say in the answer how many are left to it.
+
+    The answer never says so of a limit for one account or one address: how many
+    calls others have made would tell something about it. For the same reason
+    it says nothing of ``LOGIN_FAILURES``, which counts only some refusals.
+    """
+    _spend_for(limit, client.current().network, show=_show)
 
 
-def _spend_for(limit: Limit, *whom: str) -> None:
+def _spend_for(limit: Limit, *whom: str, show: Callable[..., None] = lambda *_: None) -> None:
     if not settings.ratelimit_enabled:
         return
     for number in limit.numbers():
-        if not _limiter().hit(number, limit.name, *whom):
-            _refuse(number, limit.name, *whom)
+        taken = _take(number, limit.name, *whom)
+        show(limit, number, taken)
+        if not taken.is_taken:
+            _refuse(taken.frees_after_seconds)
+
+
+def _show(limit: Limit, number: RateLimitItem, taken: Taken) -> None:
+    """The fields of draft-ietf-httpapi-ratelimit-headers-11."""
+    if "rate_limits" not in g:
+        g.rate_limits = []
+        after_this_request(_add_fields)
+    name = limit.name
+    if len(limit.numbers()) > 1:
+        # Each policy needs a name of its own.
+        name += f" per {number.multiples if number.multiples > 1 else ''} {number.GRANULARITY.name}"
+    policy = f'"{" ".join(name.split())}"'
+    wait = max(1, ceil(taken.frees_after_seconds))
+    g.rate_limits.append(
+        (
+            f"{policy};q={number.amount};w={number.get_expiry()}",
+            f"{policy};r={max(0, taken.left)};t={wait}",
+        )
+    )
+
+
+def _add_fields(response: Response) -> Response:
+    policies, states = zip(*g.rate_limits, strict=True)
+    response.headers["RateLimit-Policy"] = ", ".join(policies)
+    response.headers["RateLimit"] = ", ".join(states)
+    return response
 
 
 def _want_some_left(limit: Limit) -> None:
@@ -170,24 +216,29 @@ def _want_some_left(limit: Limit) -> None:
         return
     for number in limit.numbers():
         if not _limiter().test(number, *_key(limit)):
-            _refuse(number, *_key(limit))
+            oldest_leaves_at = _limiter().get_window_stats(number, *_key(limit)).reset_time
+            _refuse(oldest_leaves_at - clock.now().timestamp())
 
 
 def _count(limit: Limit) -> None:
     if not settings.ratelimit_enabled:
         return
     for number in limit.numbers():
-        _limiter().hit(number, *_key(limit))
+        _take(number, *_key(limit))
 
 
 def _key(limit: Limit) -> tuple[str, ...]:
     return (limit.name, client.current().network)
 
 
-def _refuse(number: RateLimitItem, *key: str) -> None:
+def _refuse(seconds: float) -> None:
     limit_refused.send(current_app._get_current_object())  # type: ignore[attr-defined]
-    oldest_leaves_at = _limiter().get_window_stats(number, *key).reset_time
-    raise RateLimited(oldest_leaves_at - clock.now().timestamp())
+    raise RateLimited(seconds)
+
+
+def _take(number: RateLimitItem, *key: str) -> Taken:
+    storage = cast(CountingStorage, _limiter().storage)
+    return storage.take(number.key_for(*key), number.amount, number.get_expiry())
 
 
 def _limiter() -> MovingWindowRateLimiter:

@@ -152,6 +152,23 @@ def test_it_takes_a_unix_socket(tmp_path: Path) -> None:
         assert passed(limiter(f"unix://{socket}"), 20) == 5
 
 
+def test_both_storages_say_the_same_of_each_call(redis: OwnRedis) -> None:
+    storages = [BoundedMemoryStorage(), RedisOrMemoryStorage(redis.url)]
+
+    with time_machine.travel(NOW, tick=False) as traveller:
+        said = []
+        for wait in (0, 0, 20, 0, 0, 0, 39, 1, 0, 61):
+            traveller.shift(wait)
+            said.append([storage.take("who", 4, 60) for storage in storages])
+
+    assert [in_memory for in_memory, _ in said] == [in_redis for _, in_redis in said]
+    assert [(taken.is_taken, taken.left) for taken, _ in said] == [
+        *((True, 3), (True, 2), (True, 1), (True, 0), (False, 0), (False, 0), (False, 0)),
+        *((True, 1), (True, 0), (True, 3)),
+    ]
+    assert said[4][0].frees_after_seconds == 40
+
+
 def test_redis_that_is_killed_leaves_a_limit_in_memory(
     redis: OwnRedis, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -195,7 +195,7 @@ def test_no_other_call_pays_for_the_limits(
     def count(*_: Any, **__: Any) -> None:
         pytest.fail("counted")
 
-    monkeypatch.setattr(limit_storage.BoundedMemoryStorage, "acquire_entry", count)
+    monkeypatch.setattr(limit_storage.BoundedMemoryStorage, "take", count)
 
     for path in ("/healthz", "/readyz", "/docs", f"{API}/users/me", f"{API}/auth/sessions"):
         client.get(path, headers=bearer(token), buffered=True)
@@ -315,6 +315,100 @@ def test_a_problem_of_429_by_anybody_elses_route_has_our_shape(
         abort(429)
 
     assert problem(app.test_client().get("/busy")) == (429, "rate_limited")
+
+
+def fields_of(answer: TestResponse) -> tuple[str | None, str | None]:
+    return answer.headers.get("RateLimit-Policy"), answer.headers.get("RateLimit")
+
+
+def test_the_answer_says_how_many_calls_are_left(
+    client: FlaskClient, ada: User, set_limits: SetLimits
+) -> None:
+    set_limits(login="3 per minute; 600 per 2 hour", token="2 per minute")
+    with time_machine.travel("2026-11-22T08:00:00Z", tick=False) as traveller:
+        first = guess(client, "ada")
+        traveller.shift(timedelta(seconds=20.5))
+        second = guess(client, "nobody")
+        call(client, "POST auth/refresh")
+        third = call(client, "POST auth/login", username="ada", password=PASSWORD)
+        refused = guess(client, "ada")
+        refreshed = call(client, "POST auth/refresh")
+
+    policy = '"login per minute";q=3;w=60, "login per 2 hour";q=600;w=7200'
+    assert [answer.status_code for answer in (first, second, third)] == [401, 401, 200]
+    assert fields_of(first) == (
+        policy,
+        '"login per minute";r=2;t=60, "login per 2 hour";r=599;t=7200',
+    )
+    assert second.headers["RateLimit"].startswith('"login per minute";r=1;t=40, ')
+    assert third.headers["RateLimit"].startswith('"login per minute";r=0;t=40, ')
+    assert fields_of(refused) == ('"login per minute";q=3;w=60', '"login per minute";r=0;t=40')
+    assert refused.headers["Retry-After"] == "40"
+    assert fields_of(refreshed) == ('"token";q=2;w=60', '"token";r=0;t=60')
+
+
+def test_no_number_tells_of_an_account_or_an_address(
+    client: FlaskClient, ada: User, bob: User, set_limits: SetLimits
+) -> None:
+    """The same network asks for people who are there, and for others."""
+    set_limits(mail="9 per hour", mail_per_address="3 per hour", login="9 per hour")
+    token = log_in(client, bob)["access_token"]
+    with time_machine.travel("2026-11-22T08:00:00Z", tick=False):
+        mails = [
+            call(client, "POST auth/password/forgot", email=f"{name}@example.com")
+            for name in ("ada", "ada", "nobody")
+        ]
+        write = call(client, "PATCH users/me", token, full_name="Bob")
+        guesses = [guess(client, name) for name in ("ada", "nobody", "ada")]
+
+    assert [answer.headers["RateLimit"] for answer in mails] == [
+        f'"mail";r={left};t=3600' for left in (8, 7, 6)
+    ]
+    assert {answer.headers["RateLimit-Policy"] for answer in mails} == {'"mail";q=9;w=3600'}
+    assert [answer.headers["RateLimit"] for answer in guesses] == [
+        f'"login";r={left};t=3600' for left in (8, 7, 6)
+    ]
+    assert fields_of(write) == (None, None)
+
+
+def test_the_fields_cost_no_call_of_the_storage(
+    client: FlaskClient, set_limits: SetLimits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    set_limits(token="2 per minute; 9 per hour")
+    taken = []
+    take = limit_storage.BoundedMemoryStorage.take
+
+    def note(storage: Any, key: str, *numbers: int) -> Any:
+        taken.append(key)
+        return take(storage, key, *numbers)
+
+    monkeypatch.setattr(limit_storage.BoundedMemoryStorage, "take", note)
+    monkeypatch.setattr(limit_storage.BoundedMemoryStorage, "get_moving_window", None)
+
+    answers = [call(client, "POST auth/refresh") for _ in range(3)]
+
+    assert [answer.status_code for answer in answers] == [401, 401, 429]
+    assert len(taken) == 2 + 2 + 1
+
+
+def test_switched_off_the_fields_are_not_there(client: FlaskClient) -> None:
+    assert fields_of(call(client, "POST auth/refresh")) == (None, None)
+
+
+def test_the_openapi_document_names_the_fields_where_they_are_sent(
+    client: FlaskClient, set_limits: SetLimits
+) -> None:
+    set_limits()
+    paths = client.get("/openapi.json").json["paths"]
+
+    for name in ("POST auth/login", "POST auth/token", "POST auth/refresh", "POST auth/register"):
+        method, path = name.split()
+        responses = paths[f"{API}/{path}"][method.lower()]["responses"]
+        for status in [*(s for s in responses if s < "300"), "429"]:
+            assert {"RateLimit", "RateLimit-Policy"} <= responses[status]["headers"].keys(), name
+        assert None not in fields_of(call(client, name)), name
+    responses = paths[f"{API}/users/me"]["patch"]["responses"]
+    assert "RateLimit" not in responses["200"]["headers"]
 
 
 # Who is one
