@@ -56,6 +56,7 @@ EDGE = (
     "app.access.csrf",
     "app.access.flask_jwt",
     "app.access.guards",
+    "app.access.idempotency",
     "app.access.limits",
     "app.access.levels",
     "app.access.live_session",

@@ -53,12 +53,20 @@ FORMATS = {
 
 # A taken address or name is a matter of what is stored already, not of the request's form.
 TAKEN_IS_POSSIBLE = {"positive_data_acceptance": {"expected-statuses": ["2xx", "400"]}}
+# Nor which state of a thing its reader has seen, and what is deleted may not be there.
+TAGS_ARE_GUESSED = {"positive_data_acceptance": {"expected-statuses": ["2xx", "304", "404", "412"]}}
+TAKEN_OR_TAG_IS_GUESSED = {"positive_data_acceptance": {"expected-statuses": ["2xx", "400", "412"]}}
+# A key may have been sent with another body before.
+KEYS_ARE_REPEATED = {
+    "positive_data_acceptance": {"expected-statuses": ["2xx", "400", "409", "422"]}
+}
 # OAuth 2 answers a wrong password, and a field that its grant type lacks, with 400.
 REFUSALS_ARE_400 = {"positive_data_acceptance": {"expected-statuses": ["2xx", "400"]}}
 # Nobody can guess the token of a mail.
 LINKS_ARE_GUESSED = {"positive_data_acceptance": {"expected-statuses": ["400"]}}
 # Nor the password that is asked for once more.
 PASSWORD_IS_GUESSED = {"positive_data_acceptance": {"expected-statuses": ["403"]}}
+PASSWORD_OR_TAG_IS_GUESSED = {"positive_data_acceptance": {"expected-statuses": ["403", "412"]}}
 # Nor a ceremony, where a passkey may stand for the password.
 PROOF_IS_GUESSED = {"positive_data_acceptance": {"expected-statuses": ["400", "403"]}}
 # Nor what a passkey answers to a ceremony, which may be one that was begun. A cookie is given to
@@ -72,7 +80,7 @@ OUTLIVES_ITS_SUBJECT = {"use_after_free": {"enabled": False}}
 ROLES_ARE_GUESSED = {"positive_data_acceptance": {"expected-statuses": ["2xx", "404", "422"]}}
 # What is edited may not be there, and a name may be taken. One user is replaced: see `set` below.
 TAKEN_OR_NOT_THERE = {
-    "positive_data_acceptance": {"expected-statuses": ["2xx", "400", "404"]},
+    "positive_data_acceptance": {"expected-statuses": ["2xx", "400", "404", "412"]},
     "ensure_resource_availability": {"enabled": False},
 }
 # With an access token, the body of a logout is ignored.
@@ -94,16 +102,17 @@ CONFIGURATION = {
         "allow-x00": False,
     },
     "operations": [
-        {"include-path": f"{API}/auth/register", "checks": TAKEN_IS_POSSIBLE},
-        {"include-name": f"PUT {API}/users/me", "checks": TAKEN_IS_POSSIBLE},
-        {"include-name": f"PATCH {API}/users/me", "checks": TAKEN_IS_POSSIBLE},
+        {"include-path": f"{API}/auth/register", "checks": KEYS_ARE_REPEATED},
+        {"include-name": f"GET {API}/users/me", "checks": TAGS_ARE_GUESSED},
+        {"include-name": f"GET {API}/users/{{user_id}}", "checks": TAGS_ARE_GUESSED},
+        {"include-name": f"GET {API}/roles/{{role_id}}", "checks": TAGS_ARE_GUESSED},
+        {"include-name": f"PUT {API}/users/me", "checks": TAKEN_OR_TAG_IS_GUESSED},
+        {"include-name": f"PATCH {API}/users/me", "checks": TAKEN_OR_TAG_IS_GUESSED},
         *(
             {"include-name": name, "checks": PASSWORD_IS_GUESSED}
-            for name in (
-                f"DELETE {API}/users/me",
-                f"POST {API}/auth/password/change",
-            )
+            for name in (f"POST {API}/auth/password/change",)
         ),
+        {"include-name": f"DELETE {API}/users/me", "checks": PASSWORD_OR_TAG_IS_GUESSED},
         {"include-path": f"{API}/auth/passkeys/login", "checks": PASSKEY_IS_GUESSED},
         {"include-path": f"{API}/auth/mfa", "checks": PROOF_IS_GUESSED},
         {"include-name": f"POST {API}/auth/reauthenticate", "checks": PROOF_IS_GUESSED},
@@ -116,7 +125,9 @@ CONFIGURATION = {
                 *("mfa/passkey-options", "passkeys"),
             )
         ),
-        {"include-name": f"POST {API}/users", "checks": TAKEN_IS_POSSIBLE},
+        {"include-name": f"POST {API}/users", "checks": KEYS_ARE_REPEATED},
+        {"include-name": f"DELETE {API}/users/{{user_id}}", "checks": TAGS_ARE_GUESSED},
+        {"include-name": f"DELETE {API}/roles/{{role_id}}", "checks": TAGS_ARE_GUESSED},
         {"include-name": f"POST {API}/roles", "checks": TAKEN_IS_POSSIBLE},
         {"include-name": f"PATCH {API}/users/{{user_id}}", "checks": TAKEN_OR_NOT_THERE},
         {"include-name": f"PATCH {API}/roles/{{role_id}}", "checks": TAKEN_OR_NOT_THERE},

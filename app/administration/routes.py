@@ -14,6 +14,7 @@ from app.access.guards import (
     refuse_without,
     signed_in,
 )
+from app.access.idempotency import idempotent
 from app.access.permissions import (
     AUDIT_READ,
     SESSIONS_READ,
@@ -36,6 +37,7 @@ from app.auth.sessions.schemas import ExactSessionListSchema
 from app.database.pages import Page
 from app.errors import EmailTaken, FreshTokenRequired, NotFound, UsernameTaken
 from app.http.blueprint import Blueprint, refuses
+from app.http.entity_tags import conditional, expected
 from app.http.parameters import PageQuerySchema
 from app.models import AuditEvent, User
 from app.users.authority import LastSuperuser
@@ -58,6 +60,7 @@ def list_users(query: dict[str, Any]) -> Page[User]:
 
 @bp.post("")
 @permitted(USERS_WRITE)
+@idempotent()
 @bp.takes(InvitationSchema)
 @refuses(EmailTaken, UsernameTaken, FreshTokenRequired)
 @bp.returns(201, UserSchema, headers={"Location": {"schema": {"type": "string"}}})
@@ -74,6 +77,7 @@ def invite_user(account: dict[str, Any]) -> tuple[User, int, dict[str, str]]:
 
 @bp.patch("/<digits:user_id>")
 @freshly_permitted(USERS_WRITE)
+@conditional
 @bp.takes(AccountSchema)
 @refuses(NotFound, UsernameTaken, LastSuperuser)
 @bp.returns(200, UserSchema)
@@ -83,16 +87,18 @@ def edit_user(changes: dict[str, Any], user_id: int) -> User:
     Only a superuser can change `is_superuser`. Deactivating an account signs it out
     everywhere at once.
     """
-    return accounts.edit(user_id, changes, actor=current_session())
+    actor, expectation = current_session(), expected(UserSchema)
+    return accounts.edit(user_id, changes, actor=actor, expected=expectation)
 
 
 @bp.delete("/<digits:user_id>")
 @freshly_permitted(USERS_DELETE)
+@conditional
 @refuses(NotFound, LastSuperuser)
 @bp.returns(204)
 def delete_user(user_id: int) -> None:
     """Erase an account at once. It cannot be restored."""
-    accounts.delete(user_id, actor=current_session())
+    accounts.delete(user_id, actor=current_session(), expected=expected(UserSchema))
 
 
 @bp.get("/<digits:user_id>/sessions")
@@ -144,6 +150,7 @@ def read_audit(query: dict[str, Any]) -> Page[AuditEvent]:
 
 @bp.get("/<digits:user_id>")
 @signed_in
+@conditional
 @refuses(*WITHOUT, NotFound)
 @bp.returns(200, UserSchema)
 def read_user(user_id: int) -> User:

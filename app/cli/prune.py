@@ -9,6 +9,7 @@ from flask.cli import ScriptInfo, with_appcontext
 from sqlalchemy.exc import DBAPIError
 
 from app import features
+from app.access import kept_answers
 from app.audit import retention, sealing
 from app.auth.login import throttle
 from app.auth.sessions import sessions
@@ -24,6 +25,7 @@ from app.users import closing
 PRUNED: dict[str, Callable[[int], int]] = {
     "sessions": sessions.prune,
     "one-time tokens": one_time_tokens.prune,
+    "idempotency keys": kept_answers.prune,
     "mails": delivery.prune,
     "failed logins": throttle.prune,
     "closed accounts": closing.erase_due,
@@ -65,6 +67,7 @@ def prune(batch: int, every: timedelta | None) -> None:
     \b
     sessions         past SESSION_MAX_AGE_DAYS, when all their tokens have expired
     one-time tokens  a week after they expired
+    idempotency keys  a day after their call
     mails            delivered a week ago; those set aside stay
     failed logins    a day after the last; counts of an account from anywhere after 30 days, and a
                      suspension after a year

@@ -3,6 +3,7 @@
 from app.models.audit_event import AuditEvent
 from app.models.audit_seal import AuditPruning, AuditSeal
 from app.models.deployment_warning import DeploymentWarning
+from app.models.idempotency_key import IdempotencyKey
 from app.models.imported_account import ImportedAccount
 from app.models.login_throttle import LoginThrottle
 from app.models.one_time_token import OneTimeToken
@@ -17,6 +18,7 @@ __all__ = [
     "AuditPruning",
     "AuditSeal",
     "DeploymentWarning",
+    "IdempotencyKey",
     "ImportedAccount",
     "LoginThrottle",
     "OneTimeToken",

@@ -4,6 +4,7 @@ from typing import Any
 
 from flask import request, url_for
 
+from app.access.idempotency import idempotent
 from app.access.limits import REGISTER, limited
 from app.auth.registration import registration
 from app.auth.registration.schemas import RegisterSchema
@@ -19,6 +20,7 @@ bp = Blueprint("registration", __name__)
 
 @bp.post("/register")
 @limited(REGISTER)
+@idempotent()
 @bp.takes(RegisterSchema)
 @refuses(EmailTaken, UsernameTaken, Overloaded)
 @bp.also_returns(202, NothingSchema, description="The owner of the address gets a mail")

@@ -35,6 +35,7 @@ def removed(app: Flask, sessions: int) -> str:
     """What is printed where there was nothing but sessions to remove."""
     others = [
         "one-time tokens",
+        "idempotency keys",
         "mails",
         "failed logins",
         "closed accounts",

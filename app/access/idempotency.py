@@ -1,0 +1,129 @@
+"""``Idempotency-Key``: a call that is repeated does nothing again, and has the same answer.
+
+A client that got no answer does not know whether its call was carried out. If
+it sent a key, it sends the same call with the same key again.
+"""
+
+import json
+import logging
+import re
+from functools import wraps
+from typing import Any
+
+from flask import Response, current_app, g, request
+from sqlalchemy.exc import SQLAlchemyError
+
+from app.access import kept_answers
+from app.access.kept_answers import (
+    Hold,
+    IdempotencyInFlight,
+    IdempotencyKeyReused,
+    IdempotencyKeyUsed,
+)
+from app.errors import AppError, Message, ValidationFailed
+from app.extensions import db
+from app.http import client
+from app.http.blueprint import Decorator, View, documentation_of, refuses
+from app.http.problems import as_response
+from app.http.request_id import request_id
+from app.security import pseudonyms
+
+log = logging.getLogger(__name__)
+
+KEY = re.compile("[!-~]{1,200}")
+INVALID_KEY = Message("invalid_idempotency_key", "Must be 1 to 200 visible ASCII characters.")
+# Refusals that need not be repeated, although the call is the same: the caller lacks a right or a
+# recent login (401, 403), something is in the way (409), or there are too many calls (429).
+PASSING = (401, 403, 409, 429)
+
+
+def idempotent(*, has_secret: bool = False) -> Decorator:
+    """Let clients send an ``Idempotency-Key`` with the call.
+
+    Put it below the guards and the limits, and above the decorators that read
+    the body. With ``has_secret`` the answer to success is not stored, because
+    it shows a secret once; a repeated call is then ``idempotency_key_used``.
+
+    The view's change must be one commit of ``db.session``.
+    """
+
+    def decorate(view: View) -> View:
+        @wraps(view)
+        def once(*args: Any, **kwargs: Any) -> Any:
+            if "HTTP_IDEMPOTENCY_KEY" not in request.environ:
+                return view(*args, **kwargs)
+            held = kept_answers.hold(_name_of_key(), _digest_of_body())
+            if isinstance(held, str):
+                return _again(held)
+            try:
+                with kept_answers.carrying_out(held):
+                    response = current_app.make_response(view(*args, **kwargs))
+            except AppError as refusal:
+                _note(held, as_response(refusal), has_secret=has_secret)
+                raise
+            except Exception:
+                db.session.rollback()
+                _try(kept_answers.release, held, also_if_carried_out=False)
+                raise
+            _note(held, response, has_secret=has_secret)
+            return response
+
+        documentation_of(once)["idempotent"] = True
+        errors = (IdempotencyInFlight, IdempotencyKeyUsed, IdempotencyKeyReused, ValidationFailed)
+        return refuses(*errors)(once)  # type: ignore[return-value]
+
+    return decorate
+
+
+def _name_of_key() -> str:
+    """The key of this caller for this call. Keys of different callers never meet."""
+    sent = request.headers["Idempotency-Key"]
+    if not KEY.fullmatch(sent):
+        raise ValidationFailed([INVALID_KEY.about("Idempotency-Key")])
+    session = g.get("session")
+    caller = f"user {session.user_id}" if session else f"network {client.current().network}"
+    return pseudonyms.of("idempotency key", f"{caller}\n{request.method} {request.path}\n{sent}")
+
+
+def _digest_of_body() -> str:
+    sent = request.query_string + b"\n" + request.get_data()
+    return pseudonyms.of("body with an idempotency key", sent.decode("latin-1"))
+
+
+def _note(held: Hold, response: Any, *, has_secret: bool) -> None:
+    """Keep the answer, or release the key."""
+    status = response.status_code
+    if status >= 400:
+        # What the view did not commit is given up, and its locks with it. This would wait for them.
+        db.session.rollback()
+    if status in PASSING or status >= 500:
+        _try(kept_answers.release, held, also_if_carried_out=status < 500)
+        return
+    kept = {
+        "status": status,
+        "type": response.content_type,
+        "location": response.headers.get("Location"),
+        "body": response.get_data(as_text=True),
+    }
+    is_stored = not (has_secret and status < 400)
+    _try(kept_answers.keep, held, json.dumps(kept) if is_stored else None)
+
+
+def _try(write: Any, held: Hold, *args: Any, **kwargs: Any) -> None:
+    """The change was made or refused by now, so its answer must not become another error."""
+    try:
+        write(held, *args, **kwargs)
+    except SQLAlchemyError as error:
+        log.warning("an idempotency key stays held until its lease ends", exc_info=error)
+
+
+def _again(kept: str) -> Response:
+    """The first answer. A problem document names the request that it answers."""
+    first = json.loads(kept)
+    body = first["body"]
+    if first["status"] >= 400:
+        body = current_app.json.dumps(json.loads(body) | {"request_id": request_id()})
+    headers = {"Location": first["location"]} if first["location"] else {}
+    return current_app.response_class(
+        body, status=first["status"], headers=headers, content_type=first["type"]
+    )
