@@ -21,6 +21,7 @@ from app.auth.routes import bp as auth
 from app.cli import prune
 from app.database import engines
 from app.doctor import deployment_warnings, findings
+from app.doctor.glance import glance
 from app.extensions import db, ma, migrate
 from app.features import Feature, loading, registering
 from app.http import (
@@ -144,7 +145,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     api.register_blueprint(key_set)
     api.register_blueprint(oauth_metadata)
     api.register_blueprint(security_txt.bp)
-    pages.init_app(app, settings, [feature.name for feature in features])
+    pages.init_app(app, settings, [feature.name for feature in features], glance=glance)
     cli.init_app(app)
     registering.init_app(app, features, ours=OPTIONAL, api_prefix=API_PREFIX, core=NAMES_OF_CORE)
     export_schemas.init_app(app)

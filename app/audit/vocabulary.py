@@ -121,5 +121,11 @@ def declared() -> Mapping[str, FeatureEvent]:
     return _declared
 
 
+def alarming_names() -> list[str]:
+    """The names of the events that should raise an alarm."""
+    of_features = [event.value for event in _declared.values() if event.is_alarming]
+    return [*sorted(ALARMING), *of_features]
+
+
 def is_alarming(event: AnyEvent) -> bool:
     return event.is_alarming if isinstance(event, FeatureEvent) else event in ALARMING

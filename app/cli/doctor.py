@@ -6,8 +6,7 @@ from flask.cli import with_appcontext
 from app.cli.refusals import OperatorCommand
 from app.cli.terminal import as_json, in_json
 from app.doctor import findings
-from app.doctor.findings import Finding
-from app.features.checks import Weight
+from app.features.checks import Finding, Weight
 from config import settings
 
 

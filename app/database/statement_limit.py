@@ -1,10 +1,18 @@
-"""Lets one transaction of a request run longer statements than requests may otherwise."""
+"""Gives one transaction of a request longer or shorter statements than requests have otherwise."""
 
-from collections.abc import Iterator
+import logging
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TypeVar
+
+from sqlalchemy.exc import DBAPIError
 
 from app.database import postgresql
 from app.extensions import db
+
+log = logging.getLogger(__name__)
+
+Found = TypeVar("Found")
 
 # After this time more than the limit, the server is taken for dead.
 SECONDS_FOR_THE_ANSWER = 1
@@ -30,3 +38,18 @@ def statement_limit(seconds: float) -> Iterator[None]:
     finally:
         # The pool gives the connection to the next request.
         driver.answer_timeout = before
+
+
+def in_time(seconds: float, read: Callable[[], Found]) -> Found | None:
+    """What was read, or ``None`` if a statement took longer than that. Ends the transaction.
+
+    It is for a part of a page that may be left out.
+    """
+    try:
+        with statement_limit(seconds):
+            return read()
+    except DBAPIError as error:
+        log.warning("a part of a page is left out: reading took too long", exc_info=error)
+        return None
+    finally:
+        db.session.rollback()

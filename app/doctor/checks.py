@@ -12,11 +12,13 @@ from app.features.checks import Check, Test, Weight
 _REGISTERED: dict[str, list[Check]] = {}
 
 
-def checks(weight: Weight, remedy: str, *, stops: bool = False) -> Callable[[Test], Test]:
+def checks(
+    weight: Weight, remedy: str, *, stops: bool = False, slow: bool = False
+) -> Callable[[Test], Test]:
     """Add a function to the checks of its module."""
 
     def register(test: Test) -> Test:
-        check = Check(test.__name__, weight, remedy, test, stops)
+        check = Check(test.__name__, weight, remedy, test, stops, slow)
         _REGISTERED.setdefault(test.__module__, []).append(check)
         return test
 

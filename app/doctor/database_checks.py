@@ -11,7 +11,7 @@ from app.database import fitness, migration_state
 from app.doctor.checks import checks
 from app.doctor.setting_checks import HERE
 from app.extensions import db
-from app.features.checks import Weight
+from app.features.checks import Reason, Weight
 from app.models import Role, User
 from config import Settings
 from configuration.database_servers import database_hosts
@@ -31,7 +31,7 @@ def database_answers(_settings: Settings) -> str | None:
             return None
     except SQLAlchemyError as error:
         reason = str(getattr(error, "orig", error)).partition("\n")[0]
-        return f"The database does not answer: {reason}."
+        return Reason("The database does not answer: %(reason)s.", reason=reason)
 
 
 @checks(
@@ -60,7 +60,7 @@ def database_is_verified(settings: Settings) -> str | None:
         return None
     mode = settings.database_url.query.get("sslmode", "prefer")
     if mode in ("require", "verify-ca"):
-        return f"sslmode is {mode}: another host can pose as the database."
+        return Reason("sslmode is %(mode)s: another host can pose as the database.", mode=mode)
     return None
 
 
@@ -69,7 +69,11 @@ def database_is_encrypted(settings: Settings) -> str | None:
     mode = settings.database_url.query.get("sslmode", "prefer")
     if _is_remote(settings) and mode not in ("require", "verify-ca", "verify-full"):
         hosts = " and ".join(database_hosts(settings.database_url))
-        return f"The connection to {hosts} may go without TLS (sslmode is {mode})."
+        return Reason(
+            "The connection to %(hosts)s may go without TLS (sslmode is %(mode)s).",
+            hosts=hosts,
+            mode=mode,
+        )
     return None
 
 
@@ -82,7 +86,10 @@ def role_is_no_superuser(settings: Settings) -> str | None:
         return None
     rights = "rolsuper OR rolcreaterole OR rolbypassrls"
     if _scalar(f"SELECT {rights} FROM pg_roles WHERE rolname = current_user"):  # noqa: S608
-        return f"The role {settings.database_url.username} has rights over all of PostgreSQL."
+        return Reason(
+            "The role %(username)s has rights over all of PostgreSQL.",
+            username=settings.database_url.username,
+        )
     return None
 
 
@@ -99,7 +106,11 @@ def connections_fit(settings: Settings) -> str | None:
         " - current_setting('superuser_reserved_connections')::int"
     )
     if wanted > allowed:
-        return f"This server may open {wanted} connections; PostgreSQL allows {allowed} in total."
+        return Reason(
+            "This server may open %(wanted)s connections; PostgreSQL allows %(allowed)s in total.",
+            wanted=wanted,
+            allowed=allowed,
+        )
     return None
 
 
@@ -110,7 +121,10 @@ def clocks_agree(settings: Settings) -> str | None:
     skew = abs(_scalar("SELECT clock_timestamp()") - clock.now())
     if skew > LARGEST_CLOCK_SKEW:
         seconds = round(skew.total_seconds())
-        return f"The clocks of this host and of the database differ by {seconds} seconds."
+        return Reason(
+            "The clocks of this host and of the database differ by %(seconds)s seconds.",
+            seconds=seconds,
+        )
     return None
 
 
@@ -118,7 +132,7 @@ def clocks_agree(settings: Settings) -> str | None:
 def migrations_are_applied(_settings: Settings) -> str | None:
     with db.engine.connect() as connection:
         if not migration_state.read(connection).is_current:
-            return "A migration is missing, so /readyz answers 503."
+            return Reason("A migration is missing, so /readyz answers 503.")
     return None
 
 
@@ -132,7 +146,7 @@ def database_takes_writes(_settings: Settings) -> str | None:
             migration_state.refuse_unless_writable(connection)
     except SQLAlchemyError as error:
         reason = str(getattr(error, "orig", error)).partition("\n")[0]
-        return f"The database accepts no writes: {reason}."
+        return Reason("The database accepts no writes: %(reason)s.", reason=reason)
     return None
 
 
@@ -147,7 +161,7 @@ def role_cannot_change_tables(settings: Settings) -> str | None:
         "SELECT pg_has_role(relowner, 'USAGE') OR has_schema_privilege(relnamespace, 'CREATE')"
         " FROM pg_class WHERE oid = to_regclass('users')"
     ):
-        return "The role of the server may change and drop the tables."
+        return Reason("The role of the server may change and drop the tables.")
     return None
 
 
@@ -179,7 +193,10 @@ def role_cannot_edit_the_audit_log(settings: Settings) -> str | None:
         return None
     rights = _scalar(RIGHTS_TO_EDIT_THE_LOG)
     if rights:
-        return f"The role of the server can change or remove events of the audit log ({rights})."
+        return Reason(
+            "The role of the server can change or remove events of the audit log (%(rights)s).",
+            rights=rights,
+        )
     return None
 
 
@@ -198,7 +215,10 @@ def audit_log_is_append_only(settings: Settings) -> str | None:
     )
     missing = TRIGGERS_OF_THE_LOG - _scalar(enabled)
     if missing > 0:
-        return f"{missing} of the triggers that protect the audit log are missing or disabled."
+        return Reason(
+            "%(missing)s of the triggers that protect the audit log are missing or disabled.",
+            missing=missing,
+        )
     return None
 
 
@@ -207,7 +227,7 @@ def somebody_is_superuser(_settings: Settings) -> str | None:
     with db.engine.connect() as connection:
         some = select(User.id).where(User.is_superuser, User.is_active).limit(1)
         if connection.scalar(some) is None:
-            return "There is no active superuser."
+            return Reason("There is no active superuser.")
     return None
 
 
@@ -234,7 +254,9 @@ def no_second_factor_is_wanted_in_vain(_settings: Settings) -> str | None:
     people = db.session.scalar(count) or 0
     if not roles and not people:
         return None
-    return (
-        f"This tree has no feature for second factors. Accounts with the second step on: {people}. "
-        f"Roles that give nothing without a factor: {', '.join(roles) or 'none'}."
+    return Reason(
+        "This tree has no feature for second factors. Accounts with the second step on: "
+        "%(people)s. Roles that give nothing without a factor: %(roles)s.",
+        people=people,
+        roles=", ".join(roles) or "none",
     )

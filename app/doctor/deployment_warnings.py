@@ -18,7 +18,7 @@ from app.access.limits import limit_refused
 from app.database.rows import insert
 from app.doctor.checks import checks
 from app.extensions import db
-from app.features.checks import Weight
+from app.features.checks import Reason, Weight
 from app.http.forwarding import forwarding_ignored
 from app.models import DeploymentWarning, Session
 from config import Settings
@@ -156,4 +156,4 @@ def nothing_odd_was_seen(_settings: Settings) -> str | None:
 @checks(Weight.WEAK, "Name the proxy in TRUSTED_PROXIES.")
 def logins_come_from_several_addresses(_settings: Settings) -> str | None:
     address = only_address()
-    return f"All recent logins come from {address}." if address else None
+    return Reason("All recent logins come from %(address)s.", address=address) if address else None

@@ -7,7 +7,7 @@ from pathlib import Path
 from app import clock
 from app.doctor.checks import checks
 from app.extensions import db
-from app.features.checks import Weight
+from app.features.checks import Reason, Weight
 from config import ROOT, Settings
 
 OLDEST_SIGNING_KEY = timedelta(days=365)
@@ -24,7 +24,11 @@ def signing_keys_are_private(settings: Settings) -> str | None:
     private = [path for path in sorted(folder.glob("*.pem")) if ".until-" not in path.name]
     open_to_others = [path.name for path in private if _others_may_read(path)]
     if open_to_others:
-        return f"Other accounts of this host can read {', '.join(open_to_others)} in {folder}."
+        return Reason(
+            "Other accounts of this host can read %(files)s in %(folder)s.",
+            files=", ".join(open_to_others),
+            folder=folder,
+        )
     return None
 
 
@@ -32,7 +36,10 @@ def signing_keys_are_private(settings: Settings) -> str | None:
 def env_file_is_private(settings: Settings) -> str | None:
     path = ROOT / ".env"
     if path.is_file() and _others_may_read(path):
-        return f"Other accounts of this host can read {path}, which holds secrets."
+        return Reason(
+            "Other accounts of this host can read %(path)s, which holds secrets.",
+            path=path,
+        )
     return None
 
 
@@ -43,7 +50,11 @@ def signing_key_is_young(settings: Settings) -> str | None:
     path = settings.signing_keys_dir / f"{settings.signing_key_id}.pem"
     made = datetime.fromtimestamp(path.stat().st_mtime, UTC)
     if clock.now() - made > OLDEST_SIGNING_KEY:
-        return f"The key {settings.signing_key_id} has been signing since {made:%Y-%m-%d}."
+        return Reason(
+            "The key %(signing_key_id)s has been signing since %(made)s.",
+            signing_key_id=settings.signing_key_id,
+            made=f"{made:%Y-%m-%d}",
+        )
     return None
 
 
@@ -60,5 +71,8 @@ def _others_may_read(path: Path) -> bool:
 def database_file_is_private(settings: Settings) -> str | None:
     path = Path(db.engine.url.database or "")
     if settings.uses_sqlite and path.is_file() and _others_may_read(path):
-        return f"Other accounts of this host can read {path}, which holds addresses and hashes."
+        return Reason(
+            "Other accounts of this host can read %(path)s, which holds addresses and hashes.",
+            path=path,
+        )
     return None

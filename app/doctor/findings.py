@@ -1,7 +1,6 @@
 """Runs all checks: ours in their order, and then those of the features."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from app import features
 from app.doctor import (
@@ -10,10 +9,11 @@ from app.doctor import (
     deployment_warnings,
     file_checks,
     key_checks,
+    limit_checks,
     mail_checks,
     setting_checks,
 )
-from app.features.checks import Weight
+from app.features.checks import Check, Finding
 from config import Settings
 
 # If a check that stops finds something, the checks after it do not run: they need what is missing.
@@ -21,6 +21,7 @@ CHECKS = [
     check
     for group in (
         setting_checks,
+        limit_checks,
         file_checks,
         database_checks,
         key_checks,
@@ -31,23 +32,21 @@ CHECKS = [
 ]
 
 
-@dataclass(frozen=True)
-class Finding:
-    """The result of a check that found something: the reason, and the remedy."""
-
-    check: str
-    weight: Weight
-    reason: str
-    remedy: str
-
-
 def findings(settings: Settings) -> Iterator[Finding]:
     """Yield what the checks find."""
-    of_features = [check for feature in features.active() for check in feature.checks]
-    for check in CHECKS + of_features:
-        reason = check.test(settings)
-        if reason is None:
+    for check in all_checks():
+        finding = result_of(check, settings)
+        if finding is None:
             continue
-        yield Finding(check.name, check.weight, reason, check.remedy)
+        yield finding
         if check.stops:
             return
+
+
+def all_checks() -> list[Check]:
+    return CHECKS + [check for feature in features.active() for check in feature.checks]
+
+
+def result_of(check: Check, settings: Settings) -> Finding | None:
+    reason = check.test(settings)
+    return None if reason is None else Finding(check.name, check.weight, reason, check.remedy)

@@ -3,7 +3,7 @@
 from app import features
 from app.doctor.checks import checks
 from app.features import keyed
-from app.features.checks import Weight
+from app.features.checks import Reason, Weight
 from app.features.keyed import KeyedRows, SealedRows
 from config import Settings
 
@@ -14,9 +14,9 @@ from config import Settings
 )
 def data_keys_are_set(settings: Settings) -> str | None:
     if not settings.data_keys:
-        return (
+        return Reason(
             "DATA_KEYS is empty: the secrets of second factors are sealed with a key of "
-            "SECRET_KEY, and do not open after SECRET_KEY has changed."
+            "SECRET_KEY, and do not open after SECRET_KEY has changed.",
         )
     return None
 
@@ -27,16 +27,20 @@ _BRING_BACK = (
 )
 
 
-@checks(Weight.DANGEROUS, _BRING_BACK)
+@checks(Weight.DANGEROUS, _BRING_BACK, slow=True)
 def sealed_rows_have_their_key(_settings: Settings) -> str | None:
     found = _without_key(SealedRows)
-    return f"They are sealed with a key that is gone: {found}." if found else None
+    if not found:
+        return None
+    return Reason("They are sealed with a key that is gone: %(found)s.", found=found)
 
 
-@checks(Weight.WEAK, _BRING_BACK)
+@checks(Weight.WEAK, _BRING_BACK, slow=True)
 def digests_have_their_key(_settings: Settings) -> str | None:
     found = _without_key(KeyedRows)
-    return f"They do not work, because their key is gone: {found}." if found else None
+    if not found:
+        return None
+    return Reason("They do not work, because their key is gone: %(found)s.", found=found)
 
 
 def _without_key(kind: type[KeyedRows]) -> str:

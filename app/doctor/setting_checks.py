@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 from app.doctor.checks import checks
-from app.features.checks import Weight
+from app.features.checks import Reason, Weight
 from config import INSTANCE, Settings
 from configuration import cores
 from configuration.mail import mail_server
@@ -27,14 +27,20 @@ HERE = ("localhost", "127.0.0.1", "::1")
 @checks(Weight.DANGEROUS, "Set APP_ENV=production, which also refuses incomplete settings.")
 def app_env(settings: Settings) -> str | None:
     if not settings.is_production:
-        return f"APP_ENV is {settings.app_env}, so the server starts even with weak settings."
+        return Reason(
+            "APP_ENV is %(app_env)s, so the server starts even with weak settings.",
+            app_env=settings.app_env,
+        )
     return None
 
 
 @checks(Weight.WEAK, "Correct the name, or remove the variable.")
 def variables_are_known(settings: Settings) -> str | None:
     if settings.warnings:
-        return f"{' '.join(settings.warnings)} Such a variable has no effect."
+        return Reason(
+            "%(warnings)s Such a variable has no effect.",
+            warnings=" ".join(settings.warnings),
+        )
     return None
 
 
@@ -42,34 +48,43 @@ def variables_are_known(settings: Settings) -> str | None:
 def secret_key_is_set(settings: Settings) -> str | None:
     kept = INSTANCE / "secret_key"
     if kept.is_file() and kept.read_text().strip() == settings.secret_key:
-        return f"SECRET_KEY was made at the first start, and is only in {kept} on this host."
+        return Reason(
+            "SECRET_KEY was made at the first start, and is only in %(kept)s on this host.",
+            kept=kept,
+        )
     return None
 
 
 @checks(Weight.WEAK, "Set DATABASE_URL=postgresql://….")
 def database_is_postgresql(settings: Settings) -> str | None:
     if settings.uses_sqlite:
-        return "The database is SQLite, which serves one machine, and one writer at a time."
+        return Reason("The database is SQLite, which serves one machine, and one writer at a time.")
     return None
 
 
 @checks(Weight.DANGEROUS, "Set PUBLIC_URL=https://…, and let the proxy handle TLS.")
 def public_url_is_https(settings: Settings) -> str | None:
     if not settings.public_url.startswith("https://"):
-        return f"PUBLIC_URL is {settings.public_url}: others can read passwords, tokens and links."
+        return Reason(
+            "PUBLIC_URL is %(public_url)s: others can read passwords, tokens and links.",
+            public_url=settings.public_url,
+        )
     return None
 
 
 @checks(
     Weight.WEAK,
-    f"Set BCRYPT_ROUNDS={GOOD_BCRYPT_ROUNDS}; the next login of each person renews their hash.",
+    "Raise BCRYPT_ROUNDS; the next login of each person renews their hash.",
 )
 def bcrypt_rounds(settings: Settings) -> str | None:
     if settings.bcrypt_rounds < GOOD_BCRYPT_ROUNDS:
         times = 2 ** (GOOD_BCRYPT_ROUNDS - settings.bcrypt_rounds)
-        return (
-            f"BCRYPT_ROUNDS is {settings.bcrypt_rounds}: with stolen hashes, passwords are guessed "
-            f"{times} × faster than with {GOOD_BCRYPT_ROUNDS}."
+        return Reason(
+            "BCRYPT_ROUNDS is %(bcrypt_rounds)s: with stolen hashes, passwords are guessed "
+            "%(times)s × faster than with %(good)s.",
+            bcrypt_rounds=settings.bcrypt_rounds,
+            times=times,
+            good=GOOD_BCRYPT_ROUNDS,
         )
     return None
 
@@ -81,19 +96,23 @@ def bcrypt_rounds(settings: Settings) -> str | None:
 def hash_concurrency(settings: Settings) -> str | None:
     usable = cores.usable()
     if settings.hash_concurrency < usable:
-        return (
-            f"HASH_CONCURRENCY is {settings.hash_concurrency}: all workers together use "
-            f"{settings.hash_concurrency} of {usable} cores for the passwords of logins."
+        return Reason(
+            "HASH_CONCURRENCY is %(hash_concurrency)s: all workers together use "
+            "%(hash_concurrency)s of %(usable)s cores for the passwords of logins.",
+            hash_concurrency=settings.hash_concurrency,
+            usable=usable,
         )
     return None
 
 
-@checks(Weight.WEAK, f"Set PASSWORD_MIN_LENGTH={NIST_PASSWORD_LENGTH}; older passwords stay valid.")
+@checks(Weight.WEAK, "Raise PASSWORD_MIN_LENGTH; older passwords stay valid.")
 def password_min_length(settings: Settings) -> str | None:
     if settings.password_min_length < NIST_PASSWORD_LENGTH:
-        return (
-            f"PASSWORD_MIN_LENGTH is {settings.password_min_length}; NIST SP 800-63B-4 asks for "
-            f"{NIST_PASSWORD_LENGTH} where the password is the only factor."
+        return Reason(
+            "PASSWORD_MIN_LENGTH is %(password_min_length)s; NIST SP 800-63B-4 asks for "
+            "%(least)s where the password is the only factor.",
+            password_min_length=settings.password_min_length,
+            least=NIST_PASSWORD_LENGTH,
         )
     return None
 
@@ -101,14 +120,16 @@ def password_min_length(settings: Settings) -> str | None:
 @checks(Weight.WEAK, "Set PASSWORD_REJECT_COMMON=true.")
 def common_passwords_are_rejected(settings: Settings) -> str | None:
     if not settings.password_reject_common:
-        return "PASSWORD_REJECT_COMMON is off: people may choose what attackers try first."
+        return Reason("PASSWORD_REJECT_COMMON is off: people may choose what attackers try first.")
     return None
 
 
 @checks(Weight.WEAK, "Set PASSWORD_BREACHED=local, or hibp to ask Have I Been Pwned too.")
 def breached_passwords_are_rejected(settings: Settings) -> str | None:
     if settings.breached_passwords == "off":
-        return "PASSWORD_BREACHED is off: people may choose passwords that were stolen elsewhere."
+        return Reason(
+            "PASSWORD_BREACHED is off: people may choose passwords that were stolen elsewhere.",
+        )
     return None
 
 
@@ -118,7 +139,9 @@ def breached_passwords_are_rejected(settings: Settings) -> str | None:
 )
 def peppers(settings: Settings) -> str | None:
     if not settings.password_peppers:
-        return "PASSWORD_PEPPERS is empty: a copy of the database is enough to guess passwords."
+        return Reason(
+            "PASSWORD_PEPPERS is empty: a copy of the database is enough to guess passwords.",
+        )
     return None
 
 
@@ -128,7 +151,9 @@ def peppers(settings: Settings) -> str | None:
 )
 def verified_email_is_required(settings: Settings) -> str | None:
     if not settings.require_verified_email:
-        return "REQUIRE_VERIFIED_EMAIL is off: people can log in with an unconfirmed address."
+        return Reason(
+            "REQUIRE_VERIFIED_EMAIL is off: people can log in with an unconfirmed address.",
+        )
     return None
 
 
@@ -138,8 +163,8 @@ def verified_email_is_required(settings: Settings) -> str | None:
 )
 def account_existence_is_hidden(settings: Settings) -> str | None:
     if not settings.hide_account_existence:
-        return (
-            "HIDE_ACCOUNT_EXISTENCE is off: registration shows whether an address has an account."
+        return Reason(
+            "HIDE_ACCOUNT_EXISTENCE is off: registration shows whether an address has an account.",
         )
     return None
 
@@ -148,9 +173,11 @@ def account_existence_is_hidden(settings: Settings) -> str | None:
 def mail_is_sent(settings: Settings) -> str | None:
     scheme = settings.mail_url.partition("://")[0].lower()
     if scheme == "console":
-        return "MAIL_URL is console://: nobody gets the mails, and the log has their links."
+        return Reason("MAIL_URL is console://: nobody gets the mails, and the log has their links.")
     if scheme == "file":
-        return "MAIL_URL is a folder: nobody gets the mails, and the folder has their links."
+        return Reason(
+            "MAIL_URL is a folder: nobody gets the mails, and the folder has their links.",
+        )
     return None
 
 
@@ -160,7 +187,10 @@ def mail_is_encrypted(settings: Settings) -> str | None:
         return None
     server = mail_server(settings.mail_url)
     if not server.tls and server.host not in HERE:
-        return f"Mail goes to {server.host} without TLS, and its links give access to accounts."
+        return Reason(
+            "Mail goes to %(host)s without TLS, and its links give access to accounts.",
+            host=server.host,
+        )
     return None
 
 
@@ -168,30 +198,33 @@ def mail_is_encrypted(settings: Settings) -> str | None:
 def cors_origins_are_https(settings: Settings) -> str | None:
     plain = [origin for origin in settings.cors_origins if origin.startswith("http://")]
     if plain:
-        return f"CORS_ORIGINS has {', '.join(plain)}: pages without TLS can be changed on the way."
+        return Reason(
+            "CORS_ORIGINS has %(origins)s: pages without TLS can be changed on the way.",
+            origins=", ".join(plain),
+        )
     return None
 
 
 @checks(Weight.WEAK, "Name the hosts of your URLs in TRUSTED_HOSTS.")
 def trusted_hosts(settings: Settings) -> str | None:
     if not settings.trusted_hosts:
-        return "TRUSTED_HOSTS is empty: the server accepts any Host header."
+        return Reason("TRUSTED_HOSTS is empty: the server accepts any Host header.")
     return None
 
 
 @checks(Weight.WEAK, "Set LOG_LEVEL=INFO.")
 def log_level(settings: Settings) -> str | None:
     if settings.log_level == "DEBUG":
-        return "LOG_LEVEL is DEBUG: libraries write lines that may hold secrets."
+        return Reason("LOG_LEVEL is DEBUG: libraries write lines that may hold secrets.")
     return None
 
 
 @checks(Weight.WEAK, "Set REFRESH_RETRY_WINDOW_SECONDS=10.")
 def retry_window(settings: Settings) -> str | None:
     if settings.refresh_retry_window > LONGEST_RETRY_WINDOW:
-        return (
-            "REFRESH_RETRY_WINDOW_SECONDS is over a minute: during that time a copied token is "
-            "not detected."
+        return Reason(
+            "REFRESH_RETRY_WINDOW_SECONDS is over a minute: during that time a copied token "
+            "is not detected.",
         )
     return None
 
@@ -199,9 +232,9 @@ def retry_window(settings: Settings) -> str | None:
 @checks(Weight.WEAK, "Set REFRESH_LATE_RETRY_HOURS=24.")
 def late_retry(settings: Settings) -> str | None:
     if settings.refresh_late_retry > LONGEST_LATE_RETRY:
-        return (
-            "REFRESH_LATE_RETRY_HOURS is over three days: a copied token that was superseded "
-            "can be used for that long."
+        return Reason(
+            "REFRESH_LATE_RETRY_HOURS is over three days: a copied token that was "
+            "superseded can be used for that long.",
         )
     return None
 
@@ -220,7 +253,9 @@ def lifetimes(settings: Settings) -> str | None:
         )
         if lifetime > longest
     ]
-    return f"These lifetimes are longer than usual: {', '.join(long)}." if long else None
+    if not long:
+        return None
+    return Reason("These lifetimes are longer than usual: %(settings)s.", settings=", ".join(long))
 
 
 @checks(Weight.WEAK, "Set METRICS_TOKEN, and let Prometheus send it as a bearer token.")
@@ -228,69 +263,5 @@ def metrics_are_guarded(settings: Settings) -> str | None:
     if settings.metrics_token:
         return None
     if settings.is_production:
-        return "METRICS_TOKEN is not set, so /metrics answers 404 and nothing is monitored."
-    return "METRICS_TOKEN is not set: outside production, anybody can read /metrics."
-
-
-@checks(Weight.DANGEROUS, "Set RATELIMIT_ENABLED=true.")
-def limits_are_on(settings: Settings) -> str | None:
-    if not settings.ratelimit_enabled:
-        return "RATELIMIT_ENABLED is off: attackers may guess passwords at any speed."
-    return None
-
-
-@checks(Weight.WEAK, "Set REDIS_URL, the same on every host.")
-def limits_are_shared(settings: Settings) -> str | None:
-    if not settings.redis_url and settings.web_concurrency > 1:
-        return f"REDIS_URL is not set: each of {settings.web_concurrency} workers counts alone."
-    return None
-
-
-@checks(Weight.WEAK, "Leave the limit out of the settings, or lower it.")
-def limits_are_tight(settings: Settings) -> str | None:
-    loose = [
-        name
-        for name, limits, most_an_hour in (
-            ("RATELIMIT_LOGIN", settings.ratelimit_login, 600),
-            ("RATELIMIT_LOGIN_FAILURES", settings.ratelimit_login_failures, 100),
-            ("RATELIMIT_REGISTER", settings.ratelimit_register, 30),
-            ("RATELIMIT_MAIL", settings.ratelimit_mail, 30),
-            ("RATELIMIT_MAIL_PER_ADDRESS", settings.ratelimit_mail_per_address, 5),
-            ("RATELIMIT_TOKEN", settings.ratelimit_token, 7200),
-            ("RATELIMIT_WRITES", settings.ratelimit_writes, 7200),
-        )
-        if min(limit.amount * 3600 / limit.get_expiry() for limit in limits) > most_an_hour
-    ]
-    return f"These limits are looser than by default: {', '.join(loose)}." if loose else None
-
-
-@checks(Weight.GOOD_TO_KNOW, "Name the proxy's addresses in TRUSTED_PROXIES, if there is one.")
-def trusted_proxies(settings: Settings) -> str | None:
-    if not settings.trusted_proxies and not settings.trusted_proxy_count:
-        return "TRUSTED_PROXIES is empty: behind a proxy, all clients count as one for the limits."
-    return None
-
-
-@checks(Weight.DANGEROUS, "Name only the proxies in TRUSTED_PROXIES.")
-def trusted_proxies_are_few(settings: Settings) -> str | None:
-    wide = [
-        str(network)
-        for network in settings.trusted_proxies
-        if not isinstance(network, str) and network.prefixlen < (16 if network.version == 4 else 48)
-    ]
-    if wide:
-        return f"TRUSTED_PROXIES has {', '.join(wide)}: too many hosts can claim any address."
-    return None
-
-
-@checks(
-    Weight.GOOD_TO_KNOW,
-    "Let only the proxies reach the port, or name their addresses in TRUSTED_PROXIES.",
-)
-def proxies_are_known(settings: Settings) -> str | None:
-    if settings.trusted_proxy_count:
-        return (
-            "TRUSTED_PROXY_COUNT is set: a client that reaches the server without a proxy can "
-            "claim any address."
-        )
-    return None
+        return Reason("METRICS_TOKEN is not set, so /metrics answers 404 and nothing is monitored.")
+    return Reason("METRICS_TOKEN is not set: outside production, anybody can read /metrics.")

@@ -1,6 +1,6 @@
 """What an optional feature brings, as one object, and how the application takes it in."""
 
-from app.features.checks import Check, Weight, check
+from app.features.checks import Check, Reason, Weight, check
 from app.features.feature import ExportPart, Feature, MenuEntry, active
 from app.features.keyed import KeyedRows, SealedRows
 
@@ -10,6 +10,7 @@ __all__ = [
     "Feature",
     "KeyedRows",
     "MenuEntry",
+    "Reason",
     "SealedRows",
     "Weight",
     "active",

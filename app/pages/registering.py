@@ -27,6 +27,7 @@ from app.pages.admin import (
     roles_of_person,
     sections,
     selection,
+    system,
     users,
 )
 from app.pages.admin import menu as admin_menu
@@ -64,6 +65,7 @@ PAGES = (
     actions.bp,
     roles_of_person.bp,
     mail.bp,
+    system.bp,
 )
 
 # The pages of the optional features, by the names of these. To take a feature out, remove its line
@@ -80,9 +82,15 @@ PAGES_OF_FEATURES = {
 SECTIONS_OF_FEATURES = {"mfa": factors.SECTION}
 
 
-def init_app(app: Flask, settings: Settings, features: Collection[str]) -> None:
-    """``features`` has the names of the features that the application has."""
+def init_app(
+    app: Flask, settings: Settings, features: Collection[str], *, glance: system.Look
+) -> None:
+    """``features`` has the names of the features that the application has.
+
+    ``glance`` looks at the deployment, for the page about the system.
+    """
     page.init_app(app)
+    system.init_app(app, glance)
     app.jinja_env.globals.update(shows_administration=admin_menu.is_shown)
     sections.init_app(
         app, [each for name, each in SECTIONS_OF_FEATURES.items() if name in features]

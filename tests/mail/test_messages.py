@@ -19,6 +19,7 @@ from flask.testing import FlaskClient
 
 from app import OPTIONAL, errors
 from app.auth.mfa.messages import factors_reset
+from app.doctor.findings import CHECKS
 from app.errors import AppError
 from app.extensions import db
 from app.mail import messages
@@ -28,6 +29,7 @@ from app.pages import error_pages, menu, notices
 from app.pages import words as page_words
 from app.pages.account import devices, event_sentences
 from app.pages.admin import event_sentences as admin_event_sentences
+from app.pages.admin import findings, system
 from app.pages.admin import menu as admin_menu
 from app.pages.mailed_links.kinds import KINDS
 from tests.factories import API, PASSWORD, problem, refused_fields
@@ -400,7 +402,7 @@ def test_the_catalogue_holds_every_word_that_is_said_with_gettext(catalogue: Cat
 
 def test_the_catalogue_holds_every_error_and_what_pages_say(catalogue: Catalog) -> None:
     details = {error.detail for error in subclasses(AppError) if hasattr(error, "detail")}
-    templates = set(message_templates())
+    templates = set(sentences_of("Message", 1))
 
     of_pages = {label for _, label in menu.ENTRIES} | set(notices.sentences())
     of_pages |= {*page_words.LABELS.values(), *page_words.SENTENCES.values()}
@@ -412,6 +414,9 @@ def test_the_catalogue_holds_every_error_and_what_pages_say(catalogue: Catalog) 
     of_pages.add(devices.REMEMBERED)
     for kind in KINDS.values():
         of_pages |= {kind.title, kind.effect, kind.button, kind.otherwise}
+    of_pages |= {*system.LIMITS.values(), *findings.WEIGHTS.values()}
+    of_pages |= {*sentences_of("Reason", 0), *(check.remedy for check in CHECKS)}
+    of_pages |= {check.remedy for feature in OPTIONAL for check in feature.checks}
     details |= of_pages | {errors.FreshTokenRequired.WITH_FACTOR}
     assert len(of_pages) > 20
     assert len(details) > 20
@@ -443,17 +448,16 @@ def sources() -> list[Path]:
     return sorted((ROOT / "app").rglob("*.py"))
 
 
-def message_templates() -> Iterator[str]:
-    """The sentence of each ``Message("code", "sentence")`` in the source."""
-    name = errors.Message.__name__
+def sentences_of(name: str, position: int) -> Iterator[str]:
+    """The sentence of each ``Message("code", "sentence")`` in the source, by the name."""
     for file in sources():
         for node in ast.walk(ast.parse(file.read_text())):
             if (
                 isinstance(node, ast.Call)
                 and isinstance(node.func, ast.Name)
                 and node.func.id == name
-                and len(node.args) > 1
+                and len(node.args) > position
             ):
-                match node.args[1]:
+                match node.args[position]:
                     case ast.Constant(value=str(sentence)):
                         yield sentence

@@ -75,6 +75,7 @@ ROWS = {
     f"POST {ONE}/delete": Row("users:delete", 303),
     f"GET {ONE}/factors": Row("factors:read"),
     f"POST {ONE}/factors/reset": Row("factors:reset", 303),
+    "GET /admin/system": Row(SUPERUSERS),
     "GET /admin/mail": Row(SUPERUSERS),
     "GET /admin/mail/<digits:number>": Row(SUPERUSERS),
     "POST /admin/mail/<digits:number>/retry": Row(SUPERUSERS, 303),

@@ -4,7 +4,7 @@ from sqlalchemy import select
 
 from app.auth.mfa import methods
 from app.extensions import db
-from app.features import Weight, check
+from app.features import Reason, Weight, check
 from app.models import User
 from config import Settings
 
@@ -15,7 +15,9 @@ from config import Settings
 )
 def second_factors_are_required(settings: Settings) -> str | None:
     if settings.mfa_required == "none":
-        return "MFA_REQUIRED is none: a password alone opens each account that has no factor."
+        return Reason(
+            "MFA_REQUIRED is none: a password alone opens each account that has no factor.",
+        )
     return None
 
 
@@ -33,4 +35,4 @@ def superusers_have_a_second_factor(_settings: Settings) -> str | None:
         return None
     others = len(without) - NAMED
     names = ", ".join(without[:NAMED]) + (f" and {others} others" if others > 0 else "")
-    return f"These superusers have no second factor: {names}."
+    return Reason("These superusers have no second factor: %(names)s.", names=names)

@@ -5,13 +5,14 @@ from sqlalchemy import func, select
 from app.auth.passkeys.models import Passkey
 from app.auth.passkeys.settings import relying_party
 from app.extensions import db
-from app.features import Weight, check
+from app.features import Reason, Weight, check
 from config import Settings
 
 
 @check(
     Weight.WEAK,
     "Set WEBAUTHN_RP_ID to their domain again, or let their owners make new passkeys.",
+    slow=True,
 )
 def passkeys_belong_to_this_domain(_settings: Settings) -> str | None:
     domain = relying_party().id
@@ -25,4 +26,8 @@ def passkeys_belong_to_this_domain(_settings: Settings) -> str | None:
     named = ", ".join(found)
     if not named:
         return None
-    return f"Some passkeys belong to other domains than {domain} and do not work: {named}."
+    return Reason(
+        "Some passkeys belong to other domains than %(domain)s and do not work: %(named)s.",
+        domain=domain,
+        named=named,
+    )

@@ -134,6 +134,19 @@ def mails(visit: Visit) -> Iterator[str]:
     yield "done"
 
 
+def system(visit: Visit) -> Iterator[str]:
+    visit.sign_in(visit.account(superuser=True))
+    visit.open("/admin/system")
+    yield "empty"
+    user = visit.account()
+    visit.suspend(user)
+    visit.happen(user, "login_failed", 2)
+    visit.open("/admin/system")
+    yield "empty"
+    visit.send(f"/admin/users/{user.id}/unlock")
+    yield "done"
+
+
 def change_mail(visit: Visit, number: int, **columns: Any) -> None:
     with visit.app.app_context():
         mail = update(OutboxMessage).where(OutboxMessage.id == number)
@@ -154,5 +167,6 @@ SCENES: tuple[Scene, ...] = (
     person,
     person_in_trouble,
     mails,
+    system,
     administration_of_others,
 )
