@@ -1,7 +1,6 @@
 """The administration pages that find and invite people."""
 
 import re
-from collections.abc import Callable
 from urllib.parse import quote
 
 from flask import Flask
@@ -42,16 +41,6 @@ def test_each_page_opens_with_its_permission_alone(
     assert answers == {"ada": [403] * 3, "bob": [403, 403, 200], "reader": [303, 200, 403]}
     assert [status(grace_at_home, path) for path in PATHS] == [303, 200, 200]
     assert grace_at_home.open("/admin").path == PATH
-
-
-def test_a_superuser_below_a_demanded_second_factor_sees_no_page(
-    set_settings: Callable[..., None], grace_at_home: Person
-) -> None:
-    set_settings(mfa_required="superusers")
-
-    for path in PATHS:
-        answer = grace_at_home.ask("GET", path)
-        assert (answer.status_code, answer.location) == (303, "/account/security"), path
 
 
 def test_a_role_that_demands_a_second_factor_leads_to_it(app: Flask, bob: User) -> None:
