@@ -232,6 +232,8 @@ def test_one_device_is_signed_out_and_none_of_somebody_else(
     assert grace_at_home.follow(answer).notice == "That device is signed out."
     assert ada_at_home.open("/account").path == "/account/login"
     assert press(grace_at_home, path_of(ada, device)).status == 404
+    told = signed_in(app, ada).open("/account/activity").text
+    assert "An administrator signed out one of your devices." in told
 
 
 def test_a_role_is_given_and_taken_away(app: Flask, grace_at_home: Person, ada: User) -> None:

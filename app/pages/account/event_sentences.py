@@ -87,6 +87,7 @@ BY_DETAIL: dict[tuple[str, str, Any], str] = {
 }
 # Where the owner did not do it.
 BY_OTHERS: dict[str, str] = {
+    Event.SESSION_ENDED: "An administrator signed out one of your devices.",
     Event.DELETION_CALLED_OFF: "The deletion of your account was called off.",
     Event.USER_UPDATED: "An administrator changed your profile: %(fields)s.",
 }
