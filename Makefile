@@ -14,7 +14,7 @@ LEAVE_ENV_FILE_ALONE = $(BIN)/python -c 'import pathlib, sysconfig; \
 		"import os; os.environ.setdefault(\"FLASK_SKIP_DOTENV\", \"1\")\n")'
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-long test-browser test-newest node-packages fuzz timing check format lock common-passwords breached-passwords api-docs pictures clean
+.PHONY: help install run dev test test-long test-browser test-newest node-packages fuzz timing check format lock common-passwords breached-passwords api-docs pictures clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -44,13 +44,19 @@ run: install ## Upgrade the database and serve on PORT (8000), on SQLite unless 
 	@$(BIN)/flask db upgrade
 	@exec $(BIN)/gunicorn wsgi:app
 
+# config.py knows PORT, from .env as well.
+dev: install ## The same for developers: it restarts when a file changes, and mails appear here with their links
+	@$(BIN)/flask db upgrade
+	@port=$$($(BIN)/python -c 'from config import Settings; print(Settings.from_environment().port)') && \
+		exec $(BIN)/flask run --debug --port "$$port"
+
 test: $(VENV)/.installed-dev node-packages ## Run the suite but its long files and the browser, on SQLite and on PostgreSQL
 	@$(BIN)/pytest
 
 # tests/conftest.py leaves these out where they are not named.
 LONG := $(wildcard $(foreach name, examples kinds databases cluster deliverer throttle_cluster machine \
 	local_topology branches hashing_slots slots breached_list faults smtp secrets_in_logs copying env_file \
-	foreign_hashes worker, tests/test_$(name).py tests/*/test_$(name).py tests/*/*/test_$(name).py))
+	foreign_hashes worker development, tests/test_$(name).py tests/*/test_$(name).py tests/*/*/test_$(name).py))
 
 # tests/conftest.py has the same list. It runs these on one database where nobody asks for both.
 ABOVE_THE_DATABASE := $(addprefix tests/, access/test_current_user.py auth/test_gate.py cli/test_keys.py clients configuration \

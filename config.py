@@ -215,17 +215,19 @@ class Settings(BrandSettings):
         *,
         instance: Path = INSTANCE,
         tables: "Callable[[Settings], Iterable[type]]" = lambda core: (),
+        port: int | None = None,
     ) -> "Settings":
         """Read the settings from ``environment``, by default the process's and ``.env``.
 
         A variable of the process wins over the same one in ``.env``; an empty
-        one counts as not set. ``tables`` is called with the settings of the
-        core and returns the tables of the features (``configuration/table.py``).
-        Raises ``SettingsRefused`` with all reasons at once. Outside
-        production, a missing ``SECRET_KEY`` is made and stored in ``instance``.
+        one counts as not set, and ``port`` wins over PORT. ``tables`` is called
+        with the settings of the core and returns the tables of the features
+        (``configuration/table.py``). Raises ``SettingsRefused`` with all reasons at
+        once. Outside production, a missing ``SECRET_KEY`` is made in ``instance``.
         """
         of_file = env_file.of_checkout(ROOT) if environment is None else {}
-        reading = Reading(env_file.with_process(of_file) if environment is None else environment)
+        given = env_file.with_process(of_file) if environment is None else environment
+        reading = Reading({**given, "PORT": str(port)} if port else given)
         settings = reading.read(cls)
         of_features: dict[type, Any] = {table: reading.read(table) for table in tables(settings)}
         reading.finish()

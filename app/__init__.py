@@ -45,6 +45,7 @@ from app.pages import api_docs
 from app.pages import registering as pages
 from app.security import signing_keys
 from app.security.passwords import breached, pool
+from app.serving import development
 from app.users import export_schemas
 from app.users.routes import bp as users
 from config import INSTANCE, ROOT, Settings
@@ -73,18 +74,21 @@ NAMES_OF_CORE: dict[str, Iterable[str]] = {
 
 
 def read_settings(
-    environment: Mapping[str, str] | None = None, *, instance: Path = INSTANCE
+    environment: Mapping[str, str] | None = None,
+    *,
+    instance: Path = INSTANCE,
+    port: int | None = None,
 ) -> Settings:
     """The settings of the core and of all features, from the environment.
 
-    Raises ``SettingsRefused``.
+    ``port`` stands in the place of PORT. Raises ``SettingsRefused``.
     """
 
     def tables(core: Settings) -> list[type]:
         found = [feature.settings for feature in loading.load(core, OPTIONAL)]
         return [table for table in found if table is not None]
 
-    return Settings.from_environment(environment, instance=instance, tables=tables)
+    return Settings.from_environment(environment, instance=instance, tables=tables, port=port)
 
 
 def create_app(settings: Settings | None = None) -> Flask:
@@ -94,7 +98,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     to start with.
     """
     cli.end_in_one_sentence()
-    settings = settings or read_settings()
+    settings = settings or read_settings(port=development.port())
     features = loading.load(settings, OPTIONAL)
     logs.configure(settings)
     logs.announce(settings)
@@ -155,4 +159,5 @@ def create_app(settings: Settings | None = None) -> Flask:
     templates.check(app)
     composing.check(app)
     transport.check(app)
+    development.init_app(app)
     return app

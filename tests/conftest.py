@@ -125,6 +125,7 @@ LONG = (
     "test_env_file.py",
     "test_foreign_hashes.py",
     "test_worker.py",
+    "test_development.py",
 )
 
 

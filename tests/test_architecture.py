@@ -167,6 +167,8 @@ HOMES = {
         "app.cli.audit",
         # A feature may bring commands.
         "app.features.feature",
+        # `flask run` is a command.
+        "app.serving.development",
     },
     "flask_jwt_extended": {"app.access.flask_jwt"},
     "flask_jwt_extended.create_access_token": set(),

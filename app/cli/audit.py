@@ -94,6 +94,9 @@ def seal() -> None:
     """Seal the events that are not sealed yet.
 
     The server does this by itself, about every second.
+
+    \b
+        flask audit seal
     """
     click.echo(f"Sealed {sealing.seal_everything()} events.")
 

@@ -101,6 +101,18 @@ ADDED = {"migrate": [FEATURE], "revision": [FEATURE]}
 # Flask-Migrate means the only head here, and fails where there are several.
 ALL_HEADS = ("upgrade", "stamp", "show")
 HELP = {"upgrade": "Upgrade to a later version. Without REVISION, all branches to their newest."}
+# What its help shows, after `flask db`. Without an entry it is the command alone.
+EXAMPLES = {
+    "downgrade": "downgrade 0016",
+    "edit": "edit head",
+    "history": "history --indicate-current",
+    "init": "init --directory other-migrations",
+    "merge": "merge heads -m 'Two branches become one'",
+    "migrate": "migrate --feature notes -m 'The table of the notes'",
+    "revision": "revision --feature notes -m 'Fill the new column'",
+    "show": "show head",
+    "stamp": "stamp heads",
+}
 
 
 def _parameters(name: str) -> list[click.Parameter]:
@@ -117,13 +129,18 @@ def _meaning_all(argument: click.Parameter) -> click.Parameter:
     return changed
 
 
+def _help(name: str) -> str:
+    words = HELP.get(name, theirs.commands[name].help)
+    return f"{words}\n\n\b\n    flask db {EXAMPLES.get(name, name)}"
+
+
 migrations = OperatorGroup("db", help=theirs.help, params=theirs.params, callback=theirs.callback)
 for _name, _command in theirs.commands.items():
     migrations.add_command(
         # The log says which migrations ran.
         LoggedCommand(
             _name,
-            help=HELP.get(_name, _command.help),
+            help=_help(_name),
             params=_parameters(_name),
             callback=REPLACED.get(_name, _command.callback),
         )

@@ -75,6 +75,9 @@ def prune(batch: int, every: timedelta | None) -> None:
     unconfirmed accounts
                      UNVERIFIED_ACCOUNT_EXPIRE_DAYS after registration; 0 keeps them
     audit events     sealed ones past AUDIT_RETENTION_DAYS; 0 keeps them
+
+    \b
+        flask prune --every 1h
     """
     while True:
         try:

@@ -35,7 +35,11 @@ requires_factor = partial(
 @roles.command("list")
 @as_json
 def list_roles(as_json: bool) -> None:
-    """List all roles with their permissions."""
+    """List all roles with their permissions.
+
+    \b
+        flask roles list --json
+    """
     found = app_roles.all_roles()
     if as_json:
         click.echo(in_json(RoleSchema(many=True).dump(found), indent=2))
@@ -58,7 +62,11 @@ def list_roles(as_json: bool) -> None:
 @roles.command("permissions")
 @as_json
 def list_permissions(as_json: bool) -> None:
-    """List every permission that a role can have."""
+    """List every permission that a role can have.
+
+    \b
+        flask roles permissions
+    """
     found = permissions.declared()
     if as_json:
         listed = [{"name": one.name, "description": one.description} for one in found]

@@ -14,5 +14,8 @@ def version() -> None:
     before an upgrade may still run the old code: ask it with GET /healthz, or
     read user_system_build_info in GET /metrics. For the versions of Python and
     Flask use `flask --version`.
+
+    \b
+        flask version
     """
     click.echo(VERSION)

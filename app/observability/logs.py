@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 import sys
 from collections.abc import Callable, MutableMapping
 from datetime import UTC, datetime
@@ -19,6 +20,9 @@ log = logging.getLogger(__name__)
 # The logger in which gunicorn writes one line for each request.
 REQUESTS = "gunicorn.access"
 
+# How a line changes the colour of a terminal.
+COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+
 # The attributes that every record has. The caller added all others.
 STANDARD = frozenset([*vars(logging.makeLogRecord({})), "message", "asctime", "taskName"])
 
@@ -30,6 +34,7 @@ def configure(settings: Settings) -> None:
     handler.setFormatter(formatter)
     # gunicorn does not pass these lines on to the root.
     logging.getLogger(REQUESTS).handlers = [handler]
+    logging.getLogger("werkzeug").addFilter(_plain)
     root = logging.getLogger()
     for old in [h for h in root.handlers if type(h) is logging.StreamHandler]:
         root.removeHandler(old)
@@ -89,6 +94,12 @@ def _for_people() -> Callable[[Entry], str]:
         exception_formatter=structlog.dev.plain_traceback,
     )
     return lambda entry: renderer(None, "", _with_escapes(entry))
+
+
+def _plain(record: logging.LogRecord) -> bool:
+    """Without the colours and line breaks of ``flask run``, which escapes what clients sent."""
+    record.msg, record.args = COLOUR.sub("", record.getMessage()).replace("\n", " "), None
+    return True
 
 
 def _with_escapes(entry: Entry) -> Entry:
