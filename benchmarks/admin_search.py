@@ -113,7 +113,7 @@ def _measure(times: int) -> int:
         p99 = taken[min(len(taken) - 1, int(len(taken) * 0.99))]
         scans += "Seq Scan on users" in plan
         print(
-            f"{name:32} {found:5} {statistics.median(taken):6.1f} ms {p99:6.1f} ms  {_nodes(plan)}"
+            f"{name:32} {found:5} {statistics.median(taken):6.1f} ms {p99:6.1f} ms  {nodes(plan)}"
         )
     return 1 if scans else 0
 
@@ -142,7 +142,7 @@ def _explained(query: dict[str, Any]) -> tuple[str, int]:
         return "\n".join(line for (line,) in plan), len(page.items)
 
 
-def _nodes(plan: str) -> str:
+def nodes(plan: str) -> str:
     """The plan node that reads the table, in short."""
     lines = [line.strip().removeprefix("->").strip() for line in plan.splitlines()]
     return ", ".join(line.split("  (")[0] for line in lines if "Scan" in line.split("  (")[0])

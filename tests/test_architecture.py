@@ -194,6 +194,8 @@ COMMITTING = {
     "app.mail.delivery._update",
     "app.audit.sealing.seal",
     "app.audit.retention.prune",
+    "app.audit.checks.remember",
+    "app.audit.exporting.download",
     "app.database.rows.delete_batch",
     "app.database.postgresql.Connection",
     "app.database.sqlite.Connection",

@@ -1,9 +1,10 @@
 """Making roles, and giving them to users. Nobody can give a permission that they lack."""
 
-from collections.abc import Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import func, select, union_all
 from sqlalchemy.exc import IntegrityError
 
 from app import audit
@@ -150,9 +151,26 @@ def change_roles(
     return _give(locked, _kept_from_deletion(wanted), actor)
 
 
-def number_of_holders(role: Role) -> int:
-    holders = select(func.count()).select_from(UserRole).where(UserRole.role_id == role.id)
-    return db.session.scalar(holders) or 0
+def number_of_holders(role: Role, *, at_most: int | None = None) -> int:
+    """How many people have the role. With ``at_most`` it stops counting there."""
+    holders = select(UserRole.user_id).where(UserRole.role_id == role.id).limit(at_most)
+    return db.session.scalar(select(func.count()).select_from(holders.subquery())) or 0
+
+
+def some_holders(role_ids: Iterable[int], few: int) -> Mapping[int, Sequence[User]]:
+    """Up to ``few`` of those who have each role, by username. One statement reads them all."""
+    parts = [
+        select(UserRole.role_id, UserRole.user_id).where(UserRole.role_id == role_id).limit(few)
+        for role_id in role_ids
+    ]
+    found: dict[int, list[User]] = defaultdict(list)
+    if parts:
+        # SQLite takes a limit only in a subquery of a union.
+        held = union_all(*(select(part.subquery()) for part in parts)).subquery()
+        people = select(held.c.role_id, User).join(User, User.id == held.c.user_id)
+        for role_id, user in db.session.execute(people.order_by(User.username_key)):
+            found[role_id].append(user)
+    return found
 
 
 def _lock_role(role_id: int, actor: Session | None) -> tuple[Rights, Role]:

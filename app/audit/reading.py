@@ -1,18 +1,18 @@
-"""Reading the log: the events that somebody asks for, or the whole chain in its order."""
+"""Reading the whole chain in its order."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, or_, select
+from sqlalchemy import Connection, Row, select
 from sqlalchemy.orm import scoped_session
 
 from app.audit import chain
-from app.extensions import db
+from app.database.engines import Reader
 from app.models import AuditEvent, AuditSeal
-from app.models.audit_event import ACTS_ON_OTHERS
 
 Database = Connection | scoped_session[Any]
+Readable = Database | Reader
 
 PAGE = 1000
 
@@ -34,49 +34,20 @@ LINKS = (
 )
 
 
-def newest(
-    limit: int,
-    *,
-    subject_id: int | None = None,
-    actor_id: int | None = None,
-    event: str | None = None,
-    ip: str | None = None,
-    since: datetime | None = None,
-    until: datetime | None = None,
-) -> Sequence[AuditEvent]:
-    """Return up to ``limit`` events that fit these conditions, the newest first."""
-    events = select(AuditEvent).order_by(AuditEvent.id.desc()).limit(limit)
-    if subject_id is not None:
-        events = events.where(AuditEvent.subject_id == subject_id)
-    if actor_id is not None:
-        on_others = ACTS_ON_OTHERS & (AuditEvent.actor_id == actor_id)
-        on_self = (AuditEvent.subject_id == actor_id) & (AuditEvent.actor_id == actor_id)
-        events = events.where(or_(on_others, on_self))
-    if event is not None:
-        events = events.where(AuditEvent.event == event)
-    if since is not None:
-        events = events.where(AuditEvent.at >= since)
-    if until is not None:
-        events = events.where(AuditEvent.at < until)
-    if ip is not None:
-        events = events.where(AuditEvent.ip == ip)
-    return db.session.scalars(events).all()
-
-
-def links(database: Database, after: int = 0) -> Iterator[Row[Any]]:
+def links(database: Readable, after: int = 0) -> Iterator[Row[Any]]:
     """Read the seals after a position with their events, in the order of the chain, in pages."""
     while page := database.execute(LINKS.where(AuditSeal.position > after).limit(PAGE)).all():
         yield from page
         after = page[-1].position
 
 
-def position_before(database: Database, moment: datetime) -> int:
+def position_before(database: Readable, moment: datetime) -> int:
     """Return the position of the last seal that was made before this moment, or 0."""
     earlier = select(AuditSeal.position).where(AuditSeal.sealed_at < moment)
     return database.scalar(earlier.order_by(AuditSeal.position.desc()).limit(1)) or 0
 
 
-def export(database: Database, after: int = 0) -> Iterator[dict[str, Any]]:
+def export(database: Readable, after: int = 0) -> Iterator[dict[str, Any]]:
     """Return every link after a position in a form that JSON can hold, and the head at the end.
 
     With this anybody can verify the chain without this program. It starts from

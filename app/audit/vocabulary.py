@@ -66,6 +66,7 @@ class Event(StrEnum):
 
     # The log itself
     AUDIT_PRUNED = "audit_pruned"
+    AUDIT_EXPORTED = "audit_exported"
 
 
 # Events that should raise an alarm. They are logged as warnings; all others are normal.

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any, TextIO
 
 import click
+from sqlalchemy.exc import SQLAlchemyError
 
 from app import clock
 from app.administration import directory
-from app.audit import chain, reading, sealing, verification
+from app.audit import activity, chain, checks, exporting, reading, sealing, verification
 from app.audit.verification import Verdict
 from app.cli.arguments import EventName, Head, Instant, Place
 from app.cli.people import id_of
@@ -40,6 +41,7 @@ audit = OperatorGroup("audit", help="Read, seal, verify and export the audit log
 )
 @click.option("--until", type=Instant(), help="Only events before this time.")
 @click.option("--ip", help="Only events from this address.")
+@click.option("--request-id", metavar="ID", help="Only events of this request.")
 @at_most_fifty
 @as_json
 def list_events(
@@ -49,6 +51,7 @@ def list_events(
     since: datetime | None,
     until: datetime | None,
     ip: str | None,
+    request_id: str | None,
     limit: int,
     as_json: bool,
 ) -> None:
@@ -57,15 +60,16 @@ def list_events(
     \b
         flask audit list --subject ada --event email_changed --since 2026-11-01
     """
-    events = reading.newest(
-        limit,
-        subject_id=None if subject is None else id_of(subject),
-        actor_id=None if actor is None else id_of(actor),
+    events = activity.matching(
+        subject=None if subject is None else id_of(subject),
+        actor=None if actor is None else id_of(actor),
         event=event,
         since=since,
         until=until,
         ip=ip,
-    )
+        request_id=request_id,
+        limit=limit,
+    ).items
     named = {one for event in events for one in (event.actor_id, event.subject_id) if one}
     names = {user.id: user.username for user in directory.by_ids(named).values()}
     if as_json:
@@ -120,13 +124,19 @@ def seal() -> None:
     type=click.FloatRange(min=0, min_open=True, max=36_500),
     help="The shortest AUDIT_RETENTION_DAYS that was ever set, if the setting was changed.",
 )
+@click.option("--no-note", is_flag=True, help="Do not write the result into the database.")
 @as_json
 def verify(
-    heads: tuple[str, ...], after: int | None, retention_days: float | None, as_json: bool
+    heads: tuple[str, ...],
+    after: int | None,
+    retention_days: float | None,
+    no_note: bool,
+    as_json: bool,
 ) -> None:
     """Check that the log is as it was written, or say where it first differs.
 
-    The exit status is 1 if it differs.
+    The exit status is 1 if it differs. The database keeps the last result, for
+    the page of the audit log and for `flask doctor`.
 
     \b
         flask audit verify --head 5f70bf18…
@@ -137,6 +147,8 @@ def verify(
             database, heads=heads, after=after or 0, retention=retention, report=_report
         )
     click.echo(json.dumps(_verdict_in_json(verdict)) if as_json else _verdict_in_words(verdict))
+    if not no_note:
+        _remember(verdict, after or 0)
     if verdict.broken:
         sys.exit(1)
 
@@ -161,8 +173,8 @@ def export(since: int | datetime, output: Path | None) -> None:
     """
     with snapshot(db.engine) as database, _open_new(output) as file:
         after = since if isinstance(since, int) else reading.position_before(database, since)
-        for number, line in enumerate(reading.export(database, after), 1):
-            file.write(json.dumps(line, ensure_ascii=True) + "\n")
+        for number, line in enumerate(exporting.lines(database, after), 1):
+            file.write(line)
             if number % REPORT_EVERY == 0:
                 click.echo(f"… {number} events so far", err=True)
 
@@ -178,6 +190,16 @@ def _open_new(output: Path | None) -> Iterator[TextIO]:
         raise click.ClickException(f"Cannot create {output}: {error.strerror}.") from None
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
         yield file
+
+
+def _remember(verdict: Verdict, after: int) -> None:
+    try:
+        checks.remember(verdict, after=after)
+    except SQLAlchemyError as error:
+        # A copy of the log, or a role that only reads, can be verified too.
+        db.session.rollback()
+        reason = str(getattr(error, "orig", error)).partition("\n")[0]
+        click.echo(f"The database did not keep the result: {reason}.", err=True)
 
 
 def _report(done: int) -> None:

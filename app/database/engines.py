@@ -17,6 +17,8 @@ from sqlalchemy import (
     Connection,
     Engine,
     ExceptionContext,
+    Executable,
+    Result,
     create_engine,
     event,
     false,
@@ -160,6 +162,24 @@ def pages(model: type[Row], *which: ColumnExpressionArgument[bool]) -> Iterator[
             after = key > found[-1].id  # type: ignore[attr-defined]
 
     return read()
+
+
+class Reader:
+    """Reads like a connection, but has one only while a statement runs.
+
+    It is for an answer that takes as long as its client is slow. Two
+    statements may see different states of the database.
+    """
+
+    def __init__(self) -> None:
+        self._engine = reader()
+
+    def execute(self, statement: Executable) -> Result[Any]:
+        with self._engine.connect() as connection:
+            return connection.execute(statement).freeze()()
+
+    def scalar(self, statement: Executable) -> Any:
+        return self.execute(statement).scalar()
 
 
 def replica() -> Engine:

@@ -54,6 +54,9 @@ class Order:
         columns = [key.column for key in self.keys]
         return [column.desc() for column in columns] if self.descending else columns
 
+    def place_of(self, row: Any) -> tuple[Any, ...]:
+        return tuple(getattr(row, key.attribute) for key in self.keys)
+
     def after(self, values: Sequence[Any]) -> ColumnElement[bool]:
         """The condition for rows that come after the row with these values."""
         there = [
@@ -84,11 +87,30 @@ def page(
     its filters, its order. A cursor is valid only for the same query. Raises
     ``ValidationFailed`` for any other cursor.
     """
+    return merged([rows], order, query, limit=limit, cursor=cursor)
+
+
+def merged(
+    parts: Sequence[Select[Row]],
+    order: Order,
+    query: Mapping[str, Any],
+    *,
+    limit: int,
+    cursor: str | None = None,
+) -> Page[Row]:
+    """One page of the rows of several statements. No row may be in two of them.
+
+    It is for conditions joined by "or", each of which has an index of its own. One statement with
+    both would read all their rows, or the whole table, to sort them. Raises the same as ``page``.
+    """
     signer = _signer(query)
-    statement = rows.order_by(*order.columns).limit(limit + 1)
-    if cursor is not None:
-        statement = statement.where(order.after(_values(cursor, signer)))
-    found = _read(statement)
+    after = None if cursor is None else order.after(_values(cursor, signer))
+    found: list[Row] = []
+    for rows in parts:
+        statement = rows.order_by(*order.columns).limit(limit + 1)
+        found += _read(statement if after is None else statement.where(after))
+    if len(parts) > 1:
+        found.sort(key=order.place_of, reverse=order.descending)
     items = found[:limit]
     more = len(found) > limit
     return Page(items, _cursor_after(items[-1], order, signer) if more else None)

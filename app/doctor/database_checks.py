@@ -3,16 +3,17 @@
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import func, select, text
+from sqlalchemy import exists, func, select, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from app import clock, features
+from app.audit import checks as audit_checks
 from app.database import fitness, migration_state
 from app.doctor.checks import checks
 from app.doctor.setting_checks import HERE
 from app.extensions import db
 from app.features.checks import Reason, Weight
-from app.models import Role, User
+from app.models import AuditEvent, Role, User
 from config import Settings
 from configuration.database_servers import database_hosts
 
@@ -219,6 +220,36 @@ def audit_log_is_append_only(settings: Settings) -> str | None:
             "%(missing)s of the triggers that protect the audit log are missing or disabled.",
             missing=missing,
         )
+    return None
+
+
+@checks(Weight.DANGEROUS, "Find out what changed the log; docs/audit.md says what each kind means.")
+def audit_log_was_whole(_settings: Settings) -> str | None:
+    last = next(iter(audit_checks.remembered().values()), None)
+    if last is None or last.outcome == audit_checks.WHOLE:
+        return None
+    return Reason(
+        "On %(day)s, flask audit verify found that the log was changed (%(kind)s).",
+        day=f"{last.checked_at:%Y-%m-%d}",
+        kind=last.kind,
+    )
+
+
+# docs/deploying.md advises to do it every day.
+VERIFIED_AT_LEAST = timedelta(days=31)
+
+
+@checks(Weight.WEAK, "Run flask audit verify every day; docs/deploying.md has the line for cron.")
+def audit_log_is_verified(_settings: Settings) -> str | None:
+    long_ago = clock.now() - VERIFIED_AT_LEAST
+    if not db.session.scalar(select(exists().where(AuditEvent.at < long_ago))):
+        return None
+    last = next(iter(audit_checks.remembered().values()), None)
+    if last is None:
+        return Reason("The audit log was never verified.")
+    if last.checked_at < long_ago:
+        day = f"{last.checked_at:%Y-%m-%d}"
+        return Reason("The audit log was last verified on %(day)s.", day=day)
     return None
 
 

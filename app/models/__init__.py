@@ -1,5 +1,6 @@
 """All tables."""
 
+from app.models.audit_check import AuditCheck
 from app.models.audit_event import AuditEvent
 from app.models.audit_seal import AuditPruning, AuditSeal
 from app.models.deployment_warning import DeploymentWarning
@@ -14,6 +15,7 @@ from app.models.user import User
 from app.models.user_role import UserRole
 
 __all__ = [
+    "AuditCheck",
     "AuditEvent",
     "AuditPruning",
     "AuditSeal",

@@ -143,6 +143,14 @@ def _as_body(schema: marshmallow.Schema, typed: Mapping[str, str]) -> dict[str, 
         if isinstance(known, Flag):
             # A browser leaves a box out that is not checked.
             body[name] = {None: False, "false": False, "true": True}.get(text, text)
+        elif isinstance(known, marshmallow.fields.List):
+            # Each box is a field of its own: `permissions.users:read`.
+            prefix = f"{name}."
+            boxes = {box for box in typed if box.startswith(prefix)} & body.keys()
+            body[name] = [box[len(prefix) :] for box in sorted(boxes) if body[box] == "true"]
+            for box in boxes:
+                if body[box] in ("true", "false"):
+                    del body[box]
         elif isinstance(known, marshmallow.fields.Dict):
             # A script of the page writes JSON into a hidden field. The schema refuses other texts.
             with suppress(MalformedJSON, ValidationFailed):

@@ -19,11 +19,13 @@ from app.pages import (
 from app.pages.account import activity, delete, devices, email, export, password, profile
 from app.pages.admin import (
     actions,
+    audit,
     entrance,
     factors,
     invitation,
     mail,
     person,
+    roles,
     roles_of_person,
     sections,
     selection,
@@ -66,6 +68,8 @@ PAGES = (
     roles_of_person.bp,
     mail.bp,
     system.bp,
+    roles.bp,
+    audit.bp,
 )
 
 # The pages of the optional features, by the names of these. To take a feature out, remove its line

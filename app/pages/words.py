@@ -30,6 +30,16 @@ LABELS = {
     "credential": "Passkey",
     "is_superuser": "Superuser",
     "role": "Role",
+    "description": "Description",
+    "require_mfa": "Only with a second factor",
+    "permissions": "Permissions",
+    "subject": "About this person",
+    "actor": "Done by this person",
+    "event": "Event",
+    "since": "From this time (UTC)",
+    "until": "Before this time (UTC)",
+    "ip": "Network address",
+    "request_id": "Request",
     "remember_device": "Do not ask for a code on this device again",
 }
 

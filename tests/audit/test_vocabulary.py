@@ -19,6 +19,7 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from app import OPTIONAL, clock, read_settings
+from app.audit import exporting
 from app.audit.vocabulary import ALARMING, Event
 from app.extensions import db
 from app.models import AuditEvent, User
@@ -617,6 +618,13 @@ def pruning_the_log(house: House) -> dict[str, Any]:
     house.run("prune")
     details = {"through": 3, "events": 3, "via": "cli"}
     return {"subject_id": None, "actor_id": None, "details": details}
+
+
+@tells(Event.AUDIT_EXPORTED)
+def exporting_the_log(house: House) -> dict[str, Any]:
+    with house.app.test_request_context():
+        exporting.download(since=None, actor_id=house.ada.id)
+    return {"subject_id": None, "actor_id": house.ada.id, "details": {"after": 0}}
 
 
 CASES = [

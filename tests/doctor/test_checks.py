@@ -17,6 +17,9 @@ from flask import Flask
 from sqlalchemy.engine import make_url
 
 from app import OPTIONAL, clock, read_settings
+from app.audit import checks as audit_checks
+from app.audit.links import Broken
+from app.audit.verification import Verdict
 from app.doctor import deployment_warnings, file_checks, findings, setting_checks
 from app.doctor.findings import CHECKS
 from app.extensions import db
@@ -26,6 +29,7 @@ from app.models import Session, User
 from app.security import signing_keys
 from config import Settings, SettingsRefused
 from configuration import cores
+from tests.audit.log import write
 from tests.conftest import SECRET_KEY
 from tests.factories import make_user
 from tests.mail.letters import deliver, queue
@@ -90,6 +94,7 @@ TRIED_FURTHER_DOWN = {
     *("database_is_fit", "database_takes_writes", "database_file_is_private"),
     *("database_is_verified", "database_is_encrypted", "role_is_no_superuser"),
     *("role_cannot_edit_the_audit_log", "audit_log_is_append_only"),
+    *("audit_log_was_whole", "audit_log_is_verified"),
     *("role_cannot_change_tables", "connections_fit", "clocks_agree", "somebody_is_superuser"),
     *("mail_is_delivered", "no_mail_was_set_aside"),
     *("nothing_odd_was_seen", "logins_come_from_several_addresses"),
@@ -436,6 +441,23 @@ def test_clocks_that_differ_are_found(app: Flask) -> None:
 
 def test_that_nobody_is_superuser_is_found(app: Flask, ada: User) -> None:
     assert "somebody_is_superuser" in found(app)
+
+
+def test_the_last_result_of_the_audit_log_is_told(app: Flask) -> None:
+    def verified(broken: Broken | None) -> dict[str, str]:
+        with app.app_context():
+            audit_checks.remember(Verdict(1, 1, "0" * 64, 0, broken), after=0)
+        return found(app)
+
+    with app.app_context():
+        write(1, at=datetime.now(UTC) - timedelta(days=40))
+
+    assert found(app)["audit_log_is_verified"] == "The audit log was never verified."
+    bad = verified(Broken("edited", "An event was edited."))
+    assert bad["audit_log_was_whole"].endswith("that the log was changed (edited).")
+    assert not verified(None).keys() & {"audit_log_is_verified", "audit_log_was_whole"}
+    with time_machine.travel(datetime.now(UTC) + timedelta(days=32)):
+        assert "was last verified on" in found(app)["audit_log_is_verified"]
 
 
 def test_mail_that_waits_for_long_is_found(app: Flask) -> None:

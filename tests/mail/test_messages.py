@@ -18,6 +18,8 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from app import OPTIONAL, errors
+from app.access import permissions
+from app.access.permissions import OF_CORE
 from app.auth.mfa.messages import factors_reset
 from app.doctor.findings import CHECKS
 from app.errors import AppError
@@ -28,6 +30,7 @@ from app.models import User
 from app.pages import error_pages, menu, notices
 from app.pages import words as page_words
 from app.pages.account import devices, event_sentences
+from app.pages.admin import audit as admin_audit
 from app.pages.admin import event_sentences as admin_event_sentences
 from app.pages.admin import findings, system
 from app.pages.admin import menu as admin_menu
@@ -409,7 +412,11 @@ def test_the_catalogue_holds_every_error_and_what_pages_say(catalogue: Catalog) 
     of_pages |= {text for pair in error_pages.WORDS.values() for text in pair}
     of_pages |= event_sentences.every_sentence()
     of_pages |= {label for _, label, _ in admin_menu.PAGES}
-    of_pages |= set(admin_event_sentences.SENTENCES.values())
+    of_pages |= admin_event_sentences.every_sentence()
+    of_pages |= {admin_event_sentences.OTHERWISE, admin_event_sentences.OTHERWISE_TO_SOMEBODY}
+    of_pages |= set(admin_audit.FOUND.values())
+    of_pages |= {one.description for feature in OPTIONAL for one in feature.permissions}
+    of_pages |= {one.description for one in permissions.declared() if one.name in OF_CORE}
     of_pages |= {*devices.FIRST_PROOFS.values(), *devices.SECOND_PROOFS.values()}
     of_pages.add(devices.REMEMBERED)
     for kind in KINDS.values():

@@ -18,6 +18,7 @@ from app.access import permissions
 from app.extensions import db
 from app.models import User
 from app.pages.admin import menu
+from tests.audit.log import write
 from tests.factories import claims_of, log_in, make_role, make_user, permit
 from tests.mail.letters import queue
 from tests.pages.person import Person, signed_in
@@ -47,6 +48,7 @@ class Row:
 
 PEOPLE = {"people": "<digits:user_id>"}
 ONE = "/admin/users/<digits:user_id>"
+ROLE = "/admin/roles/<digits:role_id>"
 ROWS = {
     "GET /admin": Row(OF_ANY_PAGE, 303),
     "GET /admin/users": Row("users:read"),
@@ -80,6 +82,16 @@ ROWS = {
     "GET /admin/mail/<digits:number>": Row(SUPERUSERS),
     "POST /admin/mail/<digits:number>/retry": Row(SUPERUSERS, 303),
     "POST /admin/mail/<digits:number>/drop": Row(SUPERUSERS, 303),
+    "GET /admin/roles": Row("roles:read"),
+    "GET /admin/roles/new": Row("roles:write"),
+    # Nothing is filled in.
+    "POST /admin/roles/new": Row("roles:write", 422),
+    f"GET {ROLE}": Row("roles:read"),
+    f"POST {ROLE}": Row("roles:write", 422),
+    f"POST {ROLE}/delete": Row("roles:write", 303),
+    "GET /admin/audit": Row("audit:read"),
+    "GET /admin/audit/<digits:event_id>": Row("audit:read"),
+    "POST /admin/audit/export": Row("audit:read"),
 }
 
 
@@ -109,11 +121,18 @@ def new_mail(app: Flask, made: dict[str, Any]) -> int:
     return queue(app)
 
 
+def new_event(app: Flask, made: dict[str, Any]) -> int:
+    with app.app_context():
+        (number,) = write()
+    return number
+
+
 THINGS: dict[str, Callable[[Flask, dict[str, Any]], Any]] = {
     "<digits:user_id>": new_person,
     "<digits:role_id>": new_role,
     "<digits:number>": new_mail,
     "<uuid:session_id>": new_session,
+    "<digits:event_id>": new_event,
 }
 
 

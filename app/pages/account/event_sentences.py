@@ -103,6 +103,7 @@ NEVER_SHOWN = frozenset(
         Event.ROLE_CHANGED,
         Event.ROLE_DELETED,
         Event.AUDIT_PRUNED,
+        Event.AUDIT_EXPORTED,
     }
 )
 

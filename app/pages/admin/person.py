@@ -40,7 +40,7 @@ bp = Pages("admin_person", __name__)
 
 EVENTS_SHOWN = 10
 MAILS_SHOWN = 10
-AUDIT, MAIL = "/admin/audit", "/admin/mail"
+MAIL = "/admin/mail"
 
 
 def path_of(user_id: int) -> str:
@@ -75,7 +75,6 @@ def show(form: Form, user_id: int, **_: Any) -> Response:
         has_mail_page=f"{MAIL}/<digits:number>" in menu.served_paths(),
         language_name=language.NAMES.get(person.locale, person.locale),
         events=_events(person, rights),
-        all_events=f"{AUDIT}?subject={user_id}" if AUDIT in menu.served_paths() else None,
     )
 
 
@@ -156,4 +155,4 @@ def _mails(person: User, rights: Rights) -> Sequence[OutboxMessage] | None:
 def _events(person: User, rights: Rights) -> list[Happening] | None:
     if not rights.include(AUDIT_READ):
         return None
-    return event_sentences.described(activity.about(person.id, limit=EVENTS_SHOWN).items)
+    return event_sentences.described(activity.about(person.id, limit=EVENTS_SHOWN).items, rights)

@@ -154,6 +154,61 @@ def change_mail(visit: Visit, number: int, **columns: Any) -> None:
         db.session.commit()
 
 
+def roles(visit: Visit) -> Iterator[str]:
+    visit.sign_in(visit.account(superuser=True))
+    visit.open("/admin/roles/new")
+    yield "empty"
+    visit.send(name="Not a name")
+    yield "refused"
+    name = f"support-{visit.locale}"
+    visit.open("/admin/roles/new")
+    typed = {"permissions.users:read": "true", "permissions.sessions:read": "true"}
+    visit.send(name=name, description="w" * 100, require_mfa="true", **typed)
+    yield "done"
+    path = f"/admin/roles/{visit.give_role(name, people=0)}"
+    visit.open(path)
+    yield "empty"
+    visit.give_role(name, people=7)
+    visit.open("/admin/roles")
+    yield "empty"
+    visit.open(path)
+    yield "empty"
+    visit.send(path, name="-")
+    yield "refused"
+    visit.send(path, name=name, **{"permissions.users:read": "false"})
+    yield "done"
+    visit.send(f"{path}/delete")
+    yield "done"
+
+
+def audit_log(visit: Visit) -> Iterator[str]:
+    superuser = visit.sign_in(visit.account(superuser=True))
+    user = visit.account()
+    visit.open("/admin/audit")
+    yield "empty"
+    visit.open(f"/admin/users/{user.id}")
+    visit.send(f"/admin/users/{user.id}/deactivate")
+    visit.happen(user, "login_failed", times=25, details={"reason": "wrong_password"})
+    visit.find_the_log_changed()
+    visit.open(f"/admin/audit?subject={user.username}&actor=&since=2020-01-01")
+    yield "empty"
+    visit.open(visit.find("/admin/audit[?]*cursor=*"))
+    yield "empty"
+    visit.open(visit.find("/admin/audit/[0-9]*"))
+    yield "empty"
+    visit.open(f"/admin/audit?actor={superuser.username}&event=logged_out")
+    yield "empty"
+    visit.open("/admin/audit?subject=nobody-has-this-name&ip=nowhere&since=soon")
+    yield "refused"
+    visit.open("/admin/audit")
+    visit.download("/admin/audit/export")
+    visit.send("/admin/audit/export", since="soon")
+    yield "refused"
+    visit.let_time_pass(superuser)
+    visit.open("/admin/audit")
+    yield "empty"
+
+
 def administration_of_others(visit: Visit) -> Iterator[str]:
     visit.sign_in()
     visit.open("/admin")
@@ -168,5 +223,7 @@ SCENES: tuple[Scene, ...] = (
     person_in_trouble,
     mails,
     system,
+    roles,
+    audit_log,
     administration_of_others,
 )

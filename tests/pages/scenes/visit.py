@@ -10,10 +10,14 @@ from flask import Flask
 from sqlalchemy import update
 
 from app import clock
+from app.administration import roles
+from app.audit import checks
+from app.audit.links import Broken
+from app.audit.verification import Verdict
 from app.auth.login.throttle import Kind
 from app.auth.mfa.totp.models import TotpFactor
 from app.extensions import db
-from app.models import AuditEvent, LoginThrottle, Session, User
+from app.models import AuditEvent, LoginThrottle, Session, User, UserRole
 from app.models.login_throttle import ANYWHERE
 from app.security import one_time_tokens, pseudonyms
 from app.security.one_time_tokens import AnyPurpose
@@ -99,11 +103,27 @@ class Visit:
         with_passkey(self.app.test_client(), user, key)
         return key
 
-    def happen(self, user: User, event: str, times: int) -> None:
+    def happen(self, user: User, event: str, times: int, **columns: Any) -> None:
         """Let something have happened to the user. Commits."""
+        given = {"event": event, "subject_id": user.id, **columns}
         with self.app.app_context():
-            db.session.add_all(AuditEvent(event=event, subject_id=user.id) for _ in range(times))
+            db.session.add_all(AuditEvent(**given) for _ in range(times))
             db.session.commit()
+
+    def find_the_log_changed(self) -> None:
+        """Let a check of the audit log have found something. Commits."""
+        with self.app.app_context():
+            broken = Broken("edited", "An event was edited.", 1, 1)
+            checks.remember(Verdict(1, 1, "0" * 64, 0, broken), after=1)
+
+    def give_role(self, name: str, people: int) -> int:
+        """Let so many new people have the role. Commits. Returns the id of the role."""
+        accounts = [self.account() for _ in range(people)]
+        with self.app.app_context():
+            role_id = roles.by_name(name).id
+            db.session.add_all(UserRole(user_id=user.id, role_id=role_id) for user in accounts)
+            db.session.commit()
+        return role_id
 
     def link(self, user: User, purpose: AnyPurpose, email: str | None = None) -> str:
         """The token of a mailed link. Commits."""
