@@ -56,8 +56,9 @@ WATCH = """
     const all = document.querySelectorAll("a[href], button, input, select, textarea, summary");
     return [...all].filter((one) => one.checkVisibility() && !one.disabled);
   };
-  // The day, the month, the year and the calendar of a date are places of their own.
-  return reachable().length + 4 * document.querySelectorAll("input[type=date]").length;
+  // The parts of a date or a time, and the calendar, are places of their own.
+  const parts = (type, number) => number * document.querySelectorAll(`input[type=${type}]`).length;
+  return reachable().length + parts("date", 4) + parts("datetime-local", 7);
 }
 """
 MISSED = "reachable().filter((one) => !reached.get(one)).map((one) => one.outerHTML)"
