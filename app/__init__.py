@@ -6,10 +6,11 @@ from pathlib import Path
 from flask import Flask
 
 from app import cli
-from app.access import csrf, flask_jwt, guards, limits
+from app.access import csrf, flask_jwt, guards, key_rules, limits
 from app.access.flask_jwt import jwt
 from app.administration.role_routes import bp as roles
 from app.administration.routes import bp as administration
+from app.api_keys import feature as api_keys
 from app.auth.mfa import feature as mfa
 from app.auth.mfa.recovery_codes import feature as recovery_codes
 from app.auth.mfa.remembered_devices import feature as remembered_devices
@@ -52,8 +53,8 @@ from config import INSTANCE, ROOT, Settings
 
 API_PREFIX = "/api/v1"
 # The optional features of this tree. Remove a line and its folder, and the feature is gone. Delete
-# app/cli/factors.py together with app/auth/mfa, and the pages that app/pages/registering.py names
-# for a feature together with that feature.
+# app/cli/factors.py together with app/auth/mfa, app/cli/api_keys.py together with app/api_keys, and
+# the pages that app/pages/registering.py names for a feature together with that feature.
 OPTIONAL: tuple[Feature, ...] = (
     # A remembered device is looked at before the second step is asked for.
     remembered_devices.FEATURE,
@@ -61,6 +62,7 @@ OPTIONAL: tuple[Feature, ...] = (
     totp.FEATURE,
     recovery_codes.FEATURE,
     passkeys.FEATURE,
+    api_keys.FEATURE,
 )
 MAX_BODY_BYTES = 64 * 1024
 
@@ -156,6 +158,7 @@ def create_app(settings: Settings | None = None) -> Flask:
 
     # Last: it wraps all of the above, and so cuts the headers before other code reads them.
     request_headers.init_app(app)
+    key_rules.check(app)
     templates.check(app)
     composing.check(app)
     transport.check(app)

@@ -151,6 +151,13 @@ class NotEnoughPermissions(AppError):
     detail = "Not enough permissions"
 
 
+class KeyNotAllowed(AppError):
+    """The request has an API key, and the call wants a person who is logged in."""
+
+    status, code = 403, "key_not_allowed"
+    detail = "An API key cannot do this. Log in instead."
+
+
 class CsrfFailed(AppError):
     """Another site may have made the browser send the request (cross-site request forgery)."""
 

@@ -99,3 +99,7 @@ def fitting(errors: list[dict[str, str]]) -> list[dict[str, str]]:
         if room < 0:
             return errors[:number]
     return errors
+
+
+def out_of_range(least: int, most: int) -> Message:
+    return Message("out_of_range", "Must be from %(least)d to %(most)d.", least=least, most=most)

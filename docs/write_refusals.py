@@ -58,7 +58,7 @@ def codes(operation: dict[str, Any]) -> list[str]:
 def in_words(refusals: list[str]) -> str:
     """The cell: ``token, body, `not_found` ``. What any call may answer is left out."""
     words = []
-    said_above = {error.code for error in (*ANYWHERE, errors.CsrfFailed)}
+    said_above = {error.code for error in (*ANYWHERE, errors.CsrfFailed, errors.KeyNotAllowed)}
     left = [code for code in refusals if code not in said_above]
     for word, members in GROUPS.items():
         group = [error.code for error in members]

@@ -33,6 +33,7 @@ FOLDERS = (
     # The optional features of this tree stand above all that they may use.
     ("app.auth.mfa",),
     ("app.auth.passkeys",),
+    ("app.api_keys",),
     ("app.moving", "app.doctor"),
     ("app.pages", "app.cli", "app.serving"),
     ("app",),
@@ -56,6 +57,7 @@ EDGE = (
     "app.access.csrf",
     "app.access.flask_jwt",
     "app.access.guards",
+    "app.access.key_sessions",
     "app.access.idempotency",
     "app.access.limits",
     "app.access.levels",
@@ -129,7 +131,11 @@ HOMES = {
     "prometheus_client": {"app.observability.metrics"},
     "limits": {"app.access.limits", "app.access.limit_storage"},
     "redis": {"app.access.limit_storage"},
-    "ipaddress": {"app.http.addresses", "app.security.outbound.addresses"},
+    "ipaddress": {
+        "app.api_keys.networks",
+        "app.http.addresses",
+        "app.security.outbound.addresses",
+    },
     "flask_swagger_ui": {"app.pages.api_docs"},
     "gunicorn": {"app.serving.access_log", "app.serving.client_socket", "app.serving.worker"},
     "webargs": {"app.http.parsing"},
@@ -138,6 +144,7 @@ HOMES = {
     "alembic": {"app.cli.migrating", "app.database.branches"},
     "click": {
         "app.cli",
+        "app.cli.api_keys",
         # A refusal names the command.
         "app.database.upgrading",
         "app.cli.migrating",

@@ -11,11 +11,11 @@ from flask import g
 from flask_jwt_extended import JWTManager, get_jwt
 from jwt.exceptions import ExpiredSignatureError
 
-from app.access import levels
+from app.access import keys, levels
 from app.access.attachment import Loaded
 from app.access.live_session import SESSION_AND_USER, load_attached_user
 from app.errors import AppError, InvalidToken, SessionEnded, TokenExpired
-from app.http.bearer import missing_token
+from app.http.bearer import bearer_token, missing_token
 from app.http.problems import as_response
 from app.models import User
 from app.security import signing_keys, tokens
@@ -106,6 +106,16 @@ def _no_token(_reason: str) -> Any:
     return as_response(missing_token())
 
 
+@jwt.invalid_token_loader
+def _bad_token(_reason: str) -> Any:
+    """``jwt_required()`` cannot say that API keys may make a call, so it refuses them."""
+    try:
+        keys.refuse(bearer_token())
+    except AppError as refusal:
+        return as_response(refusal)
+    return as_response(InvalidToken())
+
+
 def _answer(error: type[AppError]) -> Callable[..., Any]:
     return lambda *_: as_response(error())
 
@@ -125,7 +135,6 @@ def _session_of(claims: dict[str, Any]) -> Any:
 
 
 # Flask-JWT-Extended words its refusals in its own way; these make it use ours.
-jwt.invalid_token_loader(_answer(InvalidToken))
 jwt.expired_token_loader(_answer(TokenExpired))
 jwt.needs_fresh_token_loader(_not_fresh)
 jwt.revoked_token_loader(_answer(SessionEnded))

@@ -1,13 +1,16 @@
-"""Who sends a request, and whether they may: access tokens, cookies and permissions.
+"""Who sends a request, and whether they may: access tokens, cookies, API keys and permissions.
 
 A token or a cookie is valid while its session is live, so loading the session
 is the check: one statement answers "ended?", "which device?" and "which user?".
+
+Each call of the API says whether an API key may make it: its guard gets
+``keys``. A guard that asks for a fresh login refuses keys by itself.
 """
 
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import wraps
-from typing import ParamSpec, TypeVar, cast
+from typing import ParamSpec, TypeVar, cast, overload
 
 from flask import Flask, g, has_app_context, request
 from sqlalchemy.orm import Session as DatabaseSession
@@ -15,21 +18,28 @@ from sqlalchemy.orm.attributes import set_committed_value
 
 from app import clock
 from app.access import attachment, cookies, csrf, flask_jwt, levels
+from app.access.describing import (
+    BY_KEY,
+    documents_access_token,
+    documents_keys,
+    documents_permission,
+)
+from app.access.describing import WITHOUT as WITHOUT
+from app.access.key_rules import Keys, says_about_keys
+from app.access.key_sessions import authenticate_by_key
 from app.access.live_session import load_session_of_cookie, load_user_of_live_session
 from app.access.permissions import Permission, Rights, rights_of
+from app.access.scopes import Scope
 from app.database.engines import reader
 from app.errors import (
     FreshTokenRequired,
-    InvalidToken,
-    MfaEnrollmentRequired,
-    NotAuthenticated,
+    KeyNotAllowed,
     NotEnoughPermissions,
     SessionEnded,
-    TokenExpired,
     Unauthorized,
 )
 from app.http.bearer import bearer_token, canonicalize_authorization
-from app.http.blueprint import BY_COOKIE, Decorator, View, documentation_of, refuses
+from app.http.blueprint import refuses
 from app.models import Session, User
 from app.security import tokens
 from config import settings
@@ -38,18 +48,28 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-# How somebody who lacks a permission may be refused.
-WITHOUT = (NotEnoughPermissions, FreshTokenRequired)
-
-
 def init_app(app: Flask) -> None:
     app.before_request(canonicalize_authorization)
     attachment.when_changed(_keep_change)
 
 
-def signed_in(view: Callable[P, R]) -> Callable[P, R]:
-    """Allow the call only with a valid access token, or with the cookie of a session."""
-    return _guarded(view, lambda: None)
+@overload
+def signed_in(view: Callable[P, R], /) -> Callable[P, R]: ...
+@overload
+def signed_in(*, keys: Keys) -> Callable[[Callable[P, R]], Callable[P, R]]: ...
+def signed_in(
+    view: Callable[P, R] | None = None, /, *, keys: Keys | None = None
+) -> Callable[P, R] | Callable[[Callable[P, R]], Callable[P, R]]:
+    """Allow the call only with a valid access token, or with the cookie of a session.
+
+    ``keys`` says whether an API key may make it too: ``False``, or the scope
+    that the key needs. With ``True`` every key may, and the view asks for the
+    scope (``refuse_key_without``). A call of the API must say it. A page need
+    not, because no key opens a page.
+    """
+    if view is not None:
+        return _guarded(view, lambda: None)
+    return lambda view: _guarded(view, lambda: None, keys)
 
 
 def freshly_signed_in(view: Callable[P, R]) -> Callable[P, R]:
@@ -59,15 +79,21 @@ def freshly_signed_in(view: Callable[P, R]) -> Callable[P, R]:
         refuse_unless_fresh()
         levels.refuse_below_own_factor(current_session())
 
-    return refuses(FreshTokenRequired)(_guarded(view, guard))
+    return refuses(FreshTokenRequired)(_guarded(view, guard, keys=False))
 
 
-def permitted(permission: Permission) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """Allow the call only to users who have the permission. A superuser has every permission."""
+def permitted(
+    permission: Permission, *, keys: bool | None = None
+) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Allow the call only to users who have the permission. A superuser has every permission.
+
+    ``keys`` says whether an API key may make it too, if the permission is one
+    of its scopes and its owner has it by a role. A call of the API must say it.
+    """
 
     def decorate(view: Callable[P, R]) -> Callable[P, R]:
-        guarded = _guarded(view, lambda: refuse_without(permission))
-        return _documents_permission(permission)(guarded)
+        guarded = _guarded(view, lambda: refuse_without(permission), keys)
+        return documents_permission(permission)(guarded)
 
     return decorate
 
@@ -80,8 +106,8 @@ def freshly_permitted(permission: Permission) -> Callable[[Callable[P, R]], Call
         refuse_unless_fresh()
 
     def decorate(view: Callable[P, R]) -> Callable[P, R]:
-        guarded = _guarded(view, guard)
-        return refuses(FreshTokenRequired)(_documents_permission(permission)(guarded))
+        guarded = _guarded(view, guard, keys=False)
+        return refuses(FreshTokenRequired)(documents_permission(permission)(guarded))
 
     return decorate
 
@@ -108,6 +134,10 @@ def _refuse_all_but_superusers() -> None:
 
 def current_rights() -> Rights:
     """The rights of the current user, as the database has them now. Only in a guarded view."""
+    scopes = current_session().scopes
+    if scopes is not None:
+        # The statement that read the key has read the rights of its owner too.
+        return Rights(scopes)
     # It has its own connection, which is back in the pool before the view goes on.
     with DatabaseSession(reader()) as database:
         return rights_of(current_user(), database, aal=current_session().aal)
@@ -125,46 +155,41 @@ def refuse_without(permission: Permission) -> None:
     raise NotEnoughPermissions
 
 
-def _documents_permission(permission: Permission) -> Decorator:
-    def decorate(view: View) -> View:
-        manual = documentation_of(view).setdefault("manual_doc", {})
-        manual["x-permission"] = str(permission)
-        return refuses(*WITHOUT)(view)
+def refuse_key_without(scope: Scope) -> None:
+    """For a view whose guard lets every key in. Raises ``NotEnoughPermissions``.
 
-    return decorate
+    It does nothing where no key was sent.
+    """
+    scopes = current_session().scopes
+    if scopes is not None and scope.name not in scopes:
+        raise NotEnoughPermissions
 
 
-def _guarded(view: Callable[P, R], guard: Callable[[], None]) -> Callable[P, R]:
+def _guarded(
+    view: Callable[P, R], guard: Callable[[], None], keys: Keys | None = None
+) -> Callable[P, R]:
     @wraps(view)
     def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
-        session = authenticate_request()
+        session = authenticate_request(keys=keys or False)
         guard()
         if session.cookie_hash is not None:
             csrf.refuse_other_types()
         return view(*args, **kwargs)
 
-    return documents_access_token()(guarded)
-
-
-def documents_access_token(*others: dict[str, list[str]]) -> Decorator:
-    """Say in the OpenAPI document that the view reads an access token or a cookie, or another."""
-
-    def decorate(view: View) -> View:
-        manual = documentation_of(view).setdefault("manual_doc", {})
-        manual["security"] = [{"access_token": []}, {"login_form": []}, BY_COOKIE, *others]
-        return refuses(
-            NotAuthenticated, InvalidToken, TokenExpired, SessionEnded, MfaEnrollmentRequired
-        )(view)
-
-    return decorate
+    if keys is not None:
+        says_about_keys(guarded, keys)
+    by_key = [BY_KEY] if keys else []
+    return documents_keys(keys)(documents_access_token(*by_key)(guarded))
 
 
 def refuse_unless_fresh() -> None:
-    """Raises ``FreshTokenRequired``.
+    """Raises ``FreshTokenRequired``, or ``KeyNotAllowed`` for an API key.
 
     Call it after the check that the session is live: the error for an ended
     session must say that it has ended, and not that the token is not fresh.
     """
+    if current_session().kind == "key":
+        raise KeyNotAllowed
     if fresh_until() is None:
         raise levels.fresh_token_required(aal=2 if current_user().second_step_at else 1)
 
@@ -191,15 +216,21 @@ def _fresh_until(session: Session) -> float:
     return (session.authenticated_at + settings.fresh_token_lifetime).timestamp()
 
 
-def authenticate_request() -> Session:
-    """The session of the access token that was sent, or else of the cookie.
+def authenticate_request(*, keys: Keys = False) -> Session:
+    """The session of the access token that was sent, or of the API key, or else of the cookie.
 
-    For a token it does the same as ``jwt_required()``, in half the time. Raises
-    ``NotAuthenticated``, ``InvalidToken``, ``TokenExpired`` or ``SessionEnded``.
+    For a token it does the same as ``jwt_required()``, in half the time. ``keys`` says whether
+    an API key may make the call. Raises ``NotAuthenticated``, ``InvalidToken``,
+    ``TokenExpired``, ``SessionEnded``, or, for a key, ``KeyNotAllowed`` or
+    ``NotEnoughPermissions``.
     """
     if "HTTP_AUTHORIZATION" not in request.environ and (secret := cookies.sent_secret()):
         return _authenticate_by_cookie(secret)
-    claims = tokens.read_access_token(bearer_token())
+    token = bearer_token()
+    # An access token has two dots, and a key has none.
+    if "." not in token:
+        return authenticate_by_key(token, keys)
+    claims = tokens.read_access_token(token)
     user = load_user_of_live_session({}, claims)
     if user is None:
         raise SessionEnded
@@ -256,5 +287,9 @@ def current_session() -> Session:
 
 def _keep_change(changed: User | Session, *_: object) -> None:
     session = g.get("session") if has_app_context() else None
-    if session is not None and (changed is session or changed is session.user):
+    if session is None:
+        return
+    is_session = changed is session
+    # The session of an API key is not a row, and must not become one.
+    if changed is session.user or (is_session and session.kind != "key"):
         attachment.join(changed)

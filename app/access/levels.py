@@ -12,9 +12,10 @@ from flask import current_app, request
 from sqlalchemy import select
 from sqlalchemy.orm import Session as DatabaseSession
 
+from app.access.keys import MARK
 from app.access.permissions import Rights, rights_of
 from app.database.engines import reader
-from app.errors import AppError, FreshTokenRequired, MfaEnrollmentRequired
+from app.errors import AppError, FreshTokenRequired, KeyNotAllowed, MfaEnrollmentRequired
 from app.extensions import db
 from app.http.blueprint import documentation_of
 from app.models import Role, Session, User, UserRole
@@ -30,10 +31,16 @@ def before_second_step(view: Callable[P, R]) -> Callable[P, R]:
     """Allow the call also in a session that lacks the second factor that the settings demand."""
     setattr(view, _MARK, True)
     refusals = documentation_of(view).get("refusals", {})
-    refusals.get(MfaEnrollmentRequired.status, {}).pop(MfaEnrollmentRequired.code, None)
-    if not refusals.get(MfaEnrollmentRequired.status, True):
-        del refusals[MfaEnrollmentRequired.status]
+    _leave_out(MfaEnrollmentRequired, refusals)
+    if getattr(view, MARK, False):
+        _leave_out(KeyNotAllowed, refusals)
     return view
+
+
+def _leave_out(error: type[AppError], refusals: dict[int, dict[str, None]]) -> None:
+    refusals.get(error.status, {}).pop(error.code, None)
+    if not refusals.get(error.status, True):
+        del refusals[error.status]
 
 
 def is_second_factor_required(user: User) -> bool:
@@ -57,11 +64,14 @@ def refuse_below_demand(session: Session) -> None:
     """Stop a call that needs the second level, for a user from whom the settings demand it.
 
     Raises ``FreshTokenRequired`` if the user can raise the session with a
-    factor, and ``MfaEnrollmentRequired`` if there is none yet.
+    factor, and ``MfaEnrollmentRequired`` if there is none yet. Raises
+    ``KeyNotAllowed`` for an API key that was made without a second factor.
     """
     if session.aal >= 2 or not _is_demanded_of(session.user):
         return
     if not _works_before_second_step():
+        if session.kind == "key":
+            raise KeyNotAllowed
         raise _missing_level(session.user)
 
 
@@ -89,9 +99,10 @@ def refuse_if_level_is_missing(
     """Tell a user whose rights would suffice with a second factor what is missing.
 
     A caller who holds locks gives its ``database``, to take no second connection.
+    With an API key nobody can give a factor, so nothing is missing there.
     Raises ``FreshTokenRequired`` or ``MfaEnrollmentRequired``.
     """
-    if session.aal >= 2:
+    if session.aal >= 2 or session.kind == "key":
         return
     with nullcontext(database) if database else DatabaseSession(reader()) as rows:
         rights = rights_of(session.user, rows, aal=2)

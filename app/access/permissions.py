@@ -11,7 +11,7 @@ from sqlalchemy import Integer, bindparam, or_, select
 from sqlalchemy.orm import Session as DatabaseSession
 
 from app.extensions import db
-from app.models import Role, RolePermission, User, UserRole
+from app.models import Role, RolePermission, Session, User, UserRole
 
 # The length of the column in the database.
 MAX_NAME_LENGTH = 50
@@ -90,6 +90,11 @@ PERMISSIONS_OF_USER = (
 )
 
 
+def permissions_of(user_id: int, database: DatabaseSession, *, aal: int) -> frozenset[str]:
+    """The permissions that the roles of a user give now, in a session of this level."""
+    return frozenset(database.scalars(PERMISSIONS_OF_USER, {"user_id": user_id, "aal": aal}))
+
+
 def rights_of(user: User, database: DatabaseSession, *, aal: int) -> Rights:
     """The rights of the user now, in a session of this level. For a superuser it sends no query.
 
@@ -97,8 +102,18 @@ def rights_of(user: User, database: DatabaseSession, *, aal: int) -> Rights:
     """
     if user.is_superuser:
         return EVERYTHING
-    found = database.scalars(PERMISSIONS_OF_USER, {"user_id": user.id, "aal": aal})
-    return Rights(frozenset(found))
+    return Rights(permissions_of(user.id, database, aal=aal))
+
+
+def rights_in(session: Session, user: User, database: DatabaseSession) -> Rights:
+    """The rights that the user of the session has now, as far as the session may use them.
+
+    An API key may use its scopes alone. That a superuser may do everything
+    does not count for a key.
+    """
+    if session.scopes is None:
+        return rights_of(user, database, aal=session.aal)
+    return Rights(session.scopes & permissions_of(user.id, database, aal=session.aal))
 
 
 def roles_of(user_id: int) -> Sequence[Role]:

@@ -12,10 +12,12 @@ from app.access.guards import (
     current_user,
     freshly_permitted,
     permitted,
+    refuse_key_without,
     refuse_without,
     signed_in,
 )
 from app.access.permissions import ROLES_READ, ROLES_WRITE
+from app.access.scopes import PROFILE
 from app.administration import roles
 from app.administration.role_schemas import (
     NewRoleSchema,
@@ -38,7 +40,7 @@ bp = Blueprint("roles", __name__, description="Roles, and the permissions that t
 
 
 @bp.get("/roles")
-@permitted(ROLES_READ)
+@permitted(ROLES_READ, keys=True)
 @bp.takes_query(PageQuerySchema)
 @bp.returns(200, RolePageSchema)
 def list_roles(query: dict[str, Any]) -> Page[Role]:
@@ -47,7 +49,7 @@ def list_roles(query: dict[str, Any]) -> Page[Role]:
 
 
 @bp.get("/roles/permissions")
-@permitted(ROLES_READ)
+@permitted(ROLES_READ, keys=True)
 @bp.returns(200, PermissionListSchema)
 def list_permissions() -> dict[str, Any]:
     """Every permission that a role can have."""
@@ -66,7 +68,7 @@ def create_role(role: dict[str, Any]) -> tuple[Role, int, dict[str, str]]:
 
 
 @bp.get("/roles/<digits:role_id>")
-@permitted(ROLES_READ)
+@permitted(ROLES_READ, keys=True)
 @conditional
 @refuses(NotFound)
 @bp.returns(200, RoleSchema)
@@ -101,12 +103,14 @@ def delete_role(role_id: int) -> None:
 
 
 @bp.get("/users/<digits:user_id>/roles")
-@signed_in
+@signed_in(keys=True)
 @refuses(*WITHOUT, NotFound)
 @bp.returns(200, RoleListSchema)
 def read_roles_of_user(user_id: int) -> dict[str, Sequence[Role]]:
     """Your own roles, or those of any user if you have the permission `roles:read`."""
-    if user_id != current_user().id:
+    if user_id == current_user().id:
+        refuse_key_without(PROFILE)
+    else:
         refuse_without(ROLES_READ)
     return {"items": roles.of(user_id)}
 

@@ -10,6 +10,7 @@ from app.access.guards import (
     current_user,
     freshly_permitted,
     permitted,
+    refuse_key_without,
     refuse_unless_fresh,
     refuse_without,
     signed_in,
@@ -23,6 +24,7 @@ from app.access.permissions import (
     USERS_READ,
     USERS_WRITE,
 )
+from app.access.scopes import PROFILE
 from app.administration import accounts, directory
 from app.administration.schemas import (
     AccountSchema,
@@ -46,7 +48,7 @@ bp = Blueprint("administration", __name__, description="Administrators manage ac
 
 
 @bp.get("")
-@permitted(USERS_READ)
+@permitted(USERS_READ, keys=True)
 @bp.takes_query(UserQuerySchema)
 @bp.returns(200, UserPageSchema)
 def list_users(query: dict[str, Any]) -> Page[User]:
@@ -59,7 +61,7 @@ def list_users(query: dict[str, Any]) -> Page[User]:
 
 
 @bp.post("")
-@permitted(USERS_WRITE)
+@permitted(USERS_WRITE, keys=True)
 @idempotent()
 @bp.takes(InvitationSchema)
 @refuses(EmailTaken, UsernameTaken, FreshTokenRequired)
@@ -102,7 +104,7 @@ def delete_user(user_id: int) -> None:
 
 
 @bp.get("/<digits:user_id>/sessions")
-@permitted(SESSIONS_READ)
+@permitted(SESSIONS_READ, keys=False)
 @refuses(NotFound)
 @bp.returns(200, ExactSessionListSchema)
 def read_sessions_of_user(user_id: int) -> dict[str, Any]:
@@ -111,7 +113,7 @@ def read_sessions_of_user(user_id: int) -> dict[str, Any]:
 
 
 @bp.delete("/<digits:user_id>/sessions")
-@permitted(SESSIONS_REVOKE)
+@permitted(SESSIONS_REVOKE, keys=False)
 @refuses(NotFound)
 @bp.returns(204)
 def end_sessions_of_user(user_id: int) -> None:
@@ -120,7 +122,7 @@ def end_sessions_of_user(user_id: int) -> None:
 
 
 @bp.post("/<digits:user_id>/password-reset")
-@permitted(USERS_WRITE)
+@permitted(USERS_WRITE, keys=False)
 @refuses(NotFound)
 @bp.returns(202, NothingSchema)
 def send_password_reset(user_id: int) -> dict[str, Any]:
@@ -130,7 +132,7 @@ def send_password_reset(user_id: int) -> dict[str, Any]:
 
 
 @bp.get("/<digits:user_id>/audit")
-@permitted(AUDIT_READ)
+@permitted(AUDIT_READ, keys=True)
 @bp.takes_query(PageQuerySchema)
 @refuses(NotFound)
 @bp.returns(200, AuditPageSchema)
@@ -140,7 +142,7 @@ def read_audit_of_user(query: dict[str, Any], user_id: int) -> Page[AuditEvent]:
 
 
 @bp.get("/audit")
-@permitted(AUDIT_READ)
+@permitted(AUDIT_READ, keys=True)
 @bp.takes_query(PageQuerySchema)
 @bp.returns(200, AuditPageSchema)
 def read_audit(query: dict[str, Any]) -> Page[AuditEvent]:
@@ -149,13 +151,14 @@ def read_audit(query: dict[str, Any]) -> Page[AuditEvent]:
 
 
 @bp.get("/<digits:user_id>")
-@signed_in
+@signed_in(keys=True)
 @conditional
 @refuses(*WITHOUT, NotFound)
 @bp.returns(200, UserSchema)
 def read_user(user_id: int) -> User:
     """One account: your own, or any account if you have the permission `users:read`."""
     if user_id == current_user().id:
+        refuse_key_without(PROFILE)
         return current_user()
     refuse_without(USERS_READ)
     return accounts.read(user_id)

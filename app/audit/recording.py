@@ -93,6 +93,8 @@ def _append(
         if origin.request_id is None:
             # Outside a request, an operator's command is running.
             details["via"] = "cli"
+        if key_id := client.acting_key():
+            details["by_key"] = key_id
     if event is not Event.AUDIT_PRUNED:
         # Such an entry repeats an event as it was sealed, so nothing in it may change.
         details = bounded(details)

@@ -6,6 +6,7 @@ import click
 from flask import Flask
 
 from app.cli import (
+    api_keys,
     audit,
     db_copy,
     doctor,
@@ -38,6 +39,7 @@ users.users.add_command(exporting.export_users)
 # So have those that know the second factors.
 users.users.add_command(factors.show)
 users.users.add_command(factors.reset_factors)
+users.users.add_command(api_keys.keys)
 
 
 def end_in_one_sentence() -> None:

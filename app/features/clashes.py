@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from flask import Flask
 
 from app import models
-from app.access import permissions
+from app.access import permissions, scopes
 from app.audit.vocabulary import Event
 from app.errors import AppError
 from app.features.feature import Feature
@@ -19,6 +19,7 @@ COMMANDS_OF_FLASK = ("routes", "run", "shell")
 BROUGHT: Mapping[str, Callable[[Feature], Iterable[str]]] = {
     "table": lambda feature: [str(model.__table__) for model in feature.models],
     "permission": lambda feature: [str(one) for one in feature.permissions],
+    "scope": lambda feature: [str(one) for one in feature.scopes],
     "event": lambda feature: [event.value for event in feature.events],
     "error code": lambda feature: [one.code for one in feature.errors if "code" in vars(one)],
     "mail": lambda feature: map(wordings.name_of, filter(wordings.is_registered, feature.mails)),
@@ -42,6 +43,7 @@ def of_core(app: Flask, features: Sequence[Feature]) -> dict[str, set[str]]:
     return {
         "table": {getattr(models, name).__tablename__ for name in models.__all__},
         "permission": set(permissions.OF_CORE),
+        "scope": set(scopes.OF_CORE),
         "event": {event.value for event in Event},
         "error code": {error.code for error in _errors_of_core(AppError) if error not in theirs},
         "command": {*app.cli.commands, *COMMANDS_OF_FLASK},

@@ -7,6 +7,8 @@ class CredentialChange(StrEnum):
     """What happened to the credentials of an account, or to the account."""
 
     PASSWORD_CHANGED = "password_changed"  # noqa: S105 — a name
+    # The same, where the user wants to keep the API keys.
+    PASSWORD_CHANGED_KEYS_KEPT = "password_changed_keys_kept"  # noqa: S105 — a name
     PASSWORD_RESET = "password_reset"  # noqa: S105 — a name
     # A reset, where nobody had confirmed the address before. A stranger may have made the account.
     MAILBOX_PROVED = "mailbox_proved"

@@ -10,8 +10,10 @@ import flask
 from flask import Flask, current_app
 from marshmallow.fields import Field
 
+from app.access.keys import KeyReader
 from app.access.permissions import Permission
 from app.access.proof import Proof
+from app.access.scopes import Scope
 from app.audit.vocabulary import FeatureEvent
 from app.errors import AppError
 from app.extensions import Base
@@ -84,6 +86,8 @@ class Feature:
     prunes: Mapping[str, Prune] = field(default_factory=dict)
 
     permissions: Sequence[Permission] = ()
+    # The scopes of API keys for its calls on the caller's own things.
+    scopes: Sequence[Scope] = ()
     events: Sequence[FeatureEvent] = ()
     errors: Sequence[type[AppError]] = ()
     # The messages and resolvers that it queues.
@@ -99,6 +103,8 @@ class Feature:
     has_factor: Callable[[int], bool] | None = None
     # Compares a second proof of a signed-in user. It locks the user, and the caller commits.
     prove_again: Callable[[Session, Mapping[str, Any]], Proof] | None = None
+    # Recognizes and opens API keys. Only the first feature that has one is asked.
+    key_reader: KeyReader | None = None
     # Ways to a token for OAuth clients, by their `grant_type`.
     grants: Mapping[str, Callable[[Mapping[str, str]], TokenPair]] = field(default_factory=dict)
     # Ends what must not outlive a change of a password, an address or a factor. The caller has

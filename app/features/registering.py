@@ -33,6 +33,8 @@ def init_app(
     _refuse(_taken_paths(app, [each for each in features if each not in ours], api_prefix))
     app.extensions["features"] = tuple(features)
     branches.init_app(app, {each.name: each.migrations for each in features if each.migrations})
+    readers = [feature.key_reader for feature in features if feature.key_reader]
+    app.extensions["key_reader"] = readers[0] if readers else None
     factors = [feature.has_factor for feature in features if feature.has_factor]
     _refuse(_demanded_in_vain(app.config["SETTINGS"], factors))
     app.extensions["has_factor"] = lambda user_id: any(has(user_id) for has in factors)

@@ -5,8 +5,9 @@ import unicodedata
 from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
+from uuid import UUID
 
-from flask import has_request_context, request
+from flask import g, has_request_context, request
 
 from app.http import addresses
 from app.http.request_id import request_id
@@ -57,6 +58,16 @@ def current() -> Client:
     if connection is None:
         return Client(*known)
     return Client(*known, partial(_reads, connection), partial(_sends, connection))
+
+
+def acts_with_key(key_id: UUID) -> None:
+    """Note that the current request has this API key."""
+    g.acting_key = str(key_id)
+
+
+def acting_key() -> str | None:
+    """The id of the API key that the current request has."""
+    return g.get("acting_key") if has_request_context() else None
 
 
 def _user_agent() -> str | None:

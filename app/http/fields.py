@@ -15,7 +15,7 @@ import marshmallow
 from marshmallow import ValidationError, fields
 
 from app.database.types import MAX_ID
-from app.field_errors import UNSTORABLE, Message
+from app.field_errors import UNSTORABLE, Message, out_of_range
 from app.http.strict_json import is_storable
 
 REFUSALS = {
@@ -195,22 +195,26 @@ class Flag(_Coded, fields.Boolean):
         return value
 
 
-class Id(_Coded, fields.Integer):
-    """The id of a row, as a number."""
+class WholeNumber(_Coded, fields.Integer):
+    """A number from ``least`` to ``most``."""
 
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(metadata={"minimum": 1, "maximum": MAX_ID}, **kwargs)
+    def __init__(self, least: int, most: int, **kwargs: Any) -> None:
+        self.least, self.most = least, most
+        super().__init__(metadata={"minimum": least, "maximum": most}, **kwargs)
 
     def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> int:
         if not isinstance(value, int) or isinstance(value, bool):
             raise self.make_error("invalid")
-        if not 1 <= value <= MAX_ID:
-            raise ValidationError(_out_of_range(1, MAX_ID))
+        if not self.least <= value <= self.most:
+            raise ValidationError(out_of_range(self.least, self.most))
         return value
 
 
-def _out_of_range(least: int, most: int) -> Message:
-    return Message("out_of_range", "Must be from %(least)d to %(most)d.", least=least, most=most)
+class Id(WholeNumber):
+    """The id of a row, as a number."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(1, MAX_ID, **kwargs)
 
 
 def as_rfc_3339(value: datetime | None) -> str | None:

@@ -8,7 +8,8 @@ from marshmallow import ValidationError, fields
 
 from app.database import pages
 from app.errors import Message
-from app.http.fields import MAX_INSTANT_LENGTH, Checked, Schema, _Coded, _out_of_range
+from app.field_errors import out_of_range
+from app.http.fields import MAX_INSTANT_LENGTH, Checked, Schema, _Coded
 
 FIRST_INSTANT = datetime.min.replace(tzinfo=UTC)
 LAST_INSTANT = datetime.max.replace(tzinfo=UTC)
@@ -38,7 +39,7 @@ class NumberParameter(_Coded, fields.Integer):
         # Python refuses to read numbers of thousands of digits.
         number = int(value) if len(value) < 20 else None
         if number is None or not self.least <= number <= self.most:
-            raise ValidationError(_out_of_range(self.least, self.most))
+            raise ValidationError(out_of_range(self.least, self.most))
         return number
 
 

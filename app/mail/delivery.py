@@ -150,8 +150,12 @@ class Backlog(NamedTuple):
 
 
 def backlog() -> Backlog:
-    """Count the mails that wait, including those that were put off after a failure."""
-    waiting = select(func.count(), func.min(OutboxMessage.created_at)).where(WAITING)
+    """Count the mails that wait, including those that were put off after a failure.
+
+    A mail for a later day, which was never due, does not count.
+    """
+    was_due = or_(OutboxMessage.attempts > 0, OutboxMessage.due_at <= clock.now())
+    waiting = select(func.count(), func.min(OutboxMessage.created_at)).where(WAITING, was_due)
     with db.engine.connect() as connection:
         return Backlog(*connection.execute(waiting).one())
 
@@ -194,6 +198,7 @@ def _resolve(row: OutboxMessage, resolver: Resolver) -> bool:
         message=wordings.name_of(wording),
         sealed=seal(context),
         user_id=row.user_id,
+        recipient=row.recipient,
         locale=row.locale,
     )
 

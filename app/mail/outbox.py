@@ -10,7 +10,7 @@ import base64
 import hashlib
 import json
 import logging
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -43,7 +43,24 @@ def queue(
     ``message`` is the function that words it, or a resolver. ``context`` holds
     the arguments of that function, which may only be text and numbers.
     """
-    now = clock.now()
+    _add(message, to, user, clock.now(), context)
+
+
+def queue_for_later(resolver: Resolver, due_at: datetime, *, user: User) -> None:
+    """Queue a request for a mail to the user, which is decided when it is due. The caller commits.
+
+    It has no context, which could not be opened any more if SECRET_KEY changes until then.
+    """
+    _add(resolver, user.email, user, due_at, {})
+
+
+def _add(
+    message: Wording | Resolver,
+    to: str,
+    user: User | None,
+    due_at: datetime,
+    context: dict[str, Any],
+) -> None:
     db.session.add(
         OutboxMessage(
             message_id=composing.message_id(uuid4()),
@@ -52,8 +69,8 @@ def queue(
             message=wordings.name_of(message),
             locale=user.locale if user else LOCALES[0],
             sealed=seal(context),
-            created_at=now,
-            due_at=now,
+            created_at=clock.now(),
+            due_at=due_at,
         )
     )
 

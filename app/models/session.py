@@ -27,6 +27,8 @@ class Session(Base):
     """
 
     __tablename__ = "sessions"
+    # ``scopes`` is no column.
+    __allow_unmapped__ = True
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
     user_id: Mapped[int] = mapped_column(ForeignKey(User.id, ondelete="CASCADE"), index=True)
@@ -62,10 +64,16 @@ class Session(Base):
 
     user: Mapped[User] = relationship()
 
+    # A request with an API key has a session that is not a row, and has the id of the key. This is
+    # what the key may do: those of its scopes that its owner could use when the request came.
+    scopes: frozenset[str] | None = None
+
     @property
     def kind(self) -> str:
-        """What the client holds: tokens, or a cookie."""
-        return "cookie" if self.cookie_hash else "token"
+        """What the client holds: tokens, a cookie, or an API key."""
+        if self.cookie_hash:
+            return "cookie"
+        return "token" if self.scopes is None else "key"
 
     @property
     def is_live(self) -> bool:

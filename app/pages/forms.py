@@ -4,7 +4,7 @@ A form is held to the same bounds as a JSON body: each field once, no unknown
 fields, no NUL.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import wraps
@@ -36,6 +36,7 @@ BEYOND_FORMS = (
     errors.FreshTokenRequired,
     errors.MfaEnrollmentRequired,
     errors.NotEnoughPermissions,
+    errors.KeyNotAllowed,
     errors.CsrfFailed,
     errors.NotFound,
     errors.InternalError,
@@ -103,25 +104,36 @@ def read() -> dict[str, str]:
     return typed
 
 
-def takes_form(schema: type[marshmallow.Schema]) -> Decorator:
-    """Pass the fields of the form to the view, as the schema reads them."""
+def takes_form(
+    schema: type[marshmallow.Schema],
+    *,
+    as_body: Callable[[Mapping[str, str]], Mapping[str, Any]] | None = None,
+) -> Decorator:
+    """Pass the fields of the form to the view, as the schema reads them.
+
+    ``as_body`` makes the JSON body of the form, where that has lists or numbers.
+    """
     # One instance for all requests: making one takes longer than using it.
     reader = schema()
 
     def decorate(view: View) -> View:
         @wraps(view)
         def with_fields(**variables: Any) -> Any:
-            return view(_loaded(reader, read()), **variables)
+            return view(_loaded(reader, read(), as_body), **variables)
 
         return with_fields  # type: ignore[return-value]
 
     return decorate
 
 
-def _loaded(schema: marshmallow.Schema, typed: Mapping[str, str]) -> dict[str, Any]:
+def _loaded(
+    schema: marshmallow.Schema,
+    typed: Mapping[str, str],
+    as_body: Callable[[Mapping[str, str]], Mapping[str, Any]] | None,
+) -> dict[str, Any]:
     if typed.get(SWITCH) in LOCALES:
         raise LanguageSwitched(typed[SWITCH])
-    return loaded(schema, _as_body(schema, typed))
+    return loaded(schema, as_body(typed) if as_body else _as_body(schema, typed))
 
 
 def loaded(schema: marshmallow.Schema, fields: Mapping[str, Any]) -> dict[str, Any]:
@@ -177,7 +189,8 @@ def _flaws(
     at_fields: dict[str, str] = {}
     general = []
     for flaw in refusal.members["errors"]:
-        name = unquote(flaw.get("pointer", "#")[1:]).strip("/")
+        # An item of a list is shown beside its list.
+        name = unquote(flaw.get("pointer", "#")[1:]).strip("/").partition("/")[0]
         if name:
             at_fields.setdefault(name, flaw["detail"])
         else:

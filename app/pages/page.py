@@ -157,4 +157,6 @@ def init_app(app: flask.Flask) -> None:
         label_of=forms.label_of,
         least_password_length=lambda: settings.password_min_length,
     )
-    app.jinja_env.filters.update(rfc3339=as_rfc_3339, ago=times.ago, exact=times.exact)
+    app.jinja_env.filters.update(
+        rfc3339=as_rfc_3339, ago=times.ago, exact=times.exact, day=times.day
+    )

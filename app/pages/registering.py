@@ -32,7 +32,9 @@ from app.pages.admin import (
     system,
     users,
 )
+from app.pages.admin import keys as keys_of_others
 from app.pages.admin import menu as admin_menu
+from app.pages.api_keys import account as keys
 from app.pages.mailed_links import asking, opening
 from app.pages.page import Pages
 from app.pages.passkeys import account as passkeys
@@ -80,10 +82,11 @@ PAGES_OF_FEATURES = {
     "recovery_codes": (recovery_codes.bp,),
     "remembered_devices": (remembered_devices.bp,),
     "passkeys": (passkeys.bp, passkey_login.bp),
+    "api_keys": (keys.bp, keys_of_others.bp),
 }
 
 # Their parts of the page of an account, in this order.
-SECTIONS_OF_FEATURES = {"mfa": factors.SECTION}
+SECTIONS_OF_FEATURES = {"mfa": factors.SECTION, "api_keys": keys_of_others.SECTION}
 
 
 def init_app(

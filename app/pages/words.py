@@ -40,6 +40,11 @@ LABELS = {
     "until": "Before this time (UTC)",
     "ip": "Network address",
     "request_id": "Request",
+    "scopes": "What the key may do",
+    "expires_in_days": "Works for",
+    "networks": "Networks",
+    "overlap_seconds": "The old key goes on for",
+    "keep_keys": "Keep my API keys",
     "remember_device": "Do not ask for a code on this device again",
 }
 
@@ -47,6 +52,7 @@ LABELS = {
 SENTENCES = {
     "overloaded": "Too many people are logging in at this moment. Try again in a few seconds.",
     "inactive_user": "This account is deactivated.",
+    "too_many_keys": "You have as many API keys as one may have. Revoke one first.",
     "ceremony_invalid": "This took too long. Try again.",
     "no_factor": "Set up an authenticator app or add a passkey first.",
     "factor_exists": "You have an authenticator app already. Remove it first.",

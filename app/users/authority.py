@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from sqlalchemy import or_, select
 
 from app.access import levels
-from app.access.permissions import EVERYTHING, USERS_READ, Permission, Rights, rights_of
+from app.access.permissions import EVERYTHING, USERS_READ, Permission, Rights, rights_in, rights_of
 from app.auth.sessions import sessions
 from app.database.rows import lock_in_order
 from app.errors import AppError, NotEnoughPermissions, NotFound, SessionEnded
@@ -118,7 +118,7 @@ def _rights_of(actor: Session | None, people: dict[int, User], permission: Permi
     if still_there is None or not still_there.is_active:
         raise SessionEnded
     sessions.refuse_if_over(actor)
-    rights = rights_of(still_there, db.session(), aal=actor.aal)
+    rights = rights_in(actor, still_there, db.session())
     refuse_unless(lambda mine: mine.include(permission), rights, actor)
     return rights
 

@@ -12,6 +12,7 @@ from app.access.guards import (
 )
 from app.access.levels import before_second_step
 from app.access.limits import limited_guesses, limited_writes
+from app.access.scopes import PROFILE
 from app.audit import activity
 from app.audit.schemas import ActivityPageSchema
 from app.auth.schemas import PasswordSchema, UserSchema
@@ -31,7 +32,7 @@ bp = Blueprint("users", __name__, description="Your own account.")
 
 @bp.get("/me")
 @before_second_step
-@signed_in
+@signed_in(keys=PROFILE)
 @conditional
 @bp.returns(200, UserSchema)
 def read_me() -> User:
@@ -41,7 +42,7 @@ def read_me() -> User:
 
 @bp.put("/me")
 @bp.patch("/me")
-@signed_in
+@signed_in(keys=PROFILE)
 @limited_writes
 @conditional
 @bp.takes(ProfileSchema)
@@ -57,7 +58,7 @@ def edit_me(changes: dict[str, Any]) -> User:
 
 
 @bp.delete("/me")
-@signed_in
+@signed_in(keys=False)
 @limited_writes
 @limited_guesses
 @conditional
@@ -82,7 +83,7 @@ def export_me() -> Response:
 
 
 @bp.get("/me/activity")
-@signed_in
+@signed_in(keys=False)
 @bp.takes_query(PageQuerySchema)
 @bp.returns(200, ActivityPageSchema)
 def read_my_activity(query: dict[str, Any]) -> Page[AuditEvent]:

@@ -139,7 +139,14 @@ def test_the_link_of_a_mail_that_sums_up_is_of_the_same_kind(
     app: Flask, notice: Callable[..., Content], summary: Callable[..., Content]
 ) -> None:
     """The token in it was made for the page of the notice."""
-    anything: dict[str, Any] = {"due": "", "new_email": "", "factor": "", "left": 1, "added": ""}
+    anything: dict[str, Any] = {
+        "due": "",
+        "new_email": "",
+        "factor": "",
+        "left": 1,
+        "added": "",
+        "key": "",
+    }
     anything |= {"token": "token", "when": "", "ip": "", "device": ""}
 
     with app.test_request_context():

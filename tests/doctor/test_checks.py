@@ -100,6 +100,7 @@ TRIED_FURTHER_DOWN = {
     *("nothing_odd_was_seen", "logins_come_from_several_addresses"),
     *("sealed_rows_have_their_key", "digests_have_their_key"),
     *("superusers_have_a_second_factor", "passkeys_belong_to_this_domain"),
+    "api_keys_have_the_prefix",
     "no_second_factor_is_wanted_in_vain",
 }
 

@@ -58,7 +58,7 @@ MESSAGES = [
 ALLOWED_TAGS = {"html", "head", "meta", "title", "style", "body", "div"} | {
     *("table", "tr", "th", "td", "h1", "p", "a")
 }
-WITHOUT_A_LINK = {"address_in_use"}
+WITHOUT_A_LINK = {"address_in_use", "keys_end_soon"}
 # It would be the device of an administrator.
 WITHOUT_A_DEVICE = {"factors_reset"}
 
@@ -75,6 +75,9 @@ CONTEXT = {
     "factor": "passkey",
     "left": 3,
     "added": "2026-11-20",
+    "key": "us_4fQz…x9Kd",
+    "keys": "us_4fQz…x9Kd\nus_7aBc…y2Lm",
+    "until": "2026-12-04 08:00 UTC\n2026-12-05 08:00 UTC",
     "inviter": "Grace",
     "inviter_email": "grace@example.com",
 }

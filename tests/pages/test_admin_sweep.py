@@ -7,14 +7,16 @@ a new page; without one the first test fails.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from flask import Flask
 from sqlalchemy import update
 
 from app import clock
 from app.access import permissions
+from app.api_keys.models import ApiKey
 from app.extensions import db
 from app.models import User
 from app.pages.admin import menu
@@ -92,6 +94,8 @@ ROWS = {
     "GET /admin/audit": Row("audit:read"),
     "GET /admin/audit/<digits:event_id>": Row("audit:read"),
     "POST /admin/audit/export": Row("audit:read"),
+    f"GET {ONE}/keys": Row("keys:read"),
+    f"POST {ONE}/keys/<uuid:key_id>/revoke": Row("keys:revoke", 303),
 }
 
 
@@ -127,12 +131,24 @@ def new_event(app: Flask, made: dict[str, Any]) -> int:
     return number
 
 
+def new_key(app: Flask, made: dict[str, Any]) -> UUID:
+    now, user_id = clock.now(), made["<digits:user_id>"]
+    words = {"name": "Backup", "prefix": "us_4fQz", "last4": "x9Kd", "scopes": "profile"}
+    times = {"created_at": now, "rotated_at": now, "expires_at": now + timedelta(days=1)}
+    with app.app_context():
+        key = ApiKey(user_id=user_id, key_hash=uuid4().hex, networks="", aal=1, **words, **times)
+        db.session.add(key)
+        db.session.commit()
+        return key.id
+
+
 THINGS: dict[str, Callable[[Flask, dict[str, Any]], Any]] = {
     "<digits:user_id>": new_person,
     "<digits:role_id>": new_role,
     "<digits:number>": new_mail,
     "<uuid:session_id>": new_session,
     "<digits:event_id>": new_event,
+    "<uuid:key_id>": new_key,
 }
 
 

@@ -51,7 +51,7 @@ def login(credentials: dict[str, Any]) -> Handover:
 
 @bp.post("/reauthenticate")
 @before_second_step
-@signed_in
+@signed_in(keys=False)
 @limited_guesses
 @bp.takes(ReauthenticationSchema)
 @refuses(WrongPassword, MfaRequired, CeremonyInvalid, WrongFactor, Overloaded)

@@ -18,7 +18,7 @@ bp = Blueprint(
 
 
 @bp.get("/<digits:user_id>/factors")
-@permitted(FACTORS_READ)
+@permitted(FACTORS_READ, keys=False)
 @refuses(NotFound)
 @bp.returns(200, FactorsSchema)
 def read_factors_of_user(user_id: int) -> dict[str, Any]:

@@ -36,7 +36,7 @@ def finish_login(body: dict[str, Any]) -> Handover:
 
 @bp.get("/factors")
 @before_second_step
-@signed_in
+@signed_in(keys=False)
 @bp.returns(200, FactorsSchema)
 def read_factors() -> dict[str, Any]:
     """Your second factors."""

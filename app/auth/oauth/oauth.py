@@ -9,6 +9,7 @@ from typing import Any, ParamSpec, TypeVar
 from flask_babel import gettext
 
 from app import features
+from app.access import keys
 from app.access.proof import by_password
 from app.auth.login import login
 from app.auth.login.authentication import authenticate
@@ -118,12 +119,14 @@ def metadata() -> dict[str, Any]:
 
 
 def revoke(token: str) -> None:
-    """End the session of an access or a refresh token. Commits.
+    """End the session of an access or a refresh token, or an API key. Commits.
 
     Any other token is not an error.
     """
     if not token:
         raise InvalidRequest("token")
+    if keys.revoke(token):
+        return
     origin = tokens.origin_of(token)
     if origin is not None:
         # A token from before a change of the password is not valid any more, and ends nothing.

@@ -89,9 +89,9 @@ token_for_password = limited_guesses(oauth.token)
 @refuses(InvalidRequest)
 @bp.returns(200, NothingSchema)
 def revoke(form: dict[str, Any]) -> dict[str, Any]:
-    """End the session of an access or a refresh token (RFC 7009).
+    """End the session of an access or a refresh token (RFC 7009), or an API key.
 
-    Any other token is not an error.
+    Its owner is told of an API key that ended so. Any other token is not an error.
     """
     oauth.revoke(form["token"])
     return {}

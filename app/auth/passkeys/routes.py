@@ -140,7 +140,7 @@ def add_passkey(body: dict[str, Any]) -> dict[str, Any]:
 
 @bp.patch("/passkeys/<uuid:passkey_id>")
 @before_second_step
-@signed_in
+@signed_in(keys=False)
 @limited_writes
 @bp.takes(NameSchema)
 @refuses(NotFound)
@@ -174,7 +174,7 @@ def begin_second_step(body: dict[str, Any]) -> dict[str, Any]:
 
 @bp.post("/reauthenticate/passkey-options")
 @before_second_step
-@signed_in
+@signed_in(keys=False)
 @limited_writes
 @bp.returns(200, CeremonySchema)
 def begin_reauthentication() -> dict[str, Any]:

@@ -17,12 +17,15 @@ from app.security.passwords import hashing, policy
 UNCHANGED = Message("password_unchanged", "Is the same as the current password.")
 
 
-def change(session: Session, current_password: str, new_password: str) -> Handover:
+def change(
+    session: Session, current_password: str, new_password: str, *, keep_keys: bool = False
+) -> Handover:
     """Change the password of the session's user. Commits.
 
     The session goes on with what is handed over. Every older token of the
     session, or the earlier secret of its cookie, stops working, because a
-    thief may have a copy, and every other session ends. Raises
+    thief may have a copy, and every other session ends. So do the user's API
+    keys, unless ``keep_keys``. Raises
     ``WrongPassword``, ``ValidationFailed``, or ``SessionEnded`` if the session
     was ended, or the password was changed, while the passwords were hashed.
     """
@@ -40,7 +43,12 @@ def change(session: Session, current_password: str, new_password: str) -> Handov
     # Where the second step is on, only a second factor makes a session fresh.
     is_fresh = user.second_step_at is None
     renewed = refreshing.renew(session, is_fresh=is_fresh)
-    credentials.changed(user, CredentialChange.PASSWORD_CHANGED)
+    credentials.changed(
+        user,
+        CredentialChange.PASSWORD_CHANGED_KEYS_KEPT
+        if keep_keys
+        else CredentialChange.PASSWORD_CHANGED,
+    )
     ended = sessions.end_others(session)
     notify(messages.password_changed, user)
     audit.record(Event.PASSWORD_CHANGED, subject_id=user.id, actor_id=user.id, sessions_ended=ended)

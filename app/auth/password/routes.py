@@ -26,7 +26,7 @@ bp = Blueprint("password", __name__)
 
 @bp.post("/password/change")
 @before_second_step
-@signed_in
+@signed_in(keys=False)
 @limited_writes
 @limited_guesses
 @bp.takes(PasswordChangeSchema)
@@ -37,7 +37,7 @@ def change_password(body: dict[str, Any]) -> Handover:
     """Set a new password. This session goes on with the new pair of tokens.
 
     All older tokens of this session stop working, and your other devices are
-    signed out.
+    signed out. Your API keys end, unless you send `keep_keys`.
     """
     return change.change(current_session(), **body)
 

@@ -2,12 +2,13 @@
 
 from app.auth.fields import NewPassword
 from app.auth.schemas import CheckedPassword, Token
-from app.http.fields import Schema
+from app.http.fields import Flag, Schema
 
 
 class PasswordChangeSchema(Schema):
     current_password = CheckedPassword(required=True)
     new_password = NewPassword(required=True)
+    keep_keys = Flag(metadata={"description": "Whether your API keys go on working."})
 
 
 class PasswordResetSchema(Schema):

@@ -5,8 +5,10 @@ from functools import wraps
 from typing import Any, TypeVar
 from uuid import UUID
 
-from app.access import cookies, csrf, guards
+from app.access import cookies, csrf, guards, keys
+from app.access.describing import documents_access_token
 from app.access.guards import current_session, current_user, signed_in
+from app.access.key_rules import says_about_keys
 from app.access.levels import before_second_step
 from app.access.limits import TOKEN, limited
 from app.auth.schemas import TokenSchema
@@ -21,6 +23,7 @@ from app.errors import (
     AppError,
     CsrfFailed,
     InvalidRefreshToken,
+    KeyNotAllowed,
     Message,
     NotAuthenticated,
     NotFound,
@@ -43,7 +46,7 @@ LOCAL_ALONE = Message("invalid_choice", "With a refresh token, the scope must be
 @bp.post("/refresh")
 @limited(TOKEN)
 @bp.takes(RefreshSchema, optional=True)
-@refuses(NotAuthenticated, InvalidRefreshToken, RefreshTokenReused)
+@refuses(NotAuthenticated, InvalidRefreshToken, RefreshTokenReused, KeyNotAllowed)
 @bp.returns(200, TokenSchema)
 def refresh(body: dict[str, Any]) -> TokenPair:
     """Swap a refresh token for a new pair. Send it in the body or as the Bearer token.
@@ -55,7 +58,9 @@ def refresh(body: dict[str, Any]) -> TokenPair:
     """
     if "refresh_token" in body:
         return refreshing.refresh(body["refresh_token"])
-    return refreshing.refresh(bearer.bearer_token())
+    token = bearer.bearer_token()
+    keys.refuse(token)
+    return refreshing.refresh(token)
 
 
 def of_session_to_end(view: Callable[..., R]) -> Callable[..., R]:
@@ -66,7 +71,8 @@ def of_session_to_end(view: Callable[..., R]) -> Callable[..., R]:
         return view(*args, leaving=_who_leaves(), **kwargs)
 
     # The empty requirement says that a refresh token in the body is enough.
-    return refuses(InvalidRefreshToken)(guards.documents_access_token({})(with_session))
+    described = documents_access_token({})(with_session)
+    return refuses(InvalidRefreshToken, KeyNotAllowed)(says_about_keys(described, False))
 
 
 def _who_leaves() -> Session | RefreshClaims:
@@ -122,7 +128,7 @@ def logout(query: dict[str, Any], leaving: Session | RefreshClaims) -> None:
 
 @bp.get("/sessions")
 @before_second_step
-@signed_in
+@signed_in(keys=False)
 @bp.returns(200, SessionListSchema)
 def read_sessions() -> dict[str, Any]:
     """Your signed-in devices. The device that was seen last comes first."""
@@ -131,7 +137,7 @@ def read_sessions() -> dict[str, Any]:
 
 @bp.get("/sessions/current")
 @before_second_step
-@signed_in
+@signed_in(keys=False)
 @bp.returns(200, SessionSchema)
 def read_current_session() -> Session:
     """The session of your access token. `fresh_until` says how long the token counts as recent."""
@@ -140,7 +146,7 @@ def read_current_session() -> Session:
 
 @bp.delete("/sessions/<uuid:session_id>")
 @before_second_step
-@signed_in
+@signed_in(keys=False)
 @refuses(NotFound)
 @bp.returns(204)
 def end_session(session_id: UUID) -> None:

@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, and_, exists, func, select
 
 from app import audit, clock
-from app.access import cookies, guards
+from app.access import cookies, guards, keys
 from app.access.live_session import is_live
 from app.access.proof import Proof
 from app.audit.vocabulary import Event
@@ -58,7 +58,12 @@ def refuse_if_over(session: Session) -> None:
     still see the old state of the sessions. Rolls back, and raises
     ``SessionEnded``.
     """
-    if not db.session.scalar(exists().where(_is_same(session), is_live(clock.now())).select()):
+    if session.kind == "key":
+        still_lives = keys.lives(session)
+    else:
+        live = exists().where(_is_same(session), is_live(clock.now()))
+        still_lives = bool(db.session.scalar(live.select()))
+    if not still_lives:
         db.session.rollback()
         raise SessionEnded
 

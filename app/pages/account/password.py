@@ -10,7 +10,7 @@ from app.access.limits import limited_guesses, limited_writes
 from app.auth.password import change
 from app.auth.password.schemas import PasswordChangeSchema
 from app.errors import WrongPassword
-from app.pages import notices
+from app.pages import menu, notices
 from app.pages.forms import EMPTY, Form, takes_form
 from app.pages.page import Pages, go, render
 
@@ -22,7 +22,8 @@ CHANGED = notices.declare(
 
 
 def show(form: Form) -> Response:
-    return render("account/password.html", form=form)
+    has_keys = "/account/keys" in menu.served_paths()
+    return render("account/password.html", form=form, has_keys=has_keys)
 
 
 @bp.get("/account/password")

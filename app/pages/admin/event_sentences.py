@@ -88,6 +88,12 @@ SENTENCES: dict[str, str] = {
     "passkey_copied": (
         "A passkey of %(subject)s was refused, because there may be a copy of its key."
     ),
+    "key_made": "%(subject)s made an API key.",
+    "key_changed": "%(subject)s changed an API key.",
+    "key_rotated": "%(subject)s replaced an API key.",
+    "key_revoked": "%(subject)s revoked an API key.",
+    "key_reported": "Somebody who had an API key of %(subject)s revoked it.",
+    "keys_ended": "All API keys of %(subject)s ended.",
 }
 # Where somebody else did it: an administrator, or an operator with a command.
 BY_ANOTHER: dict[str, str] = {
@@ -110,6 +116,7 @@ BY_ANOTHER: dict[str, str] = {
     Event.MAIL_RETRIED: "%(actor)s let a mail to %(subject)s be tried again.",
     Event.MAIL_DROPPED: "%(actor)s deleted a mail to %(subject)s from the outbox.",
     "factors_reset": "%(actor)s removed all second factors of %(subject)s.",
+    "key_revoked": "%(actor)s revoked an API key of %(subject)s.",
 }
 # Where a detail says more than the event.
 BY_DETAIL: dict[tuple[str, str, Any], str] = {
@@ -153,7 +160,9 @@ OTHERWISE = "This happened: %(name)s."
 OTHERWISE_TO_SOMEBODY = "This happened to %(subject)s: %(name)s."
 
 # The sentence says it, or only a program can use it.
-LEFT_OUT = frozenset({"via", "session_id", "device_id", "passkey_id", "hash", "last"})
+LEFT_OUT = frozenset(
+    {"via", "session_id", "device_id", "passkey_id", "key_id", "by_key", "hash", "last"}
+)
 
 
 @dataclass(frozen=True)

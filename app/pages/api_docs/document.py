@@ -149,6 +149,14 @@ def init_app(app: Flask, settings: Settings) -> None:
         },
     )
     components.security_scheme(
+        "api_key",
+        {
+            "type": "http",
+            "scheme": "bearer",
+            "description": "An API key of `POST /api/v1/auth/keys`, for calls that take one.",
+        },
+    )
+    components.security_scheme(
         "session_cookie",
         {
             "type": "apiKey",

@@ -1,7 +1,8 @@
-"""What the feature declares: a permission, and an event of the audit log."""
+"""What the feature declares: a permission, a scope of API keys, and an event of the audit log."""
 
-from app.access.permissions import declare
+from app.access import permissions, scopes
 from app.audit import vocabulary
 
-NOTES_READ = declare("notes:read", "Read everybody's notes.")
+NOTES_READ = permissions.declare("notes:read", "Read everybody's notes.")
+OWN_NOTES = scopes.declare("notes", "Write, read and delete your own notes.")
 NOTE_DELETED = vocabulary.declare("note_deleted", description="You deleted a note%(origin)s.")

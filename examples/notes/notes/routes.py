@@ -8,14 +8,14 @@ from app.http.blueprint import Blueprint, refuses
 from notes import notebook
 from notes.errors import TooManyNotes
 from notes.models import Note
-from notes.names import NOTES_READ
+from notes.names import NOTES_READ, OWN_NOTES
 from notes.schemas import NewNoteSchema, NoteSchema, NotesSchema
 
 bp = Blueprint("notes", __name__, description="What you wrote down.")
 
 
 @bp.post("")
-@signed_in
+@signed_in(keys=OWN_NOTES)
 @refuses(TooManyNotes)
 @bp.takes(NewNoteSchema)
 @bp.returns(201, NoteSchema)
@@ -25,7 +25,7 @@ def write_note(note: dict[str, Any]) -> Note:
 
 
 @bp.get("")
-@signed_in
+@signed_in(keys=OWN_NOTES)
 @bp.returns(200, NotesSchema)
 def read_notes() -> dict[str, Any]:
     """Your notes, the oldest first."""
@@ -33,7 +33,7 @@ def read_notes() -> dict[str, Any]:
 
 
 @bp.delete("/<digits:note_id>")
-@signed_in
+@signed_in(keys=OWN_NOTES)
 @refuses(NotFound)
 @bp.returns(204)
 def delete_note(note_id: int) -> None:
@@ -42,7 +42,7 @@ def delete_note(note_id: int) -> None:
 
 
 @bp.get("/of/<digits:user_id>")
-@permitted(NOTES_READ)
+@permitted(NOTES_READ, keys=True)
 @bp.returns(200, NotesSchema)
 def read_notes_of(user_id: int) -> dict[str, Any]:
     """The notes of another person."""

@@ -42,7 +42,7 @@ class RememberedDeviceListSchema(Schema):
 
 @bp.get("")
 @before_second_step
-@signed_in
+@signed_in(keys=False)
 @bp.returns(200, RememberedDeviceListSchema)
 def read_remembered_devices() -> dict[str, Any]:
     """Your remembered devices. The one that was used last comes first."""
