@@ -10,8 +10,9 @@ from collections.abc import Iterable, Iterator
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 QUOTE = "'"
 
-# Excel parts lines by the semicolon in some countries, so a cell may begin after one too.
-_BEGINNING = re.compile(f"(^|[;\\t\\r\\n])(?=[{re.escape(''.join(FORMULA_STARTS))}])")
+# Excel parts lines by the semicolon in some countries, so a cell may begin after one too. There a
+# quote in the text begins a quoted cell, and Excel drops it.
+_BEGINNING = re.compile(f'(^|[;\\t\\r\\n][ "]*)(?=[{re.escape("".join(FORMULA_STARTS))}])')
 # By this mark Excel knows that the file is UTF-8.
 _BYTE_ORDER_MARK = "\ufeff"
 _ROWS_AT_ONCE = 100

@@ -12,8 +12,10 @@ def test_no_cell_begins_like_a_formula(start: str) -> None:
     assert spreadsheets.guarded(f"{start}1+1") == f"'{start}1+1"
 
 
-def test_no_cell_begins_like_one_where_a_semicolon_parts_cells() -> None:
-    assert spreadsheets.guarded("Ada;=1+1") == "Ada;'=1+1"
+@each("between", ["", '"', '""', " ", ' "'])
+def test_no_cell_begins_like_one_where_a_semicolon_parts_cells(between: str) -> None:
+    """A quote is doubled in the file, and there it is a cell with nothing in quotes, and more."""
+    assert spreadsheets.guarded(f"Ada;{between}=1+1") == f"Ada;{between}'=1+1"
 
 
 @each("text", ["", "Ada", "O'Hara", "ada@example.com", "a-b", "7", "1 = 1"])
