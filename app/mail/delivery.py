@@ -1,6 +1,7 @@
 """Claiming queued mails and delivering them."""
 
 import random
+import re
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
@@ -33,6 +34,8 @@ LONGEST_RETRY = timedelta(hours=1)
 
 # Delivered mails are kept for this time, without their content.
 KEPT = timedelta(days=7)
+# A token in the text of a mail server, which may encode the sign of equality.
+QUOTED_TOKEN = re.compile(r"(token(?:=3D|=|%3D))\S+", re.IGNORECASE)
 
 
 def claim(limit: int) -> Sequence[OutboxMessage]:
@@ -230,9 +233,11 @@ def _set_aside(row: OutboxMessage, reason: str, logged: str = "") -> None:
 def _on_one_line(reason: str) -> str:
     """Make the text of a mail server harmless.
 
-    PostgreSQL does not store NUL, and terminals execute escape sequences.
+    PostgreSQL does not store NUL, and terminals execute escape sequences. A
+    filter for spam may quote the link of the mail, and its token is secret.
     """
-    return "".join(character if character.isprintable() else " " for character in reason)[:500]
+    text = "".join(character if character.isprintable() else " " for character in reason)
+    return QUOTED_TOKEN.sub(r"\1…", text)[:500]
 
 
 def _about(row: OutboxMessage, reason: str) -> dict[str, Any]:

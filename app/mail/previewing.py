@@ -14,10 +14,13 @@ from app.models.outbox_message import OutboxMessage
 
 log = logging.getLogger(__name__)
 
-# The arguments of mails that are shown. All other texts are hidden: a feature may mail a code or a
-# token under any name.
+# The arguments of mails that are shown. All others are hidden, numbers too: a feature may mail a
+# code or a token under any name.
 SHOWN = frozenset(
-    {"when", "ip", "device", "due", "inviter", "inviter_email", "new_email", "factor", "added"}
+    {
+        *("when", "ip", "device", "due", "inviter", "inviter_email", "new_email", "factor"),
+        *("added", "minutes", "left"),
+    }
 )
 HIDDEN = "…"
 # Of an address in the text only the host is left.
@@ -65,7 +68,9 @@ def preview(row: OutboxMessage) -> Preview | NoText:
 
 
 def _shown(name: str, value: Any) -> Any:
-    return HIDDEN if isinstance(value, str) and name not in SHOWN else value
+    if name in SHOWN or value is None or isinstance(value, bool):
+        return value
+    return 0 if isinstance(value, int | float) else HIDDEN
 
 
 def _without_links(text: str) -> str:

@@ -262,6 +262,22 @@ def test_a_refusal_is_kept_whatever_characters_are_in_it(app: Flask, post: Post)
     assert error.isprintable()
 
 
+@pytest.mark.parametrize("separator", ["=", "=3D", "%3D"])
+def test_a_refusal_that_quotes_the_mail_does_not_show_its_token(
+    app: Flask, post: Post, separator: str
+) -> None:
+    quoted = f"550 spam: https://app.example.com/account/x#token{separator}s3cr-et_7 is listed"
+    post.refusals["ada@example.com"] = transport.Refused(quoted)
+    queue(app)
+
+    deliver(app)
+
+    error = only_row(app).last_error or ""
+    assert "s3cr" not in error
+    assert "https://app.example.com/account/x#token" in error
+    assert error.endswith("is listed")
+
+
 @pytest.mark.parametrize(
     ("failure", "kind"),
     [

@@ -137,11 +137,11 @@ def test_no_text_of_a_mail_shows_its_token_or_its_link(
 def test_the_page_shows_no_token_wherever_a_feature_puts_it(
     app: Flask, grace_at_home: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def careless(*, code: str, number: int, way: str) -> Content:
+    def careless(*, code: str, number: int, codes: list[int], way: str) -> Content:
         """Nobody knows which of these are secret."""
         return Content(
             f"Your code is {code}",
-            (f"Or open {way} now.", f"It is mail {number}."),
+            (f"Or open {way} now.", f"Or type {number:06d}.", f"Or keep {codes}."),
             "Open",
             f"https://app.example.com/in/{code}?code={code}",
             facts=(("Code", code), ("Link", link("somewhere", code))),
@@ -150,11 +150,13 @@ def test_the_page_shows_no_token_wherever_a_feature_puts_it(
 
     monkeypatch.setitem(wordings._messages, "careless", careless)
     monkeypatch.setitem(wordings._names, careless, "careless")
-    number = queue(app, careless, code=TOKEN, number=7, way=f"myapp://in/{TOKEN}")
+    secrets = {"code": TOKEN, "number": 402917, "codes": [402917], "way": f"myapp://in/{TOKEN}"}
+    number = queue(app, careless, **secrets)
 
     page = grace_at_home.open(f"{PATH}/{number}")
 
-    assert "It is mail 7." in page.text
+    assert "Or type 000000." in page.text
+    assert "402917" not in page.html
     assert "https://app.example.com/…" in page.text
     assert TOKEN not in page.html
     assert "app.example.com/in" not in page.html
