@@ -100,15 +100,26 @@ def verify(user_id: int, *, actor: Session | None = None) -> bool:
 def unlock(user_id: int, *, actor: Session | None = None) -> bool:
     """Forget the failed logins of an account, so that its owner may try again. Commits.
 
-    Returns False if there were none. Raises ``NotFound`` or ``NotEnoughPermissions``.
+    Returns False if there were none that the actor may forget. Raises ``NotFound`` or
+    ``NotEnoughPermissions``.
     """
     user = authority.lock_account(user_id, USERS_WRITE, actor=actor).user
-    has_failures = suspensions.has_failures(user)
+    kinds = unlocked_by(_id_of(actor), user_id)
+    has_failures = suspensions.has_failures(user, *kinds)
     if has_failures:
-        throttle.clear(user, *Kind)
+        throttle.clear(user, *kinds)
         audit.record(Event.USER_UNLOCKED, subject_id=user.id, actor_id=_id_of(actor))
     db.session.commit()
     return has_failures
+
+
+def unlocked_by(actor_id: int | None, user_id: int) -> tuple[Kind, ...]:
+    """The kinds of failures that somebody may forget.
+
+    Nobody may forget the wrong codes of their own account. Otherwise somebody
+    who has its password alone could guess codes without end.
+    """
+    return (Kind.PASSWORD,) if actor_id == user_id else tuple(Kind)
 
 
 def _id_of(actor: Session | None) -> int | None:

@@ -7,6 +7,7 @@ from typing import Any
 from flask import Flask
 from sqlalchemy import select
 
+from app.auth.login.throttle import Kind
 from app.extensions import db
 from app.models import Session, User
 from app.models.user import NO_DOMAIN
@@ -186,6 +187,20 @@ def test_a_failed_login_is_explained_and_forgotten(
     assert path_of(ada, "unlock") not in [form.action for form in shown.forms]
     again = grace_at_home.follow(press(grace_at_home, path_of(ada, "unlock")))
     assert again.notice == "There were no failed logins."
+
+
+def test_nobody_forgets_their_own_wrong_codes(app: Flask, bob: User) -> None:
+    """Otherwise somebody who knows only the password could guess codes without end."""
+    permit(app, bob, "users:read", "users:write")
+    bob_at_home = signed_in(app, bob)
+    Visit(app).suspend(bob, Kind.FACTOR)
+    page = bob_at_home.open(path_of(bob))
+    assert "too many wrong codes" in page.text
+
+    press(bob_at_home, path_of(bob, "unlock"))
+
+    assert path_of(bob, "unlock") not in [form.action for form in page.forms]
+    assert "too many wrong codes" in bob_at_home.open(path_of(bob)).text
 
 
 def test_only_superusers_confirm_an_address_without_its_mailbox(

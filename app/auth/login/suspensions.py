@@ -85,9 +85,9 @@ def of(user: User) -> list[Throttled]:
     return [_as_throttled(user.id, kinds[row.subject], row) for row in rows]
 
 
-def has_failures(user: User) -> bool:
-    """Whether failed logins of the account are remembered, from any network."""
-    mine = [pseudonyms.of(kind, str(user.id)) for kind in Kind]
+def has_failures(user: User, *kinds: Kind) -> bool:
+    """Whether failed logins of these kinds are remembered for the account, from any network."""
+    mine = [pseudonyms.of(kind, str(user.id)) for kind in kinds]
     return bool(db.session.scalar(exists().where(LoginThrottle.subject.in_(mine)).select()))
 
 

@@ -17,7 +17,7 @@ from app.access.permissions import (
     Rights,
     rights_of,
 )
-from app.administration import accounts, roles
+from app.administration import accounts, operating, roles
 from app.audit import activity
 from app.auth.login import suspensions
 from app.auth.login.suspensions import Throttled
@@ -57,6 +57,8 @@ def show(form: Form, user_id: int, **_: Any) -> Response:
     if not rights.include(USERS_READ):
         raise NotEnoughPermissions
     person = accounts.read(user_id)
+    stopped = suspensions.of(person)
+    unlocked = operating.unlocked_by(current_user().id, user_id)
     return render_admin(
         "admin/person.html",
         rights=rights,
@@ -67,7 +69,8 @@ def show(form: Form, user_id: int, **_: Any) -> Response:
         is_invited=person.hashed_password is None and not person.email_verified,
         is_last_superuser=is_last_superuser(person),
         may_change=may_change(person, rights),
-        stops=[_stop(each) for each in suspensions.of(person)],
+        stops=[_stop(each) for each in stopped],
+        may_unlock=any(each.kind in unlocked for each in stopped),
         roles=_roles(person, rights),
         sessions=_sessions(person, rights),
         sections=sections.read(person, rights),

@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 from flask import Flask, Response, current_app
 from flask_babel import gettext
 
-from app.access.guards import for_superusers
-from app.administration import directory, last_day
+from app.access.guards import current_user, for_superusers
+from app.administration import directory, last_day, operating
 from app.auth.login import suspensions
 from app.database import migration_state
 from app.database.statement_limit import in_time
@@ -62,6 +62,7 @@ def system_page() -> Response:
     found = stopped.accounts if stopped else []
     shown = found[:MOST_ACCOUNTS]
     people = directory.by_ids({one.user_id for one in shown})
+    me = current_user().id
     return render_admin(
         "admin/system.html",
         version=VERSION,
@@ -70,7 +71,11 @@ def system_page() -> Response:
         settings=settings,
         findings=findings.shown(glance.findings),
         left_out=len(glance.left_out),
-        stopped=[(one, people[one.user_id]) for one in shown if one.user_id in people],
+        stopped=[
+            (one, people[one.user_id], one.kind in operating.unlocked_by(me, one.user_id))
+            for one in shown
+            if one.user_id in people
+        ],
         others=stopped.others + len(found) - len(shown) if stopped else None,
         charts=_charts(last_day.read()),
         limits=list(_limits(settings)),

@@ -84,12 +84,12 @@ class Visit:
             db.session.commit()
         return phone
 
-    def suspend(self, user: User) -> None:
-        """Let there have been too many wrong passwords for the account. Commits."""
+    def suspend(self, user: User, kind: Kind = Kind.PASSWORD) -> None:
+        """Let there have been too many wrong passwords, or codes, for the account. Commits."""
         with self.app.app_context():
             db.session.add(
                 LoginThrottle(
-                    subject=pseudonyms.of(Kind.PASSWORD, str(user.id)),
+                    subject=pseudonyms.of(kind, str(user.id)),
                     network=ANYWHERE,
                     failures=100,
                     last_failure_at=clock.now(),
