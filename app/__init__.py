@@ -18,6 +18,7 @@ from app.auth.mfa.totp import feature as totp
 from app.auth.oauth.routes import key_set
 from app.auth.oauth.routes import metadata as oauth_metadata
 from app.auth.passkeys import feature as passkeys
+from app.auth.providers import feature as providers
 from app.auth.routes import bp as auth
 from app.cli import prune
 from app.database import engines
@@ -53,8 +54,9 @@ from config import INSTANCE, ROOT, Settings
 
 API_PREFIX = "/api/v1"
 # The optional features of this tree. Remove a line and its folder, and the feature is gone. Delete
-# app/cli/factors.py together with app/auth/mfa, app/cli/api_keys.py together with app/api_keys, and
-# the pages that app/pages/registering.py names for a feature together with that feature.
+# app/cli/factors.py together with app/auth/mfa, app/cli/api_keys.py together with app/api_keys,
+# app/cli/identities.py together with app/auth/providers, and the pages that
+# app/pages/registering.py names for a feature together with that feature.
 OPTIONAL: tuple[Feature, ...] = (
     # A remembered device is looked at before the second step is asked for.
     remembered_devices.FEATURE,
@@ -62,6 +64,7 @@ OPTIONAL: tuple[Feature, ...] = (
     totp.FEATURE,
     recovery_codes.FEATURE,
     passkeys.FEATURE,
+    providers.FEATURE,
     api_keys.FEATURE,
 )
 MAX_BODY_BYTES = 64 * 1024

@@ -86,6 +86,14 @@ class Reading:
             settings.check(self)
         return settings
 
+    def read_one(self, owner: str, name: str, default: str, parse: Callable[[str], T]) -> T:
+        """A setting that no table has, because another setting is a part of its name.
+
+        ``parse`` must accept the default. Use the value only if ``finish`` then raises nothing.
+        """
+        self._claim(name, owner)
+        return cast(T, self._value(Variable(name, default, parse), {}))
+
     def is_set(self, name: str) -> bool:
         return bool(self.environment.get(name))
 

@@ -32,7 +32,7 @@ FOLDERS = (
     ("app.administration",),
     # The optional features of this tree stand above all that they may use.
     ("app.auth.mfa",),
-    ("app.auth.passkeys",),
+    ("app.auth.passkeys", "app.auth.providers"),
     ("app.api_keys",),
     ("app.moving", "app.doctor"),
     ("app.pages", "app.cli", "app.serving"),
@@ -113,6 +113,7 @@ HOMES = {
     },
     "pyotp": {"app.auth.mfa.totp.codes"},
     "segno": {"app.auth.mfa.totp.codes"},
+    "joserfc": {"app.auth.providers.id_tokens"},
     "webauthn": {"app.auth.passkeys.verification"},
     "smtplib": {"app.mail.transport"},
     "ssl": {
@@ -167,6 +168,7 @@ HOMES = {
         "app.cli.outbox",
         "app.cli.exporting",
         "app.cli.factors",
+        "app.cli.identities",
         "app.cli.db_copy",
         "app.cli.doctor",
         "app.cli.version",
@@ -426,8 +428,9 @@ def test_no_modules_import_each_other_in_a_circle() -> None:
         pytest.fail(" → ".join(error.args[1]))
 
 
-# py_webauthn takes 7 MiB, so it is imported when the first passkey is used.
-LAZY = {"app.auth.passkeys.proving"}
+# py_webauthn takes 7 MiB, so it is imported when the first passkey is used. joserfc is imported
+# when somebody first signs in with a provider.
+LAZY = {"app.auth.passkeys.proving", "app.auth.providers.openid"}
 
 
 def test_imports_stand_at_the_top_of_a_module() -> None:

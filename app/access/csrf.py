@@ -11,7 +11,7 @@ from flask import Flask, Response, after_this_request, current_app, g, request
 
 from app.access import cookies
 from app.errors import CsrfFailed, FormExpired, UnsupportedMediaType
-from app.http.blueprint import is_documented
+from app.http.blueprint import View, is_documented
 from app.http.parsing import FORM as FORM_TYPE
 from app.http.problems import JSON
 from app.security import random_tokens
@@ -25,11 +25,19 @@ FORM_TYPES = frozenset(("", FORM_TYPE, "multipart/form-data", "text/plain"))
 FIELD = "csrf_token"
 FORM = "__Host-form"
 
+_MARK = "takes_forms_of_other_sites"
+
 
 def init_app(app: Flask) -> None:
     """Guard the views that are not calls of the API, and give templates the token of forms."""
     app.before_request(_guard_form)
     app.jinja_env.globals["csrf_token"] = form_token
+
+
+def from_other_sites(view: View) -> View:
+    """Let other sites send this form. It must change nothing, whoever sends it."""
+    setattr(view, _MARK, True)
+    return view
 
 
 def is_unsafe() -> bool:
@@ -68,6 +76,8 @@ def form_token() -> str:
 
 def _guard_form() -> None:
     if not is_unsafe() or request.url_rule is None or _is_api_call() or _has_bearer_token():
+        return
+    if getattr(current_app.view_functions[request.url_rule.endpoint], _MARK, False):
         return
     is_form = request.mimetype in FORM_TYPES
     if not is_form and cookies.SESSION not in request.cookies:

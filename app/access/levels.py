@@ -67,9 +67,13 @@ def refuse_below_demand(session: Session) -> None:
     factor, and ``MfaEnrollmentRequired`` if there is none yet. Raises
     ``KeyNotAllowed`` for an API key that was made without a second factor.
     """
-    if session.aal >= 2 or not _is_demanded_of(session.user):
-        return
     if not _works_before_second_step():
+        refuse_without_demanded_level(session)
+
+
+def refuse_without_demanded_level(session: Session) -> None:
+    """The same, in a view that does some things before the second step and others not."""
+    if session.aal < 2 and _is_demanded_of(session.user):
         if session.kind == "key":
             raise KeyNotAllowed
         raise _missing_level(session.user)

@@ -17,7 +17,7 @@ from app.access.permissions import (
     USERS_WRITE,
 )
 from app.audit.vocabulary import Event
-from app.auth import credentials
+from app.auth import credentials, ways_in
 from app.auth import taken as auth_taken
 from app.auth.password import reset
 from app.auth.sessions import sessions
@@ -199,12 +199,18 @@ def send_reset(user_id: int, *, actor: Session | None) -> None:
     ``NotEnoughPermissions``.
     """
     user = authority.lock_account(user_id, USERS_WRITE, actor=actor).user
-    if user.hashed_password is None and not user.email_verified:
+    if is_invited(user):
         _mail_invitation(user, actor)
     else:
         reset.begin(user)
     _record(Event.PASSWORD_RESET_ASKED, user, actor)
     db.session.commit()
+
+
+def is_invited(user: User) -> bool:
+    """Whether nobody has used the account yet, because its owner has to accept an invitation."""
+    never_used = user.hashed_password is None and not user.email_verified
+    return never_used and not ways_in.has_another_than_password(user.id)
 
 
 def sessions_of(user_id: int) -> dict[str, Any]:

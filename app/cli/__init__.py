@@ -13,6 +13,7 @@ from app.cli import (
     editing,
     exporting,
     factors,
+    identities,
     importing,
     keys,
     listing,
@@ -40,6 +41,8 @@ users.users.add_command(exporting.export_users)
 users.users.add_command(factors.show)
 users.users.add_command(factors.reset_factors)
 users.users.add_command(api_keys.keys)
+# And the one that knows linked identities.
+users.users.add_command(identities.show_identities)
 
 
 def end_in_one_sentence() -> None:

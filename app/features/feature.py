@@ -101,6 +101,8 @@ class Feature:
     stages: Sequence[Stage] = ()
     # Whether the user with this id has a second factor.
     has_factor: Callable[[int], bool] | None = None
+    # Whether the user with this id can log in by what the feature has, without a password.
+    has_way_in: Callable[[int], bool] | None = None
     # Compares a second proof of a signed-in user. It locks the user, and the caller commits.
     prove_again: Callable[[Session, Mapping[str, Any]], Proof] | None = None
     # Recognizes and opens API keys. Only the first feature that has one is asked.

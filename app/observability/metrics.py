@@ -46,6 +46,9 @@ SECURITY_EVENTS = Counter(
 SECOND_FACTORS = Counter(
     "mfa", "Second proofs that were given, by their kind and their result.", ["method", "result"]
 )
+PROVIDER_SIGN_INS = Counter(
+    "federated", "Sign-ins with other providers, by their result.", ["provider", "result"]
+)
 LIMITER_FALLBACKS = Counter(
     "rate_limiter_fallbacks", "Times that limits were counted in memory because Redis failed."
 )

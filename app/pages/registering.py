@@ -39,6 +39,8 @@ from app.pages.mailed_links import asking, opening
 from app.pages.page import Pages
 from app.pages.passkeys import account as passkeys
 from app.pages.passkeys import login as passkey_login
+from app.pages.providers import account as identities
+from app.pages.providers import coming_back, confirm, going, new_account, offering
 from app.pages.security import overview, recovery_codes, remembered_devices, totp
 from app.pages.sign_in import forgot, login, logout, reauthenticate, register, second_step
 from config import Settings
@@ -82,11 +84,16 @@ PAGES_OF_FEATURES = {
     "recovery_codes": (recovery_codes.bp,),
     "remembered_devices": (remembered_devices.bp,),
     "passkeys": (passkeys.bp, passkey_login.bp),
+    "providers": (going.bp, coming_back.bp, confirm.bp, new_account.bp, identities.bp),
     "api_keys": (keys.bp, keys_of_others.bp),
 }
 
 # Their parts of the page of an account, in this order.
-SECTIONS_OF_FEATURES = {"mfa": factors.SECTION, "api_keys": keys_of_others.SECTION}
+SECTIONS_OF_FEATURES = {
+    "mfa": factors.SECTION,
+    "providers": offering.SECTION,
+    "api_keys": keys_of_others.SECTION,
+}
 
 
 def init_app(

@@ -73,6 +73,7 @@ CONTEXT = {
     "device": HOSTILE,
     "due": "2026-12-06",
     "factor": "passkey",
+    "provider": "Acme",
     "left": 3,
     "added": "2026-11-20",
     "key": "us_4fQz…x9Kd",

@@ -14,6 +14,7 @@ from app.access import csrf
 from app.extensions import db
 from app.http.blueprint import is_documented
 from app.models import User
+from tests.auth.providers.acme import offered
 from tests.pages.person import SITE, Page, Person
 from tests.pages.scenes import SCENES
 from tests.pages.scenes.visit import Visit
@@ -101,6 +102,29 @@ def test_no_form_takes_what_another_site_sends(app: Flask, token_of_bob: str) ->
         used |= visit.used
 
     assert unsafe_routes(app) - used == set()
+
+
+def test_one_form_takes_what_another_site_sends_and_changes_nothing(app: Flask) -> None:
+    """The answer of a provider. The browser sends it without cookies of ours."""
+    open_to_all = {
+        rule.rule
+        for rule in app.url_map.iter_rules()
+        if getattr(app.view_functions[rule.endpoint], csrf._MARK, False)
+    }
+    assert open_to_all == {"/account/with/<name>/callback"}
+    with offered(app, answers_by_form=True):
+        before = everything(app)
+
+        answer = app.test_client().post(
+            "/account/with/acme/callback",
+            data={"state": "s", "code": "c"},
+            headers=SENDERS["cross-site"],
+            base_url=SITE,
+        )
+
+        assert answer.status_code == 200
+        assert "Set-Cookie" not in answer.headers
+        assert everything(app) == before
 
 
 @pytest.fixture

@@ -24,6 +24,14 @@ def reauthenticate(session: Session, given: Mapping[str, Any]) -> Handover:
     proof was compared.
     """
     proof = _by_password(session, given["password"]) if "password" in given else _by(session, given)
+    return confirm(session, proof)
+
+
+def confirm(session: Session, proof: Proof) -> Handover:
+    """Make a session fresh whose user has given this proof just now. Commits.
+
+    Raises ``MfaRequired`` or ``SessionEnded``.
+    """
     user = sessions.lock_user(session)
     if user.second_step_at and proof.aal < 2:
         db.session.rollback()

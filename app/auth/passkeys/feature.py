@@ -3,7 +3,7 @@
 from marshmallow import fields
 
 from app.auth.mfa.export_schemas import rows_of
-from app.auth.passkeys import ceremonies, checks, events, messages
+from app.auth.passkeys import ceremonies, checks, events, keys, messages
 from app.auth.passkeys.errors import CeremonyInvalid, PasskeyExists, TooManyPasskeys
 from app.auth.passkeys.models import Passkey, PasskeyHandle, SpentCeremony
 from app.auth.passkeys.routes import bp, endpoints
@@ -39,5 +39,6 @@ FEATURE = Feature(
     errors=(CeremonyInvalid, PasskeyExists, TooManyPasskeys),
     exported=(rows_of("passkeys", HeldPasskeySchema, Passkey),),
     checks=(checks.passkeys_belong_to_this_domain,),
+    has_way_in=keys.has_way_in,
     prunes={"passkey ceremonies": ceremonies.prune},
 )

@@ -10,6 +10,7 @@ from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 
 from app import clock
+from app.auth import ways_in
 from app.auth.mfa import factors, methods
 from app.auth.mfa.methods import Method
 from app.auth.passkeys import answers, ceremonies, options, proving
@@ -115,12 +116,13 @@ def rename(session: Session, passkey_id: UUID, name: str) -> Passkey:
 def remove(session: Session, passkey_id: UUID) -> None:
     """Remove a passkey of the session's user. Commits.
 
-    Raises ``NotFound``, ``FactorRequired`` or ``SessionEnded``.
+    Raises ``NotFound``, ``LastWayIn``, ``FactorRequired`` or ``SessionEnded``.
     """
     user = sessions.lock_user(session)
     if not _delete(Passkey.id == passkey_id, Passkey.user_id == user.id):
         db.session.rollback()
         raise NotFound
+    ways_in.refuse_if_none_is_left(user)
     factors.removed(user, PASSKEY)
     db.session.commit()
 
@@ -170,6 +172,11 @@ def _handle_of(user_id: int) -> bytes:
 def _is_there(user_id: int) -> bool:
     """Whether the user has a passkey for the domain that this server has now."""
     return are_on() and bool(usable(user_id))
+
+
+def has_way_in(user_id: int) -> bool:
+    """Whether the user has a passkey that opens the account by itself."""
+    return are_on() and any(passkey.verifies_user for passkey in usable(user_id))
 
 
 def _remove(user_id: int, added_since: datetime | None) -> int:

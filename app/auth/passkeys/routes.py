@@ -19,6 +19,7 @@ from app.auth.passkeys.settings import are_on
 from app.auth.schemas import NothingSchema, Token, TokenSchema
 from app.auth.sessions.handover import Handover, tokens_of
 from app.auth.sessions.handover_routes import TOKENS, hands_over, may_ask_for_cookie
+from app.auth.ways_in import LastWayIn
 from app.errors import InvalidCredentials, NotFound
 from app.http.blueprint import Blueprint, refuses
 from app.http.fields import DisplayName, Schema, Text
@@ -154,7 +155,7 @@ def rename_passkey(body: dict[str, Any], passkey_id: UUID) -> dict[str, Any]:
 @before_second_step
 @freshly_signed_in
 @limited_writes
-@refuses(NotFound, FactorRequired)
+@refuses(NotFound, LastWayIn, FactorRequired)
 @bp.returns(204)
 def remove_passkey(passkey_id: UUID) -> None:
     """Remove a passkey."""

@@ -87,7 +87,8 @@ def proofs(session: Session) -> str:
 
 def _proofs(session: Session) -> list[str]:
     """What the user gave to sign in, the first proof first."""
-    first = FIRST_PROOFS.get(session.signed_in_by, session.signed_in_by)
+    # A provider has a name of its own.
+    first = FIRST_PROOFS.get(session.signed_in_by, session.signed_in_by.capitalize())
     given = [SECOND_PROOFS[method] for method in session.amr.split() if method in SECOND_PROOFS]
     later = [proof for proof in given if proof != first]
     if session.aal == 2 and not given:

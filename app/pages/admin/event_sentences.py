@@ -1,7 +1,6 @@
 """What happened, as sentences for administrators: "grace deactivated ada.".
 
-The names in them are links to the accounts. They are usernames, because people
-choose their full names freely and may choose that of another person.
+The names are usernames, as links. A full name may be that of another person.
 """
 
 import json
@@ -30,9 +29,7 @@ SENTENCES: dict[str, str] = {
     Event.LOGGED_OUT: "%(subject)s logged out.",
     Event.SESSION_ENDED: "%(subject)s signed out a device.",
     Event.REFRESH_RETRIED: "A device of %(subject)s renewed its login twice.",
-    Event.REFRESH_RETRIED_LATE: (
-        "A device of %(subject)s renewed its login twice, the second time late."
-    ),
+    Event.REFRESH_RETRIED_LATE: "A device of %(subject)s renewed its login again, and late.",
     Event.REFRESH_TOKEN_REUSED: (
         "A copy of an older login of %(subject)s was used, so that device was signed out."
     ),
@@ -94,8 +91,13 @@ SENTENCES: dict[str, str] = {
     "key_revoked": "%(subject)s revoked an API key.",
     "key_reported": "Somebody who had an API key of %(subject)s revoked it.",
     "keys_ended": "All API keys of %(subject)s ended.",
+    "identity_linked": "%(subject)s linked an account of another provider.",
+    "identity_unlinked": "%(subject)s unlinked an account of another provider.",
+    "identities_removed": "Linked accounts of other providers were removed from %(subject)s.",
+    "account_emptied": "The owner of the address took over %(subject)s and its credentials ended.",
+    "password_set": "%(subject)s set a first password.",
 }
-# Where somebody else did it: an administrator, or an operator with a command.
+# Where an administrator did it, or an operator with a command.
 BY_ANOTHER: dict[str, str] = {
     Event.SESSION_ENDED: "%(actor)s signed out a device of %(subject)s.",
     Event.EMAIL_VERIFIED: "%(actor)s counted the email address of %(subject)s as confirmed.",

@@ -66,7 +66,7 @@ def show(form: Form, user_id: int, **_: Any) -> Response:
         person=person,
         path=path_of(user_id),
         is_oneself=user_id == current_user().id,
-        is_invited=person.hashed_password is None and not person.email_verified,
+        is_invited=accounts.is_invited(person),
         is_last_superuser=is_last_superuser(person),
         may_change=may_change(person, rights),
         stops=[_stop(each) for each in stopped],

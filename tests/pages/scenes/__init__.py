@@ -7,11 +7,20 @@ client, ``tests/browser/test_every_page.py`` in Chromium. A page that no scene
 shows fails there.
 """
 
-from tests.pages.scenes import account, admin, api_keys, errors, passkeys, security, sign_in
+from tests.pages.scenes import (
+    account,
+    admin,
+    api_keys,
+    errors,
+    passkeys,
+    providers,
+    security,
+    sign_in,
+)
 from tests.pages.scenes.visit import Scene
 
 SCENES: dict[str, Scene] = {
     scene.__name__: scene
-    for module in (sign_in, account, security, passkeys, api_keys, admin, errors)
+    for module in (sign_in, account, security, passkeys, providers, api_keys, admin, errors)
     for scene in module.SCENES
 }

@@ -1,0 +1,119 @@
+"""Calls to providers, and what is kept of their answers.
+
+All go through the outbound guard: https, public addresses, no redirects, a
+limit of time and of size. Give the database connection back before a call.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from threading import Lock
+from typing import Any
+from urllib.parse import urlencode
+
+from flask import Flask, current_app
+
+from app import clock
+from app.auth.providers.errors import ProviderAway
+from app.security.outbound.fetching import Answer, OutboundFailed, fetch
+
+# A provider that failed is left alone for a moment. Otherwise one that does not answer would hold
+# every thread of the server.
+FAILURES_KEPT = timedelta(seconds=10)
+HEADERS = {"Accept": "application/json", "User-Agent": "flask-user-system"}
+
+
+def get(url: str, *, access_token: str | None = None) -> Any:
+    """The JSON at this URL. Raises ``ProviderAway``."""
+    shown = {"Authorization": f"Bearer {access_token}"} if access_token else {}
+    answer = _fetched(url, headers={**HEADERS, **shown})
+    if answer.status != 200:
+        raise ProviderAway(f"it answered a GET with the status {answer.status}")
+    return _read(answer)
+
+
+def post(url: str, form: Mapping[str, str], headers: Mapping[str, str]) -> Any:
+    """Send a form to a token endpoint. Returns the JSON of a good or bad answer.
+
+    Raises ``ProviderAway``.
+    """
+    types = {"Content-Type": "application/x-www-form-urlencoded"}
+    body = urlencode(form).encode()
+    answer = _fetched(url, method="POST", headers={**HEADERS, **types, **headers}, body=body)
+    # RFC 6749 §5.2: the errors of this call are JSON too.
+    if answer.status not in (200, 400, 401):
+        raise ProviderAway(f"its token endpoint answered with the status {answer.status}")
+    return _read(answer)
+
+
+def text_in(document: Any, name: str) -> str:
+    """A member of a provider's JSON object that must be a text. Raises ``ProviderAway``."""
+    text = document.get(name) if isinstance(document, dict) else None
+    if not isinstance(text, str) or not text:
+        raise ProviderAway(f"{name} is missing in its answer")
+    return text
+
+
+def _fetched(url: str, **request: Any) -> Answer:
+    try:
+        return fetch(url, **request)
+    except OutboundFailed as failure:
+        raise ProviderAway(f"{failure.reason}: {failure}") from None
+
+
+def _read(answer: Answer) -> Any:
+    try:
+        return json.loads(answer.body.decode())
+    except (ValueError, RecursionError):
+        raise ProviderAway("its answer is not JSON") from None
+
+
+@dataclass
+class _Kept:
+    """A document of a provider, when it was read, and whether that failed."""
+
+    lock: Lock = field(default_factory=Lock)
+    document: Any = None
+    read_at: datetime | None = None
+    failed_at: datetime | None = None
+
+
+class Documents:
+    """Documents of providers. Each process reads one when somebody needs it, and keeps it."""
+
+    def __init__(self) -> None:
+        self._kept: dict[str, _Kept] = {}
+
+    def read(self, url: str, *, younger_than: timedelta) -> Any:
+        """The document at this URL, read again if it is older. Raises ``ProviderAway``.
+
+        While one thread reads it, the others wait and then use what it got.
+        """
+        kept = self._kept.setdefault(url, _Kept())
+        with kept.lock:
+            if kept.read_at is None or clock.now() - kept.read_at >= younger_than:
+                self._read_again(url, kept)
+            return kept.document
+
+    def clear(self) -> None:
+        self._kept.clear()
+
+    def _read_again(self, url: str, kept: _Kept) -> None:
+        if kept.failed_at is not None and clock.now() - kept.failed_at < FAILURES_KEPT:
+            raise ProviderAway("it failed a moment ago")
+        try:
+            kept.document = get(url)
+        except ProviderAway:
+            kept.failed_at = clock.now()
+            raise
+        kept.read_at, kept.failed_at = clock.now(), None
+
+
+def init_app(app: Flask) -> None:
+    app.extensions["provider documents"] = Documents()
+
+
+def documents() -> Documents:
+    kept: Documents = current_app.extensions["provider documents"]
+    return kept

@@ -1,0 +1,44 @@
+"""The cookie that ties a sign-in with a provider to the browser that began it."""
+
+import re
+
+from flask import Response, request
+
+from app.access import cookies
+from app.auth.providers import attempts
+from app.auth.providers.settings import Provider, providers
+from app.errors import NotFound
+from app.security import random_tokens
+
+COOKIE = "__Host-attempt"
+SECRET = re.compile(r"[A-Za-z0-9_-]{43}")
+
+
+def secret() -> str:
+    """The secret that the browser has, or gets. Sign-ins in several tabs share one."""
+    return sent() or random_tokens.make()
+
+
+def sent() -> str | None:
+    held = request.cookies.get(COOKIE, "")
+    return held if SECRET.fullmatch(held) else None
+
+
+def keep(response: Response, held: str) -> Response:
+    """Let the browser hold the secret for as long as an attempt lasts."""
+    cookies.write(response, COOKIE, held, max_age=int(attempts.LIFETIME.total_seconds()))
+    return response
+
+
+def drop(response: Response) -> Response:
+    """Forget the secret, once the sign-in is over. Who uses the browser next gets another one."""
+    cookies.write(response, COOKIE, "", max_age=0)
+    return response
+
+
+def provider_of(name: str) -> Provider:
+    """The provider with the name that the path has. Raises ``NotFound``."""
+    provider = providers().get(name)
+    if provider is None:
+        raise NotFound
+    return provider

@@ -1,0 +1,39 @@
+"""What pages offer of providers. Templates of other pages call these functions."""
+
+from jinja2 import Environment
+
+from app.access.permissions import USERS_READ
+from app.auth.providers import identities
+from app.auth.providers.models import Identity
+from app.auth.providers.settings import Provider, providers
+from app.models import User
+from app.pages.admin.sections import Section
+
+# On the page of an account that administrators see.
+SECTION = Section(USERS_READ, "providers/person_section.html", lambda person: linked(person.id))
+
+
+def add_to_templates(environment: Environment) -> None:
+    environment.globals.update(
+        offered_providers=_offered,
+        providers_that_ask_again=_that_ask_again,
+        linked_identities=linked,
+    )
+
+
+def _offered() -> list[Provider]:
+    return list(providers().values())
+
+
+def _that_ask_again(user: User) -> list[Provider]:
+    """The providers with which the user can show again who it is. A second step wants a factor."""
+    if user.second_step_at is not None:
+        return []
+    linked = {identity.issuer for identity in identities.of(user.id)}
+    known = providers().values()
+    return [one for one in known if one.can_ask_again and one.issuer in linked]
+
+
+def linked(user_id: int) -> list[tuple[str, Identity]]:
+    """What people call the provider, and the identity."""
+    return [(identities.label_of(one), one) for one in identities.of(user_id)]
