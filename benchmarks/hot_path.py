@@ -104,9 +104,11 @@ def _calls(*, with_ceiling: bool) -> dict[str, Callable[[], Any]]:
         return ask("POST", f"{API}/auth/login", credentials, expect=200)
 
     tokens = [log_in(name)["access_token"] for name in readers * SESSIONS]
+    keys = [_key_of(ask, token) for token in tokens[:READERS]]
     calls = {
         "bare": lambda: _asker(bare)("GET", "/", expect=200),
         "GET me": _get(product, tokens),
+        "GET me with an API key": _get(product, keys),
         "POST refresh": _refresher(product, log_in("ada")),
         "POST login": lambda: log_in("bob"),
     }
@@ -116,6 +118,12 @@ def _calls(*, with_ceiling: bool) -> dict[str, Callable[[], Any]]:
         calls["ceiling: GET me"] = _get(ceiling, tokens)
         calls["ceiling: POST refresh"] = _refresher(ceiling, log_in("ada"))
     return calls
+
+
+def _key_of(ask: Callable[..., Any], token: str) -> str:
+    given = {"name": "benchmark", "scopes": ["profile"]}
+    made: dict[str, str] = ask("POST", f"{API}/auth/keys", given, token=token, expect=201)
+    return made["key"]
 
 
 def _get(app: Any, tokens: list[str]) -> Callable[[], Any]:
