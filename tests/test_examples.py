@@ -166,6 +166,24 @@ def test_its_own_tests_need_our_fixtures_alone(installed: Installed) -> None:
     assert "failed" not in told
 
 
+def test_the_screenplays_own_tests_pass_on_both_databases() -> None:
+    example = ROOT / "examples" / "screenplays"
+    options = ["-q", "-W", "error", "-p", "no:cacheprovider", "-n", "0", "-o", "addopts="]
+
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", *options, "tests"],
+        cwd=example,
+        env=environment_for(PYTHONPATH=f"{ROOT}:{example}", TEST_POSTGRES_URL=POSTGRES_URL),
+        capture_output=True,
+        text=True,
+        timeout=500,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert " passed" in done.stdout
+
+
 def test_our_checkout_can_be_installed_for_the_tests_of_a_feature(
     installed: Installed, tmp_path: Path
 ) -> None:

@@ -1,0 +1,35 @@
+"""Screenplays that people write together."""
+
+from pathlib import Path
+
+from app.features import Feature
+from screenplays import errors
+from screenplays.export import PARTS
+from screenplays.library import hand_over
+from screenplays.mails import invitation_asked, invited
+from screenplays.models import Person, Screenplay, Version
+from screenplays.names import DELETED, INVITED, READ_ALL
+from screenplays.routes import bp
+from screenplays.settings import ScreenplaySettings
+
+HERE = Path(__file__).parent
+
+FEATURE = Feature(
+    name="screenplays",
+    requires=">=0.2,<1",
+    blueprints=[bp],
+    models=[Screenplay, Version, Person],
+    migrations=HERE / "migrations",
+    exported=PARTS,
+    erased=hand_over,
+    permissions=[READ_ALL],
+    events=[DELETED, INVITED],
+    errors=[
+        errors.TooManyScreenplays,
+        errors.TooManyPeople,
+        errors.AlreadyInvited,
+        errors.IfMatchRequired,
+    ],
+    mails=[invited, invitation_asked],
+    settings=ScreenplaySettings,
+)
