@@ -22,7 +22,9 @@ from app.auth.providers.settings import ClientKey, Provider
 
 # The algorithms that are accepted, and the kind of key of each. `none` and those of shared secrets
 # are not among them.
-KEY_TYPES = {"RS256": "RSA", "PS256": "RSA", "ES256": "EC", "EdDSA": "OKP"}
+KEY_TYPES = {"RS256": "RSA", "PS256": "RSA", "ES256": "EC", "EdDSA": "OKP", "Ed25519": "OKP"}
+# An old name, under which joserfc warns, and the new one (RFC 9864).
+NEW_NAMES = {"EdDSA": "Ed25519"}
 # Shorter keys are weak, and longer ones are slow.
 RSA_BITS = range(2048, 8193)
 # Clocks differ.
@@ -42,7 +44,8 @@ def verified(
     if len(token) > MAX_LENGTH or not token.isascii():
         raise ProviderFailed("its ID token is too long")
     header = _header(token)
-    algorithm = header.get("alg")
+    # A token may have a list there, which cannot be looked up.
+    algorithm = str(header.get("alg"))
     advertised = discovery.metadata(provider).algorithms
     if algorithm not in KEY_TYPES or (advertised is not None and algorithm not in advertised):
         raise ProviderFailed("its ID token has an algorithm that is not accepted")
@@ -113,18 +116,19 @@ def _key(provider: Provider, header: Mapping[str, Any]) -> Any:
 def _fitting(keys: list[dict[str, Any]], header: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The keys that may have signed a token with this header. Without ``kid`` it may be several."""
     algorithm = header["alg"]
+    names = (algorithm, NEW_NAMES.get(algorithm))
     return [
         key
         for key in keys
         if key.get("kty") == KEY_TYPES[algorithm]
         and key.get("use", "sig") == "sig"
-        and key.get("alg", algorithm) == algorithm
+        and key.get("alg", algorithm) in names
         and ("kid" not in header or key.get("kid") == header["kid"])
     ]
 
 
 def _claims(token: str, key: Any, algorithm: str) -> dict[str, Any]:
-    registry = jws.JWSRegistry(algorithms=[algorithm], strict_check_header=False)
+    registry = _Registry(algorithms=[algorithm], strict_check_header=False)
     # Microsoft's headers name a certificate too.
     registry.max_header_length = 4096
     try:
@@ -136,6 +140,12 @@ def _claims(token: str, key: Any, algorithm: str) -> dict[str, Any]:
     if not isinstance(claims, dict):
         raise ProviderFailed("its ID token has no claims")
     return claims
+
+
+class _Registry(jws.JWSRegistry):
+    def get_alg(self, name: str) -> Any:
+        """The algorithm that an accepted name stands for."""
+        return self.algorithms[NEW_NAMES[name]] if name in NEW_NAMES else super().get_alg(name)
 
 
 def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
