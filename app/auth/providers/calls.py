@@ -5,6 +5,7 @@ limit of time and of size. Give the database connection back before a call.
 """
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -21,6 +22,7 @@ from app.security.outbound.fetching import Answer, OutboundFailed, fetch
 # A provider that failed is left alone for a moment. Otherwise one that does not answer would hold
 # every thread of the server.
 FAILURES_KEPT = timedelta(seconds=10)
+JSON = re.compile(r"application/([\w.-]+\+)?json", re.ASCII | re.IGNORECASE)
 HEADERS = {"Accept": "application/json", "User-Agent": "flask-user-system"}
 
 
@@ -63,6 +65,9 @@ def _fetched(url: str, **request: Any) -> Answer:
 
 
 def _read(answer: Answer) -> Any:
+    """The JSON of an answer. One that calls itself HTML may be what somebody uploaded there."""
+    if not JSON.fullmatch(answer.headers.get("content-type", "").partition(";")[0].strip()):
+        raise ProviderAway("its answer does not call itself JSON")
     try:
         return json.loads(answer.body.decode())
     except (ValueError, RecursionError):

@@ -64,7 +64,8 @@ class Acme:
             "/keys": lambda: {"keys": [self.key.as_dict(private=False)]},
             "/token": lambda: self._swap(dict(parse_qsl((body or b"").decode()))),
         }
-        return Answer(200, {}, json.dumps(answers[path]()).encode())
+        body = json.dumps(answers[path]()).encode()
+        return Answer(200, {"content-type": "application/json"}, body)
 
     def agree(self, url: str, sub: str, **claims: Any) -> dict[str, str]:
         """Somebody agrees at the page to which the browser went. What it brings back."""
