@@ -104,17 +104,17 @@ def render(
 
     Each template gets ``form``, ``user``, ``notice``, ``menu``, ``language``,
     ``here`` (the path that shows this page again) and ``brand``. ``context``
-    may have another ``menu``.
+    may have another ``menu``, and another ``here``.
     """
     session = g.get("session")
     context.setdefault("menu", menu.entries())
+    context.setdefault("here", next_path.reopening())
     text = render_template(
         template,
         form=form,
         user=session.user if session else None,
         notice=notices.waiting(),
         language=language.shown(),
-        here=next_path.reopening(),
         **context,
     )
     response = current_app.response_class(

@@ -27,13 +27,16 @@ def show(refusal: AppError, provider: Provider) -> Response:
             "a sign-in with a provider failed",
             extra={"provider": provider.name, "reason": refusal.reason},
         )
+    is_signed_in = g.get("session") is not None
     response = render(
         "providers/stopped.html",
         status=FOR_PAGES.get(refusal.status, refusal.status),
         code=refusal.code,
         sentence=words.of(refusal),
         provider=provider,
-        is_signed_in=g.get("session") is not None,
+        is_signed_in=is_signed_in,
+        # The path of this page holds a code, and works once.
+        here="/account/identities" if is_signed_in else "/account/login",
     )
     response.headers.update(refusal.headers if refusal.status != 401 else {})
     return response
