@@ -59,13 +59,13 @@ LONG := $(wildcard $(foreach name, examples kinds databases cluster deliverer th
 	foreign_hashes worker development, tests/test_$(name).py tests/*/test_$(name).py tests/*/*/test_$(name).py))
 
 # tests/conftest.py has the same list. It runs these on one database where nobody asks for both.
-ABOVE_THE_DATABASE := $(addprefix tests/, access/test_current_user.py auth/test_gate.py cli/test_keys.py clients configuration \
+ABOVE_THE_DATABASE := $(addprefix tests/, access/test_current_user.py auth/test_gate.py auth/providers/test_lies.py cli/test_keys.py clients configuration \
 	doctor/test_deployment_warnings.py features/test_refusals.py http mail/test_messages.py observability pages \
 	security serving test_fuzz.py test_openapi.py)
 
 test-long: $(VENV)/.installed-dev node-packages ## Run the files of the suite that start clusters, all commands or long histories, and on both databases what make test runs on one
 	@TEST_EVERYTHING_ON_BOTH=true $(BIN)/pytest $(LONG) $(ABOVE_THE_DATABASE)
-	@TEST_EVERYTHING_ON_BOTH=true $(BIN)/pytest -n 2 -m browser tests/browser
+	@TEST_EVERYTHING_ON_BOTH=true $(BIN)/pytest -n 2 -m browser $(wildcard tests/browser/test_*.py)
 
 test-browser: $(VENV)/.installed-dev node-packages ## Run the tests that drive a real browser (Debian: apt install chromium)
 	@$(BIN)/pytest -n 2 -m browser tests/browser

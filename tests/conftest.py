@@ -126,6 +126,7 @@ LONG = (
     "test_foreign_hashes.py",
     "test_worker.py",
     "test_development.py",
+    "test_provider_stories.py",
 )
 
 
@@ -135,6 +136,8 @@ ABOVE_THE_DATABASE = (
     "access/test_current_user.py",
     # It asks the same of each way in that the tests of that way ask on both.
     "auth/test_gate.py",
+    # What it asks of the database, the other tests of providers ask on both.
+    "auth/providers/test_lies.py",
     "browser/",
     "cli/test_keys.py",
     "clients/",
