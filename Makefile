@@ -96,9 +96,9 @@ test-newest: $(VENV)/.installed-dev ## Run the worker, tokens, logs and login on
 	VIRTUAL_ENV=$(VENV)-newest $(BIN)/uv pip sync --quiet --require-hashes requirements-dev.txt && \
 	$(VENV)-newest/bin/python -m pytest -q $(ON_NEWEST)
 
-fuzz: $(VENV)/.installed-dev ## Drive every call, sessions, second factors and the audit log through many random cases, on both databases; it takes a while
+fuzz: $(VENV)/.installed-dev ## Drive every call, sessions, second factors, providers and the audit log through many random cases, on both databases; it takes a while
 	@HYPOTHESIS_PROFILE=long $(BIN)/pytest -n 2 --dist load --timeout 0 \
-		tests/auth/sessions/test_machine.py tests/auth/mfa/test_machine.py \
+		tests/auth/sessions/test_machine.py tests/auth/mfa/test_machine.py tests/auth/providers/test_machine.py \
 		tests/auth/mfa/test_cluster.py tests/audit/test_machine.py tests/test_fuzz.py
 
 timing: $(VENV)/.installed-dev ## Measure whether the time of an answer shows that an account exists; it takes ten minutes

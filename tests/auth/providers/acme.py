@@ -98,6 +98,7 @@ def offered(app: Flask, *others: Acme, **changes: Any) -> Iterator[Acme]:
     there = {one.name: one for one in (acme, *others)}
     before = app.config["SETTINGS"]
     found = {name: one.settings(**changes) for name, one in there.items()}
+    found |= {one.name: one.settings(domains=()) for one in others}
     tables = {**before.tables, ProviderSettings: given(**found)}
     app.config["SETTINGS"] = replace(before, tables=tables)
     app.extensions["provider documents"].clear()

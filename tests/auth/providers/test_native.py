@@ -1,0 +1,106 @@
+"""ID tokens of native applications."""
+
+from typing import Any
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
+
+from app.models import User
+from tests.auth.mfa.phone import enrol_with
+from tests.auth.providers.acme import Acme, link_directly, offered
+from tests.factories import API, bearer, log_in, me, problem, refused_fields
+
+CALLS = f"{API}/auth/providers/acme"
+
+
+def nonce_of(client: FlaskClient) -> str:
+    nonce: str = client.post(f"{CALLS}/nonce", json={}).json["nonce"]
+    return nonce
+
+
+def send(client: FlaskClient, acme: Acme, nonce: str | None = None, **claims: Any) -> TestResponse:
+    nonce = nonce or nonce_of(client)
+    token = acme.id_token(**{"sub": "1", "nonce": nonce, **claims})
+    return client.post(f"{CALLS}/id-token", json={"id_token": token, "nonce": nonce})
+
+
+def test_the_providers_are_listed(client: FlaskClient, acme: Acme) -> None:
+    items = client.get(f"{API}/auth/providers").json["items"]
+
+    assert items == [{"name": "acme", "label": "Acme"}]
+
+
+def test_a_new_person_gets_an_account(client: FlaskClient, acme: Acme) -> None:
+    claims = {"email": "ada@acme.example", "email_verified": True}
+
+    answer = send(client, acme, **claims)
+    again = send(client, acme, **claims)
+
+    person = me(client, answer.json["access_token"]).json
+    assert (person["username"], person["email_verified"]) == ("ada", True)
+    assert me(client, again.json["access_token"]).json["id"] == person["id"]
+
+
+def test_a_nonce_works_once_and_is_ours(
+    client: FlaskClient, acme: Acme, app: Flask, ada: User
+) -> None:
+    link_directly(app, ada)
+    nonce = nonce_of(client)
+    assert send(client, acme, nonce).status_code == 200
+
+    for refused in (send(client, acme, nonce), send(client, acme, "n" * 43)):
+        assert problem(refused) == (401, "invalid_credentials")
+
+
+def test_the_token_may_be_for_one_of_our_applications_and_no_other(
+    app: Flask, client: FlaskClient, ada: User
+) -> None:
+    link_directly(app, ada)
+    with offered(app, audiences=("our-phone",)) as acme:
+        theirs = send(client, acme, aud="their-phone")
+        ours = send(client, acme, aud="our-phone")
+        both = send(client, acme, aud="our-client", azp="our-phone")
+        stranger = send(client, acme, aud="our-client", azp="their-phone")
+
+    assert problem(theirs) == problem(stranger) == (401, "invalid_credentials")
+    assert (ours.status_code, both.status_code) == (200, 200)
+
+
+def test_what_cannot_be_done_without_a_page_is_said(
+    app: Flask, client: FlaskClient, acme: Acme, ada: User
+) -> None:
+    assert problem(send(client, acme, email=ada.email)) == (409, "link_required")
+    assert refused_fields(send(client, acme)) == {"#/id_token": "address_missing"}
+    enrol_with(client, log_in(client, ada)["access_token"])
+    link_directly(app, ada)
+    due = send(client, acme)
+    assert problem(due) == (403, "mfa_required")
+    assert due.json["mfa_token"]
+
+
+@pytest.mark.parametrize("name", ["github", "nobody"])
+def test_a_provider_without_id_tokens_is_not_found(
+    client: FlaskClient, acme: Acme, name: str
+) -> None:
+    answer = client.post(f"{API}/auth/providers/{name}/nonce", json={})
+
+    assert problem(answer) == (404, "not_found")
+
+
+def test_without_registration_no_account_is_made(
+    client: FlaskClient, acme: Acme, set_settings: Any
+) -> None:
+    set_settings(pages_registration=False)
+
+    assert problem(send(client, acme, email="ada@acme.example")) == (403, "registration_closed")
+
+
+def test_an_api_call_lists_nothing_of_others(
+    app: Flask, client: FlaskClient, acme: Acme, ada: User, bob: User
+) -> None:
+    link_directly(app, bob)
+    headers = bearer(log_in(client, ada)["access_token"])
+
+    assert client.get(f"{API}/auth/identities", headers=headers).json == {"items": []}
