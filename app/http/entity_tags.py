@@ -56,12 +56,17 @@ def expected(schema: type[Schema]) -> Expected | None:
     wanted, unwanted = _sent("If-Match"), _sent("If-None-Match")
 
     def refuse_unless_as_expected(row: Any) -> None:
-        answer: Any = current_app.json.response(schema().dump(row))
-        tag = _tag_of(answer.get_data())
+        tag = tag_of(schema, row)
         if not (wanted is None or wanted.has(tag)) or (unwanted and unwanted.has_weak(tag)):
             raise PreconditionFailed
 
     return refuse_unless_as_expected
+
+
+def tag_of(schema: type[Schema], row: Any) -> str:
+    """The tag of the answer to the GET that shows the row."""
+    answer: Any = current_app.json.response(schema().dump(row))
+    return _tag_of(answer.get_data())
 
 
 class _Tags:

@@ -50,6 +50,7 @@ LABELS = {
 
 # For people, where the sentence of the API is for programs.
 SENTENCES = {
+    "precondition_failed": "Somebody has changed this since you opened the page. Open it again.",
     "overloaded": "Too many people are logging in at this moment. Try again in a few seconds.",
     "inactive_user": "This account is deactivated.",
     "too_many_keys": "You have as many API keys as one may have. Revoke one first.",

@@ -92,6 +92,26 @@ def test_a_role_is_made_changed_and_deleted(app: Flask, bob: User, grace_at_home
     assert stored(app, "support") is None
 
 
+def test_a_page_that_is_older_than_the_role_gives_nothing_back(
+    app: Flask, grace_at_home: Person
+) -> None:
+    role = make_role(app, "support", "users:read", "users:delete")
+    path = f"{PATH}/{role.id}"
+    old = grace_at_home.open(path)
+    answer = grace_at_home.send(grace_at_home.open(path), path, **{box("users:delete"): "false"})
+    assert answer.status == 303
+
+    answer = grace_at_home.send(old, path, description="Helps")
+
+    assert answer.status == 422
+    assert "Somebody has changed this" in answer.summary
+    assert stored(app, "support").permissions == ["users:read"]  # type: ignore[union-attr]
+    # Sending the same page once more does not help.
+    assert grace_at_home.send(answer, path).status == 422
+    assert grace_at_home.send(grace_at_home.open(path), path, description="Helps").status == 303
+    assert stored(app, "support").permissions == ["users:read"]  # type: ignore[union-attr]
+
+
 def test_a_form_that_is_refused_keeps_what_was_typed(app: Flask, grace_at_home: Person) -> None:
     support = make_role(app, "support", "users:read")
     make_role(app, "taken")
@@ -124,7 +144,7 @@ def test_nobody_gives_rights_that_they_lack(app: Flask, bob: User) -> None:
     assert "The role has permissions that you do not have" in page.text
     assert not [form for form in page.forms if form.action.startswith(PATH)]
     for path in (f"{PATH}/{strong.id}", f"{PATH}/{strong.id}/delete"):
-        data = {"csrf_token": data["csrf_token"], "name": "weak"}
+        data = {"csrf_token": data["csrf_token"], "name": "weak", "as_read": "x"}
         assert Page(person.ask("POST", path, data=data)).status == 403, path
     assert stored(app, "strong") is not None
 

@@ -8,8 +8,11 @@ from app.access import permissions
 from app.access.guards import current_rights, current_session, freshly_permitted, permitted
 from app.access.permissions import ROLES_READ, ROLES_WRITE, USERS_READ, Rights
 from app.administration import roles
-from app.administration.role_schemas import NewRoleSchema
+from app.administration.role_schemas import NewRoleSchema, RoleSchema
 from app.administration.roles import RoleNameTaken
+from app.errors import PreconditionFailed
+from app.http.entity_tags import tag_of
+from app.http.fields import Checked
 from app.models import Role
 from app.pages import notices
 from app.pages.admin.showing import render_admin
@@ -29,6 +32,11 @@ MANY = 1000
 MADE = notices.declare("role_made", "The role is made.")
 SAVED = notices.declare("role_saved", "The role is saved. The change counts at once.")
 DELETED = notices.declare("role_deleted", "The role is deleted.")
+
+
+class SavedRoleSchema(NewRoleSchema):
+    # The entity tag of the role that the page showed.
+    as_read = Checked(longest=100, required=True)
 
 
 @bp.get(PATH)
@@ -98,9 +106,17 @@ def role_page(role_id: int) -> Response:
 
 @bp.post(ONE, refused=show, beside={RoleNameTaken: "name"})
 @freshly_permitted(ROLES_WRITE)
-@takes_form(NewRoleSchema)
+@takes_form(SavedRoleSchema)
 def save_role(given: dict[str, Any], role_id: int) -> Response:
-    roles.edit(role_id, given, actor=current_session())
+    as_read = given.pop("as_read")
+
+    def expected(role: Role) -> None:
+        # The form holds all permissions. From an older page it would give back one that somebody
+        # has taken away meanwhile.
+        if tag_of(RoleSchema, role) != as_read:
+            raise PreconditionFailed
+
+    roles.edit(role_id, given, actor=current_session(), expected=expected)
     return go(_after(role_id), SAVED)
 
 
@@ -119,7 +135,8 @@ def _after(role_id: int) -> str:
 def _filled_in(role: Role) -> Form:
     boxes = {f"permissions.{name}": "true" for name in role.permissions}
     words = {"name": role.name, "description": role.description or ""}
-    return Form({**words, **boxes, "require_mfa": "true" if role.require_mfa else ""})
+    flag = "true" if role.require_mfa else ""
+    return Form({**words, **boxes, "require_mfa": flag, "as_read": tag_of(RoleSchema, role)})
 
 
 def _sentences() -> dict[str, str]:
