@@ -8,7 +8,7 @@ from screenplays.export import PARTS
 from screenplays.library import hand_over
 from screenplays.mails import invitation_asked, invited
 from screenplays.models import Person, Screenplay, Version
-from screenplays.names import DELETED, INVITED, READ_ALL
+from screenplays.names import DELETED, INVITED, READ, READ_ALL, WRITE
 from screenplays.routes import bp
 from screenplays.settings import ScreenplaySettings
 
@@ -23,6 +23,7 @@ FEATURE = Feature(
     exported=PARTS,
     erased=hand_over,
     permissions=[READ_ALL],
+    scopes=[READ, WRITE],
     events=[DELETED, INVITED],
     errors=[
         errors.TooManyScreenplays,

@@ -1,9 +1,13 @@
-"""What the feature declares: a permission, and events of the audit log."""
+"""What the feature declares: a permission, scopes of API keys, and events of the audit log."""
 
-from app.access.permissions import declare
+from app.access import permissions, scopes
 from app.audit import vocabulary
 
-READ_ALL = declare("screenplays:read-all", "Read everybody's screenplays.")
+READ_ALL = permissions.declare("screenplays:read-all", "Read everybody's screenplays.")
+
+# No key shares or deletes a screenplay.
+READ = scopes.declare("screenplays:read", "Read the screenplays that you may read.")
+WRITE = scopes.declare("screenplays:write", "Begin screenplays, and change those you may change.")
 
 DELETED = vocabulary.declare(
     "screenplay_deleted", description="You deleted a screenplay%(origin)s."

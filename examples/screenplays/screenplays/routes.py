@@ -23,7 +23,7 @@ from screenplays.errors import (
     TooManyScreenplays,
 )
 from screenplays.models import Person, Version
-from screenplays.names import READ_ALL
+from screenplays.names import READ, READ_ALL, WRITE
 from screenplays.schemas import (
     InvitationsSchema,
     NewPersonSchema,
@@ -67,7 +67,7 @@ def opened(screenplay_id: int) -> Opened:
 
 
 @bp.get("")
-@signed_in
+@signed_in(keys=READ)
 @bp.takes_query(SearchSchema)
 @bp.returns(200, ScreenplayPageSchema)
 def list_screenplays(query: dict[str, Any]) -> Page[Any]:
@@ -76,7 +76,7 @@ def list_screenplays(query: dict[str, Any]) -> Page[Any]:
 
 
 @bp.get("/all")
-@permitted(READ_ALL)
+@permitted(READ_ALL, keys=True)
 @bp.takes_query(SearchSchema)
 @bp.returns(200, ScreenplayPageSchema)
 def list_all_screenplays(query: dict[str, Any]) -> Page[Any]:
@@ -85,7 +85,7 @@ def list_all_screenplays(query: dict[str, Any]) -> Page[Any]:
 
 
 @bp.post("")
-@signed_in
+@signed_in(keys=WRITE)
 @limited_writes
 @takes_long_text
 @idempotent()
@@ -100,7 +100,7 @@ def write_screenplay(screenplay: dict[str, Any]) -> tuple[Opened, int, dict[str,
 
 
 @bp.get("/<digits:screenplay_id>")
-@signed_in
+@signed_in(keys=READ)
 @conditional
 @refuses(NotFound)
 @bp.returns(200, ScreenplaySchema)
@@ -110,7 +110,7 @@ def read_screenplay(screenplay_id: int) -> Opened:
 
 
 @bp.patch("/<digits:screenplay_id>")
-@signed_in
+@signed_in(keys=WRITE)
 @limited_writes
 @takes_long_text
 @conditional
@@ -127,7 +127,7 @@ def save_screenplay(changes: dict[str, Any], screenplay_id: int) -> Opened:
 
 
 @bp.delete("/<digits:screenplay_id>")
-@signed_in
+@signed_in(keys=False)
 @conditional
 @refuses(NotFound, NotEnoughPermissions)
 @bp.returns(204)
@@ -137,7 +137,7 @@ def delete_screenplay(screenplay_id: int) -> None:
 
 
 @bp.get("/<digits:screenplay_id>/scenes")
-@signed_in
+@signed_in(keys=READ)
 @refuses(NotFound)
 @bp.returns(200, ScenesSchema)
 def read_scenes(screenplay_id: int) -> dict[str, Any]:
@@ -147,7 +147,7 @@ def read_scenes(screenplay_id: int) -> dict[str, Any]:
 
 
 @bp.get("/<digits:screenplay_id>/file.fountain")
-@signed_in
+@signed_in(keys=READ)
 @refuses(NotFound)
 @bp.returns(200, {"type": "string"}, content_type="text/plain")
 def export_fountain(screenplay_id: int) -> Response:
@@ -157,7 +157,7 @@ def export_fountain(screenplay_id: int) -> Response:
 
 
 @bp.get("/<digits:screenplay_id>/file.html")
-@signed_in
+@signed_in(keys=READ)
 @refuses(NotFound)
 @bp.returns(200, {"type": "string"}, content_type="text/html")
 def export_html(screenplay_id: int) -> Response:
@@ -170,7 +170,7 @@ def export_html(screenplay_id: int) -> Response:
 
 
 @bp.get("/<digits:screenplay_id>/versions")
-@signed_in
+@signed_in(keys=READ)
 @refuses(NotFound)
 @bp.takes_query(PageQuerySchema)
 @bp.returns(200, VersionPageSchema)
@@ -181,7 +181,7 @@ def list_versions(query: dict[str, Any], screenplay_id: int) -> Page[Version]:
 
 
 @bp.get("/<digits:screenplay_id>/versions/<digits:number>")
-@signed_in
+@signed_in(keys=READ)
 @refuses(NotFound)
 @bp.returns(200, WholeVersionSchema)
 def read_version(screenplay_id: int, number: int) -> Version:
@@ -191,7 +191,7 @@ def read_version(screenplay_id: int, number: int) -> Version:
 
 
 @bp.post("/<digits:screenplay_id>/versions/<digits:number>/restore")
-@signed_in
+@signed_in(keys=WRITE)
 @limited_writes
 @refuses(NotFound, NotEnoughPermissions)
 @bp.returns(200, ScreenplaySchema)
@@ -201,7 +201,7 @@ def restore_version(screenplay_id: int, number: int) -> Opened:
 
 
 @bp.get("/<digits:screenplay_id>/people")
-@signed_in
+@signed_in(keys=READ)
 @refuses(NotFound)
 @bp.returns(200, PeopleSchema)
 def list_people(screenplay_id: int) -> dict[str, Any]:
@@ -210,7 +210,7 @@ def list_people(screenplay_id: int) -> dict[str, Any]:
 
 
 @bp.post("/<digits:screenplay_id>/people")
-@signed_in
+@signed_in(keys=False)
 @limited(MAIL)
 @refuses(NotFound, NotEnoughPermissions, TooManyPeople, AlreadyInvited)
 @bp.takes(NewPersonSchema)
@@ -221,7 +221,7 @@ def invite_person(person: dict[str, Any], screenplay_id: int) -> Person:
 
 
 @bp.patch("/<digits:screenplay_id>/people/<digits:person_id>")
-@signed_in
+@signed_in(keys=False)
 @refuses(NotFound, NotEnoughPermissions)
 @bp.takes(RoleSchema)
 @bp.returns(200, PersonSchema)
@@ -231,7 +231,7 @@ def give_person_role(role: dict[str, Any], screenplay_id: int, person_id: int) -
 
 
 @bp.delete("/<digits:screenplay_id>/people/<digits:person_id>")
-@signed_in
+@signed_in(keys=False)
 @refuses(NotFound, NotEnoughPermissions)
 @bp.returns(204)
 def remove_person(screenplay_id: int, person_id: int) -> None:
@@ -240,7 +240,7 @@ def remove_person(screenplay_id: int, person_id: int) -> None:
 
 
 @bp.get("/invitations")
-@signed_in
+@signed_in(keys=False)
 @bp.returns(200, InvitationsSchema)
 def list_screenplay_invitations() -> dict[str, Any]:
     """The invitations that wait for you. Those to an address wait until it is confirmed."""
@@ -248,7 +248,7 @@ def list_screenplay_invitations() -> dict[str, Any]:
 
 
 @bp.post("/invitations/<digits:invitation_id>/accept")
-@signed_in
+@signed_in(keys=False)
 @refuses(NotFound)
 @bp.returns(200, ScreenplaySchema)
 def accept_screenplay_invitation(invitation_id: int) -> Opened:
@@ -257,7 +257,7 @@ def accept_screenplay_invitation(invitation_id: int) -> Opened:
 
 
 @bp.delete("/invitations/<digits:invitation_id>")
-@signed_in
+@signed_in(keys=False)
 @refuses(NotFound)
 @bp.returns(204)
 def decline_screenplay_invitation(invitation_id: int) -> None:
