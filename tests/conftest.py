@@ -35,6 +35,10 @@ from tests.tampering import empty_everything
 POSTGRES_URL = os.environ.get("TEST_POSTGRES_URL", "postgresql://postgres@127.0.0.1:5432/postgres")
 SECRET_KEY = "the secret of the tests: 0123456789 abcdefghij"
 
+# Commands record who runs them, and a developer may work over SSH.
+for _name in ("SSH_CONNECTION", "SUDO_USER"):
+    os.environ.pop(_name, None)
+
 # What every test application is started with. Cost 4 makes bcrypt real but cheap, and all tests
 # log in from one address; the tests of the limits turn them on.
 ENVIRONMENT = {

@@ -189,7 +189,8 @@ HOMES = {
     # These change PyJWT for the whole process.
     "jwt.register_algorithm": set(),
     "jwt.unregister_algorithm": set(),
-    "os.environ": set(),
+    # Settings come from the configuration alone. This asks who sits at the terminal.
+    "os.environ": {"app.audit.operators"},
     "os.getenv": set(),
 }
 

@@ -6,6 +6,7 @@ from typing import Any
 from sqlalchemy import bindparam, case, insert, or_, select
 
 from app import clock
+from app.audit import operators
 from app.audit.vocabulary import AnyEvent, Event, is_alarming
 from app.database.prepared import Prepared
 from app.database.types import BigId
@@ -92,7 +93,9 @@ def _append(
         origin = client.current()
         if origin.request_id is None:
             # Outside a request, an operator's command is running.
-            details["via"] = "cli"
+            operator = operators.current()
+            details |= {"via": "cli"} | ({"operator": operator.name} if operator.name else {})
+            origin = origin._replace(ip=operator.ip)
         if key_id := client.acting_key():
             details["by_key"] = key_id
     if event is not Event.AUDIT_PRUNED:

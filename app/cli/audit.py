@@ -83,7 +83,7 @@ def list_events(
                 str(event.id),
                 moment(event.at),
                 event.event,
-                _with_name(event.actor_id, names),
+                _actor_of(event, names),
                 _with_name(event.subject_id, names),
                 event.ip or "",
                 _in_words(event.all_details),
@@ -238,6 +238,12 @@ def _verdict_in_json(verdict: Verdict) -> dict[str, Any]:
             "sentence": broken.sentence,
         },
     }
+
+
+def _actor_of(event: AuditEvent, names: Mapping[int, str]) -> str:
+    if event.actor_id is None and event.details.get("via") == "cli":
+        return "a command"
+    return _with_name(event.actor_id, names)
 
 
 def _with_name(user_id: int | None, names: Mapping[int, str]) -> str:

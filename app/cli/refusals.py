@@ -21,6 +21,7 @@ from flask.cli import AppGroup
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
+from app.audit import operators
 from app.cli.quiet import quiet, with_verbose
 
 WHAT_A_PERSON_IS = "PERSON is an email address, a username or an id."
@@ -44,7 +45,7 @@ class OperatorCommand(click.Command):
             formatter.write_text(WHAT_A_PERSON_IS)
 
     def invoke(self, ctx: click.Context) -> Any:
-        with in_one_sentence():
+        with in_one_sentence(), operators.at_the_shell():
             _refuse_what_is_no_text(ctx)
             if self.is_logged:
                 return super().invoke(ctx)

@@ -8,7 +8,7 @@ from flask import Flask
 from marshmallow import fields
 
 from app import features
-from app.audit.schemas import _of_own
+from app.audit.schemas import _details_of_own, _of_own
 from app.auth.schemas import UserSchema
 from app.auth.sessions.schemas import RoughInstant
 from app.features import ExportPart, Feature
@@ -60,7 +60,7 @@ class HeldEventSchema(Schema):
     ip = _of_own("ip")
     user_agent = _of_own("user_agent")
     request_id = fields.String(allow_none=True)
-    details = fields.Dict(attribute="all_details")
+    details = _details_of_own()
 
 
 class ExportSchema(Schema):

@@ -133,7 +133,7 @@ def test_each_button_does_what_it_says(
         return grace_at_home.follow(answer).notice, stored(app, ada)
 
     notice, _ = pressed("password-reset")
-    assert notice == "The link is mailed."
+    assert notice == "The link is on its way."
     assert ada.email in [mail.to for mail in mailbox.deliver()]
 
     notice, _ = pressed("end-sessions")

@@ -16,7 +16,7 @@ bp = Pages("admin_actions", __name__)
 
 ONE = "/admin/users/<digits:user_id>"
 
-LINK_MAILED = notices.declare("person_link_mailed", "The link is mailed.")
+LINK_MAILED = notices.declare("person_link_mailed", "The link is on its way.")
 ACTIVATED = notices.declare("person_activated", "The account is active again.")
 DEACTIVATED = notices.declare(
     "person_deactivated", "The account is deactivated and signed out everywhere."

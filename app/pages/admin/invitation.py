@@ -18,7 +18,9 @@ bp = Pages("admin_invitation", __name__)
 
 PATH = "/admin/users/new"
 
-INVITED = notices.declare("person_invited", "The account is made, and the invitation is mailed.")
+INVITED = notices.declare(
+    "person_invited", "The account is made, and the invitation is on its way."
+)
 
 
 def show(form: Form) -> Response:
