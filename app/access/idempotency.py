@@ -24,17 +24,12 @@ from app.errors import AppError, Message, ValidationFailed
 from app.extensions import db
 from app.http import client
 from app.http.blueprint import Decorator, View, documentation_of, refuses
-from app.http.problems import as_response
-from app.http.request_id import request_id
 from app.security import pseudonyms
 
 log = logging.getLogger(__name__)
 
 KEY = re.compile("[!-~]{1,200}")
 INVALID_KEY = Message("invalid_idempotency_key", "Must be 1 to 200 visible ASCII characters.")
-# Refusals that need not be repeated, although the call is the same: the caller lacks a right or a
-# recent login (401, 403), something is in the way (409), or there are too many calls (429).
-PASSING = (401, 403, 409, 429)
 
 
 def idempotent(*, has_secret: bool = False) -> Decorator:
@@ -59,13 +54,15 @@ def idempotent(*, has_secret: bool = False) -> Decorator:
                 with kept_answers.carrying_out(held):
                     response = current_app.make_response(view(*args, **kwargs))
             except AppError as refusal:
-                _note(held, as_response(refusal), has_secret=has_secret)
+                _give_up(held, refusal.status)
                 raise
             except Exception:
-                db.session.rollback()
-                _try(kept_answers.release, held, also_if_carried_out=False)
+                _give_up(held, 500)
                 raise
-            _note(held, response, has_secret=has_secret)
+            if response.status_code >= 400:
+                _give_up(held, response.status_code)
+            else:
+                _note(held, response, has_secret=has_secret)
             return response
 
         documentation_of(once)["idempotent"] = True
@@ -90,23 +87,25 @@ def _digest_of_body() -> str:
     return pseudonyms.of("body with an idempotency key", sent.decode("latin-1"))
 
 
-def _note(held: Hold, response: Any, *, has_secret: bool) -> None:
-    """Keep the answer, or release the key."""
-    status = response.status_code
-    if status >= 400:
-        # What the view did not commit is given up, and its locks with it. This would wait for them.
-        db.session.rollback()
-    if status in PASSING or status >= 500:
-        _try(kept_answers.release, held, also_if_carried_out=status < 500)
-        return
+def _give_up(held: Hold, status: int) -> None:
+    """Release the key of a call that was refused. It made nothing, so it may be tried again.
+
+    If refusals were kept, anybody could fill the table with calls that cost them nothing.
+    """
+    # What the view did not commit is given up, and its locks with it. This would wait for them.
+    db.session.rollback()
+    _try(kept_answers.release, held, also_if_carried_out=status < 500)
+
+
+def _note(held: Hold, response: Response, *, has_secret: bool) -> None:
+    """Keep the answer of a call that was carried out."""
     kept = {
-        "status": status,
+        "status": response.status_code,
         "type": response.content_type,
         "location": response.headers.get("Location"),
         "body": response.get_data(as_text=True),
     }
-    is_stored = not (has_secret and status < 400)
-    _try(kept_answers.keep, held, json.dumps(kept) if is_stored else None)
+    _try(kept_answers.keep, held, None if has_secret else json.dumps(kept))
 
 
 def _try(write: Any, held: Hold, *args: Any, **kwargs: Any) -> None:
@@ -118,12 +117,9 @@ def _try(write: Any, held: Hold, *args: Any, **kwargs: Any) -> None:
 
 
 def _again(kept: str) -> Response:
-    """The first answer. A problem document names the request that it answers."""
+    """The first answer."""
     first = json.loads(kept)
-    body = first["body"]
-    if first["status"] >= 400:
-        body = current_app.json.dumps(json.loads(body) | {"request_id": request_id()})
     headers = {"Location": first["location"]} if first["location"] else {}
     return current_app.response_class(
-        body, status=first["status"], headers=headers, content_type=first["type"]
+        first["body"], status=first["status"], headers=headers, content_type=first["type"]
     )
