@@ -13,10 +13,13 @@ from app.models import OutboxMessage, Session, User
 from tests.auth.mfa.phone import enrol_with
 from tests.auth.providers.acme import (
     Acme,
+    come_back,
+    goal_of,
     link_directly,
     next_of,
     offered,
     place_of,
+    press,
     sign_in,
 )
 from tests.factories import API, PASSWORD, bearer, log_in, make_user, problem
@@ -345,3 +348,15 @@ def test_an_unproved_address_does_not_tell_whether_it_has_an_account(
     assert "We sent a mail" in visitor.follow(done).notice
     mailbox.deliver()
     assert kinds(app) == ["account_exists" if taken else "verify_email"]
+
+
+def test_what_one_browser_began_another_cannot_finish(app: Flask, acme: Acme, ada: User) -> None:
+    """Otherwise a link would sign a victim in to the attacker's account."""
+    link_directly(app, ada)
+    attacker, victim = Person(app), Person(app)
+    goals = [goal_of(press(each, each.open("/account/login"), acme)) for each in (attacker, victim)]
+    bait = acme.agree(goals[0], "1")
+
+    assert come_back(victim, acme, bait).status_code == 400
+    assert username_of(victim) is None
+    assert place_of(come_back(attacker, acme, bait)) == "/account"
