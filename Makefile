@@ -143,7 +143,7 @@ breached-passwords: $(VENV)/.installed ## Write app/security/passwords/breached_
 api-docs: $(VENV)/.installed-dev ## Write the refusals of each call into docs/api.md, from the OpenAPI document
 	@$(BIN)/python -m docs.write_refusals
 
-pictures: $(VENV)/.installed-dev ## Take the pictures of the pages in README again, with Chromium
+pictures: $(VENV)/.installed-dev ## Take the pictures of the pages in README and docs again, with Chromium
 	@$(BIN)/python -m docs.take_pictures
 
 clean: ## Remove the virtual environment and caches; instance/ with the database stays
