@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from app.features import Feature
-from screenplays import errors
+from app.features import Feature, MenuEntry
+from screenplays import errors, pages
 from screenplays.export import PARTS
 from screenplays.library import hand_over
 from screenplays.mails import invitation_asked, invited
@@ -31,6 +31,11 @@ FEATURE = Feature(
         errors.AlreadyInvited,
         errors.IfMatchRequired,
     ],
+    pages=[pages.bp],
+    menu=[MenuEntry("Screenplays", "/screenplays")],
+    init_app=pages.init_app,
+    templates=HERE / "templates",
+    translations=HERE / "translations",
     mails=[invited, invitation_asked],
     settings=ScreenplaySettings,
 )
