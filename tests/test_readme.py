@@ -150,7 +150,11 @@ def test_every_shell_block_of_readme_is_run_here_or_by_make() -> None:
 
     others = [text for text in shell if text not in {step.command for step in steps("README.md")}]
 
-    assert others == ["make run\n", "make test\n", f"{' '.join(WITH_NOTES)} make run\n"]
+    assert others == [
+        "make run\n",
+        "make test\n",
+        f"DATABASE_URL=sqlite:///notes.db {' '.join(WITH_NOTES)} make run\n",
+    ]
 
 
 def test_make_run_upgrades_the_database_and_starts_gunicorn_as_here() -> None:

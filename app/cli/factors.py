@@ -11,7 +11,7 @@ from app.auth.mfa.schemas import FactorsSchema
 from app.auth.schemas import UserSchema
 from app.cli.people import found, person
 from app.cli.refusals import OperatorCommand
-from app.cli.terminal import as_json, confirm, in_json, or_explain, without_asking, yes_or_no
+from app.cli.terminal import as_json, confirm, detail, in_json, or_explain, without_asking
 
 
 @click.command(cls=OperatorCommand)
@@ -37,8 +37,7 @@ def show(person: str, as_json: bool) -> None:
         "factors": _factors_in_words(held),
     }
     for name, value in (shown | words_for).items():
-        words = yes_or_no(value) if isinstance(value, bool) else value
-        click.echo(f"{name}: {'' if words is None else words}".rstrip())
+        detail(name, value)
 
 
 @click.command("reset-factors", cls=OperatorCommand)

@@ -91,7 +91,7 @@ def _print_all(batches: Iterable[Sequence[User]], limit: int | None, as_json: bo
         json_list(schema.dump(user) for user in everybody)
         return
     table(
-        ("ID", "EMAIL", "USERNAME", "ACTIVE", "SUPERUSER", "VERIFIED", "CREATED"),
+        ("ID", "EMAIL", "USERNAME", "ACTIVE", "SUPERUSER", "VERIFIED", "CREATED", "NAME"),
         map(_row, everybody),
     )
 
@@ -105,4 +105,5 @@ def _row(user: User) -> tuple[Any, ...]:
         yes_or_no(user.is_superuser),
         yes_or_no(user.email_verified),
         moment(user.created_at),
+        user.full_name or "",
     )

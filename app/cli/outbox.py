@@ -8,7 +8,7 @@ from flask import current_app
 
 from app.administration import mails
 from app.cli.refusals import LoggedCommand, OperatorGroup
-from app.cli.terminal import as_json, confirm, in_json, or_explain, table, without_asking
+from app.cli.terminal import as_json, confirm, detail, in_json, or_explain, table, without_asking
 from app.mail import deliverer, delivery
 from app.models import OutboxMessage
 
@@ -80,10 +80,10 @@ def show_mail(number: int) -> None:
     """
     row = _mail(number)
     for name in ("id", "message_id", "message", "recipient", "locale", "state", "attempts"):
-        click.echo(f"{name}: {getattr(row, name)}")
+        detail(name, getattr(row, name))
     for name in ("created_at", "due_at", "delivered_at", "set_aside_at", "last_error"):
         if getattr(row, name) is not None:
-            click.echo(f"{name}: {getattr(row, name)}")
+            detail(name, getattr(row, name))
 
 
 @outbox.command("retry")

@@ -14,6 +14,7 @@ from app.cli.refusals import OperatorGroup
 from app.cli.terminal import (
     as_json,
     confirm,
+    detail,
     in_json,
     loaded,
     or_explain,
@@ -90,12 +91,11 @@ def show(name: str, as_json: bool) -> None:
         shown = RoleSchema().dump(role) | {"people": people}
         click.echo(in_json(shown))
         return
-    click.echo(f"id: {role.id}")
-    click.echo(f"name: {role.name}")
-    click.echo(f"description: {role.description or ''}".rstrip())
-    click.echo(f"permissions: {', '.join(role.permissions)}".rstrip())
-    click.echo(f"require_mfa: {yes_or_no(role.require_mfa)}")
-    click.echo(f"people: {people}")
+    for field in ("id", "name", "description"):
+        detail(field, getattr(role, field))
+    detail("permissions", ", ".join(role.permissions))
+    detail("require_mfa", role.require_mfa)
+    detail("people", people)
 
 
 @roles.command()

@@ -4,6 +4,7 @@ import json
 import re
 import sys
 import textwrap
+import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from itertools import chain, islice
@@ -98,9 +99,37 @@ def moment(at: datetime) -> str:
     return f"{at:%Y-%m-%d %H:%M:%SZ}"
 
 
+# Direction marks let a terminal show text in another order than it is read.
+_TURNING = frozenset("\u200e\u200f\u061c") | frozenset(
+    map(chr, (*range(0x202A, 0x202F), *range(0x2066, 0x206A)))
+)
+
+
+def one_line(text: str) -> str:
+    """Text of people, in which a line break cannot pretend to be the end of the value.
+
+    Control characters could also move the cursor of the terminal. JSON has the text as it is.
+    """
+    if text.isprintable():
+        return text
+    return "".join(_visible(character) for character in text)
+
+
+def _visible(character: str) -> str:
+    if character in _TURNING or unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp"):
+        return character.encode("unicode_escape").decode()
+    return character
+
+
+def detail(name: str, value: Any) -> None:
+    """Print a line ``name: value``."""
+    words = yes_or_no(value) if isinstance(value, bool) else "" if value is None else str(value)
+    click.echo(f"{name}: {one_line(words)}".rstrip())
+
+
 def table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> None:
     """Print columns. The first thousand rows decide their width, so that no row waits for more."""
-    rows = iter(rows)
+    rows = (tuple(map(one_line, row)) for row in rows)
     first = [head, *islice(rows, 1000)]
     widths = [max(len(line[column]) for line in first) for column in range(len(head))]
     for line in chain(first, rows):

@@ -5,8 +5,9 @@ ends with a sentence and exit status 1.
 """
 
 import logging
+import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from time import sleep
@@ -16,7 +17,7 @@ import click
 from sqlalchemy import Connection, event, inspect, text
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-from app.database import failures, migration_state, sqlite
+from app.database import branches, failures, migration_state, sqlite
 from app.database.postgresql import ONLY_IN_POSTGRESQL, is_behind_a_pooler
 from app.extensions import Base
 
@@ -82,10 +83,29 @@ def refuse_unknown_revisions(connection: Connection) -> None:
     if unknown := migration_state.unknown_revisions(connection):
         sys.exit(
             f"{cannot()}: the database has the revision {', '.join(unknown)}, which this "
-            "checkout does not know. Run the command from the newest checkout, and name each "
-            "feature whose tables are in the database in FEATURES; where another "
-            "application shares alembic_version, give each a database of its own."
+            f"checkout does not know. {_ways_out(unknown)}"
         )
+
+
+def _ways_out(unknown: Iterable[str]) -> str:
+    newest = "un the command from the newest checkout"
+    alone = "where another application shares alembic_version, give each a database of its own."
+    features = sorted({name for revision in unknown if (name := _feature_of(revision))})
+    if not features:
+        return f"R{newest}, and name in FEATURES each feature that has tables here; {alone}"
+    names = ",".join([*branches.folders(), *features])
+    return (
+        f"It looks like one of the feature {' and '.join(features)}. Name the feature again: "
+        f"FEATURES={names}, with its package on PYTHONPATH or installed. Or take its tables and "
+        f"their rows away for good: FEATURES={names} flask db downgrade {features[0]}@base. "
+        f"If you know no such feature: r{newest}, or, {alone}"
+    )
+
+
+def _feature_of(revision: str) -> str | None:
+    """The feature that is not loaded here, by the name that ``flask db revision`` gives."""
+    found = re.fullmatch(r"([a-z]\w*)_[0-9]{4}", revision)
+    return found[1] if found and found[1] not in branches.folders() else None
 
 
 @contextmanager

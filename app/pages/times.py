@@ -35,8 +35,11 @@ def span(length: timedelta) -> str:
 def ago(when: datetime) -> str:
     """How far an instant is from now: "3 hours ago", or "in 3 hours"."""
     passed = clock.now() - when
-    if abs(passed) < timedelta(minutes=1):
+    # The clocks of two hosts may differ a little, so a moment that has passed may seem to come.
+    if -timedelta(seconds=1) < passed < timedelta(minutes=1):
         return str(gettext("just now"))
+    if -timedelta(minutes=1) < passed < timedelta(0):
+        return str(gettext("in less than a minute"))
     if passed > timedelta(0):
         return str(gettext("%(time)s ago", time=span(passed)))
     return str(gettext("in %(time)s", time=span(-passed)))

@@ -290,7 +290,7 @@ def test_create_says_what_is_missing(run: Run, missing: str) -> None:
 
 # flask users list
 
-COLUMNS = ["ID", "EMAIL", "USERNAME", "ACTIVE", "SUPERUSER", "VERIFIED", "CREATED"]
+COLUMNS = ["ID", "EMAIL", "USERNAME", "ACTIVE", "SUPERUSER", "VERIFIED", "CREATED", "NAME"]
 
 
 def test_list_shows_everybody_the_oldest_first(run: Run, ada: User, bob: User, grace: User) -> None:
@@ -519,6 +519,15 @@ def test_search_lists_who_holds_the_text(run: Run, app: Flask, ada: User, bob: U
     assert json.loads(run("users", "search", "%%%", "--json").stdout) == []
 
 
+def test_a_found_account_shows_the_full_name(run: Run, app: Flask) -> None:
+    make_user(app, username="lin", email="lin@example.com", full_name="林\u202e\x1b[2J")
+
+    (row,) = run("users", "search", "lin").output.splitlines()[1:]
+
+    # What would write from right to left or clear the screen is shown, and not done.
+    assert row.endswith("林\\u202e\\x1b[2J")
+
+
 # flask users show, delete, reset-password, sessions, end-sessions
 
 
@@ -533,6 +542,15 @@ def test_show_says_all_that_is_known_and_the_roles(run: Run, app: Flask, ada: Us
     assert "roles: support" in lines
     assert (shown["id"], shown["roles"]) == (ada.id, ["support"])
     assert not any("password" in line for line in lines)
+
+
+def test_the_text_of_a_person_forges_no_line(run: Run, app: Flask) -> None:
+    make_user(app, username="lin", email="lin@example.com", bio="x\nis_superuser: yes\r\u2028y")
+
+    lines = run("users", "show", "lin").output.splitlines()
+
+    assert "bio: x\\nis_superuser: yes\\r\\u2028y" in lines
+    assert "is_superuser: yes" not in lines
 
 
 def test_delete_asks_first(run: Run, app: Flask, ada: User) -> None:
@@ -726,6 +744,7 @@ def test_the_group_lists_its_commands(run: Run) -> None:
         "sessions",
         "import",
         "export",
+        *("identities", "keys"),
         *("edit", "invite", "link", "set-password", "stats", "suspended", "unlock", "verify"),
     ]
     assert sorted([*others, "end-sessions", *VERBS]) == COMMANDS

@@ -189,6 +189,13 @@ def test_an_old_checkout_says_that_a_newer_one_was_here(
 
         with pytest.raises(SystemExit, match="revision 9999, which this checkout does not know"):
             command()
+        with db.engine.begin() as connection:
+            connection.exec_driver_sql("UPDATE alembic_version SET version_num = 'notes_0001'")
+        with pytest.raises(
+            SystemExit,
+            match=r"FEATURES=notes, .*FEATURES=notes flask db downgrade notes@base",
+        ):
+            command()
         db.engine.dispose()
 
 

@@ -41,11 +41,17 @@ def test_a_length_is_said_in_the_unit_that_fits(
         (timedelta(seconds=20), "just now"),
         (timedelta(hours=3), "3 hours ago"),
         (timedelta(hours=-3, seconds=-1), "in 3 hours"),
+        (timedelta(seconds=-20), "in less than a minute"),
     ],
 )
 def test_an_instant_is_said_from_now(app: Flask, passed: timedelta, said: str) -> None:
     with app.test_request_context():
         assert times.ago(clock.now() - passed) == said
+
+
+def test_a_wait_of_seconds_is_said_in_chinese_too(app: Flask) -> None:
+    with app.test_request_context(), force_locale("zh"):
+        assert times.ago(clock.now() + timedelta(seconds=20)) == "不到一分钟后"
 
 
 def test_a_day_is_written_as_its_language_does(app: Flask) -> None:
