@@ -29,6 +29,8 @@ from app.security import pseudonyms
 log = logging.getLogger(__name__)
 
 KEY = re.compile("[!-~]{1,200}")
+# Refusals that are not about the body. After these, the key is free for any.
+PASSING = (401, 403, 409, 429)
 INVALID_KEY = Message("invalid_idempotency_key", "Must be 1 to 200 visible ASCII characters.")
 
 
@@ -88,13 +90,17 @@ def _digest_of_body() -> str:
 
 
 def _give_up(held: Hold, status: int) -> None:
-    """Release the key of a call that was refused. It made nothing, so it may be tried again.
+    """Let a call that was refused be tried again.
 
-    If refusals were kept, anybody could fill the table with calls that cost them nothing.
+    It made nothing, so the same body is judged again. To store its answer would let anybody fill
+    the table with calls that cost them nothing.
     """
     # What the view did not commit is given up, and its locks with it. This would wait for them.
     db.session.rollback()
-    _try(kept_answers.release, held, also_if_carried_out=status < 500)
+    if status in PASSING or status >= 500:
+        _try(kept_answers.release, held, also_if_carried_out=status < 500)
+    else:
+        _try(kept_answers.leave, held)
 
 
 def _note(held: Hold, response: Response, *, has_secret: bool) -> None:

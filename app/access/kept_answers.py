@@ -3,7 +3,7 @@
 A request holds its key in a transaction of its own. The change that it makes
 sets ``is_carried_out`` in the transaction of the change, so that both are
 there or neither. The answer follows in a third transaction. If the server dies
-before the change, somebody else may hold the key after ``LEASE``. If it dies
+before the change, the same call may hold the key after ``LEASE``. If it dies
 after the change, nobody may, and the answer is lost.
 """
 
@@ -75,12 +75,14 @@ def HOLD() -> Any:  # noqa: N802 — a statement
         "key_id": None,
         "expires_at": bindparam("expires_at", type_=UTCDateTime),
     }
-    is_abandoned = and_(row.is_carried_out.is_(False), row.held_until <= _NOW)
     inserted = insert(row).values(id=bindparam("key"), **fresh)
+    is_open = and_(
+        row.is_carried_out.is_(False), row.held_until <= _NOW, row.body == inserted.excluded.body
+    )
     return inserted.on_conflict_do_update(
         index_elements=[row.id],
         set_={name: inserted.excluded[name] for name in fresh},
-        where=or_(row.expires_at <= _NOW, is_abandoned),
+        where=or_(row.expires_at <= _NOW, is_open),
     ).returning(row.attempt)
 
 
@@ -95,6 +97,12 @@ KEEP = Prepared(
     .returning(IdempotencyKey.id)
 )
 RELEASE = Prepared(discard(IdempotencyKey).where(_OURS).returning(IdempotencyKey.id))
+LEAVE = Prepared(
+    change(IdempotencyKey)
+    .where(_OURS, IdempotencyKey.is_carried_out.is_(False))
+    .values(held_until=_NOW)
+    .returning(IdempotencyKey.id)
+)
 RELEASE_UNUSED = Prepared(
     discard(IdempotencyKey)
     .where(_OURS, IdempotencyKey.is_carried_out.is_(False))
@@ -174,6 +182,11 @@ def release(held: Hold, *, also_if_carried_out: bool) -> None:
     """Let somebody else hold the key. Commits."""
     statement = RELEASE if also_if_carried_out else RELEASE_UNUSED
     statement.run_alone(key=held.key, attempt=held.attempt)
+
+
+def leave(held: Hold) -> None:
+    """Let only a call with the same body hold the key. Commits."""
+    LEAVE.run_alone(key=held.key, attempt=held.attempt, now=clock.now())
 
 
 def prune(limit: int) -> int:

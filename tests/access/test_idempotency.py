@@ -74,18 +74,20 @@ def test_a_key_is_visible_ascii_and_not_long(app: Flask, client: FlaskClient, ke
     assert count(app, User) == 0
 
 
-def test_a_refused_call_stores_nothing_and_leaves_the_key_free(
+def test_a_refused_call_holds_its_key_for_the_same_body_and_stores_no_answer(
     app: Flask, client: FlaskClient
 ) -> None:
-    """Otherwise anybody could fill the table with calls that cost them nothing."""
-    refused = [
-        register(client, password="short"),
-        register(client, **dict.fromkeys(("y" * 600 + str(n) for n in range(90)), "")),
-    ]
+    """If answers were stored, anybody could fill the table with calls that cost them nothing."""
+    long = dict.fromkeys(("y" * 600 + str(n) for n in range(90)), "")
+    refused = [register(client, **long) for _ in range(2)]
+
+    other_body = register(client)
 
     assert [problem(answer) for answer in refused] == [(422, "validation_failed")] * 2
-    assert count(app, IdempotencyKey) == 0
-    assert register(client).status_code == 201
+    assert refused[0].json["errors"] == refused[1].json["errors"]
+    assert problem(other_body) == (422, "idempotency_key_reused")
+    with app.app_context():
+        assert db.session.scalars(db.select(IdempotencyKey.answer)).all() == [None]
 
 
 @pytest.fixture

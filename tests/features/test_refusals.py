@@ -74,9 +74,9 @@ def test_a_name_that_is_the_prefix_of_our_tables_is_refused(
     refusal: Callable[..., str], tmp_path: Path
 ) -> None:
     assert refusal(Feature(name="audit", migrations=tmp_path)) == (
-        "The feature audit has no model of audit_events, audit_prunings, audit_seals in its "
-        "models, and these names begin with its name. Add the models, or give the feature another "
-        "name."
+        "The feature audit has no model of audit_checks, audit_events, audit_prunings, audit_seals "
+        "in its models, and these names begin with its name. Add the models, or give the feature "
+        "another name."
     )
 
 
