@@ -175,6 +175,9 @@ def roles(visit: Visit) -> Iterator[str]:
     yield "empty"
     visit.send(path, name="-")
     yield "refused"
+    visit.send(path, name=name, as_read="of another role")
+    yield "refused"
+    visit.open(path)
     visit.send(path, name=name, **{"permissions.users:read": "false"})
     yield "done"
     visit.send(f"{path}/delete")
