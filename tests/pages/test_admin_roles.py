@@ -140,6 +140,11 @@ def test_nobody_gives_rights_that_they_lack(app: Flask, bob: User) -> None:
     assert person.ask("POST", f"{PATH}/new", data=data).status_code == 403
     assert stored(app, "sly") is None
 
+    path = f"{PATH}/{make_role(app, 'weak', 'users:read').id}"
+    data = person.open(path).form(path).fields | {box("users:delete"): "true"}
+    assert person.ask("POST", path, data=data).status_code == 403
+    assert stored(app, "weak").permissions == ["users:read"]  # type: ignore[union-attr]
+
     page = person.open(f"{PATH}/{strong.id}")
     assert "The role has permissions that you do not have" in page.text
     assert not [form for form in page.forms if form.action.startswith(PATH)]
