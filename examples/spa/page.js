@@ -3,6 +3,8 @@ import { openSession } from "./session.js";
 const SENTENCES = {
   logged_out: "You are logged out.",
   invalid_credentials: "The name or the password is not right.",
+  mfa_required:
+    "This account has a second step, which this page leaves out: send mfa_token and the code to /auth/mfa, as docs/second-factors.md shows.",
   invalid_refresh_token: "Your session is over. Please log in again.",
   refresh_token_reused:
     "Somebody may have copied your session, so it was ended. Log in, and change your password if you have doubts.",

@@ -38,6 +38,20 @@ def test_a_template_of_ones_own_replaces_ours_and_may_extend_it(tmp_path: Path) 
     assert "It was asked for." not in html
 
 
+def test_a_misspelt_template_is_warned_of_and_a_part_of_ones_own_is_not(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    app_with(
+        tmp_path, mails_txt="Hello", mail_html='{% include "acme.html" %}', acme_html="<p>Acme</p>"
+    )
+
+    (told,) = [each.getMessage() for each in caplog.records if each.name == "app.http.templates"]
+    assert told == (
+        "TEMPLATES_DIR has the template mails.txt, which replaces none of ours. "
+        "Did you mean mail.txt?"
+    )
+
+
 def test_templates_that_are_wrong_stop_the_start_with_their_names_and_lines(
     tmp_path: Path,
 ) -> None:

@@ -16,6 +16,7 @@ from app.mail import messages, wordings
 from app.mail.content import Content, link
 from app.mail.previewing import NoText, Preview, preview
 from app.models import AuditEvent, OutboxMessage, User
+from app.pages.admin import mail_kinds
 from tests.factories import make_user
 from tests.mail.letters import arguments_of, deliver, queue, rows
 from tests.mail.test_messages import CONTEXT, MESSAGES
@@ -255,3 +256,24 @@ def test_who_was_a_superuser_a_moment_ago_changes_nothing(
     assert press(person, f"{PATH}/{number}/drop").status == 403
     assert press(person, f"{PATH}/{number}/retry").status == 403
     assert len(rows(app)) == 1
+
+
+def test_a_kind_of_mail_is_called_by_the_subject_of_its_mails(app: Flask) -> None:
+    with app.test_request_context():
+        subjects = {
+            wordings.name_of(wording): wording(
+                **{name: CONTEXT[name] for name in arguments_of(wording)}
+            ).subject
+            for wording in MESSAGES
+        }
+        said = {kind: mail_kinds.subject_of(kind) for kind in mail_kinds.SUBJECTS}
+
+    assert said == {kind: subjects[kind] for kind in mail_kinds.SUBJECTS}
+
+
+def test_the_list_names_the_kind_in_words_beside_its_identifier(app: Flask, grace: User) -> None:
+    queue(app, messages.address_in_use)
+
+    page = signed_in(app, grace).open(PATH)
+
+    assert "Your email address is in use already <code>address_in_use</code>" in page.html

@@ -154,7 +154,9 @@ def test_an_invitation_is_mailed(grace_at_home: Person, mailbox: Mailbox, ada: U
 
     answer = grace_at_home.send(taken, email="new@example.com")
 
-    assert grace_at_home.follow(answer).notice.startswith("The account is made")
+    page = grace_at_home.follow(answer)
+    assert page.notice.startswith("The account is made")
+    assert "<h1>newcomer</h1>" in page.html
     assert [mail.to for mail in mailbox.deliver()] == ["new@example.com"]
     assert names(grace_at_home.open(f"{PATH}?q=new@")) == ["newcomer"]
 

@@ -4,12 +4,19 @@ from typing import Any
 
 from flask import Response
 
-from app.access.guards import current_session, current_user, permitted, refuse_unless_fresh
-from app.access.permissions import USERS_WRITE
+from app.access.guards import (
+    current_rights,
+    current_session,
+    current_user,
+    permitted,
+    refuse_unless_fresh,
+)
+from app.access.permissions import USERS_READ, USERS_WRITE
 from app.administration import accounts
 from app.administration.schemas import InvitationSchema
 from app.errors import EmailTaken, UsernameTaken
 from app.pages import notices
+from app.pages.admin.person import path_of
 from app.pages.admin.showing import render_admin
 from app.pages.forms import EMPTY, Form, takes_form
 from app.pages.page import Pages, go
@@ -39,5 +46,6 @@ def invitation_page() -> Response:
 def invite(given: dict[str, Any]) -> Response:
     if given["is_superuser"] and current_user().is_superuser:
         refuse_unless_fresh()
-    accounts.invite(**given, actor=current_session())
-    return go(PATH, INVITED)
+    person = accounts.invite(**given, actor=current_session())
+    # The page of the person is for those who may read about people.
+    return go(path_of(person.id) if current_rights().include(USERS_READ) else PATH, INVITED)

@@ -14,6 +14,7 @@ from app.http.parameters import PageQuerySchema
 from app.mail.previewing import Preview, preview
 from app.models import OutboxMessage, User
 from app.pages import forms, language, notices
+from app.pages.admin.mail_kinds import subject_of
 from app.pages.admin.showing import render_admin
 from app.pages.forms import Form
 from app.pages.page import Pages, go
@@ -50,6 +51,7 @@ def mails_page() -> Response:
         people=_people(found.items),
         counts={state: mails.count(state) for state in ("waiting", "set_aside")},
         most=mails.MOST_COUNTED,
+        subject_of=subject_of,
     )
 
 
@@ -65,6 +67,7 @@ def mail_page(number: int) -> Response:
         person=_people([mail]).get(mail.user_id or 0),
         preview=shown if isinstance(shown, Preview) else None,
         why_not=shown,
+        subject_of=subject_of,
     )
 
 
