@@ -360,6 +360,7 @@ def test_the_export_is_an_attachment_with_everything(
         *("user", "roles", "sessions", "one_time_tokens", "mails", "audit_events"),
         *("second_step_at", "totp", "recovery_codes", "passkeys"),
         *("mfa_tickets", "remembered_devices"),
+        *("api_keys", "identities", "provider_attempts"),
     }
     assert held["user"].keys() == USER_KEYS
     assert held["sessions"][0].keys() == {
