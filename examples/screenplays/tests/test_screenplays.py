@@ -1,6 +1,7 @@
 """The calls under /api/v1/screenplays."""
 
 from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
 from typing import Any
 
 import pytest
@@ -10,8 +11,10 @@ from screenplays import library
 from screenplays.mails import invitation_asked, invited
 from screenplays.models import Person, Screenplay, Version
 
+from app.errors import PreconditionFailed
 from app.extensions import db
 from app.mail import outbox
+from app.models import User
 from app.models.outbox_message import OutboxMessage
 from app.testing import LogIn, MakeUser
 
@@ -125,6 +128,65 @@ def test_of_twenty_saves_at_the_same_time_one_is_made(
 
     assert answers == [200] + [412] * 19
     assert client.get(f"{API}/{screenplay}", headers=ada).json["version"] == 2
+
+
+def test_the_database_decides_between_saves_that_have_read_the_same(
+    app: Flask, client: FlaskClient, make_user: MakeUser, log_in: LogIn, write: Any
+) -> None:
+    """All of them have compared the tag before the first one writes."""
+    user = make_user("ada")
+    screenplay = write(log_in(user))["id"]
+    everybody_has_read = Barrier(4)
+
+    def wait_for_the_others(_: object) -> None:
+        everybody_has_read.wait(timeout=30)
+
+    def save_at_once(number: int) -> str:
+        with app.test_request_context():
+            if db.engine.dialect.name == "sqlite":
+                pytest.skip("SQLite has one writer at a time, and no second one may have read")
+            author = db.session.get_one(User, user.id)
+            try:
+                library.save(
+                    author,
+                    screenplay,
+                    {"text": f"{number}"},
+                    wait_for_the_others,
+                )
+            except PreconditionFailed:
+                return "refused"
+            return "saved"
+
+    with ThreadPoolExecutor(4) as pool:
+        answers = sorted(pool.map(save_at_once, range(4)))
+
+    assert answers == ["refused"] * 3 + ["saved"]
+
+
+def test_an_editor_who_is_taken_off_while_saving_saves_nothing(
+    app: Flask,
+    client: FlaskClient,
+    ada: Headers,
+    make_user: MakeUser,
+    log_in: LogIn,
+    write: Any,
+    share: Any,
+) -> None:
+    user = make_user("bob")
+    screenplay = write(ada, text="Once.")["id"]
+    person = share(ada, screenplay, "bob", log_in(user), "editor")
+
+    def take_off(_: object) -> None:
+        client.delete(f"{API}/{screenplay}/people/{person}", headers=ada)
+
+    with app.test_request_context():
+        if db.engine.dialect.name == "sqlite":
+            pytest.skip("SQLite has one writer at a time, and no second one may have read")
+        bob = db.session.get_one(User, user.id)
+        with pytest.raises(PreconditionFailed):
+            library.save(bob, screenplay, {"text": "Bob's."}, take_off)
+
+    assert client.get(f"{API}/{screenplay}", headers=ada).json["text"] == "Once."
 
 
 def test_a_screenplay_that_changed_is_not_deleted(
