@@ -38,6 +38,7 @@ LABELS = {
     "event": "Event",
     "since": "From this time (UTC)",
     "until": "Before this time (UTC)",
+    "sealed_since": "Sealed on this day (UTC) or later",
     "ip": "Network address",
     "request_id": "Request",
     "scopes": "What the key may do",

@@ -210,8 +210,10 @@ def test_an_export_is_a_file_of_sealed_events_and_is_on_record(
     page = grace_at_home.open(PATH)
     assert "grace exported the audit log." in page.text
     tomorrow = f"{datetime.now(UTC) + timedelta(days=1):%Y-%m-%d}"
-    later = grace_at_home.send(page, f"{PATH}/export", since=tomorrow).answer
+    later = grace_at_home.send(page, f"{PATH}/export", sealed_since=tomorrow).answer
     assert len(later.text.splitlines()) == 1
+    refused = grace_at_home.send(page, f"{PATH}/export", sealed_since="soon")
+    assert (refused.status, set(refused.errors)) == (422, {"sealed_since"})
 
 
 def test_an_export_needs_a_recent_login(

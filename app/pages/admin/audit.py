@@ -99,7 +99,8 @@ class EventQuerySchema(PageQuerySchema):
 
 
 class ExportSchema(Schema):
-    since = Moment()
+    # Not `since`, which is a field of the search on the same page.
+    sealed_since = Moment()
 
 
 @bp.get(PATH)
@@ -164,7 +165,7 @@ def event_page(event_id: int) -> Response:
 @limited_writes
 @takes_form(ExportSchema)
 def export_audit(given: dict[str, Any]) -> Response:
-    lines = exporting.download(since=given.get("since"), actor_id=current_session().user_id)
+    lines = exporting.download(since=given.get("sealed_since"), actor_id=current_session().user_id)
     attachment = {"Content-Disposition": 'attachment; filename="audit.jsonl"'}
     return current_app.response_class(
         _in_pieces(lines), mimetype="application/jsonl", headers={**HEADERS, **attachment}
