@@ -168,7 +168,7 @@ def probes_in_process(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(WSGITransport, "send", send_in_process)
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_every_answer_is_as_the_document_says(app: Flask, grace: User) -> None:
     configuration = schemathesis.Config.from_dict(CONFIGURATION)
     document = in_full(app.test_client().get("/openapi.json").json)

@@ -544,7 +544,9 @@ def test_known_and_unknown_take_the_same_statements_and_get_the_same_bytes(
             headers={"X-Request-ID": "same"},
             environ_base={"REMOTE_ADDR": peer},
         )
-        taken.append((list(statements), response.data, list(response.headers)))
+        # This says how many calls are left to the network, so each call makes it one less.
+        sent = [(name, text) for name, text in response.headers if name != "RateLimit"]
+        taken.append((list(statements), response.data, sent))
 
     assert taken[0] == taken[1]
     assert len(taken[0][0]) >= 3
