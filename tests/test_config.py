@@ -107,6 +107,7 @@ DEFAULTS: dict[str, Any] = {
     "brand_logo": None,
     "brand_color": "#1d4ed8",
     "support_email": "",
+    "security_contact": [],
     "templates_dir": None,
     "redis_url": "",
     "ratelimit_enabled": True,

@@ -59,6 +59,13 @@ ROUTES = {
     f"POST {API}/auth/keys/<uuid:key_id>/rotate": (401, 404, 404),
     f"GET {API}/users/<digits:user_id>/keys": (401, 403, 200),
     f"DELETE {API}/users/<digits:user_id>/keys/<uuid:key_id>": (401, 403, 404),
+    f"GET {API}/auth/providers": (200, 200, 200),
+    # No provider is set up.
+    f"POST {API}/auth/providers/<name>/nonce": (404, 404, 404),
+    f"POST {API}/auth/providers/<name>/id-token": (422, 422, 422),
+    f"GET {API}/auth/identities": (401, 200, 200),
+    f"DELETE {API}/auth/identities/<digits:identity_id>": (401, 404, 404),
+    f"POST {API}/auth/password/set": (401, 422, 422),
     f"POST {API}/auth/reauthenticate": (401, 422, 422),
     f"POST {API}/auth/token": (415, 415, 415),  # it takes a form
     f"POST {API}/auth/revoke": (415, 415, 415),
@@ -180,12 +187,13 @@ def call_it(client: FlaskClient, bob: User, some_role: int) -> Callable[..., Tes
         for variable, value in (
             ("<digits:user_id>", str(bob.id)),
             ("<digits:role_id>", str(some_role)),
+            ("<digits:identity_id>", str(bob.id)),
             ("<uuid:session_id>", bobs_session),
             ("<uuid:device_id>", bobs_session),
             ("<uuid:passkey_id>", bobs_session),
             ("<uuid:key_id>", bobs_session),
             ("<path:name>", "swagger-ui.css"),
-            ("<name>", "verify-email"),
+            ("<name>", "acme"),
         ):
             path = path.replace(variable, value)
         body = None if method == "GET" else {}

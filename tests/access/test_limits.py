@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 import time_machine
@@ -46,6 +47,13 @@ LIMITED = {
     "PUT users/me": "ratelimit_writes",
     "PATCH users/me": "ratelimit_writes",
     "GET users/me/export": "ratelimit_writes",
+    "POST auth/keys": "ratelimit_writes",
+    "PATCH auth/keys/{key_id}": "ratelimit_writes",
+    "POST auth/keys/{key_id}/rotate": "ratelimit_writes",
+    "POST auth/providers/{name}/nonce": "ratelimit_token",
+    "POST auth/providers/{name}/id-token": "ratelimit_login",
+    "DELETE auth/identities/{identity_id}": "ratelimit_writes",
+    "POST auth/password/set": "ratelimit_writes",
 }
 # Of second factors; tests/auth/mfa has the tests.
 OF_FACTORS = {
@@ -66,7 +74,12 @@ OF_FACTORS = {
 }
 # Limited by network and by user.
 ALSO_WRITES = ("POST auth/password/change", "POST auth/email/change", "DELETE users/me")
-SIGNED_IN = ("reauthenticate", "password/change", "email/change", "users/me", "users/me/export")
+SIGNED_IN = (
+    *("reauthenticate", "password/change", "password/set", "email/change"),
+    *("users/me", "users/me/export", "auth/keys", "{key_id}", "{key_id}/rotate", "{identity_id}"),
+)
+# Nobody's.
+VARIABLES = {"key_id": UUID(int=0), "identity_id": 0, "name": "acme"}
 
 SetLimits = Callable[..., None]
 
@@ -101,7 +114,7 @@ def call(
     method, path = name.split()
     headers = bearer(token) if token else {}
     return client.open(
-        f"{API}/{path}",
+        f"{API}/{path.format_map(VARIABLES)}",
         method=method,
         headers=headers,
         json=body,
