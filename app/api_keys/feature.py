@@ -15,6 +15,8 @@ from app.database import engines
 from app.features import ExportPart, Feature
 from app.http.fields import Instant, Schema
 
+TEXTS = {"type": "array", "items": {"type": "string"}}
+
 
 class HeldKeySchema(Schema):
     """An API key. The key itself is not stored."""
@@ -22,8 +24,8 @@ class HeldKeySchema(Schema):
     name = fields.String()
     prefix = fields.String()
     last4 = fields.String()
-    scopes = fields.Function(lambda key: key.scopes.split(), metadata={"type": "array"})
-    networks = fields.Function(lambda key: key.networks.split(), metadata={"type": "array"})
+    scopes = fields.Function(lambda key: key.scopes.split(), metadata=TEXTS)
+    networks = fields.Function(lambda key: key.networks.split(), metadata=TEXTS)
     created_at = Instant()
     rotated_at = Instant()
     expires_at = Instant()

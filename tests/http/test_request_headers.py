@@ -32,6 +32,7 @@ HOSTILE = {
     "X-Real-IP": "1" * LONG,
     "X-Request-ID": "a" * LONG,
     "Content-Type": "application/json;" + "a=b;" * (LONG // 4),
+    "If-Match": '"a",' * (LONG // 4),
     "If-None-Match": '"a",' * (LONG // 4),
     "If-Modified-Since": "Mon, " * (LONG // 5),
     "Range": "bytes=" + "0-1," * (LONG // 4),
@@ -87,7 +88,7 @@ def test_views_see_no_more_than_a_part_of_any_header(app: Flask) -> None:
     finally:
         app.before_request_funcs[None].remove(note)
 
-    longer = {"Authorization": 4096, "Cookie": 4096}
+    longer = dict.fromkeys(("Authorization", "Cookie", "If-Match", "If-None-Match"), 4096)
     # Where one element is all there is, nothing of it is whole.
     whole = {"X-Forwarded-For": 0, "Forwarded": 0}
     names = {name.title() for name in HOSTILE}

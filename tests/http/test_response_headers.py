@@ -416,7 +416,16 @@ def test_a_browser_may_send_more_headers_where_they_are_named(
 
     allowed = preflight(client, ORIGIN).headers["Access-Control-Allow-Headers"].split(", ")
 
-    assert allowed == ["Authorization", "Content-Type", "X-Request-ID", "traceparent", "tracestate"]
+    assert allowed == [
+        "Authorization",
+        "Content-Type",
+        "Idempotency-Key",
+        "If-Match",
+        "If-None-Match",
+        "X-Request-ID",
+        "traceparent",
+        "tracestate",
+    ]
 
 
 @each("origin", [None, ORIGIN, "https://evil.example"])
