@@ -12,6 +12,8 @@ const loggedIn = await login({ username, password });
 if (loggedIn.status !== 200) throw new Error(loggedIn.data.code);
 
 const me = await readMe(bearer(loggedIn.data.access_token));
+// There is nothing to read in 304, which only a call with If-None-Match gets.
+if (me.status === 304) throw new Error("304 without If-None-Match");
 if (me.status !== 200) throw new Error(me.data.code);
 same(me.data.email, account.email);
 
