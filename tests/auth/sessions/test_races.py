@@ -67,12 +67,14 @@ def once_after(
 ) -> list[Thread]:
     """Begin something as soon as a prepared statement has run that starts like this."""
     begun: list[Thread] = []
+    # The thread that begins may run the same statement before this one knows of it.
+    left = [begin]
     run = prepared.Compiled.run
 
     def run_and_begin(statement: prepared.Compiled, *arguments: Any) -> Any:
         rows = run(statement, *arguments)
-        if " ".join(statement.text.split()).startswith(step) and not begun:
-            begun.append(begin())
+        if " ".join(statement.text.split()).startswith(step) and left:
+            begun.append(left.pop()())
             # It waits for this transaction to end, unless nothing makes it.
             begun[0].join(timeout=0.3)
         return rows
