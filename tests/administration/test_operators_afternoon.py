@@ -142,11 +142,12 @@ def test_by_pages_alone(
     page = grace.open(found(page, "/admin"))
 
     # She invites three people, who accept.
-    page = grace.open(found(page, "/admin/users/new"))
+    people = grace.open(found(page, "/admin/users"))
     for name in TEAM:
-        sent = grace.send(page, email=f"{name}@example.com", username=name)
-        page = grace.follow(sent)
+        form = grace.open(found(people, "/admin/users/new"))
+        page = grace.follow(grace.send(form, email=f"{name}@example.com", username=name))
         assert page.notice.startswith("The account is made")
+        assert f"{name}@example.com" in page.text
     accept_invitations(production, post)
     assert log_in(production, "carol", PASSWORD) == 200
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from flask import Flask
-from sqlalchemy import text, update
+from sqlalchemy import func, insert, select, text, true, update
 
 from app import clock
 from app.administration import last_day
@@ -154,14 +154,13 @@ def test_very_many_sessions_are_estimated_from_some(
     now = clock.now()
     times = dict.fromkeys(("created_at", "refreshed_at"), now)
     until = now + timedelta(days=1)
-    add(
-        app,
-        *(
-            Session(user_id=ada.id, expires_at=until, max_expires_at=until, **times)
-            for _ in range(2000)
-        ),
-    )
+    add(app, Session(user_id=ada.id, expires_at=until, max_expires_at=until, **times))
+    # The database multiplies the row itself, which it does well within the limit of a statement.
+    taken = {"id": func.gen_random_uuid(), "refresh_jti": func.gen_random_uuid()}
+    columns = [taken.get(column.name, column) for column in Session.__table__.columns]
+    copies = select(*columns).join(func.generate_series(2, 2000).alias(), true())
     with app.app_context():
+        db.session.execute(insert(Session).from_select(Session.__table__.columns.keys(), copies))
         db.session.execute(text("ANALYZE sessions"))
         db.session.commit()
     monkeypatch.setattr(last_day, "MOST_SESSIONS_READ", 1000)
@@ -295,6 +294,7 @@ def test_no_check_begins_when_the_time_is_over(
 
     with app.app_context():
         seen = glance.glance(app.config["SETTINGS"])
+        names = [check.name for check in findings.all_checks()]
 
     assert seen.findings == ()
-    assert len(seen.left_out) == len(findings.CHECKS) + 3
+    assert seen.left_out == tuple(names)

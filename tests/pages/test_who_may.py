@@ -19,6 +19,10 @@ OPEN = {
     *(f"POST /account/{name}{below}" for name in MAILED for below in ("", "/check")),
     *("GET /account/verify-email/new-link", "POST /account/verify-email/new-link"),
     *("GET /account/reset-password/new-link", "POST /account/reset-password/new-link"),
+    # The sign-in with a provider. Only the browser that began it gets further.
+    *("POST /account/with/<name>", "GET /account/with/<name>/confirm"),
+    *(f"{method} /account/with/<name>/callback" for method in ("GET", "POST")),
+    *(f"{method} /account/with/<name>/new-account" for method in ("GET", "POST")),
 }
 ID = "00000000-0000-4000-8000-000000000000"
 
