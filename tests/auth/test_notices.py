@@ -146,6 +146,7 @@ def test_the_link_of_a_mail_that_sums_up_is_of_the_same_kind(
         "left": 1,
         "added": "",
         "key": "",
+        "provider": "",
     }
     anything |= {"token": "token", "when": "", "ip": "", "device": ""}
 

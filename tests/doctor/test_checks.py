@@ -100,7 +100,9 @@ TRIED_FURTHER_DOWN = {
     *("nothing_odd_was_seen", "logins_come_from_several_addresses"),
     *("sealed_rows_have_their_key", "digests_have_their_key"),
     *("superusers_have_a_second_factor", "passkeys_belong_to_this_domain"),
-    "api_keys_have_the_prefix",
+    # The tests of the features try these.
+    *("api_keys_have_the_prefix", "identities_belong_to_these_providers"),
+    "links_by_address_name_domains",
     "no_second_factor_is_wanted_in_vain",
 }
 

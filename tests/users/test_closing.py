@@ -19,7 +19,16 @@ from app.audit.vocabulary import Event
 from app.auth.login import authentication, login
 from app.extensions import db
 from app.http.client import Client
-from app.models import AuditEvent, AuditSeal, OneTimeToken, OutboxMessage, Session, User
+from app.models import (
+    AuditCheck,
+    AuditEvent,
+    AuditSeal,
+    IdempotencyKey,
+    OneTimeToken,
+    OutboxMessage,
+    Session,
+    User,
+)
 from app.users import closing
 from tests import factories
 from tests.factories import (
@@ -536,6 +545,23 @@ def test_every_column_about_a_user_is_exported_or_left_out_on_purpose() -> None:
         "PasskeyHandle": {"user_id", "handle"},
         # About nobody.
         "SpentCeremony": {"ceremony_hash", "expires_at"},
+        # What opens the account, and how the server follows the key. The mail of the end is
+        # exported as a mail, and the level with the session.
+        "ApiKey": {
+            *("id", "user_id", "key_hash", "previous_hash", "previous_expires_at"),
+            *("end_told_at", "aal"),
+        },
+        "Identity": {"id", "user_id"},
+        # What a provider said until its visitor went on. The visitor may be somebody else than
+        # the user who has the address.
+        "Attempt": {
+            *("id", "user_id", "session_id", "state_hash", "browser_hash", "next_path"),
+            *("issuer", "subject", "label", "username", "email", "is_email_proved"),
+        },
+        # About nobody.
+        "AuditCheck": set(sqlalchemy.inspect(AuditCheck).columns.keys()),
+        # Keyed digests and sealed answers, which name no user.
+        "IdempotencyKey": set(sqlalchemy.inspect(IdempotencyKey).columns.keys()),
     }
     exported = {
         "User": USER_KEYS | {"second_step_at"},
@@ -559,6 +585,12 @@ def test_every_column_about_a_user_is_exported_or_left_out_on_purpose() -> None:
             *("name", "rp_id", "transports", "may_sync", "synced", "verifies_user", "aaguid"),
             *("created_at", "last_used_at"),
         },
+        "ApiKey": {
+            *("name", "prefix", "last4", "scopes", "networks", "created_at", "rotated_at"),
+            *("expires_at", "last_used_at", "last_used_ip"),
+        },
+        "Identity": {"provider", "issuer", "subject", "label", "created_at", "last_used_at"},
+        "Attempt": {"provider", "purpose", "created_at", "expires_at", "used_at"},
     }
 
     columns = {

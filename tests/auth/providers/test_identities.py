@@ -20,10 +20,12 @@ from tests.auth.providers.acme import (
     come_back,
     goal_of,
     link_directly,
+    offered,
     place_of,
     press,
     sign_in,
 )
+from tests.doctor.test_checks import found
 from tests.factories import API, bearer, log_in, make_user, problem
 from tests.pages.person import Page, Person, signed_in
 
@@ -298,6 +300,34 @@ def test_operators_list_identities(app: Flask, acme: Acme, ada: User) -> None:
 
     assert result.exit_code == 0, result.output
     assert "Acme" in result.output
+
+
+# What ``flask doctor`` finds
+
+
+def test_the_doctor_names_the_issuers_that_are_not_set_up(app: Flask, ada: User) -> None:
+    check = "identities_belong_to_these_providers"
+    link_directly(app, ada)
+    with offered(app) as acme:
+        set_up = found(app)
+
+    assert check not in set_up
+    assert found(app)[check] == (
+        f"Some linked identities belong to providers that are not set up here: 1 of {acme.issuer}."
+    )
+
+
+def test_the_doctor_names_the_providers_that_link_by_the_addresses_of_no_domain(
+    app: Flask,
+) -> None:
+    check = "links_by_address_name_domains"
+    with offered(app, links_verified=True):
+        with_domains = found(app)
+    with offered(app, links_verified=True, domains=()):
+        without = found(app)
+
+    assert check not in with_domains
+    assert without[check] == "LINK_VERIFIED has no effect without DOMAINS, for: acme."
 
 
 # Races
