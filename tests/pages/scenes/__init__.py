@@ -19,8 +19,14 @@ from tests.pages.scenes import (
 )
 from tests.pages.scenes.visit import Scene
 
-SCENES: dict[str, Scene] = {
-    scene.__name__: scene
+EVERY = [
+    scene
     for module in (sign_in, account, security, passkeys, providers, api_keys, admin, errors)
     for scene in module.SCENES
-}
+]
+SCENES: dict[str, Scene] = {scene.__name__: scene for scene in EVERY}
+assert len(SCENES) == len(EVERY), "Two scenes have one name."
+
+# Acme answers in the process of the tests, and a browser asks a server of its own.
+# tests/browser/test_providers.py goes these ways with providers that are servers, too.
+IN_PROCESS = frozenset(scene.__name__ for scene in providers.SCENES)

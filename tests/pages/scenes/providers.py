@@ -101,7 +101,7 @@ def identities(visit: Visit) -> Iterator[str]:
         yield "done"
 
 
-def reauthenticate(visit: Visit) -> Iterator[str]:
+def reauthenticate_with_provider(visit: Visit) -> Iterator[str]:
     user = visit.account(password_hash=None)
     link_directly(visit.app, user, user.username)
     with offered(visit.app) as acme:
@@ -122,5 +122,5 @@ SCENES: tuple[Scene, ...] = (
     new_account,
     confirm,
     identities,
-    reauthenticate,
+    reauthenticate_with_provider,
 )
