@@ -59,9 +59,11 @@ LONG := $(wildcard $(foreach name, examples kinds databases cluster deliverer th
 	foreign_hashes worker development, tests/test_$(name).py tests/*/test_$(name).py tests/*/*/test_$(name).py))
 
 # tests/conftest.py has the same list. It runs these on one database where nobody asks for both.
-ABOVE_THE_DATABASE := $(addprefix tests/, access/test_current_user.py auth/test_gate.py auth/providers/test_lies.py cli/test_keys.py clients configuration \
-	doctor/test_deployment_warnings.py features/test_refusals.py http mail/test_messages.py observability pages \
-	security serving test_fuzz.py test_openapi.py)
+ABOVE_THE_DATABASE := $(addprefix tests/, access/test_current_user.py access/test_guards.py \
+	access/test_limits.py api_keys/test_every_call.py audit/test_vocabulary.py auth/test_gate.py \
+	auth/providers cli/test_keys.py clients configuration doctor/test_deployment_warnings.py \
+	features/test_refusals.py http mail/test_messages.py moving/test_files.py moving/test_systems.py \
+	moving/test_values.py observability pages security serving test_fuzz.py test_openapi.py)
 
 test-long: $(VENV)/.installed-dev node-packages ## Run the files of the suite that start clusters, all commands or long histories, and on both databases what make test runs on one
 	@TEST_EVERYTHING_ON_BOTH=true $(BIN)/pytest $(LONG) $(ABOVE_THE_DATABASE)

@@ -138,10 +138,13 @@ LONG = (
 # they call is tested on both databases elsewhere, and `make test-long` runs these on both as well.
 ABOVE_THE_DATABASE = (
     "access/test_current_user.py",
+    "access/test_guards.py",
+    "access/test_limits.py",
+    "api_keys/test_every_call.py",
+    "audit/test_vocabulary.py",
     # It asks the same of each way in that the tests of that way ask on both.
     "auth/test_gate.py",
-    # What it asks of the database, the other tests of providers ask on both.
-    "auth/providers/test_lies.py",
+    "auth/providers/",
     "browser/",
     "cli/test_keys.py",
     "clients/",
@@ -150,6 +153,9 @@ ABOVE_THE_DATABASE = (
     "features/test_refusals.py",
     "http/",
     "mail/test_messages.py",
+    "moving/test_files.py",
+    "moving/test_systems.py",
+    "moving/test_values.py",
     "observability/",
     "pages/",
     "security/",

@@ -23,7 +23,7 @@ from schemathesis.engine import from_schema
 from schemathesis.engine.events import EngineEvent, FatalError, NonFatalError, ScenarioFinished
 from schemathesis.transport.wsgi import WSGITransport
 
-from app.access import permissions
+from app.access import permissions, scopes
 from app.models import User
 from docs.write_refusals import operations
 from tests.factories import API, PASSWORD, bearer, me
@@ -47,6 +47,8 @@ FORMATS = {
     "password": text_of(NAMES + '"\\😀', 8, 9, 20, 99, 100),
     "display-name": text_of(NAMES, 0, 1, 20, 99, 100),
     "permission": st.sampled_from([one.name for one in permissions.declared()]),
+    "scope": st.sampled_from([one.name for one in scopes.known()]),
+    "network": st.sampled_from(["203.0.113.0/24", "203.0.113.7", "2001:db8::/32", "::1"]),
     # Of all addresses, those of the web.
     "uri": text_of(LETTERS, 10, 485, 486).map("https://x.org/{}".format),
 }
@@ -60,6 +62,12 @@ TAKEN_OR_TAG_IS_GUESSED = {"positive_data_acceptance": {"expected-statuses": ["2
 KEYS_ARE_REPEATED = {
     "positive_data_acceptance": {"expected-statuses": ["2xx", "400", "409", "422"]}
 }
+# Nor what the roles of the user permit.
+RIGHTS_ARE_GUESSED = {
+    "positive_data_acceptance": {"expected-statuses": ["2xx", "400", "403", "409", "422"]}
+}
+# To JSON Schema, 38.0 is an integer.
+KEYS_ARE_GUESSED = {"positive_data_acceptance": {"expected-statuses": ["2xx", "404", "422"]}}
 # OAuth 2 answers a wrong password, and a field that its grant type lacks, with 400.
 REFUSALS_ARE_400 = {"positive_data_acceptance": {"expected-statuses": ["2xx", "400"]}}
 # Nobody can guess the token of a mail.
@@ -87,7 +95,7 @@ TAKEN_OR_NOT_THERE = {
 BODY_IS_IGNORED = {"negative_data_rejection": {"expected-statuses": ["204", "401", "422"]}}
 
 # `make fuzz` asks for many.
-EXAMPLES = 100 if os.environ.get("HYPOTHESIS_PROFILE") == "long" else 10
+EXAMPLES = 100 if os.environ.get("HYPOTHESIS_PROFILE") == "long" else 5
 
 CONFIGURATION = {
     "seed": 1,
@@ -126,6 +134,8 @@ CONFIGURATION = {
             )
         ),
         {"include-name": f"POST {API}/users", "checks": KEYS_ARE_REPEATED},
+        {"include-name": f"POST {API}/auth/keys", "checks": RIGHTS_ARE_GUESSED},
+        {"include-name": f"POST {API}/auth/keys/{{key_id}}/rotate", "checks": KEYS_ARE_GUESSED},
         {"include-name": f"DELETE {API}/users/{{user_id}}", "checks": TAGS_ARE_GUESSED},
         {"include-name": f"DELETE {API}/roles/{{role_id}}", "checks": TAGS_ARE_GUESSED},
         {"include-name": f"POST {API}/roles", "checks": TAKEN_IS_POSSIBLE},

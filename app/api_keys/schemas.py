@@ -17,6 +17,9 @@ MOST_NETWORKS = 20
 class ScopeName(Text):
     """A permission, or a scope for one's own things."""
 
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(max_length=50, metadata={"format": "scope"}, **kwargs)
+
     def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> str:
         name = super()._deserialize(value, *args, **kwargs)
         if name not in {scope.name for scope in scopes.known()}:
@@ -28,7 +31,8 @@ class NetworkField(Text):
     """A network in CIDR notation. An address alone is a network, too."""
 
     def __init__(self, **kwargs: Any) -> None:
-        super().__init__(max_length=50, metadata={"examples": ["203.0.113.0/24"]}, **kwargs)
+        document = {"format": "network", "examples": ["203.0.113.0/24"]}
+        super().__init__(max_length=50, metadata=document, **kwargs)
 
     def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> str:
         try:
@@ -50,7 +54,7 @@ class ScopeList(FewOf):
     """At least one scope."""
 
     def __init__(self, **kwargs: Any) -> None:
-        super().__init__(ScopeName(max_length=50), **kwargs)
+        super().__init__(ScopeName(), metadata={"minItems": 1}, **kwargs)
 
     def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> list[Any]:
         found = super()._deserialize(value, *args, **kwargs)

@@ -174,7 +174,8 @@ class FewOf(_Coded, fields.List[Any]):
     MOST = 100
 
     def __init__(self, inner: fields.Field[Any], **kwargs: Any) -> None:
-        super().__init__(inner, metadata={"maxItems": self.MOST}, **kwargs)
+        document = {"maxItems": self.MOST} | kwargs.pop("metadata", {})
+        super().__init__(inner, metadata=document, **kwargs)
 
     def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> list[Any]:
         if not isinstance(value, list):
