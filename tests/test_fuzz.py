@@ -95,7 +95,7 @@ TAKEN_OR_NOT_THERE = {
 BODY_IS_IGNORED = {"negative_data_rejection": {"expected-statuses": ["204", "401", "422"]}}
 
 # `make fuzz` asks for many.
-EXAMPLES = 100 if os.environ.get("HYPOTHESIS_PROFILE") == "long" else 5
+EXAMPLES = 100 if os.environ.get("HYPOTHESIS_PROFILE") == "long" else 10
 
 CONFIGURATION = {
     "seed": 1,
