@@ -99,8 +99,8 @@ KEEP = Prepared(
 RELEASE = Prepared(discard(IdempotencyKey).where(_OURS).returning(IdempotencyKey.id))
 LEAVE = Prepared(
     change(IdempotencyKey)
-    .where(_OURS, IdempotencyKey.is_carried_out.is_(False))
-    .values(held_until=_NOW)
+    .where(_OURS)
+    .values(held_until=_NOW, is_carried_out=False)
     .returning(IdempotencyKey.id)
 )
 RELEASE_UNUSED = Prepared(
@@ -185,7 +185,7 @@ def release(held: Hold, *, also_if_carried_out: bool) -> None:
 
 
 def leave(held: Hold) -> None:
-    """Let only a call with the same body hold the key. Commits."""
+    """Let only a call with the same body hold the key, as this one was refused. Commits."""
     LEAVE.run_alone(key=held.key, attempt=held.attempt, now=clock.now())
 
 

@@ -109,7 +109,24 @@ def other_app(make_app: Callable[..., Flask]) -> Flask:
             return refusals.pop()
         return {"done": True}
 
+    @app.post("/noted-refusals")
+    @idempotent()
+    def note_and_refuse() -> Any:
+        db.session.commit()
+        return {}, 422
+
     return app
+
+
+def test_a_refusal_that_was_noted_is_judged_again(other_app: Flask) -> None:
+    """As when a verb commits that it refused."""
+    client = other_app.test_client()
+
+    answers = [
+        client.post("/noted-refusals", json={}, headers={"Idempotency-Key": KEY}) for _ in range(2)
+    ]
+
+    assert [answer.status_code for answer in answers] == [422, 422]
 
 
 def test_a_secret_is_shown_once_and_not_stored(app: Flask, other_app: Flask) -> None:

@@ -1,5 +1,6 @@
 """Somebody with a browser without JavaScript: opens pages, fills forms in, follows redirects."""
 
+import re
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from typing import Any
@@ -44,6 +45,11 @@ class Page(HTMLParser):
         self._open: list[tuple[str, dict[str, str]]] = []
         self._select = ""
         self.feed(self.html)
+
+    @property
+    def lasting_html(self) -> str:
+        """Without the hidden tokens of the forms. They are random, and may have any letters."""
+        return re.sub('(?<=name="csrf_token" value=")[^"]*', "", self.html)
 
     def form(self, action: str | None = None) -> FormOnPage:
         """The form with this action or id, or else the form of the page."""

@@ -157,7 +157,7 @@ def test_the_page_shows_no_token_wherever_a_feature_puts_it(
     page = grace_at_home.open(f"{PATH}/{number}")
 
     assert "Or type 000000." in page.text
-    assert "402917" not in page.html
+    assert "402917" not in page.lasting_html
     assert "https://app.example.com/…" in page.text
     assert TOKEN not in page.html
     assert "app.example.com/in" not in page.html

@@ -142,15 +142,15 @@ def log_in(provider: Provider, visitor: Visitor) -> Outcome:
     owner = _owner_of(visitor.email)
     if owner is None:
         return _new_account()
+    if settings.hide_account_existence and not visitor.is_email_proved:
+        # Anybody can tell a provider an address, so the answer must not depend on its account.
+        return _new_account()
     if not owner.is_active:
         raise InactiveUser
     if visitor.is_email_proved and not owner.email_verified:
         return _hand_over_emptied(owner, provider, visitor)
     if visitor.is_email_proved and provider.links_verified:
         return _link_verified(owner, provider, visitor)
-    if settings.hide_account_existence and not visitor.is_email_proved:
-        # Anybody can tell a provider an address, so the answer must not depend on its account.
-        return _new_account()
     return Next.CONFIRM
 
 

@@ -330,15 +330,16 @@ def test_a_second_factor_is_due_after_a_provider(
 # Where accounts are hidden
 
 
-@pytest.mark.parametrize("taken", [True, False])
+@pytest.mark.parametrize("account", ["active", "deactivated", None])
 def test_an_unproved_address_does_not_tell_whether_it_has_an_account(
-    app: Flask, acme: Acme, visitor: Person, mailbox: Mailbox, taken: bool,
+    app: Flask, acme: Acme, visitor: Person, mailbox: Mailbox, account: str | None,
     set_settings: Callable[..., None],
 ) -> None:  # fmt: skip
     set_settings(hide_account_existence=True)
     email = "ada@elsewhere.example"
-    if taken:
-        make_user(app, username="owner", email=email, email_verified=True)
+    if account:
+        is_active = account == "active"
+        make_user(app, username="owner", email=email, email_verified=True, active=is_active)
 
     page = visitor.follow(Page(sign_in(visitor, acme, "1", email=email)))
     done = visitor.send(page, username="ada")
@@ -347,7 +348,7 @@ def test_an_unproved_address_does_not_tell_whether_it_has_an_account(
     assert username_of(visitor) is None
     assert "We sent a mail" in visitor.follow(done).notice
     mailbox.deliver()
-    assert kinds(app) == ["account_exists" if taken else "verify_email"]
+    assert kinds(app) == ["account_exists" if account else "verify_email"]
 
 
 def test_what_one_browser_began_another_cannot_finish(app: Flask, acme: Acme, ada: User) -> None:
