@@ -35,7 +35,7 @@ def init_app(app: Flask) -> None:
 
 
 def from_other_sites(view: View) -> View:
-    """Let other sites send this form. It must change nothing, whoever sends it."""
+    """Let other sites send this form. It must change nothing, because anybody may send it."""
     setattr(view, _MARK, True)
     return view
 

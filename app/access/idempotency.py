@@ -95,7 +95,8 @@ def _give_up(held: Hold, status: int) -> None:
     It made nothing, so the same body is judged again. To store its answer would let anybody fill
     the table with calls that cost them nothing.
     """
-    # What the view did not commit is given up, and its locks with it. This would wait for them.
+    # This gives up the view's uncommitted changes and their locks. The write below would wait for
+    # the locks.
     db.session.rollback()
     if status in PASSING or status >= 500:
         _try(kept_answers.release, held, also_if_carried_out=status < 500)

@@ -1,4 +1,4 @@
-"""Calls with an ``Idempotency-Key`` in the database: who holds a key, and what was answered.
+"""Calls with an ``Idempotency-Key`` in the database: which request holds a key, and its answer.
 
 A request holds its key in a transaction of its own. The change that it makes
 sets ``is_carried_out`` in the transaction of the change, so that both are

@@ -1,4 +1,4 @@
-"""Ending API keys: by their owner, by who finds one, and with what happens to the account."""
+"""Ending API keys: by their owner, by somebody who finds one, or with a change of the account."""
 
 from collections.abc import Sequence
 from datetime import timedelta
@@ -48,7 +48,7 @@ def report(secret: str) -> None:
     """End a key that somebody shows, and tell its owner. Commits. Any other text is no error.
 
     While a rotated key still works beside the new one, only the one that is
-    shown ends: whoever finds an old key must not stop the new one.
+    shown ends: somebody who finds an old key must not stop the new one.
     """
     digest = random_tokens.digest(secret)
     found = select(ApiKey.user_id).where(
