@@ -8,7 +8,15 @@ from screenplays.export import PARTS
 from screenplays.library import hand_over
 from screenplays.mails import invitation_asked, invited
 from screenplays.models import Person, Screenplay, Version
-from screenplays.names import DELETED, INVITED, READ, READ_ALL, WRITE
+from screenplays.names import (
+    DELETED,
+    INVITED,
+    LISTED_BY_PERMISSION,
+    READ,
+    READ_ALL,
+    READ_BY_PERMISSION,
+    WRITE,
+)
 from screenplays.routes import bp
 from screenplays.settings import ScreenplaySettings
 
@@ -24,7 +32,7 @@ FEATURE = Feature(
     erased=hand_over,
     permissions=[READ_ALL],
     scopes=[READ, WRITE],
-    events=[DELETED, INVITED],
+    events=[DELETED, INVITED, READ_BY_PERMISSION, LISTED_BY_PERMISSION],
     errors=[
         errors.TooManyScreenplays,
         errors.TooManyPeople,

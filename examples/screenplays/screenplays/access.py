@@ -11,10 +11,12 @@ from dataclasses import dataclass
 from sqlalchemy import ColumnElement, and_, or_, select
 from sqlalchemy.orm import joinedload
 
+from app.audit import recording
 from app.errors import NotEnoughPermissions, NotFound
 from app.extensions import db
 from app.models import User
 from screenplays.models import Person, Screenplay
+from screenplays.names import READ_BY_PERMISSION
 
 OWNER, EDITOR, READER = "owner", "editor", "reader"
 # The roles that an owner can give.
@@ -48,7 +50,8 @@ def open_for(
     """Open a screenplay to read it. Raises ``NotFound`` if it is not shared with the user.
 
     ``reads_all`` says whether the user has the permission. It is asked last,
-    because it costs a statement.
+    because it costs a statement. Whoever reads by it is recorded, and the owner
+    sees that. Commits then.
     """
     screenplay = db.session.scalar(
         select(Screenplay)
@@ -59,8 +62,16 @@ def open_for(
     if screenplay is None:
         raise NotFound
     role = _role(user, screenplay)
-    if role is None and not reads_all():
-        raise NotFound
+    if role is None:
+        if not reads_all():
+            raise NotFound
+        recording.record(
+            READ_BY_PERMISSION,
+            subject_id=screenplay.owner_id,
+            actor_id=user.id,
+            screenplay_id=screenplay.id,
+        )
+        db.session.commit()
     return Opened(screenplay, role)
 
 

@@ -19,7 +19,7 @@ from screenplays import access
 from screenplays.access import Opened
 from screenplays.errors import TooManyScreenplays
 from screenplays.models import Person, Screenplay, Version
-from screenplays.names import DELETED
+from screenplays.names import DELETED, LISTED_BY_PERMISSION
 from screenplays.settings import ScreenplaySettings
 
 # The longest text, in characters. A film of two hours has about 200,000.
@@ -54,7 +54,9 @@ def find(user: User, *, q: str | None = None, limit: int, cursor: str | None = N
 def find_all(
     user: User, *, q: str | None = None, limit: int, cursor: str | None = None
 ) -> Page[Any]:
-    """A page of everybody's screenplays, for somebody with the permission."""
+    """A page of everybody's screenplays, for somebody with the permission. Commits."""
+    recording.record(LISTED_BY_PERMISSION, subject_id=None, actor_id=user.id)
+    db.session.commit()
     return _page(user, "all screenplays", q, limit, cursor)
 
 

@@ -15,3 +15,10 @@ DELETED = vocabulary.declare(
 INVITED = vocabulary.declare(
     "screenplay_person_invited", description="You invited somebody to a screenplay%(origin)s."
 )
+# Somebody read it who is not on it, by the permission above.
+READ_BY_PERMISSION = vocabulary.declare(
+    "screenplay_read_by_permission",
+    description="Somebody who may read everybody's screenplays read one of yours.",
+)
+# The same for the list of all titles. It happens to nobody in particular.
+LISTED_BY_PERMISSION = vocabulary.declare("screenplays_listed_by_permission")

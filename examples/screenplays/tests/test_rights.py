@@ -132,3 +132,25 @@ def test_what_is_not_shared_looks_like_what_does_not_exist(
 
     assert {answer.status_code for answer in answers} == {404}
     assert len({answer.json["detail"] for answer in answers}) == 1
+
+
+def test_reading_by_the_permission_is_recorded_and_the_owner_sees_it(
+    client: FlaskClient, ada: dict[str, str], make_user: MakeUser, log_in: LogIn, write: Any
+) -> None:
+    screenplay = write(ada)["id"]
+    user = make_user("auditor", "screenplays:read-all", "audit:read")
+    auditor = log_in(user)
+
+    client.get(f"{API}/{screenplay}", headers=ada)
+    client.get(f"{API}/all", headers=auditor)
+    client.get(f"{API}/{screenplay}/file.fountain", headers=auditor)
+
+    events = client.get("/api/v1/users/audit", headers=auditor).json["items"]
+    found = [one for one in events if one["event"].endswith("_by_permission")]
+    assert [(one["event"], one["actor_id"]) for one in found] == [
+        ("screenplay_read_by_permission", user.id),
+        ("screenplays_listed_by_permission", user.id),
+    ]
+    assert found[0]["details"] == {"screenplay_id": screenplay}
+    seen = client.get("/api/v1/users/me/activity", headers=ada).json["items"][0]
+    assert (seen["event"], seen["by_you"]) == ("screenplay_read_by_permission", False)
