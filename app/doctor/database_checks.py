@@ -3,7 +3,7 @@
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import exists, func, select, text
+from sqlalchemy import func, select, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from app import clock, features
@@ -242,7 +242,8 @@ VERIFIED_AT_LEAST = timedelta(days=31)
 @checks(Weight.WEAK, "Run flask audit verify every day; docs/deploying.md has the line for cron.")
 def audit_log_is_verified(_settings: Settings) -> str | None:
     long_ago = clock.now() - VERIFIED_AT_LEAST
-    if not db.session.scalar(select(exists().where(AuditEvent.at < long_ago))):
+    first = db.session.scalar(select(func.min(AuditEvent.at)))
+    if first is None or first >= long_ago:
         return None
     last = next(iter(audit_checks.remembered().values()), None)
     if last is None:

@@ -37,7 +37,6 @@ NEW_PASSWORD = "an entirely different phrase"
 @pytest.fixture(autouse=True)
 def throttle_on(app: Flask, set_settings: Callable[..., None]) -> None:
     """The throttle, with limits by network out of its way."""
-    app.extensions["limits"].storage.reset()
     many = parse_many("100000 per hour")
     set_settings(
         ratelimit_enabled=True,

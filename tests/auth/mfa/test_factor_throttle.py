@@ -27,12 +27,6 @@ WAIT = (429, "rate_limited")
 HOME, ELSEWHERE = "192.0.2.7", "198.51.100.7"
 
 
-@pytest.fixture(autouse=True)
-def uncounted(app: Flask) -> None:
-    """The clock stands still, so the calls of earlier tests would count."""
-    app.extensions["limits"].storage.reset()
-
-
 @pytest.fixture
 def phone(client: FlaskClient, ada: User, set_settings: Callable[..., None]) -> Phone:
     """Ada logs in at home, and sets an app up there. Then the limits are on."""
