@@ -5,6 +5,7 @@ needs a folder in ``FOLDERS``, and one glance at the rule that refuses it.
 """
 
 import ast
+import logging
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -219,6 +220,9 @@ COMMITTING = {
     "app.moving.importing.take_in",
     "app.testing.make_user",
 }
+
+# The attributes that ``logging`` gives to a record itself.
+OF_EVERY_RECORD = {*vars(logging.makeLogRecord({})), "message", "asctime"}
 
 PRESENT = {
     "datetime.now",
@@ -605,6 +609,22 @@ def test_settings_come_from_config_alone() -> None:
     # It is written for a library that has no other way to be told.
     told = {'os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder'}
     assert environment == {"wsgi.py": set(), "gunicorn.conf.py": told}
+
+
+def test_no_line_of_the_log_has_a_member_that_every_record_has() -> None:
+    """``logging`` raises at such a line, and only at the moment at which it would be written."""
+    taken = {
+        f"{module.name}: {key.value}"
+        for module in MODULES.values()
+        for node in ast.walk(module.tree)
+        if isinstance(node, ast.keyword)
+        and node.arg == "extra"
+        and isinstance(node.value, ast.Dict)
+        for key in node.value.keys
+        if isinstance(key, ast.Constant) and key.value in OF_EVERY_RECORD
+    }
+
+    assert taken == set()
 
 
 # Size

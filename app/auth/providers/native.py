@@ -35,7 +35,7 @@ def log_in(provider: Provider, id_token: str, nonce: str, *, locale: str) -> Han
         visitor = openid.identify_by_token(provider, id_token, nonce)
         attempts.use_up_nonce(provider, nonce)
     except ProviderAway as failure:
-        log.warning("a provider failed", extra={"name": provider.name, "reason": failure.reason})
+        log.warning("a provider failed", extra={"provider": provider.name, "reason": failure.reason})
         raise Unavailable from None
     except (ProviderFailed, AttemptInvalid):
         recording.record_attempt(Event.LOGIN_FAILED, subject_id=None, reason="wrong_id_token")

@@ -8,6 +8,7 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from app.models import User
+from app.security.outbound.fetching import Answer, OutboundFailed
 from tests.auth.mfa.phone import enrol_with
 from tests.auth.providers.acme import Acme, link_directly, offered
 from tests.factories import API, bearer, log_in, me, problem, refused_fields
@@ -95,6 +96,17 @@ def test_without_registration_no_account_is_made(
     set_settings(pages_registration=False)
 
     assert problem(send(client, acme, email="ada@acme.example")) == (403, "registration_closed")
+
+
+def test_while_the_provider_is_away_the_answer_is_503(
+    client: FlaskClient, acme: Acme, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(url: str, **_: Any) -> Answer:
+        raise OutboundFailed("unreachable", "nobody answers")
+
+    monkeypatch.setattr(acme, "fetch", away)
+
+    assert problem(send(client, acme)) == (503, "unavailable")
 
 
 def test_an_api_call_lists_nothing_of_others(
