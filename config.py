@@ -19,7 +19,7 @@ from werkzeug.local import LocalProxy
 
 from configuration import cores, env_file, required, unknown
 from configuration.brand import BrandSettings
-from configuration.database_url import database_url, replica_url
+from configuration.database_url import database_url, in_folder, replica_url
 from configuration.hosts import Network, called_network, header, host, is_secure, origin, proxy
 from configuration.kept_secret import kept_secret
 from configuration.mail import mail_from, mail_url
@@ -188,7 +188,9 @@ class Settings(BrandSettings):
 
     # The tables of features, by their class; ``of`` returns them.
     tables: Mapping[type, Any] = field(default_factory=dict)
-    # A sentence for each unknown variable that looks like a setting.
+    # The settings whose names depend on another setting, by their variables.
+    dynamic: Mapping[str, Any] = field(default_factory=dict)
+    # A sentence for each variable that looks like a setting, and is not one.
     warnings: tuple[str, ...] = ()
 
     @property
@@ -225,8 +227,8 @@ class Settings(BrandSettings):
         (``configuration/table.py``). Raises ``SettingsRefused`` with all reasons at
         once. Outside production, a missing ``SECRET_KEY`` is made in ``instance``.
         """
-        of_file = env_file.of_checkout(ROOT) if environment is None else {}
-        given = env_file.with_process(of_file) if environment is None else environment
+        dotenv = env_file.of_checkout(ROOT) if environment is None else {}
+        given = env_file.with_process(dotenv) if environment is None else environment
         reading = Reading({**given, "PORT": str(port)} if port else given)
         settings = reading.read(cls)
         of_features: dict[type, Any] = {table: reading.read(table) for table in tables(settings)}
@@ -234,8 +236,9 @@ class Settings(BrandSettings):
         return replace(
             settings,
             tables=of_features,
-            warnings=unknown.warnings(reading.environment, reading.known, of_file),
-            database_url=_in_folder(settings.database_url, instance),
+            dynamic=reading.dynamic,
+            warnings=unknown.warnings(reading.environment, reading.known, dotenv, reading.warnings),
+            database_url=in_folder(settings.database_url, instance),
             secret_key=settings.secret_key or kept_secret(instance),
         )
 
@@ -282,13 +285,6 @@ class Settings(BrandSettings):
                 secret_key=self.secret_key,
                 database_is_fit=self.allow_sqlite or not self.uses_sqlite,
             )
-
-
-def _in_folder(url: URL, instance: Path) -> URL:
-    """A relative path of SQLite begins in the instance folder."""
-    if url.get_backend_name() == "sqlite":
-        return url.set(database=str(instance / str(url.database)))
-    return url
 
 
 def value_of(name: str) -> str:

@@ -5,6 +5,7 @@ A message never repeats the value, nor a part of it that may belong to the passw
 
 import re
 import unicodedata
+from pathlib import Path
 from urllib.parse import parse_qsl, unquote
 
 from psycopg.pq import Conninfo, ConnStatus, PGconn
@@ -197,3 +198,10 @@ def _reason_against(options: dict[str, str]) -> str | None:
 
 def _quoted(value: str) -> str:
     return value.replace("\\", "\\\\").replace("'", "\\'")
+
+
+def in_folder(url: URL, instance: Path) -> URL:
+    """A relative path of SQLite begins in the instance folder."""
+    if url.get_backend_name() == "sqlite":
+        return url.set(database=str(instance / str(url.database)))
+    return url

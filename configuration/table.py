@@ -68,6 +68,9 @@ class Reading:
     def __init__(self, environment: Mapping[str, str]) -> None:
         self.environment = environment
         self.reasons: list[str] = []
+        self.warnings: dict[str, str] = {}
+        # What ``read_one`` returned, by the variables.
+        self.dynamic: dict[str, Any] = {}
         self._tables: dict[str, str] = {}
 
     @property
@@ -92,7 +95,8 @@ class Reading:
         ``parse`` must accept the default. Use the value only if ``finish`` then raises nothing.
         """
         self._claim(name, owner)
-        return cast(T, self._value(Variable(name, default, parse), {}))
+        self.dynamic[name] = value = self._value(Variable(name, default, parse), {})
+        return cast(T, value)
 
     def is_set(self, name: str) -> bool:
         return bool(self.environment.get(name))
@@ -100,6 +104,10 @@ class Reading:
     def refuse(self, name: str, sentence: str) -> None:
         """Refuse the start. The sentence continues the name, and says what to write instead."""
         self.reasons.append(f"{name} {sentence}")
+
+    def warn(self, name: str, sentence: str) -> None:
+        """Start all the same, and warn. The sentence continues the name."""
+        self.warnings[name] = f"`{name}` {sentence}"
 
     def is_refused(self, name: str) -> bool:
         return any(reason.startswith(f"{name} ") for reason in self.reasons)

@@ -9,9 +9,11 @@ sentence never has a value.
 
 import re
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from types import MappingProxyType
 
 NAME = re.compile(r"[A-Z][A-Z0-9_]*")
+NOTHING: Mapping[str, str] = MappingProxyType({})
 
 # Variables of programs that run beside this one, and of those that start it.
 OF_OTHERS = re.compile(
@@ -27,11 +29,15 @@ SERVICE = re.compile(r"([A-Z0-9_]+?)_(?:SERVICE_HOST|PORT_[0-9]+_(?:TCP|UDP)(?:_
 
 
 def warnings(
-    names: Collection[str], known: Collection[str], in_file: Collection[str] = ()
+    names: Collection[str],
+    known: Collection[str],
+    in_file: Collection[str] = (),
+    told: Mapping[str, str] = NOTHING,
 ) -> tuple[str, ...]:
     """A sentence for each name that is not known and looks like a setting.
 
     ``names`` are those of all variables, and ``in_file`` those in ``.env``.
+    ``told`` has the sentences of some names already.
     """
     # The words with which several settings begin, like RATELIMIT.
     begins = Counter(name.partition("_")[0] for name in known)
@@ -41,9 +47,9 @@ def warnings(
         _of_file(name, known, words)
         if name in in_file
         else _of_process(name, known, words, services)
-        for name in sorted({*names} - {*known})
+        for name in sorted({*names} - {*known} - {*told})
     )
-    return tuple(filter(None, sentences))
+    return (*told.values(), *filter(None, sentences))
 
 
 def _of_process(

@@ -66,6 +66,7 @@ DEFAULTS: dict[str, Any] = {
     "allow_sqlite": False,
     "features": [],
     "tables": {},
+    "dynamic": {},
     "warnings": (),
     "database_prepared_statements": "auto",
     "access_token_lifetime": timedelta(minutes=15),

@@ -1,7 +1,7 @@
 """``flask settings show``: what the settings are, and where each comes from."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from typing import Any, NamedTuple
 
@@ -62,8 +62,13 @@ def _every() -> Iterator[Setting]:
     of_file = env_file.of_checkout(config.ROOT)
     for settings_of, holder in ((type(effective), effective), *effective.tables.items()):
         for field, variable in variables_of(settings_of).items():
-            value = _in_words(variable.name, getattr(holder, field))
-            yield Setting(variable.name, value, env_file.source_of(variable.name, of_file))
+            yield _setting(variable.name, getattr(holder, field), of_file)
+    for name, value in effective.dynamic.items():
+        yield _setting(name, value, of_file)
+
+
+def _setting(name: str, value: Any, of_file: Mapping[str, str]) -> Setting:
+    return Setting(name, _in_words(name, value), env_file.source_of(name, of_file))
 
 
 def _in_words(name: str, value: Any) -> str:

@@ -107,6 +107,8 @@ def test_the_password_of_the_mail_server_is_not_shown(
         ({}, "RESET_TOKEN_EXPIRE_MINUTES", "30"),
         ({}, "RATELIMIT_TOKEN", "120 per 1 minute"),
         ({"pages": True}, "PAGES", "true"),
+        ({"dynamic": {"OIDC_ACME_DOMAINS": ["a.example"]}}, "OIDC_ACME_DOMAINS", "a.example"),
+        ({"dynamic": {"OIDC_ACME_CLIENT_SECRET": "x"}}, "OIDC_ACME_CLIENT_SECRET", HIDDEN),
     ],
 )
 def test_settings_are_shown_without_secrets(

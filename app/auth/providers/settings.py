@@ -30,6 +30,9 @@ ISSUER = re.compile(
     r"https?://([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?(/[A-Za-z0-9._~/-]*)?"
 )
 
+# A variable that each provider has. The words before it name the provider.
+OF_A_PROVIDER = re.compile(r"OIDC_([A-Z][A-Z0-9]{0,19})_ISSUER")
+
 GITHUB = "github"
 APPLE_ISSUER = "https://appleid.apple.com"
 # What people call providers whose names they know.
@@ -129,10 +132,8 @@ class Provider:
     links_verified: bool = False
     audiences: tuple[str, ...] = ()
     answers_by_form: bool = False
-
-    @property
-    def is_github(self) -> bool:
-        return self.name == GITHUB and not self.scope
+    # It does not speak OpenID Connect.
+    is_github: bool = False
 
     @property
     def callback(self) -> str:
@@ -156,6 +157,10 @@ class ProviderSettings:
     def check(self, reading: Reading) -> None:
         for name in self.names:
             self.providers[name] = _read(reading, name)
+        for given in reading.environment:
+            found = OF_A_PROVIDER.fullmatch(given)
+            if found and (name := found[1].lower()) not in self.names:
+                reading.warn(given, f"is not used, because OIDC_PROVIDERS does not name {name}.")
         if bool(self.github_client_id) != bool(self.github_client_secret):
             missing = "GITHUB_CLIENT_SECRET" if self.github_client_id else "GITHUB_CLIENT_ID"
             reading.refuse(missing, "is missing. Set both, as GitHub shows them, or neither.")
@@ -171,6 +176,7 @@ class ProviderSettings:
                 issuer="https://github.com",
                 client_id=self.github_client_id,
                 client_secret=self.github_client_secret,
+                is_github=True,
             )
 
 

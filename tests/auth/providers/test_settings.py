@@ -20,9 +20,12 @@ ACME = {
 def test_a_provider_is_read_from_its_variables(tmp_path: Path) -> None:
     given = {"OIDC_ACME_DOMAINS": "Acme.example, bücher.example", "OIDC_ACME_LABEL": "Acme & Co"}
 
-    settings = read_settings(ENVIRONMENT | ACME | given, instance=tmp_path).of(ProviderSettings)
+    read = read_settings(ENVIRONMENT | ACME | given, instance=tmp_path)
+    settings = read.of(ProviderSettings)
 
     acme = settings.providers["acme"]
+    # `flask settings show` shows these.
+    assert read.dynamic["OIDC_ACME_LABEL"] == "Acme & Co"
     assert acme.domains == ("acme.example", "xn--bcher-kva.example")
     assert (acme.label, acme.scope, acme.links_verified) == (
         "Acme & Co",
@@ -60,6 +63,17 @@ def test_what_is_wrong_stops_the_start(
 
     assert sentence in str(refused.value)
     assert "s3cret" not in str(refused.value)
+
+
+@pytest.mark.parametrize("names", ["", "acme"])
+def test_a_provider_that_nobody_named_is_a_warning(tmp_path: Path, names: str) -> None:
+    forgotten = {"OIDC_GOOGLE_ISSUER": "https://accounts.google.com", "OIDC_PROVIDERS": names}
+
+    warnings = read_settings(ENVIRONMENT | ACME | forgotten, instance=tmp_path).warnings
+
+    assert [each for each in warnings if "GOOGLE" in each] == [
+        "`OIDC_GOOGLE_ISSUER` is not used, because OIDC_PROVIDERS does not name google."
+    ]
 
 
 def test_an_issuer_without_tls_may_be_in_an_allowed_network(tmp_path: Path) -> None:
