@@ -5,6 +5,8 @@ attempt are made of that secret and of ``state``, so they are stored nowhere,
 and somebody who reads the database can finish no sign-in.
 """
 
+import base64
+import hashlib
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
@@ -49,6 +51,12 @@ class Secrets:
     def verifier(self) -> str:
         """The code verifier of PKCE (RFC 7636 §4.1)."""
         return random_tokens.digest(f"verifier.{self.state}.{self.browser}")
+
+    @property
+    def challenge(self) -> str:
+        """The code challenge of the verifier, by the method ``S256`` (RFC 7636 §4.2)."""
+        digest = hashlib.sha256(self.verifier.encode()).digest()
+        return base64.urlsafe_b64encode(digest).decode().rstrip("=")
 
 
 def begin(

@@ -1,7 +1,5 @@
 """GitHub, which knows OAuth 2 and no OpenID Connect: who somebody is, its API says."""
 
-import base64
-import hashlib
 from typing import Any
 
 from app.auth.providers import calls
@@ -20,13 +18,12 @@ ISSUERS = (None, "https://github.com", "https://github.com/login/oauth")
 
 
 def authorization_url(provider: Provider, secrets: Secrets) -> str:
-    challenge = base64.urlsafe_b64encode(hashlib.sha256(secrets.verifier.encode()).digest())
     parameters = {
         "client_id": provider.client_id,
         "redirect_uri": provider.callback,
         "scope": SCOPE,
         "state": secrets.state,
-        "code_challenge": challenge.decode().rstrip("="),
+        "code_challenge": secrets.challenge,
         "code_challenge_method": "S256",
     }
     return with_query(AUTHORIZATION, parameters)

@@ -17,7 +17,7 @@ from joserfc.jwk import ECKey, JWKRegistry
 
 from app import clock
 from app.auth.providers import discovery
-from app.auth.providers.errors import ProviderFailed
+from app.auth.providers.errors import OtherIdentity, ProviderFailed
 from app.auth.providers.settings import ClientKey, Provider
 
 # The algorithms that are accepted, and the kind of key of each. `none` and those of shared secrets
@@ -63,6 +63,19 @@ def verified(
     ):
         raise ProviderFailed("its ID token is for another sign-in")
     return claims
+
+
+def refuse_older_proof(claims: Mapping[str, Any], since: datetime) -> None:
+    """Refuse a token that names no proof after ``since``: the provider did not ask the person.
+
+    Raises ``OtherIdentity``.
+    """
+    try:
+        proved_at = _instant(claims, "auth_time")
+    except ProviderFailed:
+        raise OtherIdentity from None
+    if proved_at < since - LEEWAY:
+        raise OtherIdentity
 
 
 def signed_client_secret(provider: Provider, key: ClientKey) -> str:

@@ -1,19 +1,32 @@
 """Signing in with the ID token that a native application got from a provider's own library."""
 
-import logging
+from typing import Any
 
 from app.audit import recording
 from app.audit.vocabulary import Event
-from app.auth.providers import attempts, new_account, openid, signing_in, usernames
-from app.auth.providers.errors import AttemptInvalid, LinkRequired, ProviderAway, ProviderFailed
+from app.auth.providers import attempts, new_account, openid, results, signing_in, usernames
+from app.auth.providers.errors import (
+    AttemptInvalid,
+    IdentityTaken,
+    LinkRequired,
+    ProviderAway,
+    ProviderFailed,
+)
 from app.auth.providers.settings import Provider
 from app.auth.providers.signing_in import Next
 from app.auth.providers.visitor import Visitor
 from app.auth.sessions.handover import Handover
-from app.errors import InvalidCredentials, Message, Unavailable, UsernameTaken, ValidationFailed
+from app.errors import (
+    AppError,
+    EmailNotVerified,
+    InvalidCredentials,
+    Message,
+    Unavailable,
+    UsernameTaken,
+    ValidationFailed,
+)
 from app.extensions import db
-
-log = logging.getLogger(__name__)
+from config import settings
 
 ADDRESS_MISSING = Message(
     "address_missing", "Names no email address, which a new account must have."
@@ -26,39 +39,63 @@ def log_in(provider: Provider, id_token: str, nonce: str, *, locale: str) -> Han
 
     Somebody whom nobody knows gets an account. Raises ``InvalidCredentials``
     for every token that is not genuine, ``LinkRequired`` if an account has the
-    address, ``ValidationFailed`` for a new person without an address,
+    address, ``EmailTaken`` if an account that left it may still return,
+    ``ValidationFailed`` for a new person without an address,
     ``RegistrationClosed``, ``Unavailable`` while the provider is away, or what
     the gate raises.
     """
+    visitor = _identify(provider, id_token, nonce)
     try:
-        db.session.close()
+        return _sign_in(provider, visitor, locale)
+    except AppError as refusal:
+        results.count_refusal(provider, refusal)
+        raise
+
+
+def _identify(provider: Provider, id_token: str, nonce: str) -> Visitor:
+    """The connection is back in the pool while the provider's keys are read."""
+    db.session.close()
+    try:
         visitor = openid.identify_by_token(provider, id_token, nonce)
         attempts.use_up_nonce(provider, nonce)
+        return visitor
     except ProviderAway as failure:
-        log.warning("a provider failed", extra={"provider": provider.name, "reason": failure.reason})
+        results.count_refusal(provider, failure)
         raise Unavailable from None
-    except (ProviderFailed, AttemptInvalid):
+    except (ProviderFailed, AttemptInvalid) as refusal:
+        results.count_refusal(provider, refusal)
         recording.record_attempt(Event.LOGIN_FAILED, subject_id=None, reason="wrong_id_token")
         db.session.commit()
         raise InvalidCredentials from None
-    outcome = signing_in.log_in(provider, visitor)
-    if isinstance(outcome, Handover):
-        return outcome
-    if outcome is Next.CONFIRM:
-        raise LinkRequired
-    return _make_account(provider, visitor, locale)
+
+
+def _sign_in(provider: Provider, visitor: Visitor, locale: str) -> Handover:
+    for _ in range(TRIES):
+        try:
+            outcome = signing_in.log_in(provider, visitor)
+            if isinstance(outcome, Handover):
+                return outcome
+            if outcome is Next.CONFIRM:
+                raise LinkRequired
+            return _make_account(provider, visitor, locale)
+        except (AttemptInvalid, IdentityTaken, UsernameTaken):
+            # Another request was faster. The next try sees what it did.
+            continue
+    raise InvalidCredentials
 
 
 def _make_account(provider: Provider, visitor: Visitor, locale: str) -> Handover:
     if visitor.email is None:
         raise ValidationFailed([ADDRESS_MISSING.at(["id_token"])])
-    for _ in range(TRIES):
-        username = usernames.suggested(visitor.username)
-        try:
-            return new_account.make(
-                provider, visitor, username=username, email=visitor.email, locale=locale
-            )
-        except UsernameTaken:
-            # Somebody took it at this moment.
-            continue
-    raise InvalidCredentials
+    given: dict[str, Any] = {
+        "username": usernames.suggested(visitor.username),
+        "email": visitor.email,
+        "locale": locale,
+    }
+    if not settings.hide_account_existence:
+        return new_account.make(provider, visitor, **given)
+    begun = new_account.make_quietly(provider, visitor, **given)
+    if begun is None:
+        # A mail says how to go on, to a new person and to one who has an account.
+        raise EmailNotVerified
+    return begun

@@ -4,8 +4,7 @@ from app import audit
 from app.audit.vocabulary import Event
 from app.auth import taken
 from app.auth.email import verification
-from app.auth.login import login as gate
-from app.auth.providers import attempts, identities, signing_in
+from app.auth.providers import attempts, identities, results, signing_in
 from app.auth.providers.models import Attempt
 from app.auth.providers.settings import Provider
 from app.auth.providers.visitor import Visitor
@@ -34,13 +33,18 @@ def make(
     ``EmailTaken``, ``UsernameTaken``, ``IdentityTaken``, ``AttemptInvalid``, or
     ``EmailNotVerified``; then the account is there, and the mail too.
     """
-    return gate.start(
-        _add(provider, visitor, username, email, locale, attempt), signing_in.proof_by(provider)
-    )
+    user = _add(provider, visitor, username, email, locale, attempt)
+    return signing_in.start(user, provider)
 
 
 def make_quietly(
-    provider: Provider, attempt: Attempt, *, username: str, email: str, locale: str
+    provider: Provider,
+    visitor: Visitor,
+    *,
+    username: str,
+    email: str,
+    locale: str,
+    attempt: Attempt | None = None,
 ) -> Handover | None:
     """Do the same where the answer must not tell whether the address has an account. Commits.
 
@@ -48,14 +52,14 @@ def make_quietly(
     hidden. For any other one nobody is signed in, and the owner of a taken
     address gets a mail.
     """
-    visitor = attempts.visitor_of(attempt)
     given = {"username": username, "email": email, "locale": locale}
     if visitor.is_email_proved and email == visitor.email:
         return make(provider, visitor, **given, attempt=attempt)
     try:
         _add(provider, visitor, username, email, locale, attempt)
     except EmailTaken:
-        attempts.finish(attempt)
+        if attempt is not None:
+            attempts.finish(attempt)
         audit.record(Event.REGISTRATION_ATTEMPTED, subject_id=None)
         outbox.request(registration_attempted, email)
     return None
@@ -95,4 +99,5 @@ def _add(
     if not is_proved:
         verification.send(user)
     db.session.commit()
+    results.count(provider, "registered")
     return user

@@ -5,21 +5,17 @@ RFC 6749, RFC 7636, RFC 9207). ``id_tokens.py`` checks what the provider signs.
 """
 
 import base64
-import hashlib
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 from urllib.parse import quote_plus, urlencode
 
 from app.auth.providers import calls
 from app.auth.providers.attempts import Secrets
 from app.auth.providers.discovery import metadata
-from app.auth.providers.errors import AttemptInvalid, OtherIdentity, ProviderFailed
+from app.auth.providers.errors import AttemptInvalid, ProviderFailed
 from app.auth.providers.settings import Provider
 from app.auth.providers.visitor import Visitor, described_by
-
-# Clocks differ.
-LEEWAY = timedelta(seconds=60)
 
 
 def authorization_url(provider: Provider, secrets: Secrets, *, again: bool) -> str:
@@ -27,7 +23,6 @@ def authorization_url(provider: Provider, secrets: Secrets, *, again: bool) -> s
 
     Raises ``ProviderFailed``.
     """
-    challenge = base64.urlsafe_b64encode(hashlib.sha256(secrets.verifier.encode()).digest())
     parameters = {
         "response_type": "code",
         "client_id": provider.client_id,
@@ -35,7 +30,7 @@ def authorization_url(provider: Provider, secrets: Secrets, *, again: bool) -> s
         "scope": provider.scope,
         "state": secrets.state,
         "nonce": secrets.nonce,
-        "code_challenge": challenge.decode().rstrip("="),
+        "code_challenge": secrets.challenge,
         "code_challenge_method": "S256",
     }
     if provider.answers_by_form:
@@ -63,19 +58,16 @@ def identify(
 ) -> Visitor:
     """Swap the code for the person who stood behind it.
 
-    ``proved_since`` says since when the provider must have seen a proof of
-    theirs. Raises ``OtherIdentity`` or ``ProviderFailed``.
+    The provider must have seen a proof of theirs after ``proved_since``.
+    Raises ``OtherIdentity`` or ``ProviderFailed``.
     """
     from app.auth.providers import id_tokens
 
     answer = _swap(provider, code, secrets)
     claims = id_tokens.verified(calls.text_in(answer, "id_token"), provider, nonce=secrets.nonce)
-    visitor = described_by(provider, claims)
     if proved_since is not None:
-        proved_at = visitor.authenticated_at
-        if proved_at is None or proved_at < proved_since - LEEWAY:
-            # It did not ask again, so this proves nothing new.
-            raise OtherIdentity
+        id_tokens.refuse_older_proof(claims, proved_since)
+    visitor = described_by(provider, claims)
     if "email" in claims:
         return visitor
     said = _userinfo(provider, answer, visitor)

@@ -21,7 +21,7 @@ from app.auth.providers.settings import Provider, providers
 from app.auth.schemas import NothingSchema, TokenSchema
 from app.auth.sessions.handover import tokens_of
 from app.auth.ways_in import LastWayIn
-from app.errors import NotFound, Overloaded
+from app.errors import EmailTaken, NotFound, Overloaded
 from app.http import languages
 from app.http.blueprint import Blueprint, refuses
 from app.security.tokens import TokenPair
@@ -49,7 +49,7 @@ def begin_native_sign_in(_nothing: Mapping[str, Any], name: str) -> dict[str, st
 @bp.post("/providers/<name>/id-token")
 @limited(LOGIN)
 @bp.takes(IdTokenSchema)
-@refuses(NotFound, *GATE_REFUSALS, LinkRequired, RegistrationClosed)
+@refuses(NotFound, *GATE_REFUSALS, EmailTaken, LinkRequired, RegistrationClosed)
 @bp.returns(200, TokenSchema)
 def log_in_with_id_token(body: dict[str, str], name: str) -> TokenPair:
     """Begin a session with the ID token of a native application.

@@ -22,14 +22,12 @@ from app.auth.login import login as gate
 from app.auth.login import reauthentication, throttle
 from app.auth.login.throttle import Kind
 from app.auth.notices import notify
-from app.auth.providers import attempts, events, github, identities, messages, openid
+from app.auth.providers import attempts, events, identities, messages, protocol, results
 from app.auth.providers.attempts import Purpose, Secrets
 from app.auth.providers.errors import (
     AttemptInvalid,
     IdentityTaken,
     OtherIdentity,
-    ProviderFailed,
-    ProviderRefused,
     RegistrationClosed,
 )
 from app.auth.providers.models import Attempt, Identity
@@ -43,16 +41,6 @@ from app.extensions import db
 from app.features.credentials import CredentialChange
 from app.models import Session, User
 from config import settings
-
-# What a provider answers where the person, or its rules, said no (RFC 6749 §4.1.2.1, OpenID Connect
-# Core 1.0 §3.1.2.6). Every other error is a fault of the provider, or of these settings.
-NO = (
-    "access_denied",
-    "account_selection_required",
-    "consent_required",
-    "interaction_required",
-    "login_required",
-)
 
 
 class Next(StrEnum):
@@ -86,9 +74,7 @@ def begin(
     if purpose is Purpose.REAUTHENTICATE and not provider.can_ask_again:
         raise BadRequest
     secrets = attempts.begin(provider, purpose, browser, session=session, next_path=next_path)
-    if provider.is_github:
-        return github.authorization_url(provider, secrets)
-    return openid.authorization_url(provider, secrets, again=purpose is Purpose.REAUTHENTICATE)
+    return protocol.authorization_url(provider, secrets, again=purpose is Purpose.REAUTHENTICATE)
 
 
 def answered(
@@ -119,7 +105,7 @@ def go_on(
     Raises one of the errors of ``errors.py``, ``SessionEnded``, or what the
     gate raises: ``MfaRequired`` with a ticket, ``InactiveUser`` and others.
     """
-    visitor = _identify(provider, attempt, answer, Secrets(answer["state"], browser))
+    visitor = protocol.identify(provider, attempt, answer, Secrets(answer["state"], browser))
     if attempt.purpose == Purpose.LOGIN:
         outcome = log_in(provider, visitor)
         if isinstance(outcome, Next):
@@ -154,9 +140,11 @@ def log_in(provider: Provider, visitor: Visitor) -> Outcome:
     return Next.CONFIRM
 
 
-def proof_by(provider: Provider) -> Proof:
-    """One proof, of the first level: second factors are asked for after it, as after a password."""
-    return Proof(signed_in_by=provider.name, amr=("fed",))
+def start(user: User, provider: Provider) -> Handover:
+    """Begin a session, or raise what the gate raises. Commits."""
+    begun = gate.start(user, _proof_by(provider))
+    results.count(provider, "signed_in")
+    return begun
 
 
 def refuse_if_registration_is_closed() -> None:
@@ -182,24 +170,9 @@ def confirm(attempt: Attempt, provider: Provider, session: Session) -> None:
     db.session.commit()
 
 
-def _identify(
-    provider: Provider, attempt: Attempt, answer: Mapping[str, str], secrets: Secrets
-) -> Visitor:
-    """The connection is back in the pool while the provider is asked."""
-    db.session.close()
-    if provider.is_github:
-        github.refuse_other_issuer(answer.get("iss"))
-    else:
-        openid.refuse_other_issuer(provider, answer.get("iss"))
-    if "error" in answer:
-        raise ProviderRefused if answer["error"] in NO else ProviderFailed("it answered an error")
-    if "code" not in answer:
-        raise AttemptInvalid
-    if provider.is_github:
-        return github.identify(provider, answer["code"], secrets)
-    wants_proof = attempt.purpose == Purpose.REAUTHENTICATE
-    proved_since = attempt.created_at if wants_proof else None
-    return openid.identify(provider, answer["code"], secrets, proved_since=proved_since)
+def _proof_by(provider: Provider) -> Proof:
+    """One proof, of the first level: second factors are asked for after it, as after a password."""
+    return Proof(signed_in_by=provider.name, amr=("fed",))
 
 
 def _log_in_as(known: Identity, provider: Provider, visitor: Visitor) -> Outcome:
@@ -208,7 +181,7 @@ def _log_in_as(known: Identity, provider: Provider, visitor: Visitor) -> Outcome
         # It was unlinked, or the account was erased, at this moment.
         db.session.rollback()
         raise AttemptInvalid
-    return gate.start(user, proof_by(provider))
+    return start(user, provider)
 
 
 def _new_account() -> Next:
@@ -279,7 +252,7 @@ def _link_and_log_in(user: User, provider: Provider, visitor: Visitor) -> Outcom
         return log_in(provider, visitor)
     notify(messages.signed_in_with_new_identity, user, provider=provider.label)
     db.session.commit()
-    return gate.start(user, proof_by(provider))
+    return start(user, provider)
 
 
 def _prove_again(session: Session, provider: Provider, visitor: Visitor) -> None:
@@ -290,4 +263,4 @@ def _prove_again(session: Session, provider: Provider, visitor: Visitor) -> None
     if session.user.second_step_at is not None:
         # Only a second factor makes such a session fresh.
         raise levels.fresh_token_required(aal=2)
-    reauthentication.confirm(session, proof_by(provider))
+    reauthentication.confirm(session, _proof_by(provider))

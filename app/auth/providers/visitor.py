@@ -3,7 +3,6 @@
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 from app.auth.providers.errors import ProviderFailed
@@ -22,7 +21,7 @@ class Visitor:
     ``issuer`` and ``subject`` are the identity. ``email`` is the address in its
     canonical form, and ``is_email_proved`` says whether the provider is
     believed that it is theirs. ``label`` and ``username`` are only shown and
-    suggested. ``authenticated_at`` is when the provider saw a proof of theirs.
+    suggested.
     """
 
     issuer: str
@@ -31,7 +30,6 @@ class Visitor:
     username: str
     email: str | None
     is_email_proved: bool
-    authenticated_at: datetime | None = None
 
 
 def described_by(provider: Provider, claims: Mapping[str, Any]) -> Visitor:
@@ -52,7 +50,6 @@ def described_by(provider: Provider, claims: Mapping[str, Any]) -> Visitor:
         username=next((text for hint in hints if (text := _on_one_line(hint))), ""),
         email=email,
         is_email_proved=_is_proved(provider, claims, email),
-        authenticated_at=_instant(claims.get("auth_time")),
     )
 
 
@@ -84,12 +81,3 @@ def _on_one_line(text: Any) -> str:
         return ""
     visible = (c for c in text[:1000] if unicodedata.category(c) not in ("Cc", "Cf", "Zl", "Zp"))
     return "".join(visible).strip()
-
-
-def _instant(seconds: Any) -> datetime | None:
-    if isinstance(seconds, bool) or not isinstance(seconds, int | float):
-        return None
-    try:
-        return datetime.fromtimestamp(seconds, UTC)
-    except (ValueError, OverflowError, OSError):
-        return None

@@ -9,7 +9,7 @@ from werkzeug.datastructures import MultiDict
 from app.access import cookies, csrf
 from app.access.levels import before_second_step
 from app.access.limits import TOKEN, limited
-from app.auth.providers import signing_in
+from app.auth.providers import results, signing_in
 from app.auth.providers.attempts import Purpose
 from app.auth.providers.errors import AttemptInvalid
 from app.auth.providers.models import Attempt
@@ -88,7 +88,7 @@ def _go_on(
     try:
         outcome = signing_in.go_on(provider, attempt, answer, held, session)
     except MfaRequired as due:
-        stopping.count(provider, due.code)
+        results.count(provider, due.code)
         waiting = Ticket(due.members["mfa_token"], remember=False)
         step = go(with_next(SECOND_STEP, attempt.next_path))
         return browser.drop(ticket.carry(step, waiting, seconds=due.members["expires_in"]))
@@ -102,9 +102,8 @@ def _go_on(
 
 def _arrive(provider: Provider, attempt: Attempt, outcome: Outcome, held: str) -> Response:
     if isinstance(outcome, Handover):
-        stopping.count(provider, "signed_in")
         return browser.drop(arrive(attempt.next_path, outcome))
-    stopping.count(provider, outcome.name.lower())
+    results.count(provider, outcome.name.lower())
     if outcome in (Next.CONFIRM, Next.NEW_ACCOUNT):
         return browser.keep(go(f"/account/with/{provider.name}/{outcome}"), held)
     notice = LINKED if outcome is Next.LINKED else None

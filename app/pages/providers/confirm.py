@@ -8,7 +8,7 @@ from flask import Response
 
 from app.access.guards import current_session, freshly_signed_in
 from app.access.limits import limited_writes
-from app.auth.providers import attempts, signing_in
+from app.auth.providers import attempts, results, signing_in
 from app.auth.providers.errors import AttemptInvalid, IdentityTaken
 from app.auth.providers.models import Attempt
 from app.auth.providers.settings import Provider
@@ -48,7 +48,7 @@ def link_waiting(name: str) -> Response:
         signing_in.confirm(waiting, provider, current_session())
     except (AttemptInvalid, IdentityTaken) as refusal:
         return stopping.show(refusal, provider)
-    stopping.count(provider, "linked")
+    results.count(provider, "linked")
     return browser.drop(go(waiting.next_path, LINKED))
 
 

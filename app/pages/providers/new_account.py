@@ -65,11 +65,8 @@ def make_account(given: dict[str, Any], name: str) -> Response:
     cookies.hold_session()
     try:
         waiting = _waiting(provider)
-        begun = (
-            new_account.make_quietly(provider, waiting, **given)
-            if settings.hide_account_existence
-            else new_account.make(provider, attempts.visitor_of(waiting), attempt=waiting, **given)
-        )
+        make = new_account.make_quietly if settings.hide_account_existence else new_account.make
+        begun = make(provider, attempts.visitor_of(waiting), attempt=waiting, **given)
     except EmailNotVerified:
         # The account is there. The mail that confirms its address is on its way.
         return browser.drop(go("/account/login", REGISTERED))

@@ -1,18 +1,13 @@
 """The page on which a sign-in with a provider ends that did not succeed: why, and a way on."""
 
-import logging
-
 from flask import Response, g
 
-from app.auth.providers.errors import ProviderFailed
+from app.auth.providers import results
 from app.auth.providers.settings import Provider
 from app.errors import AppError
 from app.extensions import db
-from app.observability import metrics
 from app.pages import words
 from app.pages.page import render
-
-log = logging.getLogger(__name__)
 
 # Nobody is signed in, and a page cannot be asked for with a header.
 FOR_PAGES = {401: 400}
@@ -21,12 +16,7 @@ FOR_PAGES = {401: 400}
 def show(refusal: AppError, provider: Provider) -> Response:
     """What the provider said is in the log, and not on the page: a stranger may have written it."""
     db.session.rollback()
-    count(provider, refusal.code)
-    if isinstance(refusal, ProviderFailed):
-        log.warning(
-            "a sign-in with a provider failed",
-            extra={"provider": provider.name, "reason": refusal.reason},
-        )
+    results.count_refusal(provider, refusal)
     is_signed_in = g.get("session") is not None
     response = render(
         "providers/stopped.html",
@@ -40,7 +30,3 @@ def show(refusal: AppError, provider: Provider) -> Response:
     )
     response.headers.update(refusal.headers if refusal.status != 401 else {})
     return response
-
-
-def count(provider: Provider, result: str) -> None:
-    metrics.PROVIDER_SIGN_INS.labels(provider.name, result).inc()

@@ -324,6 +324,8 @@ CALLBACKS = [
     Lie("cdenied", 403, callback={"code": None, "error": "access_denied"}),
     Lie("cdeniedhtml", 403, callback={"code": None, "error": "access_denied",
         "error_description": "<script>alert(1)</script>", "error_uri": "javascript:alert(1)"}),
+    # Apple's word for it.
+    Lie("ccancelled", 403, callback={"code": None, "error": "user_cancelled_authorize"}),
     Lie("cfault", 502, callback={"code": None, "error": "server_error"}),
     Lie("cbusy", 502, callback={"code": None, "error": "temporarily_unavailable"}),
     Lie("cunknown", 502, callback={"code": None, "error": "<b>new</b>"}),

@@ -7,11 +7,14 @@ from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
+from app.auth.providers import usernames
 from app.models import User
+from app.observability import metrics
 from app.security.outbound.fetching import Answer, OutboundFailed
 from tests.auth.mfa.phone import enrol_with
 from tests.auth.providers.acme import Acme, link_directly, offered
-from tests.factories import API, bearer, log_in, me, problem, refused_fields
+from tests.factories import API, bearer, log_in, make_user, me, problem, refused_fields
+from tests.mailbox import Mailbox
 
 CALLS = f"{API}/auth/providers/acme"
 
@@ -107,6 +110,54 @@ def test_while_the_provider_is_away_the_answer_is_503(
     monkeypatch.setattr(acme, "fetch", away)
 
     assert problem(send(client, acme)) == (503, "unavailable")
+
+
+@pytest.mark.parametrize("has_account", [True, False])
+def test_an_unproved_address_does_not_tell_whether_it_has_an_account(
+    app: Flask, client: FlaskClient, acme: Acme, mailbox: Mailbox, has_account: bool,
+    set_settings: Any,
+) -> None:  # fmt: skip
+    set_settings(hide_account_existence=True)
+    if has_account:
+        make_user(app, username="owner", email="ada@elsewhere.example", email_verified=True)
+
+    answer = send(client, acme, email="ada@elsewhere.example")
+
+    assert problem(answer) == (403, "email_not_verified")
+    [mail] = mailbox.deliver()
+    assert mail.page == ("reset-password" if has_account else "verify-email")
+
+
+def test_a_username_that_is_taken_at_this_moment_is_replaced(
+    client: FlaskClient, acme: Acme, bob: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = iter(["bob", "bob2"])
+    monkeypatch.setattr(usernames, "suggested", lambda _: next(names))
+
+    answer = send(client, acme, email="robert@acme.example")
+
+    assert me(client, answer.json["access_token"]).json["username"] == "bob2"
+
+
+def test_sign_ins_are_counted_and_the_log_says_why_one_failed(
+    client: FlaskClient, acme: Acme, caplog: pytest.LogCaptureFixture
+) -> None:
+    def counted(result: str) -> float:
+        labels = {"provider": "acme", "result": result}
+        return metrics.REGISTRY.get_sample_value("federated_total", labels) or 0
+
+    before = {result: counted(result) for result in ("registered", "signed_in", "provider_failed")}
+    send(client, acme, email="ada@acme.example")
+    send(client, acme, aud="another-client")
+
+    assert {result: counted(result) - number for result, number in before.items()} == {
+        "registered": 1,
+        "signed_in": 1,
+        "provider_failed": 1,
+    }
+    assert "its ID token is for another program" in [
+        getattr(record, "reason", None) for record in caplog.records
+    ]
 
 
 def test_an_api_call_lists_nothing_of_others(
