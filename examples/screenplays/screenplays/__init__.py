@@ -37,6 +37,7 @@ FEATURE = Feature(
         errors.TooManyScreenplays,
         errors.TooManyPeople,
         errors.AlreadyInvited,
+        errors.TooManyPages,
         errors.IfMatchRequired,
     ],
     pages=[pages.bp],

@@ -18,6 +18,11 @@ class AlreadyInvited(AppError):
     detail = "This person is on the list already."
 
 
+class TooManyPages(AppError):
+    status, code = 409, "too_many_pages"
+    detail = "This screenplay has too many pages for a PDF file."
+
+
 class IfMatchRequired(AppError):
     """RFC 6585 §3: without a condition, the last of two editors would win unknowingly."""
 

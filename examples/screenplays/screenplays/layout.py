@@ -1,8 +1,7 @@
-"""A screenplay as pages: how long its scenes are, and how it looks in HTML."""
+"""The scenes of a screenplay, and how it looks in HTML."""
 
 import base64
 import hashlib
-import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 from math import ceil
@@ -10,23 +9,10 @@ from pathlib import Path
 
 from markupsafe import Markup, escape
 
-from screenplays import fountain
-from screenplays.fountain import Element, Script
+from screenplays import fountain, paper
+from screenplays.fountain import Script
+from screenplays.paper import UNSEEN, Placed
 
-# A page of a screenplay in Courier 12 has about 55 lines, and takes about a minute of film.
-LINES_OF_PAGE = 55
-# How many characters a line has. Chinese characters take the place of two.
-WIDTHS = {
-    fountain.DIALOGUE: 35,
-    fountain.LYRICS: 35,
-    fountain.PARENTHETICAL: 25,
-    fountain.CHARACTER: 38,
-}
-WIDTH = 61
-# Before these there is no empty line.
-SPOKEN = (fountain.DIALOGUE, fountain.PARENTHETICAL, fountain.LYRICS)
-# The author's own order of things is not on the page.
-UNSEEN = (fountain.SECTION, fountain.SYNOPSIS)
 STYLES = (Path(__file__).parent / "static" / "screenplay.css").read_text(encoding="utf-8")
 STYLES_HASH = base64.b64encode(hashlib.sha256(STYLES.encode()).digest()).decode()
 # For a file that nobody should be able to make dangerous, whatever it says.
@@ -44,29 +30,22 @@ class Scene:
 
 def scenes(script: Script) -> list[Scene]:
     """The scenes in their order. One that its author did not number has its place as number."""
-    starts: list[tuple[Element, int]] = []
-    line = 0
-    for element in script.elements:
-        if element.kind == fountain.SCENE:
-            starts.append((element, line))
-        line = _line_after(line, element)
-    bounds = [start for _, start in starts] + [line]
+    starts: list[Placed] = []
+    end = 0
+    for one in paper.placed(script):
+        if one.element.kind == fountain.SCENE:
+            starts.append(one)
+        end = one.end
+    ends = [*(one.start for one in starts), end][1:]
     return [
         Scene(
-            number=element.number or str(place),
-            heading=element.text,
-            page=start // LINES_OF_PAGE + 1,
-            pages=max(1, ceil((end - start) * 8 / LINES_OF_PAGE)) / 8,
+            number=one.element.number or str(place),
+            heading=one.element.text,
+            page=paper.page_of(one.start),
+            pages=max(1, ceil((end - one.start) * 8 / paper.LINES_OF_PAGE)) / 8,
         )
-        for place, ((element, start), end) in enumerate(zip(starts, bounds[1:], strict=True), 1)
+        for place, (one, end) in enumerate(zip(starts, ends, strict=True), 1)
     ]
-
-
-def pages(script: Script) -> int:
-    line = 0
-    for element in script.elements:
-        line = _line_after(line, element)
-    return max(1, ceil(line / LINES_OF_PAGE))
 
 
 def body(script: Script) -> Markup:
@@ -83,21 +62,6 @@ def document(title: str, script: Script, language: str = "") -> str:
         "<title>{}</title>\n<style>{}</style>\n</head>\n"
         '<body class="file">\n<main class="screenplay">\n{}\n</main>\n</body>\n</html>\n'
     ).format(lang, title, Markup(STYLES), body(script))  # noqa: S704 — our own file
-
-
-def _line_after(line: int, element: Element) -> int:
-    if element.kind in UNSEEN:
-        return line
-    if element.kind == fountain.PAGE_BREAK:
-        return ceil(line / LINES_OF_PAGE) * LINES_OF_PAGE
-    before = 0 if element.kind in SPOKEN or line % LINES_OF_PAGE == 0 else 1
-    width = WIDTHS.get(element.kind, WIDTH)
-    return line + before + sum(_height(text, width) for text in element.text.split("\n"))
-
-
-def _height(text: str, width: int) -> int:
-    wide = sum(unicodedata.east_asian_width(character) in "WF" for character in text)
-    return max(1, ceil((len(text) + wide) / width))
 
 
 def _title_page(script: Script) -> Iterator[Markup]:

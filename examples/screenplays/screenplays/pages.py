@@ -15,7 +15,7 @@ from app.http.parameters import NumberParameter
 from app.pages import notices
 from app.pages.forms import EMPTY, Form, takes_form
 from app.pages.page import Pages, go, render
-from screenplays import access, fountain, layout, library, people
+from screenplays import access, fountain, layout, library, paper, people
 from screenplays.errors import AlreadyInvited, TooManyPeople
 from screenplays.routes import opened
 from screenplays.schemas import Line, NewPersonSchema
@@ -105,7 +105,7 @@ def begin_screenplay(given: dict[str, Any]) -> Response:
 def screenplay_page(screenplay_id: int) -> Response:
     found = opened(screenplay_id)
     script = fountain.parse(found.screenplay.text)
-    return show("read", opened=found, body=layout.body(script), pages=layout.pages(script))
+    return show("read", opened=found, body=layout.body(script), pages=paper.pages(script))
 
 
 def show_editor(form: Form, screenplay_id: int) -> Response:

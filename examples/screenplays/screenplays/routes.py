@@ -14,11 +14,12 @@ from app.errors import NotEnoughPermissions, NotFound
 from app.http.blueprint import Blueprint, refuses
 from app.http.entity_tags import conditional, expected
 from app.http.parameters import PageQuerySchema
-from screenplays import access, fountain, layout, library, people
+from screenplays import access, fountain, layout, library, paper, pdf, people
 from screenplays.access import Opened
 from screenplays.errors import (
     AlreadyInvited,
     IfMatchRequired,
+    TooManyPages,
     TooManyPeople,
     TooManyScreenplays,
 )
@@ -143,7 +144,7 @@ def delete_screenplay(screenplay_id: int) -> None:
 def read_scenes(screenplay_id: int) -> dict[str, Any]:
     """The scenes, with the page on which each begins and its length."""
     script = fountain.parse(opened(screenplay_id).screenplay.text)
-    return {"pages": layout.pages(script), "items": layout.scenes(script)}
+    return {"pages": paper.pages(script), "items": layout.scenes(script)}
 
 
 @bp.get("/<digits:screenplay_id>/file.fountain")
@@ -161,12 +162,24 @@ def export_fountain(screenplay_id: int) -> Response:
 @refuses(NotFound)
 @bp.returns(200, {"type": "string"}, content_type="text/html")
 def export_html(screenplay_id: int) -> Response:
-    """A file that looks like a printed screenplay. Browsers print it, also as PDF."""
+    """A file that looks like a printed screenplay."""
     screenplay = opened(screenplay_id).screenplay
     text = layout.document(screenplay.title, fountain.parse(screenplay.text))
     response = _file(text, "text/html", f"screenplay-{screenplay_id}.html")
     response.headers["Content-Security-Policy"] = layout.POLICY
     return response
+
+
+@bp.get("/<digits:screenplay_id>/file.pdf")
+@signed_in(keys=READ)
+@limited_writes
+@refuses(NotFound, TooManyPages)
+@bp.returns(200, {"type": "string", "format": "binary"}, content_type="application/pdf")
+def export_pdf(screenplay_id: int) -> Response:
+    """The pages as they are printed. The scenes say on which of them they begin."""
+    screenplay = opened(screenplay_id).screenplay
+    content = pdf.file(screenplay.title, fountain.parse(screenplay.text))
+    return _file(content, "application/pdf", f"screenplay-{screenplay_id}.pdf")
 
 
 @bp.get("/<digits:screenplay_id>/versions")
@@ -265,7 +278,7 @@ def decline_screenplay_invitation(invitation_id: int) -> None:
     people.decline(current_user(), invitation_id)
 
 
-def _file(text: str, kind: str, name: str) -> Response:
+def _file(content: str | bytes, kind: str, name: str) -> Response:
     # The name has no part of the title, which may hold anything.
     headers = {"Content-Disposition": f'attachment; filename="{name}"'}
-    return Response(text, content_type=f"{kind}; charset=utf-8", headers=headers)
+    return Response(content, mimetype=kind, headers=headers)

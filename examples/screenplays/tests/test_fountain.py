@@ -3,7 +3,7 @@
 import time
 
 import pytest
-from screenplays import fountain, layout
+from screenplays import fountain, layout, paper
 from screenplays.fountain import Element, parse
 
 
@@ -201,9 +201,9 @@ def test_scenes_have_numbers_pages_and_lengths() -> None:
         ("7A", "EXT. TWO - DAY", 1, 2.0),
         ("3", "INT. THREE - DAY", 3, 0.125),
     ]
-    assert layout.pages(script) == 3
+    assert paper.pages(script) == 3
     assert layout.scenes(parse("Only action.")) == []
 
 
 def test_chinese_takes_twice_the_width() -> None:
-    assert layout.pages(parse("山" * 30 * 56)) > layout.pages(parse("a" * 30 * 56))
+    assert paper.pages(parse("山" * 30 * 56)) > paper.pages(parse("a" * 30 * 56))

@@ -24,6 +24,7 @@ ROWS: list[tuple[str, str, dict[str, Any] | None, tuple[int, ...]]] = [
     ("GET", f"{ONE}/scenes", None, (401, 404, 404, 200, 200, 200, 200)),
     ("GET", f"{ONE}/file.fountain", None, (401, 404, 404, 200, 200, 200, 200)),
     ("GET", f"{ONE}/file.html", None, (401, 404, 404, 200, 200, 200, 200)),
+    ("GET", f"{ONE}/file.pdf", None, (401, 404, 404, 200, 200, 200, 200)),
     ("GET", f"{ONE}/versions", None, (401, 404, 404, 200, 200, 200, 200)),
     ("GET", f"{ONE}/versions/<digits:number>", None, (401, 404, 404, 200, 200, 200, 200)),
     ("POST", f"{ONE}/versions/<digits:number>/restore", None, (401, 404, 404, 404, 403, 200, 200)),

@@ -241,6 +241,7 @@ def test_scenes_and_files(client: FlaskClient, ada: Headers, write: Any) -> None
     scenes = client.get(f"{API}/{screenplay}/scenes", headers=ada)
     fountain = client.get(f"{API}/{screenplay}/file.fountain", headers=ada)
     html = client.get(f"{API}/{screenplay}/file.html", headers=ada)
+    pdf = client.get(f"{API}/{screenplay}/file.pdf", headers=ada)
 
     assert scenes.json == {
         "pages": 1,
@@ -248,6 +249,7 @@ def test_scenes_and_files(client: FlaskClient, ada: Headers, write: Any) -> None
     }
     assert fountain.text == SCENE
     assert fountain.headers["Content-Disposition"].startswith("attachment;")
+    assert (pdf.content_type, pdf.data[:5]) == ("application/pdf", b"%PDF-")
     assert '<p class="character">EDWARD</p>' in html.text
     assert html.headers["Content-Security-Policy"].startswith("default-src 'none'; style-src 'sha2")
 
