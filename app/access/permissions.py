@@ -29,11 +29,16 @@ class Permission:
 
 
 _declared: dict[str, Permission] = {}
+# The names of the scopes that every owner may give to an API key.
+_names_of_scopes: set[str] = set()
 
 
 def declare(name: str, description: str) -> Permission:
     """A new permission. Its name says what it concerns and what it allows: ``notes:read``."""
     permission = Permission(name, description)
+    # Otherwise everybody could give the permission to a key without having it.
+    if name in _names_of_scopes:
+        raise ValueError(f"The name {name} is already that of a scope.")
     if _declared.setdefault(name, permission) != permission:
         raise ValueError(f"The permission {name} is already declared with another description.")
     if len(name) > MAX_NAME_LENGTH:
@@ -44,6 +49,13 @@ def declare(name: str, description: str) -> Permission:
 def declared() -> list[Permission]:
     """Every permission of this application, by name."""
     return sorted(_declared.values(), key=str)
+
+
+def reserve(name: str) -> None:
+    """Note the name of a scope, which no permission may have. Raises ``ValueError``."""
+    if is_declared(name):
+        raise ValueError(f"The name {name} is already that of a permission.")
+    _names_of_scopes.add(name)
 
 
 def is_declared(name: str) -> bool:

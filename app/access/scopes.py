@@ -27,7 +27,8 @@ _declared: dict[str, Scope] = {}
 def declare(name: str, description: str) -> Scope:
     """A new scope for calls on the caller's own things: ``notes``."""
     scope = Scope(name, description)
-    if permissions.is_declared(name) or _declared.setdefault(name, scope) != scope:
+    permissions.reserve(name)
+    if _declared.setdefault(name, scope) != scope:
         raise ValueError(f"The scope {name} is already declared.")
     if len(name) > MAX_NAME_LENGTH or not name.isprintable() or " " in name:
         raise ValueError(

@@ -1,15 +1,17 @@
 """Permissions: declared in one line, asked for in one line."""
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 from flask import Blueprint, Flask
 from flask.testing import FlaskClient
 
-from app.access import permissions
+from app.access import permissions, scopes
 from app.access.guards import freshly_permitted, permitted
 from app.access.permissions import EVERYTHING, Rights
 from app.models import User
+from tests.cases import each
 from tests.factories import bearer, log_in, permit, problem, refresh
 
 
@@ -114,3 +116,20 @@ def test_the_document_says_which_permission_a_call_wants(client: FlaskClient) ->
     assert paths["/api/v1/users"]["get"]["x-permission"] == "users:read"
     assert paths["/api/v1/users/{user_id}"]["delete"]["x-permission"] == "users:delete"
     assert "x-permission" not in paths["/api/v1/users/me"]["get"]
+
+
+@each(
+    "first, second, name",
+    [(scopes, permissions, "drafts:read"), (permissions, scopes, "drafts:write")],
+)
+def test_no_permission_has_the_name_of_a_scope(
+    monkeypatch: pytest.MonkeyPatch, first: Any, second: Any, name: str
+) -> None:
+    """Every owner has each scope, so a key with it would have the permission."""
+    monkeypatch.setattr(permissions, "_declared", dict(permissions._declared))
+    monkeypatch.setattr(permissions, "_names_of_scopes", set(permissions._names_of_scopes))
+    monkeypatch.setattr(scopes, "_declared", dict(scopes._declared))
+    first.declare(name, "Drafts.")
+
+    with pytest.raises(ValueError, match="already that of a"):
+        second.declare(name, "Drafts.")
