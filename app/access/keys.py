@@ -8,7 +8,6 @@ nothing for keys.
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import cast
-from uuid import UUID
 
 from flask import current_app
 
@@ -26,13 +25,13 @@ class KeyReader:
     ``recognize`` says whether a text has the form of a key; it asks no
     database. ``open`` returns the session of a request with a key: one
     statement reads the key, its owner and the owner's rights. It raises
-    ``InvalidToken`` or ``TokenExpired``. ``lives`` says whether the key with
-    this id still works. ``revoke`` ends a key that somebody shows, and commits.
+    ``InvalidToken`` or ``TokenExpired``. ``lives`` says whether the key of such
+    a session still works. ``revoke`` ends a key that somebody shows, and commits.
     """
 
     recognize: Callable[[str], bool]
     open: Callable[[str], Session]
-    lives: Callable[[UUID], bool]
+    lives: Callable[[Session], bool]
     revoke: Callable[[str], None]
 
 
@@ -64,7 +63,7 @@ def open_session(token: str, *, is_allowed: bool) -> Session:
 def lives(session: Session) -> bool:
     """Whether the key of such a session still works."""
     reader = _reader()
-    return reader is not None and reader.lives(session.id)
+    return reader is not None and reader.lives(session)
 
 
 def revoke(token: str) -> bool:

@@ -90,7 +90,7 @@ def refuse_below_own_factor(session: Session) -> None:
     if session.aal >= 2 or not _works_before_second_step():
         return
     user = session.user
-    is_due = is_second_factor_required(user) and _has_factor(user)
+    is_due = is_second_factor_required(user) and has_factor(user)
     # The view begins with a transaction of its own.
     db.session.close()
     if is_due:
@@ -124,13 +124,14 @@ def _works_before_second_step() -> bool:
     return getattr(view, _MARK, False)
 
 
-def _has_factor(user: User) -> bool:
-    has_factor: Callable[[int], bool] = current_app.extensions["has_factor"]
-    return user.second_step_at is not None or has_factor(user.id)
+def has_factor(user: User) -> bool:
+    """Whether the user could give a second factor."""
+    is_held: Callable[[int], bool] = current_app.extensions["has_factor"]
+    return user.second_step_at is not None or is_held(user.id)
 
 
 def _missing_level(user: User) -> AppError:
-    if _has_factor(user):
+    if has_factor(user):
         return fresh_token_required(aal=2)
     return MfaEnrollmentRequired()
 

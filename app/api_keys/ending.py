@@ -7,11 +7,13 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, select
 
 from app import audit, clock
+from app.access import levels
 from app.api_keys import events, form, messages, rows
 from app.api_keys.models import ApiKey
 from app.auth.notices import notify
 from app.auth.sessions import sessions
-from app.database.rows import change, delete_batch, discard, lock
+from app.database.rows import change as edit
+from app.database.rows import delete_batch, discard, lock
 from app.extensions import db
 from app.features.credentials import CredentialChange
 from app.models import Session, User
@@ -70,7 +72,8 @@ def credentials_changed(user: User, change: CredentialChange) -> None:
     """End the keys that must not outlive a change. The caller holds the user, and commits.
 
     An administrator who signs an account out shuts its keys out only where
-    the account is deactivated.
+    the account is deactivated. Where the last second factor is gone, keys go on
+    as if they were made without one.
     """
     is_deactivated = change is CredentialChange.SHUT_OUT and not user.is_active
     if change in ENDING or is_deactivated:
@@ -79,6 +82,8 @@ def credentials_changed(user: User, change: CredentialChange) -> None:
             audit.record(
                 events.KEYS_ENDED, subject_id=user.id, keys=len(ended), reason=change.value
             )
+    elif change is CredentialChange.FACTORS_CHANGED and not levels.has_factor(user):
+        db.session.execute(edit(ApiKey).where(ApiKey.user_id == user.id).values(aal=1))
 
 
 def prune(limit: int) -> int:
@@ -93,7 +98,7 @@ def _shown_by(digest: str, user_id: int) -> ApiKey | None:
     if ended:
         return ended[0]
     forgetting = (
-        change(ApiKey)
+        edit(ApiKey)
         .where(ApiKey.previous_hash == digest, ApiKey.user_id == user_id)
         .values(previous_hash=None, previous_expires_at=None)
         .returning(ApiKey)

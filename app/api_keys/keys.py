@@ -44,10 +44,7 @@ def make(
     user = sessions.lock_user(session)
     _refuse_beyond(wanted, session)
     now = clock.now()
-    living = select(func.count()).where(ApiKey.user_id == user.id, ApiKey.expires_at > now)
-    if (db.session.scalar(living) or 0) >= MOST_KEYS:
-        db.session.rollback()
-        raise TooManyKeys
+    _refuse_one_more(user.id, now)
     key = ApiKey(
         user_id=user.id,
         name=name,
@@ -113,12 +110,15 @@ def rotate(session: Session, key_id: UUID, *, overlap_seconds: int = 0) -> tuple
 
     The old one goes on for the overlap, but not past its own end. The one
     before it ends at once. Raises ``NotFound``, ``NotEnoughPermissions`` if
-    the user has lost a scope of it, or ``SessionEnded``.
+    the user has lost a scope of it, ``TooManyKeys`` if it has expired and there
+    are enough others, or ``SessionEnded``.
     """
     user = sessions.lock_user(session)
     key = rows.locked(user.id, key_id)
     _refuse_beyond(key.scopes.split(), session)
     now = clock.now()
+    if key.expires_at <= now:
+        _refuse_one_more(user.id, now)
     lifetime = min(key.expires_at - key.rotated_at, timedelta(days=_most_days()))
     overlap_end = min(now + timedelta(seconds=overlap_seconds), key.expires_at)
     is_needed = overlap_end > now
@@ -171,6 +171,13 @@ def _renew(key: ApiKey, session: Session, lifetime: timedelta, now: datetime) ->
     key.expires_at = now + lifetime
     key.end_told_at = None
     return secret
+
+
+def _refuse_one_more(user_id: int, now: datetime) -> None:
+    living = select(func.count()).where(ApiKey.user_id == user_id, ApiKey.expires_at > now)
+    if (db.session.scalar(living) or 0) >= MOST_KEYS:
+        db.session.rollback()
+        raise TooManyKeys
 
 
 def _most_days() -> int:

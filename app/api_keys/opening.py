@@ -7,6 +7,7 @@ from uuid import UUID
 from sqlalchemy import (
     Select,
     String,
+    and_,
     bindparam,
     exists,
     func,
@@ -93,7 +94,8 @@ def open_session(key: str) -> Session:
     Raises ``InvalidToken``, also for a request from outside the key's
     networks, ``TokenExpired``, or ``SessionEnded`` if the owner is deactivated.
     """
-    found = OPENED.run_alone(digest=random_tokens.digest(key))
+    digest = random_tokens.digest(key)
+    found = OPENED.run_alone(digest=digest)
     if not found:
         raise InvalidToken
     [(key_id, is_previous, previous_end, end, granted, allowed, aal, used_at, *rest)] = found
@@ -111,7 +113,9 @@ def open_session(key: str) -> Session:
         raise SessionEnded
     if used_at is None or used_at <= now - USED_EVERY:
         USED.run_alone(key_id=key_id, before=now - USED_EVERY, now=now, from_ip=ip)
-    return _session_of(key_id, user, aal, end, usable(granted, permissions or ""))
+    session = _session_of(key_id, user, aal, end)
+    session.scopes, session.key_hash = usable(granted, permissions or ""), digest
+    return session
 
 
 def usable(granted: str, permissions: str) -> frozenset[str]:
@@ -120,15 +124,16 @@ def usable(granted: str, permissions: str) -> frozenset[str]:
     return frozenset(granted.split()) & (own | frozenset(permissions.split()))
 
 
-def lives(key_id: UUID) -> bool:
+def lives(session: Session) -> bool:
     """Whether the key still works. A write that waited for a lock asks this."""
-    is_there = exists().where(ApiKey.id == key_id, ApiKey.expires_at > clock.now())
+    now = clock.now()
+    overlaps = and_(ApiKey.previous_hash == session.key_hash, ApiKey.previous_expires_at > now)
+    is_good = or_(ApiKey.key_hash == session.key_hash, overlaps)
+    is_there = exists().where(ApiKey.id == session.id, ApiKey.expires_at > now, is_good)
     return bool(db.session.scalar(is_there.select()))
 
 
-def _session_of(
-    key_id: UUID, user: User, aal: int, end: datetime, usable: frozenset[str]
-) -> Session:
+def _session_of(key_id: UUID, user: User, aal: int, end: datetime) -> Session:
     """A session that is not a row, and never becomes one."""
     session = detached(
         Session,
@@ -145,6 +150,5 @@ def _session_of(
             "ended_at": None,
         },
     )
-    session.scopes = usable
     set_committed_value(session, "user", user)
     return session

@@ -17,6 +17,8 @@ from app.mail.wordings import resolver
 from app.models import OutboxMessage, User
 
 BEFORE_END = timedelta(days=7)
+# A request is due when its hour begins, so up to an hour before the seven days.
+HOUR = timedelta(hours=1)
 
 
 def announce_end(user: User, end: datetime) -> None:
@@ -36,7 +38,7 @@ def key_end_due(request: OutboxMessage) -> tuple[Any, dict[str, Any]] | None:
     ending = (
         change(ApiKey)
         .where(ApiKey.user_id == user.id, ApiKey.end_told_at.is_(None))
-        .where(ApiKey.expires_at > now, ApiKey.expires_at <= now + BEFORE_END)
+        .where(ApiKey.expires_at > now, ApiKey.expires_at <= now + BEFORE_END + HOUR)
         .values(end_told_at=now)
         .returning(ApiKey)
     )

@@ -67,7 +67,7 @@ def edit_key(changes: dict[str, Any], key_id: UUID) -> dict[str, Any]:
 @freshly_signed_in
 @limited_writes
 @bp.takes(RotationSchema)
-@refuses(NotFound, NotEnoughPermissions)
+@refuses(NotFound, NotEnoughPermissions, TooManyKeys)
 @bp.returns(201, MadeKeySchema)
 def rotate_key(body: dict[str, Any], key_id: UUID) -> dict[str, Any]:
     """Replace an API key. The new `key` is shown this once, and its time begins again.

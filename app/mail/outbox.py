@@ -15,7 +15,7 @@ from typing import Any
 from uuid import uuid4
 
 from cryptography.fernet import Fernet
-from sqlalchemy import func, select
+from sqlalchemy import exists, func, select
 
 from app import clock
 from app.database.rows import lock
@@ -24,7 +24,7 @@ from app.http.languages import LOCALES
 from app.mail import composing, wordings
 from app.mail.wordings import Resolver, Wording
 from app.models import User
-from app.models.outbox_message import OutboxMessage
+from app.models.outbox_message import WAITING, OutboxMessage
 from app.security import identifiers
 from config import settings
 
@@ -50,8 +50,18 @@ def queue_for_later(resolver: Resolver, due_at: datetime, *, user: User) -> None
     """Queue a request for a mail to the user, which is decided when it is due. The caller commits.
 
     It has no context, which could not be opened any more if SECRET_KEY changes until then.
+    Requests of one kind for the same hour are one, which is due when the hour begins. The caller
+    holds the user, so that no other request adds the same one.
     """
-    _add(resolver, user.email, user, due_at, {})
+    due_at = due_at.replace(minute=0, second=0, microsecond=0)
+    is_queued = exists().where(
+        OutboxMessage.user_id == user.id,
+        OutboxMessage.message == wordings.name_of(resolver),
+        OutboxMessage.due_at == due_at,
+        WAITING,
+    )
+    if not db.session.scalar(is_queued.select()):
+        _add(resolver, user.email, user, due_at, {})
 
 
 def _add(

@@ -27,7 +27,7 @@ class Session(Base):
     """
 
     __tablename__ = "sessions"
-    # ``scopes`` is no column.
+    # ``scopes`` and ``key_hash`` are no columns.
     __allow_unmapped__ = True
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
@@ -67,6 +67,8 @@ class Session(Base):
     # A request with an API key has a session that is not a row, and has the id of the key. This is
     # what the key may do: those of its scopes that its owner could use when the request came.
     scopes: frozenset[str] | None = None
+    # The digest of that key. A key that was replaced has the same id as the new one.
+    key_hash: str | None = None
 
     @property
     def kind(self) -> str:

@@ -11,9 +11,9 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from app import clock as time
-from app.api_keys import form
+from app.api_keys import form, keys
 from app.extensions import db
-from app.models import User
+from app.models import OutboxMessage, User
 from app.security import random_tokens
 from tests.api_keys.calls import KEYS, create, events, listed, rotate, rows
 from tests.cases import each
@@ -237,6 +237,25 @@ def test_a_rotated_key_begins_its_time_again(
     assert row.previous_expires_at - time.now() == timedelta(days=1)
 
 
+def test_an_expired_key_is_replaced_only_where_one_more_may_work(
+    client: FlaskClient,
+    ada: User,
+    clock: time_machine.Traveller,
+    make_key: Make,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(keys, "MOST_KEYS", 1)
+    expired = make_key(ada, expires_in_days=1)
+    clock.shift(timedelta(days=1))
+    living = make_key(ada)
+    token = log_in(client, ada)["access_token"]
+
+    answers = [rotate(client, token, one["id"]) for one in (expired, living)]
+
+    assert problem(answers[0]) == (409, "too_many_keys")
+    assert answers[1].status_code == 201
+
+
 def test_who_lost_a_right_cannot_replace_a_key_that_names_it(
     app: Flask, client: FlaskClient, ada: User, token: str
 ) -> None:
@@ -305,6 +324,19 @@ def test_the_owner_is_told_a_week_before_a_key_ends(
     assert f"{ending['prefix']}…{ending['last4']}: until 2026-12-27 12:00 UTC" in mail.text
     assert revoked["prefix"] not in mail.text
     assert mailbox.deliver() == []
+
+
+def test_of_keys_that_end_in_the_same_hour_one_reminder_waits(
+    app: Flask, ada: User, clock: time_machine.Traveller, make_key: Make
+) -> None:
+    """Otherwise somebody who makes keys all day leaves a row for each until next year."""
+    for seconds in (0, 60, 3600):
+        clock.shift(seconds)
+        make_key(ada)
+
+    with app.app_context():
+        waiting = db.select(OutboxMessage).where(OutboxMessage.message == "key_end_due")
+        assert len(db.session.scalars(waiting).all()) == 2
 
 
 def test_an_expired_key_is_listed_for_a_while(

@@ -9,7 +9,9 @@ from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy.exc import SQLAlchemyError
 
+from app import clock as time
 from app.access.guards import signed_in
+from app.api_keys import opening
 from app.extensions import db
 from app.http.blueprint import Blueprint
 from app.models import Role, Session, User
@@ -266,3 +268,41 @@ def test_a_key_is_listed_with_its_last_use(client: FlaskClient, ada: User, make_
     [seen] = listed(client, log_in(client, ada)["access_token"])
 
     assert (seen["last_used_ip"], seen["last_used_at"] is None) == ("127.0.0.1", False)
+
+
+def test_a_key_made_with_a_factor_counts_less_once_no_factor_is_left(
+    app: Flask, client: FlaskClient, ada: User, grace: User, make_key: Make
+) -> None:
+    role = make_role(app, "clerk", "users:read")
+    give_role(app, ada, role)
+    key = make_key(ada, "users:read")["key"]
+    with app.app_context():
+        db.session.get_one(Role, role.id).require_mfa = True
+        db.session.get_one(User, ada.id).second_step_at = time.now()
+        db.session.execute(db.text("UPDATE api_keys SET aal = 2"))
+        db.session.commit()
+    before = users(client, key)
+    by_grace = bearer(log_in(client, grace)["access_token"])
+
+    reset = client.delete(f"{API}/users/{ada.id}/factors", headers=by_grace)
+
+    assert (before.status_code, reset.status_code) == (200, 204)
+    assert problem(users(client, key)) == (403, "not_enough_permissions")
+
+
+def test_a_write_with_a_key_that_was_replaced_meanwhile_is_refused(
+    app: Flask, client: FlaskClient, ada: User, make_key: Make
+) -> None:
+    made = make_key(ada)
+    headers = bearer(log_in(client, ada)["access_token"])
+    with app.app_context():
+        old = opening.open_session(made["key"])
+    path = f"{API}/auth/keys/{made['id']}/rotate"
+
+    lived = []
+    for overlap in (60, 0):
+        client.post(path, headers=headers, json={"overlap_seconds": overlap})
+        with app.app_context():
+            lived.append(opening.lives(old))
+
+    assert lived == [True, False]
