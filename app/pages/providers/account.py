@@ -12,7 +12,7 @@ from app.pages import notices
 from app.pages.account import password
 from app.pages.forms import EMPTY, Form, takes_form
 from app.pages.page import Pages, go, render
-from app.pages.providers.going import IDENTITIES
+from app.pages.providers.offering import IDENTITIES
 
 bp = Pages("identities", __name__)
 

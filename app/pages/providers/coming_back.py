@@ -83,20 +83,21 @@ def _go_on(
     held: str,
     session: Session | None,
 ) -> Response:
-    if attempt.purpose == Purpose.LOGIN:
+    purpose, next_path = attempt.purpose, attempt.next_path
+    if purpose == Purpose.LOGIN:
         cookies.hold_session()
     try:
         outcome = signing_in.go_on(provider, attempt, answer, held, session)
     except MfaRequired as due:
         results.count(provider, due.code)
         waiting = Ticket(due.members["mfa_token"], remember=False)
-        step = go(with_next(SECOND_STEP, attempt.next_path))
+        step = go(with_next(SECOND_STEP, next_path))
         return browser.drop(ticket.carry(step, waiting, seconds=due.members["expires_in"]))
     except FreshTokenRequired:
-        # A second factor is wanted, and a provider is none.
-        return browser.drop(go(with_next("/account/reauthenticate", attempt.next_path)))
+        # Only a second factor is enough here, and a provider is not one.
+        return browser.drop(go(with_next("/account/reauthenticate", next_path)))
     except AppError as refusal:
-        return stopping.show(refusal, provider)
+        return stopping.show(refusal, provider, purpose=purpose, next_path=next_path)
     return _arrive(provider, attempt, outcome, held)
 
 

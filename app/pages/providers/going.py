@@ -19,11 +19,10 @@ from app.pages.forms import takes_form
 from app.pages.next_path import with_next
 from app.pages.page import Pages, go, render
 from app.pages.providers import browser, offering, stopping
+from app.pages.providers.offering import IDENTITIES
 
 bp = Pages("providers", __name__)
 bp.record(lambda state: offering.add_to_templates(state.app.jinja_env))
-
-IDENTITIES = "/account/identities"
 
 
 class GoingSchema(Schema):
@@ -47,13 +46,11 @@ def go_to_provider(given: dict[str, Any], name: str) -> Response:
         if fresh_until() is None:
             return go(with_next("/account/reauthenticate", IDENTITIES))
         _refuse_below_demand(session)
-    held = browser.secret()
+    held, wanted = browser.secret(), next_path.wanted()
     try:
-        goal = signing_in.begin(
-            provider, purpose, held, session=session, next_path=next_path.wanted()
-        )
+        goal = signing_in.begin(provider, purpose, held, session=session, next_path=wanted)
     except ProviderFailed as failure:
-        return stopping.show(failure, provider)
+        return stopping.show(failure, provider, purpose=purpose, next_path=wanted)
     return browser.keep(show(goal, provider.label), held)
 
 

@@ -9,6 +9,8 @@ from app.auth.providers.settings import Provider, providers
 from app.models import User
 from app.pages.admin.sections import Section
 
+# The page of somebody's linked accounts.
+IDENTITIES = "/account/identities"
 # On the page of an account that administrators see.
 SECTION = Section(USERS_READ, "providers/person_section.html", lambda person: linked(person.id))
 

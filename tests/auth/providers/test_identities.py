@@ -166,6 +166,8 @@ def test_a_new_proof_is_of_the_same_person_and_new(
     back = come_back(person, acme, acme.agree(goal, sub, **when))
 
     assert back.status_code == status
+    way_back = "/account/reauthenticate?next=%2Faccount%2Fsecurity%2Ftotp"
+    assert (way_back in Page(back).links) == (status == 403)
     fresh = person.client.get(f"{API}/auth/sessions/current").json["fresh_until"]
     assert (fresh is not None) == (status == 303)
 

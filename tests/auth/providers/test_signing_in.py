@@ -10,6 +10,7 @@ from sqlalchemy import func, select
 from app.auth.providers.models import Identity
 from app.extensions import db
 from app.models import OutboxMessage, Session, User
+from app.security.outbound.fetching import Answer, OutboundFailed
 from tests.auth.mfa.phone import enrol_with
 from tests.auth.providers.acme import (
     Acme,
@@ -132,6 +133,24 @@ def test_a_taken_username_is_said_beside_the_field(acme: Acme, visitor: Person, 
     assert refused.status == 422
     assert list(refused.errors) == ["username"]
     assert place_of(visitor.send(refused, username="ada").answer) == "/account"
+
+
+def test_a_provider_that_is_away_leaves_the_other_ways_in(
+    app: Flask, visitor: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(url: str, **_: Any) -> Answer:
+        raise OutboundFailed("unreachable", "nobody answers")
+
+    with offered(app, Acme("other", "https://id.other.example")) as acme:
+        monkeypatch.setattr(acme, "fetch", away)
+        page = visitor.open("/account/login?next=/account/devices")
+
+        stopped = Page(press(visitor, page, acme))
+
+    assert stopped.status == 502
+    assert "/account/login?next=%2Faccount%2Fdevices" in stopped.links
+    [other] = [form for form in stopped.forms if form.action.startswith("/account/with/")]
+    assert (other.action, other.fields["next"]) == ("/account/with/other", "/account/devices")
 
 
 # The address has an account
