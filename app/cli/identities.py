@@ -1,4 +1,4 @@
-"""``flask users identities``: the accounts of providers that open an account."""
+"""``flask users identities``: the accounts of providers with which somebody can log in."""
 
 import click
 from flask.cli import with_appcontext
@@ -30,10 +30,10 @@ def show_identities(person: str, as_json: bool) -> None:
         click.echo(in_json(IdentitySchema(many=True).dump(described), indent=2))
         return
     if not linked:
-        click.echo(f"{user.email} logs in with no other provider.")
+        click.echo(f"{user.email} has no linked accounts.")
         return
     rows = [
         (str(one.id), identities.label_of(one), one.label, as_rfc_3339(one.last_used_at) or "")
         for one in linked
     ]
-    table(("ID", "PROVIDER", "THERE", "LAST USED"), rows)
+    table(("ID", "PROVIDER", "ACCOUNT", "LAST USED"), rows)

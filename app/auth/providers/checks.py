@@ -11,7 +11,8 @@ from config import Settings
 
 @check(
     Weight.WEAK,
-    "Set the issuer again as it was. If the provider is gone, people log in with a link by mail.",
+    "Set the issuer again as it was. If the provider is gone, people set a password with a mailed "
+    "link.",
 )
 def identities_belong_to_these_providers(_settings: Settings) -> str | None:
     known = [provider.issuer for provider in providers().values()]

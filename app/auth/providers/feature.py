@@ -26,11 +26,11 @@ from app.models import User
 
 
 class HeldIdentitySchema(Schema):
-    """An account of a provider, which opens the account."""
+    """An account of a provider with which the user can log in."""
 
     provider = fields.String()
     issuer = fields.String()
-    subject = fields.String(metadata={"description": "The number of the person there."})
+    subject = fields.String(metadata={"description": "The provider's identifier of the person."})
     label = fields.String()
     created_at = Instant()
     last_used_at = Instant()

@@ -15,7 +15,7 @@ from app.models import User
 class Identity(Base):
     """Somebody at a provider, who may sign in to the account.
 
-    The provider (``issuer``) and its number for the person (``subject``) are
+    The provider (``issuer``) and its identifier of the person (``subject``) are
     the identity. An address never is: it may be changed, or given to somebody
     else. ``label`` is the address or name that the provider told last.
     """

@@ -29,13 +29,17 @@ class IdTokenSchema(Schema):
     id_token = Checked(
         required=True,
         longest=MAX_ID_TOKEN_LENGTH,
-        metadata={"description": "What the provider's library gave to the application."},
+        metadata={
+            "description": "The ID token that the provider's library gave to the application."
+        },
     )
-    nonce = Token(required=True, metadata={"description": "Of the call before. It works once."})
+    nonce = Token(
+        required=True, metadata={"description": "What the call before answered. It works once."}
+    )
 
 
 class IdentitySchema(Schema):
-    """An account of a provider, which opens yours."""
+    """An account of a provider with which you can log in to yours."""
 
     id = fields.Integer(required=True)
     provider = fields.String(required=True)
