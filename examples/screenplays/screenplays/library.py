@@ -61,9 +61,16 @@ def find_all(
 
 
 def save(
-    user: User, screenplay_id: int, changes: dict[str, Any], expected: Expected | None
+    user: User,
+    screenplay_id: int,
+    changes: dict[str, Any],
+    expected: Expected | None,
+    *,
+    amends: bool = False,
 ) -> Opened:
     """Save what is given of title, logline and text. Commits.
+
+    With ``amends`` it takes the place of the version before, if the user saved that.
 
     Raises ``NotFound``, ``NotEnoughPermissions``, or ``PreconditionFailed`` if
     somebody has saved since the user read it. The database decides this in
@@ -93,6 +100,9 @@ def save(
     if saved is None:
         db.session.rollback()
         raise PreconditionFailed
+    if amends:
+        before = (Version.screenplay_id == saved.id, Version.number == saved.version - 1)
+        db.session.execute(delete(Version).where(*before, Version.author_id == user.id))
     _keep_version(saved, user)
     db.session.commit()
     return Opened(saved, opened.role)
@@ -188,7 +198,7 @@ def _page(
 
 
 def _keep_version(screenplay: Screenplay, author: User) -> None:
-    """Keep the screenplay as it is now, and forget the oldest version. The caller commits."""
+    """Keep the screenplay as it is now, and forget the oldest versions. The caller commits."""
     db.session.add(
         Version(
             screenplay_id=screenplay.id,
@@ -199,10 +209,16 @@ def _keep_version(screenplay: Screenplay, author: User) -> None:
             author_id=author.id,
         )
     )
-    last = screenplay.version - settings.of(ScreenplaySettings).versions_kept
-    if last > 0:
-        old = (Version.screenplay_id == screenplay.id, Version.number <= last)
-        db.session.execute(delete(Version).where(*old))
+    # The statement below must count it.
+    db.session.flush()
+    of_this = Version.screenplay_id == screenplay.id
+    newest_first = select(Version.number).where(of_this).order_by(Version.number.desc())
+    last_kept = newest_first.offset(settings.of(ScreenplaySettings).versions_kept - 1).limit(1)
+    db.session.execute(
+        delete(Version)
+        .where(of_this, Version.number < last_kept.scalar_subquery())
+        .execution_options(synchronize_session=False)
+    )
 
 
 def _searched(title: str, logline: str) -> str:

@@ -25,9 +25,17 @@ bp = Pages("screenplays", __name__)
 ON_A_PAGE = 20
 # A form writes a Chinese character as nine characters, and each line end as six.
 MAX_FORM_BYTES = 4 * 1024 * 1024
-STYLES = layout.STYLES + (Path(__file__).parent / "static" / "pages.css").read_text("utf-8")
-# The name changes with the content, so that browsers may keep it.
-STYLES_PATH = f"/screenplays/{hashlib.sha256(STYLES.encode()).hexdigest()[:16]}.css"
+STATIC = Path(__file__).parent / "static"
+STYLES = layout.STYLES + (STATIC / "pages.css").read_text("utf-8")
+SCRIPT = (STATIC / "editor.js").read_text("utf-8")
+
+
+def path_of(content: str, ending: str) -> str:
+    """The name changes with the content, so that browsers may keep it."""
+    return f"/screenplays/{hashlib.sha256(content.encode()).hexdigest()[:16]}.{ending}"
+
+
+STYLES_PATH, SCRIPT_PATH = path_of(STYLES, "css"), path_of(SCRIPT, "js")
 
 SAVED = notices.declare("screenplay_saved", "Saved.")
 RESTORED = notices.declare("screenplay_restored", "The earlier version is the newest one again.")
@@ -60,7 +68,7 @@ def let_forms_be_long(_: Flask, **__: Any) -> None:
 
 
 def show(template: str, **context: Any) -> Response:
-    return render(f"screenplays/{template}.html", styles=STYLES_PATH, **context)
+    return render(f"screenplays/{template}.html", styles=STYLES_PATH, script=SCRIPT_PATH, **context)
 
 
 def show_list(form: Form) -> Response:
@@ -221,8 +229,18 @@ def decline_on_page(invitation_id: int) -> Response:
 @bp.get(STYLES_PATH)
 def styles() -> Response:
     """The pages' Content-Security-Policy allows only files, so the styles are one."""
+    return _kept(STYLES, "text/css")
+
+
+@bp.get(SCRIPT_PATH)
+def script() -> Response:
+    """It lets the editor save by itself."""
+    return _kept(SCRIPT, "text/javascript")
+
+
+def _kept(content: str, kind: str) -> Response:
     headers = {"Cache-Control": "public, max-age=31536000, immutable"}
-    return Response(STYLES, content_type="text/css; charset=utf-8", headers=headers)
+    return Response(content, mimetype=kind, headers=headers)
 
 
 def _content(given: dict[str, Any]) -> dict[str, str]:

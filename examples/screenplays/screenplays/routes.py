@@ -32,8 +32,8 @@ from screenplays.schemas import (
     PeopleSchema,
     PersonSchema,
     RoleSchema,
+    SavedScreenplaySchema,
     ScenesSchema,
-    ScreenplayChangesSchema,
     ScreenplayPageSchema,
     ScreenplaySchema,
     SearchSchema,
@@ -116,7 +116,7 @@ def read_screenplay(screenplay_id: int) -> Opened:
 @takes_long_text
 @conditional
 @refuses(NotFound, NotEnoughPermissions, IfMatchRequired)
-@bp.takes(ScreenplayChangesSchema)
+@bp.takes(SavedScreenplaySchema)
 @bp.returns(200, ScreenplaySchema)
 def save_screenplay(changes: dict[str, Any], screenplay_id: int) -> Opened:
     """Save the given fields. `If-Match` is required, so that nobody overwrites unknowingly."""
@@ -124,7 +124,9 @@ def save_screenplay(changes: dict[str, Any], screenplay_id: int) -> Opened:
         # Somebody for whom there is no such screenplay must hear that first.
         access.open_to_write(current_user(), screenplay_id)
         raise IfMatchRequired
-    return library.save(current_user(), screenplay_id, changes, expected(ScreenplaySchema))
+    amends = changes.pop("amends", False)
+    condition = expected(ScreenplaySchema)
+    return library.save(current_user(), screenplay_id, changes, condition, amends=amends)
 
 
 @bp.delete("/<digits:screenplay_id>")

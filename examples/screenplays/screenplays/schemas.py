@@ -5,7 +5,7 @@ from typing import Any
 from marshmallow import ValidationError, fields
 
 from app.errors import Message
-from app.http.fields import DisplayName, Instant, OneOf, Schema, Text
+from app.http.fields import DisplayName, Flag, Instant, OneOf, Schema, Text
 from app.http.parameters import PageQuerySchema, page_of
 from app.security import identifiers
 from screenplays import library
@@ -48,6 +48,15 @@ class ScreenplayChangesSchema(Schema):
 
 class NewScreenplaySchema(ScreenplayChangesSchema):
     title = Line(max_length=200, required=True)
+
+
+class SavedScreenplaySchema(ScreenplayChangesSchema):
+    amends = Flag(
+        metadata={
+            "description": "Whether this replaces the last version, if you saved that. Programs "
+            "that save by themselves would fill the list of versions otherwise."
+        }
+    )
 
 
 class ListedScreenplaySchema(Schema):

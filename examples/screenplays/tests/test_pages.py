@@ -88,7 +88,9 @@ def test_a_conflict_is_a_choice_and_loses_nothing(people: dict[str, Browser]) ->
     over = bob.send(edit, edit, **form | {"version": "2"}, text="Bob's.")
 
     assert (first.status_code, second.status_code, over.status_code) == (303, 422, 303)
-    assert "Somebody else saved in the meantime" in second.text
+    asked = 'id="conflict" class="refusal" role="alert">'
+    assert asked in second.text
+    assert asked not in bob.open(edit).text
     assert "Bob&#39;s &lt;b&gt;.</textarea>" in second.text
     assert 'name="version" value="2"' in second.text
     assert bob.open(f"{one}/versions").text.count("/restore") == 2

@@ -223,6 +223,29 @@ def test_versions_say_who_saved_them_and_can_be_restored(
     assert second.json["text"] == "Second."
 
 
+def test_a_program_that_saves_by_itself_replaces_its_own_last_version(
+    client: FlaskClient, ada: Headers, bob: Headers, write: Any, share: Any
+) -> None:
+    screenplay = write(ada, text="First.")["id"]
+    share(ada, screenplay, "bob", bob, "editor")
+
+    def amend(author: Headers, text: str) -> int:
+        tag = {"If-Match": tag_of(client, screenplay, author)}
+        body = {"text": text, "amends": True}
+        answer = client.patch(f"{API}/{screenplay}", json=body, headers=author | tag)
+        return int(answer.status_code)
+
+    statuses = [amend(bob, "B"), amend(bob, "Bo"), amend(bob, "Bob"), amend(ada, "Ada")]
+
+    listed = client.get(f"{API}/{screenplay}/versions", headers=ada).json["items"]
+    assert statuses == [200] * 4
+    assert [(one["number"], one["author"]) for one in listed] == [
+        (5, "ada"),
+        (4, "bob"),
+        (1, "ada"),
+    ]
+
+
 def test_only_the_newest_versions_are_kept(client: FlaskClient, ada: Headers, write: Any) -> None:
     screenplay = write(ada)["id"]
     for number in range(4):
