@@ -9,26 +9,37 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from threading import Lock
+from threading import BoundedSemaphore, Lock
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 from flask import Flask, current_app
 
 from app import clock
 from app.auth.providers.errors import ProviderAway
 from app.security.outbound.fetching import Answer, OutboundFailed, fetch
+from config import settings
 
 # A provider that failed is left alone for a moment. Otherwise one that does not answer would hold
 # every thread of the server.
 FAILURES_KEPT = timedelta(seconds=10)
+# For the same reason, at most a quarter of the threads wait for one server. The next call waits a
+# moment for its turn.
+PART_OF_THREADS = 4
+SECONDS_TO_WAIT = 2.0
 JSON = re.compile(r"application/([\w.-]+\+)?json", re.ASCII | re.IGNORECASE)
+# An access token goes into a header, in which a line break would begin another one (RFC 6749 A.12).
+ACCESS_TOKEN = re.compile(r"[ -~]+")
 HEADERS = {"Accept": "application/json", "User-Agent": "flask-user-system"}
 
 
 def get(url: str, *, access_token: str | None = None) -> Any:
     """The JSON at this URL. Raises ``ProviderAway``."""
-    shown = {"Authorization": f"Bearer {access_token}"} if access_token else {}
+    shown = {}
+    if access_token is not None:
+        if not ACCESS_TOKEN.fullmatch(access_token):
+            raise ProviderAway("its access token does not fit into a header")
+        shown = {"Authorization": f"Bearer {access_token}"}
     answer = _fetched(url, headers={**HEADERS, **shown})
     if answer.status != 200:
         raise ProviderAway(f"it answered a GET with the status {answer.status}")
@@ -58,10 +69,15 @@ def text_in(document: Any, name: str) -> str:
 
 
 def _fetched(url: str, **request: Any) -> Answer:
+    line = documents().line_to(urlsplit(url).netloc)
+    if not line.acquire(timeout=SECONDS_TO_WAIT):
+        raise ProviderAway("too many other calls wait for it")
     try:
         return fetch(url, **request)
     except OutboundFailed as failure:
         raise ProviderAway(f"{failure.reason}: {failure}") from None
+    finally:
+        line.release()
 
 
 def _read(answer: Answer) -> Any:
@@ -83,23 +99,38 @@ class _Kept:
     read_at: datetime | None = None
     failed_at: datetime | None = None
 
+    def is_younger_than(self, age: timedelta) -> bool:
+        return self.read_at is not None and clock.now() - self.read_at < age
+
 
 class Documents:
     """Documents of providers. Each process reads one when somebody needs it, and keeps it."""
 
     def __init__(self) -> None:
         self._kept: dict[str, _Kept] = {}
+        self._lines: dict[str, BoundedSemaphore] = {}
 
     def read(self, url: str, *, younger_than: timedelta) -> Any:
         """The document at this URL, read again if it is older. Raises ``ProviderAway``.
 
-        While one thread reads it, the others wait and then use what it got.
+        While one thread reads it, others for whom the old one is too old wait
+        for a moment, and then use what it got.
         """
         kept = self._kept.setdefault(url, _Kept())
-        with kept.lock:
-            if kept.read_at is None or clock.now() - kept.read_at >= younger_than:
-                self._read_again(url, kept)
-            return kept.document
+        if not kept.is_younger_than(younger_than):
+            if not kept.lock.acquire(timeout=SECONDS_TO_WAIT):
+                raise ProviderAway("another request waits for it")
+            try:
+                if not kept.is_younger_than(younger_than):
+                    self._read_again(url, kept)
+            finally:
+                kept.lock.release()
+        return kept.document
+
+    def line_to(self, server: str) -> BoundedSemaphore:
+        """What a call to the server takes, and gives back."""
+        at_once = max(settings.web_threads // PART_OF_THREADS, 1)
+        return self._lines.setdefault(server, BoundedSemaphore(at_once))
 
     def clear(self) -> None:
         self._kept.clear()

@@ -182,7 +182,8 @@ def _refuse_unless_for(claims: Mapping[str, Any], provider: Provider, *, native:
         raise ProviderFailed("its ID token is for another program of ours")
     # With several audiences, `azp` says to which of them the token was given.
     party = claims.get("azp", audiences[0] if len(audiences) == 1 else None)
-    if party not in (ours if native else {provider.client_id}):
+    # A token may have a list there, which cannot be looked up.
+    if not isinstance(party, str) or party not in (ours if native else {provider.client_id}):
         raise ProviderFailed("its ID token was given to another program")
 
 

@@ -40,13 +40,13 @@ def described_by(provider: Provider, claims: Mapping[str, Any]) -> Visitor:
     if not is_storable(subject):
         raise ProviderFailed("sub has characters that cannot be stored")
     email = _canonical(claims.get("email"))
-    names = [claims.get(name) for name in ("email", "preferred_username", "name")]
+    names = [*(claims.get(name) for name in ("email", "preferred_username", "name")), subject]
     shown = [text for name in names if (text := _on_one_line(name))]
     hints = [claims.get("preferred_username"), email, claims.get("name")]
     return Visitor(
         issuer=provider.issuer,
         subject=subject,
-        label=next(iter(shown), subject)[:MAX_LABEL_LENGTH],
+        label=next(iter(shown), "")[:MAX_LABEL_LENGTH],
         username=next((text for hint in hints if (text := _on_one_line(hint))), ""),
         email=email,
         is_email_proved=_is_proved(provider, claims, email),

@@ -163,6 +163,8 @@ CLAIMS = [
     Lie("audtwo", claims={"aud": [CLIENT_ID, "another-client"]}),
     Lie("azpother", claims={"aud": [CLIENT_ID, "another-client"], "azp": "another-client"}),
     Lie("azpalone", claims={"azp": "another-client"}),
+    Lie("azplist", claims={"azp": [CLIENT_ID]}),
+    Lie("azpobject", claims={"azp": {CLIENT_ID: 1}}),
     Lie("nonceother", claims={"nonce": "n" * 43}),
     Lie("noncenone", claims={"nonce": None}),
     Lie("noncelist", claims={"nonce": []}),
@@ -275,6 +277,9 @@ ENDPOINTS = [
     Lie("tnumber", token={"id_token": 1}),
     Lie("tshort", token={"id_token": "a"}),
     Lie("tlong", token={"id_token": "a" * 200_000}),
+    # This goes into a header of the next call.
+    Lie("tline", token={"access_token": "a\r\nHost: 10.0.0.1"}, is_terse=True),
+    Lie("tumlaut", token={"access_token": "ä"}, is_terse=True),
     Lie("uother", userinfo={"sub": "mallory"}, is_terse=True),
     Lie("usubnone", userinfo={"sub": None}, is_terse=True),
     Lie("usubnumber", userinfo={"sub": int(SUBJECT)}, is_terse=True),

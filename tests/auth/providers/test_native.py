@@ -1,5 +1,6 @@
 """ID tokens of native applications."""
 
+import re
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from werkzeug.test import TestResponse
 from app.auth.providers import usernames
 from app.models import User
 from app.observability import metrics
+from app.security.identifiers import canonical_username
 from app.security.outbound.fetching import Answer, OutboundFailed
 from tests.auth.mfa.phone import enrol_with
 from tests.auth.providers.acme import Acme, link_directly, offered
@@ -137,6 +139,29 @@ def test_a_username_that_is_taken_at_this_moment_is_replaced(
     answer = send(client, acme, email="robert@acme.example")
 
     assert me(client, answer.json["access_token"]).json["username"] == "bob2"
+
+
+@pytest.mark.parametrize(
+    ("hint", "username"),
+    [
+        # What is left is one letter with an accent, which is stored as one character.
+        ("a⁠̀nna@acme.example", "ànna"),
+        # The name is taken. Written out, it is too long to have digits behind it.
+        ("ﷺ" * 11, "newcomer......"),
+        ("bob", "bob......"),
+    ],
+    ids=["accent", "ligatures", "taken"],
+)
+def test_a_suggested_username_can_be_stored(
+    app: Flask, bob: User, hint: str, username: str
+) -> None:
+    make_user(app, username="ﷺ" * 11, email="ligatures@example.com")
+
+    with app.app_context():
+        suggested = usernames.suggested(hint)
+
+    assert re.fullmatch(username, suggested)
+    assert canonical_username(suggested) == suggested
 
 
 def test_sign_ins_are_counted_and_the_log_says_why_one_failed(
