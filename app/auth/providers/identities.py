@@ -107,6 +107,12 @@ def unlink(session: Session, identity_id: int) -> None:
     db.session.commit()
 
 
+def has_one_at(provider: Provider, user: User) -> bool:
+    """Whether the user has an identity of this provider already."""
+    mine = exists().where(Identity.user_id == user.id, Identity.issuer == provider.issuer)
+    return bool(db.session.scalar(mine.select()))
+
+
 def has_way_in(user_id: int) -> bool:
     """Whether the user can log in with a provider that this server has now."""
     issuers = Identity.issuer.in_([one.issuer for one in providers().values()])

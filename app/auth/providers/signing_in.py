@@ -36,7 +36,7 @@ from app.auth.providers.visitor import Visitor
 from app.auth.sessions import sessions
 from app.auth.sessions.handover import Handover
 from app.database.rows import change, lock
-from app.errors import BadRequest, InactiveUser
+from app.errors import BadRequest, InactiveUser, MfaRequired
 from app.extensions import db
 from app.features.credentials import CredentialChange
 from app.models import Session, User
@@ -241,6 +241,10 @@ def _link_verified(owner: User, provider: Provider, visitor: Visitor) -> Outcome
     if user is None:
         db.session.rollback()
         raise AttemptInvalid
+    if identities.has_one_at(provider, user):
+        # The provider knows the owner as somebody else, so it has given the address away.
+        db.session.rollback()
+        return Next.CONFIRM
     return _link_and_log_in(user, provider, visitor)
 
 
@@ -260,7 +264,8 @@ def _prove_again(session: Session, provider: Provider, visitor: Visitor) -> None
     known = identities.find(visitor)
     if known is None or known.user_id != session.user_id:
         raise OtherIdentity
-    if session.user.second_step_at is not None:
-        # Only a second factor makes such a session fresh.
-        raise levels.fresh_token_required(aal=2)
-    reauthentication.confirm(session, _proof_by(provider))
+    try:
+        reauthentication.confirm(session, _proof_by(provider))
+    except MfaRequired:
+        # Only a second factor makes such a session fresh. There is no ticket, as nobody logs in.
+        raise levels.fresh_token_required(aal=2) from None

@@ -258,6 +258,18 @@ def test_link_verified_links_only_what_both_sides_have_verified(
     assert kinds(app) == ["signed_in_with_new_identity"] * links
 
 
+def test_link_verified_asks_where_the_provider_has_given_the_address_to_somebody_else(
+    app: Flask, visitor: Person
+) -> None:
+    ada = make_user(app, username="ada", email="ada@acme.example", email_verified=True)
+    with offered(app, links_verified=True) as acme:
+        link_directly(app, ada, "the one before")
+        answer = sign_in(visitor, acme, "1", **PROVED)
+
+    assert place_of(answer) == "/account/with/acme/confirm"
+    assert username_of(visitor) is None
+
+
 # Accounts that somebody made to wait for the owner of the address (pre-hijacking)
 
 
