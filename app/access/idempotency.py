@@ -31,6 +31,9 @@ log = logging.getLogger(__name__)
 KEY = re.compile("[!-~]{1,200}")
 # Refusals that are not about the body. After these, the key is free for any.
 PASSING = (401, 403, 409, 429)
+# A longer answer is not stored. Where it repeats a long text that was sent, one user could fill the
+# table with gigabytes in a day.
+MOST_KEPT_BYTES = 64 * 1024
 INVALID_KEY = Message("invalid_idempotency_key", "Must be 1 to 200 visible ASCII characters.")
 
 
@@ -39,7 +42,8 @@ def idempotent(*, has_secret: bool = False) -> Decorator:
 
     Put it below the guards and the limits, and above the decorators that read
     the body. With ``has_secret`` the answer to success is not stored, because
-    it shows a secret once; a repeated call is then ``idempotency_key_used``.
+    it shows a secret once; a repeated call is then ``idempotency_key_used``. So
+    it is where the answer has more than 64 KiB.
 
     The view's change must be one commit of ``db.session``.
     """
@@ -112,7 +116,8 @@ def _note(held: Hold, response: Response, *, has_secret: bool) -> None:
         "location": response.headers.get("Location"),
         "body": response.get_data(as_text=True),
     }
-    _try(kept_answers.keep, held, None if has_secret else json.dumps(kept))
+    is_kept = not has_secret and len(response.get_data()) <= MOST_KEPT_BYTES
+    _try(kept_answers.keep, held, json.dumps(kept) if is_kept else None)
 
 
 def _try(write: Any, held: Hold, *args: Any, **kwargs: Any) -> None:

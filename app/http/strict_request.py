@@ -6,9 +6,11 @@ from flask import Flask, Request
 from flask.sessions import SessionInterface
 from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.routing import BaseConverter
+from werkzeug.utils import cached_property
 
 from app.database.types import MAX_ID
 from app.errors import BodyTooLarge
+from app.http.parsing import FORM
 
 
 class Digits(BaseConverter):
@@ -26,6 +28,19 @@ class StrictRequest(Request):
 
     # Unknown fields that were dropped before the schema saw them; the answer counts them.
     fields_left_out = 0
+
+    @cached_property
+    def form(self) -> Any:
+        """The fields of a form. Werkzeug counts only those of multipart forms; this counts all.
+
+        A long form may have a million fields, and the guard of forms reads it
+        before anybody has logged in.
+        """
+        most = self.max_form_parts
+        is_counted = self.mimetype == FORM and most is not None
+        if is_counted and self.get_data().count(b"&") >= most:
+            raise BodyTooLarge
+        return super().form
 
     def get_data(self, *args: Any, **kwargs: Any) -> Any:
         """The body. Werkzeug would silently cut a body in chunks at the limit; this refuses it."""

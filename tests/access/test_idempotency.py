@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import time_machine
-from flask import Flask, Response, jsonify
+from flask import Flask, Response, jsonify, request
 from flask.testing import FlaskClient
 from sqlalchemy import func, select
 from werkzeug.test import TestResponse
@@ -100,6 +100,11 @@ def other_app(make_app: Callable[..., Flask]) -> Flask:
     def make_secret() -> Response:
         return jsonify(secret="hunter2")
 
+    @app.post("/long")
+    @idempotent()
+    def write_much() -> str:
+        return "x" * int(request.args["length"])
+
     refusals: list[Any] = [({}, 429), ({}, 409), ({}, 503)]
 
     @app.post("/refusals")
@@ -140,6 +145,20 @@ def test_a_secret_is_shown_once_and_not_stored(app: Flask, other_app: Flask) -> 
     assert problem(again) == (409, "idempotency_key_used")
     with app.app_context():
         assert db.session.scalars(select(IdempotencyKey)).one().answer is None
+
+
+def test_a_long_answer_is_not_stored(other_app: Flask) -> None:
+    """Otherwise calls that repeat a long text in their answer would fill the database."""
+    client = other_app.test_client()
+
+    def again(length: int) -> TestResponse:
+        headers = {"Idempotency-Key": str(length)}
+        return [client.post(f"/long?length={length}", json={}, headers=headers) for _ in range(2)][
+            1
+        ]
+
+    assert len(again(64 * 1024).data) == 64 * 1024
+    assert problem(again(64 * 1024 + 1)) == (409, "idempotency_key_used")
 
 
 def test_what_may_pass_leaves_the_key_free(other_app: Flask) -> None:

@@ -332,3 +332,15 @@ def test_a_login_name_beyond_its_bound_is_not_normalised_either() -> None:
 
     assert time.process_time() - began < MOST_SECONDS
     assert len(known_as.value) == identifiers.MAX_UNUSABLE_LENGTH
+
+
+def test_a_form_has_at_most_a_thousand_fields(client: FlaskClient) -> None:
+    """The guard of forms reads it before anybody is logged in, and features take megabytes."""
+
+    def sent(fields: int) -> Any:
+        data = "&".join(["a="] * fields)
+        headers = {"Sec-Fetch-Site": "same-origin", "Accept": "application/json"}
+        return client.post("/account/login", data=data, content_type=FORM, headers=headers)
+
+    assert problem(sent(1000))[0] == 403
+    assert problem(sent(1001)) == (413, "body_too_large")
