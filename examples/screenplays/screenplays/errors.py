@@ -20,7 +20,7 @@ class AlreadyInvited(AppError):
 
 class TooManyPages(AppError):
     status, code = 409, "too_many_pages"
-    detail = "This screenplay has too many pages for a PDF file."
+    detail = "This screenplay is too long for a PDF file."
 
 
 class IfMatchRequired(AppError):

@@ -68,18 +68,19 @@ def _without(text: str, opening: str, closing: str) -> str:
 def _title_page(lines: list[str]) -> tuple[tuple[tuple[str, str], ...], list[str]]:
     """The pairs at the top of the text, up to the first empty line, and the lines after them."""
     end = next((place for place, line in enumerate(lines) if not line.strip()), len(lines))
-    pairs: list[list[str]] = []
+    # Each key, and the lines of its value.
+    pairs: list[tuple[str, list[str]]] = []
     for line in lines[:end]:
         if pairs and INDENTED.match(line):
-            pairs[-1][1] += f"\n{line.strip()}"
+            pairs[-1][1].append(line.strip())
         elif (found := TITLE_KEY.fullmatch(line)) and not _is_heading(line):
-            pairs.append([found[1].strip(), found[2].strip()])
+            pairs.append((found[1].strip(), [found[2].strip()]))
         else:
             return (), lines
     # A single line like "FADE IN:" or "CUT TO:" is the beginning of the script.
-    if not any(value for _, value in pairs):
+    if not any(any(value) for _, value in pairs):
         return (), lines
-    return tuple((key, value.strip()) for key, value in pairs), lines[end:]
+    return tuple((key, "\n".join(value).strip()) for key, value in pairs), lines[end:]
 
 
 def _elements(lines: list[str]) -> Iterator[Element]:

@@ -24,6 +24,9 @@ from screenplays.settings import ScreenplaySettings
 
 # The longest text, in characters. A film of two hours has about 200,000.
 MAX_TEXT = 400_000
+# The most lines. A film of two hours has about 6,000. Everybody who can read a screenplay can have
+# it laid out, which takes time for each line and not for each character.
+MAX_LINES = 20_000
 
 NEWEST_FIRST = Order((Key("id", Screenplay.id),), descending=True)
 LAST_SAVED_FIRST = Order((Key("number", Version.number),), descending=True)

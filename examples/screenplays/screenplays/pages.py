@@ -5,12 +5,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import marshmallow
 from flask import Flask, Response, request, request_started
 
 from app.access.guards import current_user, signed_in
 from app.access.limits import MAIL, limited, limited_writes
 from app.errors import PreconditionFailed, ValidationFailed
-from app.http.fields import DisplayName, Schema, Text
+from app.http.fields import DisplayName, Schema
 from app.http.parameters import NumberParameter
 from app.pages import notices
 from app.pages.forms import EMPTY, Form, takes_form
@@ -18,7 +19,7 @@ from app.pages.page import Pages, go, render
 from screenplays import access, fountain, layout, library, paper, people
 from screenplays.errors import AlreadyInvited, TooManyPeople
 from screenplays.routes import opened
-from screenplays.schemas import Line, NewPersonSchema
+from screenplays.schemas import Line, NewPersonSchema, ScreenplayText, SearchSchema
 
 bp = Pages("screenplays", __name__)
 
@@ -37,6 +38,9 @@ def path_of(content: str, ending: str) -> str:
 
 STYLES_PATH, SCRIPT_PATH = path_of(STYLES, "css"), path_of(SCRIPT, "js")
 
+# One instance for all requests: making one takes longer than using it.
+SEARCH = SearchSchema()
+
 SAVED = notices.declare("screenplay_saved", "Saved.")
 RESTORED = notices.declare("screenplay_restored", "The earlier version is the newest one again.")
 DELETED = notices.declare("screenplay_deleted", "The screenplay is deleted.")
@@ -49,7 +53,7 @@ DECLINED = notices.declare("screenplay_declined", "You declined the invitation."
 class EditedSchema(Schema):
     title = Line(max_length=200, required=True)
     logline = DisplayName(max_length=500, allow_none=True, load_default=None)
-    text = Text(max_length=library.MAX_TEXT, required=True)
+    text = ScreenplayText(required=True)
 
 
 class SavedSchema(EditedSchema):
@@ -73,6 +77,11 @@ def show(template: str, **context: Any) -> Response:
 
 def show_list(form: Form) -> Response:
     sent = {name: request.args[name] for name in ("q", "cursor") if request.args.get(name)}
+    try:
+        SEARCH.load(sent)
+    except marshmallow.ValidationError:
+        # No form of ours sends this, such as a NUL, which no database can look for.
+        sent = {}
     try:
         found = library.find(current_user(), limit=ON_A_PAGE, **sent)
     except ValidationFailed:

@@ -4,7 +4,7 @@ Courier and the Chinese font are in every program that shows PDF files, so they
 are not in the file. ``reportlab`` writes it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from io import BytesIO
 from itertools import groupby
 
@@ -16,7 +16,7 @@ from reportlab.pdfgen.canvas import Canvas
 from screenplays import fountain, paper
 from screenplays.errors import TooManyPages
 from screenplays.fountain import Element, Script
-from screenplays.paper import LINES_OF_PAGE, WIDTH, Piece
+from screenplays.paper import LINES_OF_PAGE, WIDTH, Piece, Placed
 
 # In points, of which an inch has 72.
 SIZE, LINE, COLUMN = 12, 12, 7.2
@@ -42,12 +42,17 @@ pdfmetrics.registerFont(UnicodeCIDFont(OTHERS))
 TITLE = 18
 # Five films. A text that is all empty lines could have a hundred times as many.
 MOST_PAGES = 600
+# Chinese lines with names and numbers change the font a few times each. A text that does it at each
+# character would take 20 seconds.
+MOST_CHANGES_OF_FONT = 60_000
 
 
 def file(title: str, script: Script) -> bytes:
     """The file. Its first page has no number, as usual. Raises ``TooManyPages``."""
     placed = list(paper.placed(script))
     if placed and placed[-1].end > MOST_PAGES * LINES_OF_PAGE:
+        raise TooManyPages
+    if _changes_of_font(placed) > MOST_CHANGES_OF_FONT:
         raise TooManyPages
     written = BytesIO()
     # Two files of the same screenplay are the same, which their time would prevent.
@@ -72,6 +77,11 @@ def file(title: str, script: Script) -> bytes:
     canvas.showPage()
     canvas.save()
     return written.getvalue()
+
+
+def _changes_of_font(placed: Iterable[Placed]) -> int:
+    pieces = (text for one in placed for line in one.lines for text, _ in line)
+    return sum(1 for text in pieces for _ in groupby(text, COURIER.__contains__))
 
 
 def _write_title_page(canvas: Canvas, script: Script) -> None:

@@ -1,5 +1,6 @@
 """What the calls take and return."""
 
+import re
 from typing import Any
 
 from marshmallow import ValidationError, fields
@@ -40,10 +41,27 @@ class InvitedName(DisplayName):
             ) from None
 
 
+class ScreenplayText(Text):
+    """A text in Fountain. Each of its lines may be a scene, and takes time to show."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(max_length=library.MAX_TEXT, **kwargs)
+
+    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> str:
+        text = super()._deserialize(value, *args, **kwargs)
+        if len(re.findall(r"\r\n?|\n", text)) >= library.MAX_LINES:
+            raise ValidationError(
+                Message(
+                    "too_many_lines", "Must have at most %(most)d lines.", most=library.MAX_LINES
+                )
+            )
+        return text
+
+
 class ScreenplayChangesSchema(Schema):
     title = Line(max_length=200)
     logline = DisplayName(max_length=500)
-    text = Text(max_length=library.MAX_TEXT)
+    text = ScreenplayText()
 
 
 class NewScreenplaySchema(ScreenplayChangesSchema):

@@ -68,10 +68,13 @@ def test_a_screenplay_is_begun_read_and_found(people: dict[str, Browser]) -> Non
     one = begin(ada)
 
     editor, read, listed = ada.open(f"{one}/edit"), ada.open(one), ada.open("/screenplays?q=fish")
+    # What no form sends: a NUL, and a text that is too long.
+    odd = [ada.open(f"/screenplays?q={text}").status_code for text in ("%00", "x" * 201)]
 
     assert '<a href="#scene-1">INT. RIVER - NIGHT</a>' in editor.text
     assert '<h2 id="scene-1">' in read.text
     assert f'href="{one}"' in listed.text
+    assert odd == [200, 200]
     styles = re.search(r'href="(/screenplays/\w+\.css)"', read.text)
     assert styles
     assert ada.open(styles[1]).content_type == "text/css; charset=utf-8"

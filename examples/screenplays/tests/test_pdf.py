@@ -81,3 +81,5 @@ def test_every_character_is_written_and_none_is_a_command() -> None:
 def test_a_file_has_an_end() -> None:
     with pytest.raises(TooManyPages):
         pdf.file("Long", parse("a\n\n" * 55 * 320))
+    with pytest.raises(TooManyPages):
+        pdf.file("Mixed", parse("山a" * 35_000))

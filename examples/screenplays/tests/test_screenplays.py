@@ -79,9 +79,15 @@ def test_a_text_may_be_as_long_as_a_film_and_no_longer(
     made = write(ada, text="山" * library.MAX_TEXT)
 
     too_long = client.post(API, json={"title": "A", "text": "a" * 400_001}, headers=ada)
+    lines = [
+        client.post(API, json={"title": "A", "text": "\r\n" * number}, headers=ada)
+        for number in (19_999, 20_000)
+    ]
 
     assert client.get(f"{API}/{made['id']}", headers=ada).json["text"] == "山" * library.MAX_TEXT
     assert (too_long.status_code, too_long.json["code"]) == (422, "validation_failed")
+    assert [answer.status_code for answer in lines] == [201, 422]
+    assert lines[1].json["errors"][0]["code"] == "too_many_lines"
 
 
 def test_there_is_an_end_to_the_screenplays_of_a_person(
