@@ -40,7 +40,7 @@ from app.pages.page import Pages
 from app.pages.passkeys import account as passkeys
 from app.pages.passkeys import login as passkey_login
 from app.pages.providers import account as identities
-from app.pages.providers import coming_back, confirm, going, new_account, offering
+from app.pages.providers import begin, callback, confirm, new_account, offering
 from app.pages.security import overview, recovery_codes, remembered_devices, totp
 from app.pages.sign_in import forgot, login, logout, reauthenticate, register, second_step
 from config import Settings
@@ -84,7 +84,7 @@ PAGES_OF_FEATURES = {
     "recovery_codes": (recovery_codes.bp,),
     "remembered_devices": (remembered_devices.bp,),
     "passkeys": (passkeys.bp, passkey_login.bp),
-    "providers": (going.bp, coming_back.bp, confirm.bp, new_account.bp, identities.bp),
+    "providers": (begin.bp, callback.bp, confirm.bp, new_account.bp, identities.bp),
     "api_keys": (keys.bp, keys_of_others.bp),
 }
 

@@ -9,7 +9,7 @@ from app.errors import AppError, RateLimited
 from app.pages import times
 from app.security import devices
 
-# The catalogue of translations holds each of these, as tests/pages/test_words.py checks.
+# The catalogue of translations holds each of these, as tests/mail/test_messages.py checks.
 LABELS = {
     "username": "Username",
     "login": "Email address or username",

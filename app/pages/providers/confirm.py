@@ -13,8 +13,8 @@ from app.auth.providers.errors import AttemptInvalid, IdentityTaken
 from app.auth.providers.models import Attempt
 from app.auth.providers.settings import Provider
 from app.pages.page import Pages, go, render, session_if_any
-from app.pages.providers import browser, stopping
-from app.pages.providers.coming_back import LINKED
+from app.pages.providers import browser, failure
+from app.pages.providers.callback import LINKED
 
 bp = Pages("provider_confirmation", __name__)
 
@@ -27,7 +27,7 @@ def confirm_page(name: str) -> Response:
     try:
         waiting = _waiting(provider)
     except AttemptInvalid as refusal:
-        return stopping.show(refusal, provider)
+        return failure.show(refusal, provider)
     is_owner = session is not None and session.user_id == waiting.user_id
     return render(
         "providers/confirm.html",
@@ -47,7 +47,7 @@ def link_waiting(name: str) -> Response:
         waiting = _waiting(provider)
         signing_in.confirm(waiting, provider, current_session())
     except (AttemptInvalid, IdentityTaken) as refusal:
-        return stopping.show(refusal, provider)
+        return failure.show(refusal, provider)
     results.count(provider, "linked")
     return browser.drop(go(waiting.next_path, LINKED))
 

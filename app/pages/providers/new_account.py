@@ -16,7 +16,7 @@ from app.http.fields import Schema
 from app.pages import language
 from app.pages.forms import Form, takes_form
 from app.pages.page import Pages, go, render, session_if_any
-from app.pages.providers import browser, stopping
+from app.pages.providers import browser, failure
 from app.pages.sign_in.arriving import arrive
 from app.pages.sign_in.register import MAILED, REGISTERED
 from config import settings
@@ -37,7 +37,7 @@ def show(form: Form, name: str) -> Response:
         waiting = _waiting(provider)
         signing_in.refuse_if_registration_is_closed()
     except (AttemptInvalid, RegistrationClosed) as refusal:
-        return stopping.show(refusal, provider)
+        return failure.show(refusal, provider)
     if not form.values:
         suggested = usernames.suggested(waiting.username or "")
         form = Form({"username": suggested, "email": waiting.email or ""})
@@ -71,7 +71,7 @@ def make_account(given: dict[str, Any], name: str) -> Response:
         # The account is there. The mail that confirms its address is on its way.
         return browser.drop(go("/account/login", REGISTERED))
     except (AttemptInvalid, IdentityTaken, RegistrationClosed) as refusal:
-        return stopping.show(refusal, provider)
+        return failure.show(refusal, provider)
     if begun is None:
         return browser.drop(go("/account/login", MAILED))
     return browser.drop(arrive(waiting.next_path, begun))

@@ -18,14 +18,14 @@ from app.pages import next_path
 from app.pages.forms import takes_form
 from app.pages.next_path import with_next
 from app.pages.page import Pages, go, render
-from app.pages.providers import browser, offering, stopping
+from app.pages.providers import browser, failure, offering
 from app.pages.providers.offering import IDENTITIES
 
 bp = Pages("providers", __name__)
 bp.record(lambda state: offering.add_to_templates(state.app.jinja_env))
 
 
-class GoingSchema(Schema):
+class BeginSchema(Schema):
     purpose = OneOf((Purpose.LOGIN, Purpose.LINK, Purpose.REAUTHENTICATE), load_default="login")
 
 
@@ -33,8 +33,8 @@ class GoingSchema(Schema):
 # Somebody whose account must have a second factor may prove again who they are.
 @before_second_step
 @limited(TOKEN)
-@takes_form(GoingSchema)
-def go_to_provider(given: dict[str, Any], name: str) -> Response:
+@takes_form(BeginSchema)
+def begin_with_provider(given: dict[str, Any], name: str) -> Response:
     """A redirect to another site after a POST is blocked by `form-action`, and a page is not."""
     provider = browser.provider_of(name)
     if not cookies.are_possible():
@@ -49,8 +49,8 @@ def go_to_provider(given: dict[str, Any], name: str) -> Response:
     held, wanted = browser.secret(), next_path.wanted()
     try:
         goal = signing_in.begin(provider, purpose, held, session=session, next_path=wanted)
-    except ProviderFailed as failure:
-        return stopping.show(failure, provider, purpose=purpose, next_path=wanted)
+    except ProviderFailed as refusal:
+        return failure.show(refusal, provider, purpose=purpose, next_path=wanted)
     return browser.keep(show(goal, provider.label), held)
 
 

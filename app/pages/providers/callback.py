@@ -21,13 +21,13 @@ from app.models import Session
 from app.pages import notices
 from app.pages.next_path import with_next
 from app.pages.page import Pages, go, session_if_any, url
-from app.pages.providers import browser, going, stopping
+from app.pages.providers import begin, browser, failure
 from app.pages.sign_in import ticket
 from app.pages.sign_in.arriving import arrive
 from app.pages.sign_in.login import SECOND_STEP
 from app.pages.sign_in.ticket import Ticket
 
-bp = Pages("provider_answers", __name__)
+bp = Pages("provider_callback", __name__)
 
 CALLBACK = "/account/with/<name>/callback"
 # Every other parameter is ignored, as RFC 6749 §4.1.2 asks.
@@ -39,21 +39,21 @@ LINKED = notices.declare("identity_linked", "The account is linked. You can log 
 @bp.get(CALLBACK)
 @before_second_step
 @limited(TOKEN)
-def come_back(name: str) -> Response:
+def callback(name: str) -> Response:
     provider = browser.provider_of(name)
     session, held = session_if_any(), browser.sent()
     try:
         answer = _answer(request.args)
         attempt = signing_in.answered(provider, answer, held, session)
     except AttemptInvalid as refusal:
-        return stopping.show(refusal, provider)
+        return failure.show(refusal, provider)
     return _go_on(provider, attempt, answer, held or "", session)
 
 
 @bp.post(CALLBACK)
 @csrf.from_other_sites
 @limited(TOKEN)
-def bring_back(name: str) -> Response:
+def callback_by_form(name: str) -> Response:
     """The answer of a provider that sends a form (``response_mode=form_post``), like Apple.
 
     Browsers send none of our cookies with a form of another site. So this only
@@ -65,9 +65,9 @@ def bring_back(name: str) -> Response:
     try:
         answer = _answer(request.form)
     except AttemptInvalid as refusal:
-        return stopping.show(refusal, provider)
+        return failure.show(refusal, provider)
     goal = url(f"/account/with/{name}/callback?{urlencode(answer)}")
-    return going.show(goal, provider.label)
+    return begin.show(goal, provider.label)
 
 
 def _answer(sent: MultiDict[str, str]) -> dict[str, str]:
@@ -97,7 +97,7 @@ def _go_on(
         # Only a second factor is enough here, and a provider is not one.
         return browser.drop(go(with_next("/account/reauthenticate", next_path)))
     except AppError as refusal:
-        return stopping.show(refusal, provider, purpose=purpose, next_path=next_path)
+        return failure.show(refusal, provider, purpose=purpose, next_path=next_path)
     return _arrive(provider, attempt, outcome, held)
 
 
