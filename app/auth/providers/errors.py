@@ -34,6 +34,11 @@ class IdentityTaken(AppError):
     detail = "This identity is linked with another account."
 
 
+class TooManyIdentities(AppError):
+    status, code = 409, "too_many_identities"
+    detail = "This account has as many identities as an account may have. Unlink one first."
+
+
 class LinkRequired(AppError):
     """An account has the address, and its owner must link the identity."""
 

@@ -14,6 +14,7 @@ from app.auth.providers.errors import (
     ProviderFailed,
     ProviderRefused,
     RegistrationClosed,
+    TooManyIdentities,
 )
 from app.auth.providers.events import EVENTS
 from app.auth.providers.models import Attempt, Identity
@@ -72,6 +73,7 @@ FEATURE = Feature(
         OtherIdentity,
         RegistrationClosed,
         IdentityTaken,
+        TooManyIdentities,
         LinkRequired,
         PasswordExists,
         ProviderFailed,

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, exists, select
+from sqlalchemy import ColumnElement, and_, exists, func, select
 from sqlalchemy.exc import IntegrityError
 
 from app import audit, clock
@@ -12,7 +12,7 @@ from app.audit.vocabulary import FeatureEvent
 from app.auth import ways_in
 from app.auth.notices import notify
 from app.auth.providers import events, messages
-from app.auth.providers.errors import IdentityTaken
+from app.auth.providers.errors import IdentityTaken, TooManyIdentities
 from app.auth.providers.models import Identity
 from app.auth.providers.settings import Provider, providers
 from app.auth.providers.visitor import Visitor
@@ -23,6 +23,8 @@ from app.extensions import db
 from app.features.credentials import CredentialChange
 from app.models import Session, User
 
+# Pages and exports list all of them, and some providers give one person any number of accounts.
+MOST_IDENTITIES = 50
 # "This was not me" removes what was linked in this time, as it does with second factors.
 RECENT = timedelta(days=7)
 # The owner says that somebody else used the account.
@@ -59,8 +61,12 @@ def attach(user: User, provider: Provider, visitor: Visitor) -> None:
     """Link an identity. The caller holds the user, and commits.
 
     The unique constraint decides which of two accounts gets it. Raises
-    ``IdentityTaken``, and rolls back.
+    ``IdentityTaken`` or ``TooManyIdentities``, and rolls back.
     """
+    mine = select(func.count()).where(Identity.user_id == user.id)
+    if (db.session.scalar(mine) or 0) >= MOST_IDENTITIES:
+        db.session.rollback()
+        raise TooManyIdentities
     identity = Identity(
         user_id=user.id,
         issuer=visitor.issuer,
@@ -81,7 +87,7 @@ def link(session: Session, provider: Provider, visitor: Visitor) -> None:
     """Link an identity with the account of a signed-in person. Commits.
 
     Nothing happens if it is linked with this account already. Raises
-    ``IdentityTaken`` or ``SessionEnded``.
+    ``IdentityTaken``, ``TooManyIdentities`` or ``SessionEnded``.
     """
     user = sessions.lock_user(session)
     if not use(user, visitor):

@@ -157,7 +157,7 @@ def confirm(attempt: Attempt, provider: Provider, session: Session) -> None:
     """Link what waits at this browser with the account whose owner has logged in. Commits.
 
     The caller has checked that the login is recent. Raises ``AttemptInvalid``
-    if it is another account, ``IdentityTaken`` or ``SessionEnded``.
+    if it is another account, ``IdentityTaken``, ``TooManyIdentities`` or ``SessionEnded``.
     """
     if attempt.user_id != session.user_id:
         raise AttemptInvalid

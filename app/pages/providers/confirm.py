@@ -9,7 +9,7 @@ from flask import Response
 from app.access.guards import current_session, freshly_signed_in
 from app.access.limits import limited_writes
 from app.auth.providers import attempts, results, signing_in
-from app.auth.providers.errors import AttemptInvalid, IdentityTaken
+from app.auth.providers.errors import AttemptInvalid, IdentityTaken, TooManyIdentities
 from app.auth.providers.models import Attempt
 from app.auth.providers.settings import Provider
 from app.pages.page import Pages, go, render, session_if_any
@@ -46,7 +46,7 @@ def link_waiting(name: str) -> Response:
     try:
         waiting = _waiting(provider)
         signing_in.confirm(waiting, provider, current_session())
-    except (AttemptInvalid, IdentityTaken) as refusal:
+    except (AttemptInvalid, IdentityTaken, TooManyIdentities) as refusal:
         return failure.show(refusal, provider)
     results.count(provider, "linked")
     return browser.drop(go(waiting.next_path, LINKED))

@@ -8,6 +8,7 @@ from flask import Flask
 from sqlalchemy import func, select, update
 
 from app import clock
+from app.auth.providers import identities
 from app.auth.providers.models import Identity
 from app.extensions import db
 from app.models import Session, User
@@ -84,6 +85,20 @@ def test_an_identity_of_another_account_is_refused(
 
     assert back.status_code == 409
     assert "bob" not in back.text
+
+
+def test_an_account_has_only_so_many_identities(
+    app: Flask, acme: Acme, ada: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(identities, "MOST_IDENTITIES", 1)
+    link_directly(app, ada)
+    person = signed_in(app, ada)
+
+    back = come_back(person, acme, acme.agree(begin_link(person, acme), "2"))
+
+    assert back.status_code == 409
+    assert "Unlink one first" in back.text
+    assert subjects(app) == ["1"]
 
 
 def test_linking_wants_a_recent_login(app: Flask, acme: Acme, ada: User) -> None:
