@@ -12,6 +12,7 @@ from pathlib import Path
 from types import FunctionType
 from typing import Any, get_type_hints
 
+import click
 import pytest
 from flask import Flask
 
@@ -314,6 +315,31 @@ def test_architecture_md_shows_every_folder_of_app_and_no_other() -> None:
         if path.suffix == ".py" or path.is_dir()
     }
     assert shown == existing - {"app/__pycache__/", "app/translations/"}
+
+
+# The extensions of Flask bring these.
+OF_LIBRARIES = ("flask db ", "flask openapi ")
+
+
+def commands_of(group: click.Group, path: str) -> Iterator[str]:
+    for name, command in group.commands.items():
+        if isinstance(command, click.Group):
+            yield from commands_of(command, f"{path} {name}")
+        else:
+            yield f"{path} {name}"
+
+
+def test_every_command_of_ours_is_in_a_page(described_app: Flask) -> None:
+    lines = [line for page in PAGES for line in page.read_text(encoding="utf-8").splitlines()]
+
+    silent = []
+    for command in commands_of(described_app.cli, "flask"):
+        group, _, name = command.rpartition(" ")
+        written = re.compile(rf"{group} ([a-z-]+ \| )*{name}\b")
+        if not command.startswith(OF_LIBRARIES) and not any(map(written.search, lines)):
+            silent.append(command)
+
+    assert silent == []
 
 
 def test_the_changelog_has_an_entry_for_this_version() -> None:

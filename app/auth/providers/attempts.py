@@ -38,7 +38,7 @@ class Purpose(StrEnum):
 
 @dataclass(frozen=True)
 class Secrets:
-    """What belongs to an attempt, and what only its browser can make."""
+    """The secrets of an attempt. Only its browser can make the nonce and the verifier."""
 
     state: str
     browser: str

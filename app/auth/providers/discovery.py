@@ -1,4 +1,4 @@
-"""What a provider says of itself, and its keys (OpenID Connect Discovery 1.0)."""
+"""The metadata of a provider, and its keys (OpenID Connect Discovery 1.0)."""
 
 import re
 from collections.abc import Mapping
@@ -22,7 +22,7 @@ ENDPOINT = re.compile(r"https?://[!$&'()*+,\-./0-9:;=?@A-Z\[\]_a-z~%]{1,2000}")
 
 @dataclass(frozen=True)
 class Metadata:
-    """What the provider says of itself (OpenID Connect Discovery 1.0 §3)."""
+    """Where the provider is called, and how (OpenID Connect Discovery 1.0 §3)."""
 
     authorization_endpoint: str
     token_endpoint: str

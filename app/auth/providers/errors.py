@@ -66,4 +66,4 @@ class ProviderFailed(AppError):
 
 
 class ProviderAway(ProviderFailed):
-    """It could not be reached, or its answer was no answer to the question."""
+    """It could not be reached, or its answer cannot be read."""

@@ -1,4 +1,4 @@
-"""GitHub, which knows OAuth 2 and no OpenID Connect: who somebody is, its API says."""
+"""GitHub speaks OAuth 2 and not OpenID Connect. Its API says who somebody is."""
 
 from typing import Any
 

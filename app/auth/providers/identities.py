@@ -139,7 +139,7 @@ def credentials_changed(user: User, change: CredentialChange) -> None:
 
 
 def label_of(identity: Identity) -> str:
-    """What people call its provider, which may not be set up any more."""
+    """The name of its provider for people. The provider may not be set up any more."""
     provider = providers().get(identity.provider)
     return provider.label if provider else identity.provider.capitalize()
 

@@ -13,7 +13,7 @@ from app.models import User
 
 
 class Identity(Base):
-    """Somebody at a provider, who may sign in to the account.
+    """An account at a provider, with which its owner can log in to the account here.
 
     The provider (``issuer``) and its identifier of the person (``subject``) are
     the identity. An address never is: it may be changed, or given to somebody

@@ -119,7 +119,7 @@ def _secret(provider: Provider) -> str:
 
 
 def _userinfo(provider: Provider, answer: Any, visitor: Visitor) -> Mapping[str, Any]:
-    """What the provider says besides, of the same person. Raises ``ProviderFailed``."""
+    """The claims at the userinfo endpoint, of the same person. Raises ``ProviderFailed``."""
     endpoint = metadata(provider).userinfo_endpoint
     if endpoint is None:
         return {}

@@ -1,4 +1,4 @@
-"""What operators learn of sign-ins with providers: a metric, and in the log why one failed."""
+"""Operators learn of sign-ins with providers here: a metric, and in the log why one failed."""
 
 import logging
 

@@ -74,7 +74,7 @@ def read_identities() -> dict[str, Any]:
 @refuses(NotFound, LastWayIn)
 @bp.returns(204)
 def unlink_identity(identity_id: int) -> None:
-    """Unlink one of them. The last way to log in stays."""
+    """Unlink an account of a provider. The last way to log in stays."""
     identities.unlink(current_session(), identity_id)
 
 

@@ -34,7 +34,7 @@ class IdTokenSchema(Schema):
         },
     )
     nonce = Token(
-        required=True, metadata={"description": "What the call before answered. It works once."}
+        required=True, metadata={"description": "The nonce of the call before. It works once."}
     )
 
 

@@ -44,7 +44,7 @@ from config import settings
 
 
 class Next(StrEnum):
-    """What follows where no session begins."""
+    """The next step where no session begins."""
 
     # An account has the address. Its owner must log in to it, and then the identity is linked.
     CONFIRM = "confirm"

@@ -33,7 +33,7 @@ class Visitor:
 
 
 def described_by(provider: Provider, claims: Mapping[str, Any]) -> Visitor:
-    """The visitor whom these claims describe. Raises ``ProviderFailed`` if ``sub`` is no good."""
+    """The visitor whom these claims describe. Raises ``ProviderFailed`` for a bad ``sub``."""
     subject = claims.get("sub")
     if not isinstance(subject, str) or not 1 <= len(subject) <= MAX_SUBJECT_LENGTH:
         raise ProviderFailed("sub is missing or too long")

@@ -21,8 +21,8 @@ def show(
 ) -> Response:
     """Why it did not succeed, and a way back to where it was begun, with what was asked for.
 
-    What the provider said is in the log, and not on the page: a stranger may
-    have written it.
+    The log has the provider's words, and the page does not: a stranger may have
+    written them.
     """
     db.session.rollback()
     results.count_refusal(provider, refusal)

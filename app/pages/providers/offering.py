@@ -1,4 +1,4 @@
-"""What pages offer of providers. Templates of other pages call these functions."""
+"""The parts of other pages that are about providers. Their templates call these functions."""
 
 from jinja2 import Environment
 
@@ -37,5 +37,5 @@ def _that_ask_again(user: User) -> list[Provider]:
 
 
 def linked(user_id: int) -> list[tuple[str, Identity]]:
-    """What people call the provider, and the identity."""
+    """The identities of a user, each with the name of its provider for people."""
     return [(identities.label_of(one), one) for one in identities.of(user_id)]

@@ -1,5 +1,6 @@
 """The settings of providers, and what stops the start."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ from app import create_app, read_settings
 from app.auth.providers.settings import ProviderSettings
 from config import SettingsRefused
 from tests.conftest import ENVIRONMENT
+from tests.test_docs import read_page
 
 ACME = {
     "OIDC_PROVIDERS": "acme",
@@ -63,6 +65,12 @@ def test_what_is_wrong_stops_the_start(
 
     assert sentence in str(refused.value)
     assert "s3cret" not in str(refused.value)
+
+
+def test_each_variable_of_a_provider_is_in_providers_md_and_no_other(tmp_path: Path) -> None:
+    of_page = set(re.findall(r"`(OIDC_ACME_[A-Z_]+)`", read_page("docs/providers.md")))
+
+    assert of_page == {*read_settings(ENVIRONMENT | ACME, instance=tmp_path).dynamic}
 
 
 @pytest.mark.parametrize("names", ["", "acme"])
