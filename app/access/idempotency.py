@@ -29,8 +29,8 @@ from app.security import pseudonyms
 log = logging.getLogger(__name__)
 
 KEY = re.compile("[!-~]{1,200}")
-# Refusals that are not about the body. After these, the key is free for any.
-PASSING = (401, 403, 409, 429)
+# Refusals for what may pass by itself. After these, the key is free for any body.
+PASSING = (409, 429)
 # A longer answer is not stored. Where it repeats a long text that was sent, one user could fill the
 # table with gigabytes in a day.
 MOST_KEPT_BYTES = 64 * 1024
