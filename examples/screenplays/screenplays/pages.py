@@ -19,7 +19,7 @@ from app.pages.page import Pages, go, render
 from screenplays import access, fountain, layout, library, paper, people
 from screenplays.errors import AlreadyInvited, TooManyPeople
 from screenplays.routes import opened
-from screenplays.schemas import Line, NewPersonSchema, ScreenplayText, SearchSchema
+from screenplays.schemas import Line, NewPersonSchema, RoleSchema, ScreenplayText, SearchSchema
 
 bp = Pages("screenplays", __name__)
 
@@ -46,6 +46,7 @@ RESTORED = notices.declare("screenplay_restored", "The earlier version is the ne
 DELETED = notices.declare("screenplay_deleted", "The screenplay is deleted.")
 INVITED = notices.declare("screenplay_invited", "The invitation is on its way.")
 REMOVED = notices.declare("screenplay_person_removed", "This person is no longer on the list.")
+ROLE_GIVEN = notices.declare("screenplay_role_given", "The role is changed.")
 ACCEPTED = notices.declare("screenplay_accepted", "You are on this screenplay now.")
 DECLINED = notices.declare("screenplay_declined", "You declined the invitation.")
 
@@ -169,8 +170,22 @@ def save_in_editor(given: dict[str, Any], screenplay_id: int) -> Response:
 @signed_in
 def versions_page(screenplay_id: int) -> Response:
     found = opened(screenplay_id)
-    versions = library.versions(screenplay_id, limit=100)
-    return show("versions", opened=found, versions=versions.items)
+    try:
+        cursor = request.args.get("cursor") or None
+        versions = library.versions(screenplay_id, limit=ON_A_PAGE, cursor=cursor)
+    except ValidationFailed:
+        # An old cursor: begin again.
+        versions = library.versions(screenplay_id, limit=ON_A_PAGE)
+    return show("versions", opened=found, versions=versions)
+
+
+@bp.get("/screenplays/<digits:screenplay_id>/versions/<digits:number>")
+@signed_in
+def version_page(screenplay_id: int, number: int) -> Response:
+    found = opened(screenplay_id)
+    version = library.version(screenplay_id, number)
+    body = layout.body(fountain.parse(version.text))
+    return show("version", opened=found, version=version, body=body)
 
 
 @bp.post("/screenplays/<digits:screenplay_id>/versions/<digits:number>/restore")
@@ -203,6 +218,15 @@ def people_page(screenplay_id: int) -> Response:
 def invite_on_page(given: dict[str, Any], screenplay_id: int) -> Response:
     people.invite(current_user(), screenplay_id, **given)
     return go(f"/screenplays/{screenplay_id}/people", INVITED)
+
+
+@bp.post("/screenplays/<digits:screenplay_id>/people/<digits:person_id>/role")
+@signed_in
+@limited_writes
+@takes_form(RoleSchema)
+def give_role_on_page(given: dict[str, Any], screenplay_id: int, person_id: int) -> Response:
+    people.give_role(current_user(), screenplay_id, person_id, **given)
+    return go(f"/screenplays/{screenplay_id}/people", ROLE_GIVEN)
 
 
 @bp.post("/screenplays/<digits:screenplay_id>/people/<digits:person_id>/remove")

@@ -1,10 +1,11 @@
 """The pages, as somebody at a browser uses them."""
 
+import html
 import re
 
 import pytest
 from flask import Flask
-from screenplays import library
+from screenplays import library, pages
 from werkzeug.test import TestResponse
 
 from app.testing import PASSWORD, MakeUser
@@ -97,6 +98,7 @@ def test_a_conflict_is_a_choice_and_loses_nothing(people: dict[str, Browser]) ->
     assert "Bob&#39;s &lt;b&gt;.</textarea>" in second.text
     assert 'name="version" value="2"' in second.text
     assert bob.open(f"{one}/versions").text.count("/restore") == 2
+    assert "Ada&#39;s." in bob.open(f"{one}/versions/2").text
     restored = bob.send(f"{one}/versions", f"{one}/versions/2/restore")
     assert restored.status_code == 303
     assert "Ada&#39;s.</textarea>" in bob.open(edit).text
@@ -121,13 +123,15 @@ def test_pages_are_for_those_with_whom_it_is_shared(app: Flask, people: dict[str
         f"{one}/edit": form,
         f"{one}/versions/1/restore": {},
         f"{one}/people": {"name": "eve", "role": "editor"},
+        f"{one}/people/999/role": {"role": "editor"},
         f"{one}/people/999/remove": {},
         f"{one}/delete": {},
     }
 
     opened = {
         name: [
-            one_.open(f"{one}{page}").status_code for page in ("", "/edit", "/versions", "/people")
+            one_.open(f"{one}{page}").status_code
+            for page in ("", "/edit", "/versions", "/versions/1", "/people")
         ]
         for name, one_ in people.items()
     }
@@ -140,15 +144,44 @@ def test_pages_are_for_those_with_whom_it_is_shared(app: Flask, people: dict[str
     nobody = Browser(app, None).open(one)
 
     assert opened == {
-        "ada": [200, 200, 200, 200],
-        "bob": [200, 403, 200, 200],
-        "eve": [404, 404, 404, 404],
+        "ada": [200, 200, 200, 200, 200],
+        "bob": [200, 403, 200, 200, 200],
+        "eve": [404, 404, 404, 404, 404],
     }
-    assert sent == {"bob": [403] * 5, "eve": [404] * 5}
+    assert sent == {"bob": [403] * 6, "eve": [404] * 6}
     assert (nobody.status_code, nobody.headers["Location"]) == (
         303,
         f"/account/login?next={one.replace('/', '%2F')}",
     )
+
+
+def test_the_owner_makes_an_editor_of_a_reader(people: dict[str, Browser]) -> None:
+    ada, bob = people["ada"], people["bob"]
+    one = begin(ada)
+    share(ada, one, "bob", bob, "reader")
+    action = re.search(r'action="(\S+/role)"', ada.open(f"{one}/people").text)
+    assert action
+
+    given = ada.send(f"{one}/people", action[1], role="editor")
+
+    assert given.headers["Location"] == f"{one}/people"
+    assert bob.open(f"{one}/edit").status_code == 200
+
+
+def test_versions_have_pages(people: dict[str, Browser], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pages, "ON_A_PAGE", 1)
+    ada = people["ada"]
+    one = begin(ada)
+    ada.send(f"{one}/edit", f"{one}/edit", title="Big Fish", logline="", text="Two.", version="1")
+
+    first = ada.open(f"{one}/versions").text
+    more = re.search(r'rel="next" href="([^"]+)"', first)
+    assert more
+    second = ada.open(html.unescape(more[1])).text
+
+    assert [f'{one}/versions/{number}">' in first for number in (2, 1)] == [True, False]
+    assert [f'{one}/versions/{number}">' in second for number in (2, 1)] == [False, True]
+    assert ada.open(f"{one}/versions?cursor=old").status_code == 200
 
 
 def test_pages_and_mails_are_in_two_languages(people: dict[str, Browser]) -> None:
