@@ -47,7 +47,7 @@ def end(key: ApiKey, *, actor_id: int | None) -> None:
 
 
 def report(secret: str) -> None:
-    """End a key that somebody shows, and tell its owner. Commits. Any other text is no error.
+    """End a key that somebody shows, and tell its owner. Commits. Ignores any other text.
 
     While a rotated key still works beside the new one, only the one that is
     shown ends: somebody who finds an old key must not stop the new one.

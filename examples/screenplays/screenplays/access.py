@@ -76,7 +76,7 @@ def open_for(
 
 
 def open_to_write(user: User, screenplay_id: int) -> Opened:
-    """Raises ``NotFound``, or ``NotEnoughPermissions`` to a reader."""
+    """Raises ``NotFound``, and ``NotEnoughPermissions`` if the user is a reader."""
     opened = open_for(user, screenplay_id)
     if not opened.may_write:
         raise NotEnoughPermissions
@@ -84,7 +84,7 @@ def open_to_write(user: User, screenplay_id: int) -> Opened:
 
 
 def open_to_manage(user: User, screenplay_id: int) -> Opened:
-    """Raises ``NotFound``, or ``NotEnoughPermissions`` to everybody but the owner."""
+    """Raises ``NotFound``, and ``NotEnoughPermissions`` unless the user is the owner."""
     opened = open_for(user, screenplay_id)
     if not opened.may_manage:
         raise NotEnoughPermissions

@@ -12,8 +12,8 @@ SCENE, ACTION, CHARACTER, PARENTHETICAL = "scene", "action", "character", "paren
 DIALOGUE, LYRICS, TRANSITION, CENTERED = "dialogue", "lyrics", "transition", "centered"
 SECTION, SYNOPSIS, PAGE_BREAK = "section", "synopsis", "page_break"
 
-# None of these takes longer than the text is long, whatever it holds: a text has up to 400,000
-# characters, and everybody who can read it can have it parsed.
+# For a text that is twice as long, each of these takes twice as long, whatever the text holds. It
+# has up to 400,000 characters, and everybody who can read it can have it parsed.
 HEADING = re.compile(r"(?:INT|EXT|EST|INT\./EXT|INT/EXT|EXT\./INT|EXT/INT|I/E)[. ]", re.IGNORECASE)
 NUMBER = re.compile(r"#([\w.-]{1,20})#$")
 TITLE_KEY = re.compile(r"([^\s:][^:]*):(.*)")
@@ -43,7 +43,7 @@ class Script:
 
 
 def parse(text: str) -> Script:
-    """Read a screenplay. Every text is one: what is nothing else is action."""
+    """Read a screenplay. Every text is a screenplay: lines of no other kind are action."""
     text = text.replace("\r\n", "\n").replace("\r", "\n")
     text = _without(text, "/*", "*/")
     # A note may have several lines, but no empty one. Two spaces keep a line from being empty.

@@ -61,7 +61,8 @@ class Person(Base):
 
     An invitation opens nothing before it is accepted. One by username is for
     the user who had that name then, and not for a later one. One by address is
-    for whoever has confirmed that address, perhaps in an account of next week.
+    for the user who has confirmed that address, also in an account that is made
+    later.
     """
 
     __tablename__ = "screenplays_person"

@@ -134,7 +134,7 @@ def show_editor(form: Form, screenplay_id: int) -> Response:
         names = ("title", "logline", "text", "version")
         form = replace(form, values={name: str(getattr(saved, name)) for name in names})
     elif in_conflict:
-        # Whoever presses the button again has read that somebody else saved, and wants this text.
+        # A person who presses the button again has read that somebody else saved.
         form = replace(form, values={**form.values, "version": str(saved.version)})
     script = fountain.parse(form.value("text"))
     return show(

@@ -40,8 +40,8 @@ def invite(owner: User, screenplay_id: int, *, name: str, role: str) -> Person:
     """Invite somebody by username or address, and queue the mail. Commits.
 
     Raises ``NotFound``, ``NotEnoughPermissions``, ``TooManyPeople`` or
-    ``AlreadyInvited``. Registration tells which usernames are taken, so that
-    is no secret. Which addresses have an account is one: for every address the
+    ``AlreadyInvited``. Registration tells which usernames are taken, so
+    they are not secret. The addresses of accounts are: for every address the
     same is done here, and a mail is sent to it.
     """
     access.open_to_manage(owner, screenplay_id)
