@@ -9,7 +9,7 @@ from sqlalchemy import func, select
 
 from app import clock
 from app.access import permissions, scopes
-from app.api_keys import events, form, messages, reminders, rows
+from app.api_keys import events, form, messages, networks, reminders, rows
 from app.api_keys.errors import TooManyKeys
 from app.api_keys.models import ApiKey
 from app.api_keys.settings import USUAL_DAYS, KeySettings
@@ -87,12 +87,14 @@ def one_of(user_id: int, key_id: UUID) -> ApiKey:
 def edit(session: Session, key_id: UUID, changes: dict[str, Any]) -> ApiKey:
     """Change the name or the networks of a key. Commits.
 
-    Raises ``NotFound`` or ``SessionEnded``.
+    This needs no fresh login, so the owner is told where the key works from
+    more networks then. Raises ``NotFound`` or ``SessionEnded``.
     """
     user = sessions.lock_user(session)
     key = rows.locked(user.id, key_id)
     if "networks" in changes:
         changes = changes | {"networks": " ".join(dict.fromkeys(changes["networks"]))}
+    before = key.networks
     changed = {name: value for name, value in changes.items() if getattr(key, name) != value}
     for name, value in changed.items():
         setattr(key, name, value)
@@ -101,6 +103,8 @@ def edit(session: Session, key_id: UUID, changes: dict[str, Any]) -> ApiKey:
         if "networks" in changed:
             details["networks"] = key.networks.split()
         rows.record(events.KEY_CHANGED, key, user.id, **details)
+    if networks.widens(before, key.networks):
+        notify(messages.key_widened, user, key=key.shown)
     db.session.commit()
     return key
 

@@ -39,6 +39,20 @@ def key_rotated(*, key: str, **occasion: Unpack[Occasion]) -> Content:
     )
 
 
+@message("key_widened")
+def key_widened(*, key: str, **occasion: Unpack[Occasion]) -> Content:
+    return notice(
+        _("An API key of your account works from more networks"),
+        _(
+            "Somebody, probably you, let the API key %(key)s of your account work from more "
+            "networks than before.",
+            key=key,
+        ),
+        occasion,
+        not_me=not_me(),
+    )
+
+
 @message("key_reported")
 def key_reported(*, key: str, **occasion: Unpack[Occasion]) -> Content:
     return notice(
@@ -81,8 +95,8 @@ def keys_end_soon(*, keys: str, until: str) -> Content:
     )
 
 
-ALL = (key_made, key_rotated, key_reported, many_key_changes, keys_end_soon)
-for each in (key_made, key_rotated, key_reported):
+ALL = (key_made, key_rotated, key_widened, key_reported, many_key_changes, keys_end_soon)
+for each in (key_made, key_rotated, key_widened, key_reported):
     summarize(each, by=many_key_changes)
 
 

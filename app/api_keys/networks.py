@@ -23,6 +23,17 @@ def is_in(ip: str | None, networks: str) -> bool:
     return address is not None and any(address in network for network in _parsed(networks))
 
 
+def widens(before: str, now: str) -> bool:
+    """Whether a key works from more addresses now than it did before."""
+    if not before or not now:
+        return bool(before)
+    return not all(any(_contains(old, new) for old in _parsed(before)) for new in _parsed(now))
+
+
+def _contains(old: Network, new: Network) -> bool:
+    return new.network_address in old and new.broadcast_address in old
+
+
 @lru_cache(1024)
 def _parsed(networks: str) -> tuple[Network, ...]:
     return tuple(ip_network(text) for text in networks.split(" "))

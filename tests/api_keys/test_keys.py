@@ -11,7 +11,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from app import clock as time
-from app.api_keys import form, keys
+from app.api_keys import form, keys, networks
 from app.extensions import db
 from app.models import OutboxMessage, User
 from app.security import random_tokens
@@ -154,6 +154,37 @@ def test_a_key_gets_another_name_and_other_networks(
     assert problem(me(client, made["key"])) == (401, "invalid_token")
     [(_, _, _, details)] = events(app, "key_changed")
     assert details["fields"] == ["name", "networks"]
+
+
+@each(
+    "before, now, is_told",
+    [
+        ([], ["10.0.0.0/8"], False),
+        (["10.0.0.0/8"], ["10.1.0.0/16", "10.2.0.1"], False),
+        (["10.1.0.0/16", "2001:db8::/32"], ["2001:db8:1::/48"], False),
+        (["10.1.0.0/16"], ["10.1.0.0/16", "2001:db8::/32"], True),
+        (["10.1.0.0/16"], ["10.0.0.0/15"], True),
+        (["10.1.0.0/16"], [], True),
+    ],
+)
+def test_the_owner_is_told_of_a_key_that_works_from_more_networks(
+    before: list[str], now: list[str], is_told: bool
+) -> None:
+    assert networks.widens(" ".join(before), " ".join(now)) == is_told
+
+
+def test_the_mail_of_wider_networks_names_the_key(
+    client: FlaskClient, token: str, mailbox: Mailbox
+) -> None:
+    made = create(client, token, networks=["10.1.0.0/16"]).json
+    mailbox.deliver()
+
+    client.patch(f"{KEYS}/{made['id']}", headers=bearer(token), json={"networks": []})
+
+    [mail] = mailbox.deliver()
+    assert mail.subject == "An API key of your account works from more networks"
+    assert f"{made['prefix']}…{made['last4']}" in mail.text
+    assert mail.page == "not-me"
 
 
 def test_a_revoked_key_is_dead(app: Flask, client: FlaskClient, token: str) -> None:

@@ -17,6 +17,7 @@ SUBJECTS = {
     "key_made": "An API key was made for your account",
     "key_reported": "An API key of your account was revoked",
     "key_rotated": "An API key of your account was replaced",
+    "key_widened": "An API key of your account works from more networks",
     "keys_end_soon": "An API key of your account ends soon",
     "many_deletions_asked": "Somebody asked many times to delete your account",
     "many_email_changes_asked": "Your email address is about to change",
