@@ -10,7 +10,8 @@ class CredentialChange(StrEnum):
     # The same, where the user wants to keep the API keys.
     PASSWORD_CHANGED_KEYS_KEPT = "password_changed_keys_kept"  # noqa: S105 — a name
     PASSWORD_RESET = "password_reset"  # noqa: S105 — a name
-    # A reset, where nobody had confirmed the address before. A stranger may have made the account.
+    # A reset, or a provider that proves the address, where nobody had confirmed the address before.
+    # A stranger may have made the account.
     MAILBOX_PROVED = "mailbox_proved"
     EMAIL_CHANGED = "email_changed"
     EMAIL_CHANGE_UNDONE = "email_change_undone"

@@ -281,6 +281,10 @@ def test_an_unverified_account_is_emptied_for_the_owner_of_the_mailbox(
     mallory = app.test_client()
     pair = log_in(mallory, made)
     phone = enrol_with(mallory, pair["access_token"])
+    asked = {"name": "for later", "scopes": ["profile"]}
+    made_key = mallory.post(
+        f"{API}/auth/keys", json=asked, headers=bearer(phone.access_token)
+    ).json["key"]
 
     answer = sign_in(visitor, acme, "1", **PROVED)
 
@@ -288,6 +292,8 @@ def test_an_unverified_account_is_emptied_for_the_owner_of_the_mailbox(
     assert username_of(visitor) == "mallory"
     refused = mallory.get(f"{API}/users/me", headers=bearer(phone.access_token))
     assert problem(refused) == (401, "session_ended")
+    by_key = mallory.get(f"{API}/users/me", headers=bearer(made_key))
+    assert problem(by_key) == (401, "invalid_token")
     login = mallory.post(f"{API}/auth/login", json={"email": made.email, "password": PASSWORD})
     assert problem(login) == (401, "invalid_credentials")
     held = visitor.client.get(f"{API}/auth/factors").json
