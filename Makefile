@@ -5,6 +5,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 # PYTHONUNBUFFERED shows output at once.
 export PYTHONUNBUFFERED := 1
+# Python keeps what it has compiled, where an image says otherwise too: the suite starts hundreds of
+# processes, and each would compile the application anew.
+export PYTHONDONTWRITEBYTECODE :=
 
 # This tells Flask to leave .env alone: configuration/env_file.py reads it. Flask would read it first,
 # by its own rules, and would advise to install python-dotenv if that is missing.
@@ -56,7 +59,8 @@ test: $(VENV)/.installed-dev node-packages ## Run the suite but its long files a
 # tests/conftest.py leaves these out where they are not named.
 LONG := $(wildcard $(foreach name, examples kinds databases cluster deliverer throttle_cluster machine \
 	local_topology branches hashing_slots slots breached_list faults smtp secrets_in_logs copying env_file \
-	foreign_hashes worker development, tests/test_$(name).py tests/*/test_$(name).py tests/*/*/test_$(name).py))
+	foreign_hashes worker development interrupted_upgrades verb_races, \
+	tests/test_$(name).py tests/*/test_$(name).py tests/*/*/test_$(name).py))
 
 # tests/conftest.py has the same list. It runs these on one database where nobody asks for both.
 ABOVE_THE_DATABASE := $(addprefix tests/, access/test_current_user.py access/test_guards.py \

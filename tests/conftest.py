@@ -9,7 +9,7 @@ created and dropped; where none answers, those runs are skipped, and under
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from flask.testing import FlaskClient
 from sqlalchemy.engine import make_url
 
 from app import create_app, read_settings
+from app.access.limit_storage import BoundedMemoryStorage
 from app.database import prepared
 from app.extensions import db
 from app.models import User
@@ -50,7 +51,7 @@ ENVIRONMENT = {
 
 
 # `make fuzz` asks for the long budget.
-hypothesis.settings.register_profile("default", max_examples=25, deadline=None)
+hypothesis.settings.register_profile("default", max_examples=12, deadline=None)
 hypothesis.settings.register_profile(
     "long", max_examples=2000, stateful_step_count=100, deadline=None
 )
@@ -76,6 +77,8 @@ def _postgres_server() -> sqlalchemy.Engine:
 
 
 HAS_POSTGRES = _postgres_answers()
+# `make test-long` does.
+WANTS_EVERYTHING_ON_BOTH = os.environ.get("TEST_EVERYTHING_ON_BOTH") == "true"
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -131,6 +134,8 @@ LONG = (
     "test_worker.py",
     "test_development.py",
     "test_provider_stories.py",
+    "test_interrupted_upgrades.py",
+    "test_verb_races.py",
 )
 
 
@@ -172,8 +177,14 @@ def pytest_xdist_auto_num_workers() -> int | None:
     return (os.cpu_count() or 1) + 2
 
 
-def pytest_ignore_collect(collection_path: Path) -> bool | None:
-    """Leave the long files out. pytest does not ask about files that are named."""
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave the long files out, and those of the browser where no browser is asked for.
+
+    pytest does not ask about files that are named.
+    """
+    is_of_browser = collection_path == Path(__file__).with_name("browser")
+    if is_of_browser and config.option.markexpr == "not browser":
+        return True
     return True if collection_path.name in LONG else None
 
 
@@ -205,8 +216,14 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 def _is_above_the_database(metafunc: pytest.Metafunc) -> bool:
     place = metafunc.definition.path.relative_to(Path(__file__).parent).as_posix()
-    wants_both = os.environ.get("TEST_EVERYTHING_ON_BOTH") == "true"
-    return place.startswith(ABOVE_THE_DATABASE) and not wants_both
+    return place.startswith(ABOVE_THE_DATABASE) and not WANTS_EVERYTHING_ON_BOTH
+
+
+# The applications with other variables that a test process keeps for the next tests of a file.
+KEPT_APPS = 8
+
+# Adds routes to an application.
+Add = Callable[[Flask], object]
 
 
 class Opened:
@@ -221,6 +238,7 @@ class Opened:
         self._ending = ending
         self._urls: dict[str, str] = {}
         self._apps: dict[str, Flask] = {}
+        self._others: dict[tuple[frozenset[tuple[str, str]], Add | None], Flask] = {}
 
     def url(self, backend: str) -> str:
         if backend not in self._urls:
@@ -239,6 +257,22 @@ class Opened:
             self._apps[url] = app
             self._ending.callback(_disconnect, app)
         return self._apps[url]
+
+    @contextmanager
+    def borrowed(self, variables: dict[str, str], add: Add | None) -> Iterator[Flask]:
+        """An application with these variables, perhaps one that an earlier test has given back."""
+        key = (frozenset(variables.items()), add)
+        app = self._others.pop(key, None)
+        if app is None:
+            app = create_app(read_settings(variables))
+            if add is not None:
+                add(app)
+        with _as_new(app):
+            yield app
+        _disconnect(app)
+        self._others[key] = app
+        if len(self._others) > KEPT_APPS:
+            self._others.pop(next(iter(self._others)))
 
 
 def _disconnect(app: Flask) -> None:
@@ -289,13 +323,22 @@ def session_app(database_url: str, opened: Opened) -> Flask:
 @pytest.fixture
 def app(session_app: Flask) -> Iterator[Flask]:
     """The application, on an empty database, and nothing has been counted."""
-    settings = session_app.config["SETTINGS"]
-    # Where the clock stands still, calls of a test before this one can lie in the future.
-    session_app.extensions["limits"].storage.reset()
-    yield session_app
-    session_app.config["SETTINGS"] = settings
+    with _as_new(session_app):
+        yield session_app
     with session_app.app_context():
         empty_everything()
+
+
+@contextmanager
+def _as_new(app: Flask) -> Iterator[None]:
+    """Let no test find what an earlier one changed in the application."""
+    settings = app.config["SETTINGS"]
+    storage = app.extensions["limits"].storage
+    if isinstance(storage, BoundedMemoryStorage):
+        # Where the clock stands still, calls of a test before this one can lie in the future.
+        storage.reset()
+    yield
+    app.config["SETTINGS"] = settings
 
 
 @pytest.fixture
@@ -309,19 +352,33 @@ def set_settings(app: Flask) -> Callable[..., None]:
 
 
 @pytest.fixture
-def make_app(database_url: str, app: Flask) -> Iterator[Callable[..., Flask]]:
-    """Another application on the same database, with other variables in its environment."""
-    made: list[Flask] = []
+def make_app(database_url: str, app: Flask, opened: Opened) -> Iterator[Callable[..., Flask]]:
+    """Another application on the same database, with other variables in its environment.
 
-    def make(**environment: str) -> Flask:
-        variables = ENVIRONMENT | {"DATABASE_URL": database_url} | environment
-        made.append(create_app(read_settings(variables)))
-        return made[-1]
+    ``add`` adds routes to it. Tests that name the same variables and the same function may get
+    the same application; ``new_app`` makes one of the test's own.
+    """
+    with ExitStack() as ending:
 
-    yield make
-    for other in made:
-        with other.app_context():
-            db.engine.dispose()
+        def make(*, add: Add | None = None, **environment: str) -> Flask:
+            variables = ENVIRONMENT | {"DATABASE_URL": database_url} | environment
+            return ending.enter_context(opened.borrowed(variables, add))
+
+        yield make
+
+
+@pytest.fixture
+def new_app(database_url: str, app: Flask) -> Iterator[Callable[..., Flask]]:
+    """As ``make_app``, but no other test sees the application."""
+    with ExitStack() as ending:
+
+        def make(**environment: str) -> Flask:
+            variables = ENVIRONMENT | {"DATABASE_URL": database_url} | environment
+            other = create_app(read_settings(variables))
+            ending.callback(_disconnect, other)
+            return other
+
+        yield make
 
 
 @pytest.fixture

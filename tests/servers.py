@@ -98,12 +98,13 @@ def serving(
 ) -> Iterator[Server]:
     """gunicorn with these variables on a free port, until the block ends.
 
-    Its mail goes to a folder beside the log, unless the variables say otherwise.
+    Its mail goes to a folder beside the log, and it has no pages, unless the variables say
+    otherwise: to compile the pages takes as long as all else that a server does at its start.
     ``before`` are words in front of the command, like those of ``prlimit``.
     """
     port = port or free_port()
     mail = {"MAIL_URL": f"file://{log.parent / 'mail'}"}
-    environment = environment_for(**mail | variables, PORT=str(port))
+    environment = environment_for(**mail | {"PAGES": "false"} | variables, PORT=str(port))
     with log.open("wb") as output:
         process = subprocess.Popen(
             [*before, *program, application],

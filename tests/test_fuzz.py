@@ -94,14 +94,17 @@ TAKEN_OR_NOT_THERE = {
 # With an access token, the body of a logout is ignored.
 BODY_IS_IGNORED = {"negative_data_rejection": {"expected-statuses": ["204", "401", "422"]}}
 
-# `make fuzz` asks for many.
-EXAMPLES = 100 if os.environ.get("HYPOTHESIS_PROFILE") == "long" else 10
+# `make fuzz` asks for many random cases as well. Otherwise these are the examples of the document
+# and, of each field, every boundary and every kind of wrong value.
+IS_LONG = os.environ.get("HYPOTHESIS_PROFILE") == "long"
+EXAMPLES = 100 if IS_LONG else 10
 
 CONFIGURATION = {
     "seed": 1,
     "workers": 1,
     "continue-on-failure": True,
     "cache": {"enabled": False},
+    "phases": {"fuzzing": {"enabled": IS_LONG}},
     # NUL is refused in every string; the document would have to say so of each.
     "generation": {
         "max-examples": EXAMPLES,

@@ -116,6 +116,7 @@ def settings(own_database_url: str) -> dict[str, str]:
     return {
         "DATABASE_URL": own_database_url,
         "SECRET_KEY": SECRET_KEY,
+        "PAGES": "true",
         "WEB_CONCURRENCY": "1",
         "BCRYPT_ROUNDS": "10",
     }
@@ -167,12 +168,12 @@ def test_make_run_upgrades_the_database_and_starts_gunicorn_as_here() -> None:
 
 @pytest.mark.parametrize("page", ["README.md", "docs/extending.md"])
 def test_a_guarded_blueprint_greets_who_is_signed_in(
-    page: str, make_app: Callable[..., Flask], ada: User
+    page: str, new_app: Callable[..., Flask], ada: User
 ) -> None:
     source = next(b.text for b in blocks(page) if '"greetings"' in b.text)
     module: dict[str, Any] = {"__name__": "greetings"}
     exec(source, module)  # what the page tells the reader to write
-    app = make_app()
+    app = new_app()
     app.register_blueprint(module["bp"], url_prefix="/api/v1")
     client = app.test_client()
     token = log_in(client, ada)["access_token"]
@@ -189,7 +190,7 @@ def test_a_guarded_blueprint_greets_who_is_signed_in(
 
 
 def test_a_permission_of_ones_own_opens_a_call_of_ones_own(
-    make_app: Callable[..., Flask], ada: User, grace: User, monkeypatch: pytest.MonkeyPatch
+    new_app: Callable[..., Flask], ada: User, grace: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(permissions, "_declared", dict(permissions._declared))
     page = blocks("docs/extending.md")
@@ -197,7 +198,7 @@ def test_a_permission_of_ones_own_opens_a_call_of_ones_own(
     commands = next(block.text for block in page if "flask roles create" in block.text)
     module: dict[str, Any] = {"__name__": "reports"}
     exec(source, module)  # what the page tells the reader to write
-    app = make_app()
+    app = new_app()
     app.register_blueprint(module["bp"])
     client = app.test_client()
     people = {user.username: bearer(log_in(client, user)["access_token"]) for user in (ada, grace)}
@@ -251,12 +252,12 @@ def test_extending_md_shows_the_files_of_the_example() -> None:
 
 
 def test_what_is_different_here_can_be_changed_for_one_route(
-    make_app: Callable[..., Flask], ada: User
+    new_app: Callable[..., Flask], ada: User
 ) -> None:
     source = next(b.text for b in blocks("docs/extending.md") if "SessionOfTheShop" in b.text)
     module: dict[str, Any] = {"__name__": "shop"}
     exec(source, module)  # what the page tells the reader to write
-    shop = make_app()
+    shop = new_app()
     shop.register_blueprint(module["bp"])
 
     @shop.post("/other")

@@ -280,9 +280,9 @@ def test_cookies_need_https_or_this_machine(
 
 
 def test_our_guard_takes_cookies_in_any_blueprint_and_jwt_required_does_not(
-    make_app: Callable[..., Flask], bob: User
+    new_app: Callable[..., Flask], bob: User
 ) -> None:
-    app = make_app()
+    app = new_app()
     for path, guard in (("/ours", signed_in), ("/library", jwt_required())):
 
         def greet() -> dict[str, str]:

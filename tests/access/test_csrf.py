@@ -137,16 +137,17 @@ def show_again(error: FormExpired) -> tuple[str, int]:
     return f"once more: {request.form.get('bio')}", error.status
 
 
-@pytest.fixture
-def paged(make_app: Callable[..., Flask]) -> Flask:
-    app = make_app()
+def add_routes(app: Flask) -> None:
     app.register_blueprint(pages)
 
     @app.post("/test/bare")
     def bare() -> str:
         return "done"
 
-    return app
+
+@pytest.fixture
+def paged(make_app: Callable[..., Flask]) -> Flask:
+    return make_app(add=add_routes)
 
 
 def test_a_form_needs_the_token_of_its_browser(paged: Flask, ada: User, bob: User) -> None:

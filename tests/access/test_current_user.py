@@ -37,11 +37,11 @@ by_every_way = pytest.mark.parametrize(("guard", "user"), WAYS)
 
 
 @pytest.fixture
-def ask(make_app: Callable[..., Flask], ada: User) -> Callable[[str, View], TestResponse]:
+def ask(new_app: Callable[..., Flask], ada: User) -> Callable[[str, View], TestResponse]:
     """The answer to ada by a route that is guarded so and does that."""
 
     def ask(guard: str, view: View) -> TestResponse:
-        app = make_app()
+        app = new_app()
 
         def answered() -> dict[str, Any]:
             return {"answer": view()}

@@ -32,11 +32,13 @@ own.add_url_rule("/own/any", "any", jwt_required(verify_type=False)(seen))
 own.add_url_rule("/own/optional", "optional", jwt_required(optional=True)(dict))
 
 
+def add_own(app: Flask) -> None:
+    app.register_blueprint(own)
+
+
 @pytest.fixture
 def other(make_app: Callable[..., Flask]) -> Flask:
-    app = make_app()
-    app.register_blueprint(own)
-    return app
+    return make_app(add=add_own)
 
 
 @pytest.fixture
@@ -125,8 +127,7 @@ def test_a_token_of_the_library_for_a_live_session_is_accepted(
 def test_a_route_of_jwt_required_demands_a_second_factor_where_the_settings_do(
     make_app: Callable[..., Flask], ada: User
 ) -> None:
-    strict = make_app(MFA_REQUIRED="all")
-    strict.register_blueprint(own)
+    strict = make_app(add=add_own, MFA_REQUIRED="all")
     token = log_in(strict.test_client(), ada)["access_token"]
 
     response = visit(strict.test_client(), token)

@@ -91,9 +91,9 @@ def test_a_refused_call_holds_its_key_for_the_same_body_and_stores_no_answer(
 
 
 @pytest.fixture
-def other_app(make_app: Callable[..., Flask]) -> Flask:
+def other_app(new_app: Callable[..., Flask]) -> Flask:
     """An application with a call that shows a secret, and one that is refused as the test says."""
-    app = make_app()
+    app = new_app()
 
     @app.post("/secrets")
     @idempotent(has_secret=True)

@@ -24,7 +24,7 @@ def notes_read(monkeypatch: pytest.MonkeyPatch) -> permissions.Permission:
 
 @pytest.fixture
 def notes(
-    make_app: Callable[..., Flask], notes_read: permissions.Permission
+    new_app: Callable[..., Flask], notes_read: permissions.Permission
 ) -> Iterator[FlaskClient]:
     """An application with a plain Flask blueprint that wants it."""
     bp = Blueprint("notes", __name__)
@@ -39,7 +39,7 @@ def notes(
     def delete() -> tuple[str, int]:
         return "", 204
 
-    app = make_app()
+    app = new_app()
     app.register_blueprint(bp)
     return app.test_client()
 

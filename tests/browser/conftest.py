@@ -74,8 +74,8 @@ def site(
 ) -> Iterator[Site]:
     log, port = tmp_path_factory.mktemp("site") / "gunicorn.log", free_port()
     url = f"http://localhost:{port}"
-    variables = ENVIRONMENT | {"WEB_CONCURRENCY": "1", "WEB_THREADS": "4", "PUBLIC_URL": url}
-    with serving(log, **variables, DATABASE_URL=database_url, port=port) as server:
+    variables = ENVIRONMENT | {"PAGES": "true", "PUBLIC_URL": url, "DATABASE_URL": database_url}
+    with serving(log, **variables, WEB_CONCURRENCY="1", WEB_THREADS="4", port=port) as server:
         yield Site(server, url, log.parent / "mail")
 
 

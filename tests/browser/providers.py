@@ -118,6 +118,7 @@ def site(
             **settings_for("python", two),
             "OIDC_PROVIDERS": "node,form,python",
             "OUTBOUND_ALLOW": "127.0.0.0/8",
+            "PAGES": "true",
             "PUBLIC_URL": url,
             "SSL_CERT_FILE": str(certificate),
             "WEB_CONCURRENCY": "1",

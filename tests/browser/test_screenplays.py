@@ -27,6 +27,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         "FEATURES": "screenplays",
         "PYTHONPATH": str(ROOT / "examples" / "screenplays"),
         "DATABASE_URL": f"sqlite:///{folder / 'app.db'}",
+        "PAGES": "true",
         "PUBLIC_URL": url,
         "WEB_CONCURRENCY": "1",
     }

@@ -17,8 +17,8 @@ from app.cli import migrating
 from app.database import branches, copying, fitness, migration_state
 from app.extensions import db, migrate
 from config import SettingsRefused
-from tests.database.test_migrations import Interrupted, application, interrupting, schema, tables
-from tests.database.test_migrations import new_database as new_database  # a fixture
+from tests.database.test_interrupted_upgrades import Interrupted, interrupting
+from tests.database.upgraded import application, schema, tables
 from tests.servers import ROOT
 
 HEAD = sorted((ROOT / "migrations" / "versions").glob("*.py"))[-1].stem.partition("_")[0]

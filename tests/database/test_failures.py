@@ -62,9 +62,9 @@ WAYS: dict[str, Callable[[str], object]] = {
 
 
 @pytest.fixture
-def refusing(make_app: MakeApp) -> Iterator[FlaskClient]:
+def refusing(new_app: MakeApp) -> Iterator[FlaskClient]:
     """A client of an application whose statements are refused as the path says."""
-    app = make_app(WEB_THREADS="1")
+    app = new_app(WEB_THREADS="1")
 
     @app.get("/refused/<way>/<state>")
     def refused(way: str, state: str) -> str:
@@ -221,9 +221,9 @@ WIDENED = "ALTER TABLE users ALTER bio TYPE varchar({})"
 
 
 @pytest.fixture
-def prepared(make_app: MakeApp, ada: User) -> Iterator[tuple[Flask, FlaskClient, dict[str, str]]]:
+def prepared(new_app: MakeApp, ada: User) -> Iterator[tuple[Flask, FlaskClient, dict[str, str]]]:
     """A client whose application has one connection, with the usual statements prepared on it."""
-    app = make_app(WEB_THREADS="1")
+    app = new_app(WEB_THREADS="1")
     client = app.test_client()
     pair = log_in(client, ada)
     for _ in range(7):
@@ -296,9 +296,9 @@ def test_a_connection_on_which_a_plan_was_stale_leaves_the_pool(
 
 @pytest.mark.postgresql
 def test_a_stale_plan_in_the_middle_of_a_transaction_is_a_503_once(
-    make_app: MakeApp, ada: User
+    new_app: MakeApp, ada: User
 ) -> None:
-    app = make_app(WEB_THREADS="1")
+    app = new_app(WEB_THREADS="1")
 
     @app.get("/twice")
     def twice() -> str:
@@ -334,9 +334,9 @@ def test_another_feature_that_is_not_supported_is_no_stale_plan() -> None:
 @pytest.mark.postgresql
 @pytest.mark.parametrize("ending", ["terminated", "hung up"])
 def test_a_server_that_dies_after_the_last_read_does_not_spoil_the_answer(
-    make_app: MakeApp, ada: User, ending: str
+    new_app: MakeApp, ada: User, ending: str
 ) -> None:
-    app = make_app(WEB_THREADS="1")
+    app = new_app(WEB_THREADS="1")
 
     @app.get("/read-and-die")
     def read_and_die() -> dict[str, object]:
@@ -359,8 +359,8 @@ def test_a_server_that_dies_after_the_last_read_does_not_spoil_the_answer(
 
 
 @pytest.mark.postgresql
-def test_a_server_that_dies_between_two_statements_is_a_503(make_app: MakeApp, ada: User) -> None:
-    app = make_app(WEB_THREADS="1")
+def test_a_server_that_dies_between_two_statements_is_a_503(new_app: MakeApp, ada: User) -> None:
+    app = new_app(WEB_THREADS="1")
 
     @app.get("/die-and-read")
     def die_and_read() -> str:

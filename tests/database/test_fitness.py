@@ -18,12 +18,10 @@ from app.doctor import findings
 from app.extensions import db
 from tests.conftest import ENVIRONMENT, new_postgres_database
 from tests.database.test_engines import on_the_server
-from tests.database.test_migrations import needs_postgres, new_database, new_postgres
+from tests.database.upgraded import needs_postgres
 from tests.factories import API, problem
 from tests.mail.test_deliverer import until
 from tests.servers import BIN, ROOT, environment_for, free_port, serving
-
-__all__ = ["new_database", "new_postgres"]
 
 FOREIGN = {
     "another application's revision": (

@@ -90,13 +90,13 @@ def test_so_is_one_that_comes_through_a_unix_socket_that_nobody_trusts(
     ],
 )
 def test_a_trusted_proxy_that_names_nobody_in_the_header_that_is_read_is_told_of(
-    make_app: Callable[..., Flask],
+    new_app: Callable[..., Flask],
     trusted: dict[str, str],
     peer: str,
     named: str,
     headers: dict[str, str],
 ) -> None:
-    app = make_app(**trusted)
+    app = new_app(**trusted)
 
     knock(app.test_client(), peer=peer, **headers)
 
@@ -110,8 +110,8 @@ def test_requests_without_them_are_nothing_to_tell(app: Flask, client: FlaskClie
     assert seen(app) == []
 
 
-def test_nor_are_those_of_a_trusted_proxy(make_app: Callable[..., Flask]) -> None:
-    app = make_app(TRUSTED_PROXIES="10.0.0.9")
+def test_nor_are_those_of_a_trusted_proxy(new_app: Callable[..., Flask]) -> None:
+    app = new_app(TRUSTED_PROXIES="10.0.0.9")
 
     knock(app.test_client())
 
@@ -121,9 +121,9 @@ def test_nor_are_those_of_a_trusted_proxy(make_app: Callable[..., Flask]) -> Non
 @pytest.mark.parametrize("peer", ["127.0.0.1", "10.0.0.9", ""])
 @pytest.mark.parametrize("forwarded", ["{peer}", "{peer}:4711", "garbage, {peer}", "unix:"])
 def test_nor_is_a_proxy_that_asks_for_itself(
-    make_app: Callable[..., Flask], peer: str, forwarded: str
+    new_app: Callable[..., Flask], peer: str, forwarded: str
 ) -> None:
-    app = make_app(TRUSTED_PROXIES="127.0.0.1,10.0.0.9,unix")
+    app = new_app(TRUSTED_PROXIES="127.0.0.1,10.0.0.9,unix")
 
     knock(
         app.test_client(),
@@ -136,8 +136,8 @@ def test_nor_is_a_proxy_that_asks_for_itself(
     assert seen(app) == []
 
 
-def test_an_empty_list_of_a_trusted_proxy_is_told_of(make_app: Callable[..., Flask]) -> None:
-    app = make_app(TRUSTED_PROXIES="10.0.0.9")
+def test_an_empty_list_of_a_trusted_proxy_is_told_of(new_app: Callable[..., Flask]) -> None:
+    app = new_app(TRUSTED_PROXIES="10.0.0.9")
 
     knock(app.test_client(), **{"X-Forwarded-For": " , ", "X-Real-IP": "203.0.113.9"})
 

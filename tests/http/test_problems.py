@@ -32,8 +32,7 @@ class QuantitySchema(Schema):
     quantity = fields.Integer(required=True)
 
 
-@pytest.fixture
-def other_blueprint() -> Blueprint:
+def add_other(app: Flask) -> None:
     """Routes of another part of the application, which knows nothing of this one's errors."""
     bp = Blueprint("other", __name__, url_prefix="/other")
 
@@ -84,7 +83,7 @@ def other_blueprint() -> Blueprint:
     def answer_what_is_no_json() -> dict[str, Any]:
         return {"nothing": object()}
 
-    return bp
+    app.register_blueprint(bp)
 
 
 FAILURES: dict[str, BaseException] = {
@@ -100,10 +99,8 @@ FAILURES: dict[str, BaseException] = {
 
 
 @pytest.fixture
-def other(make_app: Callable[..., Flask], other_blueprint: Blueprint) -> FlaskClient:
-    app = make_app()
-    app.register_blueprint(other_blueprint)
-    return app.test_client()
+def other(make_app: Callable[..., Flask]) -> FlaskClient:
+    return make_app(add=add_other).test_client()
 
 
 @pytest.fixture
@@ -490,11 +487,11 @@ def test_a_database_that_is_away_is_a_503(other: FlaskClient, name: str) -> None
 
 @pytest.mark.usefixtures("logging_restored")
 def test_the_log_has_the_traceback_under_the_request_id(
-    make_app: Callable[..., Flask], other_blueprint: Blueprint
+    new_app: Callable[..., Flask],
 ) -> None:
     with redirect_stderr(io.StringIO()) as log:
-        app = make_app(LOG_FORMAT="json")
-    app.register_blueprint(other_blueprint)
+        app = new_app(LOG_FORMAT="json")
+    add_other(app)
 
     response = app.test_client().get("/other/raise/bug")
 

@@ -75,12 +75,12 @@ def log_as(stream: StringIO) -> LogAs:
 
 
 @pytest.fixture
-def make_logging_app(make_app: MakeApp, stream: StringIO) -> MakeApp:
-    """``make_app``, its log to what ``logged`` shows."""
+def make_logging_app(new_app: MakeApp, stream: StringIO) -> MakeApp:
+    """``new_app``, its log to what ``logged`` shows."""
 
     def make(**environment: str) -> Flask:
         with redirect_stderr(stream):
-            return make_app(**environment)
+            return new_app(**environment)
 
     return make
 

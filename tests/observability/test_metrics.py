@@ -118,8 +118,8 @@ def test_a_host_that_is_not_ours_is_counted_too(make_app: Callable[..., Flask]) 
     assert values(scrape(client).text)[sample] == before.get(sample, 0) + 1
 
 
-def test_bugs_are_counted_as_500(make_app: Callable[..., Flask]) -> None:
-    app = make_app()
+def test_bugs_are_counted_as_500(new_app: Callable[..., Flask]) -> None:
+    app = new_app()
     app.add_url_rule("/broken", view_func=lambda: 1 / 0)
     client = app.test_client()
     sample = "http_requests_total{method=GET,route=/broken,status=500}"

@@ -128,7 +128,7 @@ def test_one_form_takes_what_another_site_sends_and_changes_nothing(app: Flask) 
 
 
 @pytest.fixture
-def made_up(make_app: Any) -> Flask:
+def made_up(new_app: Any) -> Flask:
     """An application with a form that somebody wrote in plain Flask."""
     blueprint = Blueprint("made_up", __name__)
 
@@ -138,7 +138,7 @@ def made_up(make_app: Any) -> Flask:
         db.session.commit()
         return "done"
 
-    app: Flask = make_app()
+    app: Flask = new_app()
     app.register_blueprint(blueprint)
     return app
 

@@ -21,7 +21,13 @@ from sqlalchemy.engine import make_url
 from app import create_app, read_settings
 from app.auth.registration import registration
 from app.extensions import db
-from tests.conftest import ENVIRONMENT, HAS_POSTGRES, POSTGRES_URL, new_postgres_database
+from tests.conftest import (
+    ENVIRONMENT,
+    HAS_POSTGRES,
+    POSTGRES_URL,
+    WANTS_EVERYTHING_ON_BOTH,
+    new_postgres_database,
+)
 from tests.factories import API, PASSWORD, bearer
 from tests.servers import BIN, ROOT, Server, environment_for, free_port, serving
 from tests.waiting import until
@@ -57,12 +63,9 @@ def fill(url: str, **environment: str) -> None:
 # The tests of one server run in one process, or each process would start its own.
 @pytest.fixture(
     scope="module",
-    params=[
-        pytest.param("sqlite", marks=pytest.mark.xdist_group("serving on sqlite")),
-        pytest.param(
-            "postgresql", marks=[needs_postgres, pytest.mark.xdist_group("serving on postgresql")]
-        ),
-    ],
+    params=["sqlite", "postgresql"]
+    if WANTS_EVERYTHING_ON_BOTH
+    else ["postgresql" if HAS_POSTGRES else "sqlite"],
 )
 def server(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory

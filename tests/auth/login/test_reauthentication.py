@@ -20,10 +20,8 @@ STEP_UP = 'Bearer error="insufficient_user_authentication", max_age=600'
 PATHS = ["/ours", "/the-librarys"]
 
 
-@pytest.fixture
-def client(make_app: Callable[..., Flask]) -> FlaskClient:
-    """Of an application with two routes that want a recent login."""
-    app = make_app()
+def add_routes(app: Flask) -> None:
+    """Two routes that want a recent login."""
 
     @app.get("/ours")
     @freshly_signed_in
@@ -35,7 +33,10 @@ def client(make_app: Callable[..., Flask]) -> FlaskClient:
     def the_librarys() -> dict[str, Any]:
         return {}
 
-    return app.test_client()
+
+@pytest.fixture
+def client(make_app: Callable[..., Flask]) -> FlaskClient:
+    return make_app(add=add_routes).test_client()
 
 
 @pytest.fixture
@@ -151,9 +152,9 @@ def test_reauthentication_counts_as_recent_for_ten_minutes(
 
 
 def test_how_long_a_login_is_recent_is_a_setting(
-    make_app: Callable[..., Flask], ada: User, time: time_machine.Traveller
+    new_app: Callable[..., Flask], ada: User, time: time_machine.Traveller
 ) -> None:
-    app = make_app(FRESH_TOKEN_EXPIRE_MINUTES="0.5")
+    app = new_app(FRESH_TOKEN_EXPIRE_MINUTES="0.5")
     app.add_url_rule("/ours", view_func=freshly_signed_in(dict))
     client = app.test_client()
     pair = log_in(client, ada)

@@ -359,12 +359,12 @@ def test_the_setting_may_ask_superusers_alone(
 
 
 def test_jwt_required_of_a_feature_knows_the_setting(
-    make_app: Callable[..., Flask], client: FlaskClient, ada: User
+    new_app: Callable[..., Flask], client: FlaskClient, ada: User
 ) -> None:
     token = log_in(client, ada)["access_token"]
     answers = {}
     for demand in ("none", "all"):
-        other = make_app(MFA_REQUIRED=demand)
+        other = new_app(MFA_REQUIRED=demand)
         other.add_url_rule("/theirs", "theirs", jwt_required()(dict))
         answers[demand] = other.test_client().get("/theirs", headers=bearer(token))
 
@@ -373,11 +373,11 @@ def test_jwt_required_of_a_feature_knows_the_setting(
 
 
 def test_jwt_required_of_a_feature_knows_the_second_step(
-    make_app: Callable[..., Flask], client: FlaskClient, below: tuple[Phone, str]
+    new_app: Callable[..., Flask], client: FlaskClient, below: tuple[Phone, str]
 ) -> None:
     """The library itself looks at the token alone, which is from before the step was on."""
     phone, token = below
-    other = make_app()
+    other = new_app()
     other.add_url_rule("/theirs", "theirs", jwt_required(fresh=True)(dict))
 
     def visit(access_token: str) -> TestResponse:
