@@ -12,7 +12,12 @@ from flask import Flask, request
 
 from app.access import permissions
 from app.models import User
-from tests.conftest import HAS_POSTGRES, SECRET_KEY, new_postgres_database
+from tests.conftest import (
+    HAS_POSTGRES,
+    SECRET_KEY,
+    WANTS_EVERYTHING_ON_BOTH,
+    new_postgres_database,
+)
 from tests.factories import bearer, log_in, me, problem
 from tests.servers import ROOT, Server, environment_for, flask, serving
 
@@ -99,7 +104,7 @@ def masked(text: str) -> str:
     return text
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=["sqlite", "postgresql"] if WANTS_EVERYTHING_ON_BOTH else ["sqlite"])
 def own_database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """A database that no other test touches, not even its tables."""
     if request.param == "sqlite":

@@ -424,7 +424,7 @@ def test_revoking_without_a_body_is_an_invalid_request(client: FlaskClient) -> N
 def server(
     session_app: Flask, database_url: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Server]:
-    """A server whose access tokens last a second."""
+    """A server whose access tokens last three seconds."""
     log = tmp_path_factory.mktemp("oauth") / "gunicorn.log"
     with serving(
         log,
@@ -432,7 +432,7 @@ def server(
         DATABASE_URL=database_url,
         WEB_CONCURRENCY="1",
         WEB_THREADS="4",
-        ACCESS_TOKEN_EXPIRE_MINUTES="0.03",
+        ACCESS_TOKEN_EXPIRE_MINUTES="0.05",
     ) as server:
         yield server
 
