@@ -1,5 +1,6 @@
 """Opening a request with an API key: one statement reads the key, its owner and their rights."""
 
+import logging
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -16,6 +17,7 @@ from sqlalchemy import (
     select,
     update,
 )
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm.attributes import set_committed_value
 
 from app import clock
@@ -30,6 +32,8 @@ from app.extensions import db
 from app.http import client
 from app.models import Role, RolePermission, Session, User, UserRole
 from app.security import random_tokens
+
+log = logging.getLogger(__name__)
 
 _DIGEST = bindparam("digest", type_=ApiKey.key_hash.type)
 
@@ -112,10 +116,18 @@ def open_session(key: str) -> Session:
     if not user.is_active:
         raise SessionEnded
     if used_at is None or used_at <= now - USED_EVERY:
-        USED.run_alone(key_id=key_id, before=now - USED_EVERY, now=now, from_ip=ip)
+        _note_use(key_id, now, ip)
     session = _session_of(key_id, user, aal, end)
     session.scopes, session.key_hash = usable(granted, permissions or ""), digest
     return session
+
+
+def _note_use(key_id: UUID, now: datetime, ip: str | None) -> None:
+    """Write down that the key is used. A request that only reads must not fail because of it."""
+    try:
+        USED.run_alone(key_id=key_id, before=now - USED_EVERY, now=now, from_ip=ip)
+    except SQLAlchemyError as error:
+        log.warning("the use of an API key was not written down", exc_info=error)
 
 
 def usable(granted: str, permissions: str) -> frozenset[str]:

@@ -7,7 +7,7 @@ import pytest
 import time_machine
 from flask import Flask
 from flask.testing import FlaskClient
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 from app import clock as time
 from app.access.guards import signed_in
@@ -75,6 +75,18 @@ def test_a_request_with_a_key_is_one_statement_and_its_use_is_written_now_and_th
     assert by_permission == 1
     [row] = rows(app)
     assert row.last_used_ip == "127.0.0.1"
+
+
+def test_a_database_that_takes_no_writes_still_answers_a_key(
+    client: FlaskClient, ada: User, make_key: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(**_: Any) -> None:
+        raise OperationalError("UPDATE", {}, Exception("read-only"))
+
+    key = make_key(ada)["key"]
+    monkeypatch.setattr(opening.USED, "run_alone", refuse)
+
+    assert me(client, key).status_code == 200
 
 
 def test_a_wrong_checksum_is_refused_without_a_statement(
