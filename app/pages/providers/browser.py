@@ -6,6 +6,8 @@ from flask import Response, request
 
 from app.access import cookies
 from app.auth.providers import attempts
+from app.auth.providers.errors import AttemptInvalid
+from app.auth.providers.models import Attempt
 from app.auth.providers.settings import Provider, providers
 from app.errors import NotFound
 from app.security import random_tokens
@@ -34,6 +36,18 @@ def drop(response: Response) -> Response:
     """Forget the secret, once the sign-in is over. Who uses the browser next gets another one."""
     cookies.write(response, COOKIE, "", max_age=0)
     return response
+
+
+def waiting(provider: Provider) -> Attempt:
+    """The newest sign-in at this browser that waits for its person. Raises ``AttemptInvalid``.
+
+    A form says which one it showed. Another one may have come since in another
+    tab, of which the person has not agreed to anything.
+    """
+    newest = attempts.waiting(provider, sent())
+    if request.form.get("attempt", str(newest.id)) != str(newest.id):
+        raise AttemptInvalid
+    return newest
 
 
 def provider_of(name: str) -> Provider:

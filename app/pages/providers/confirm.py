@@ -8,7 +8,7 @@ from flask import Response
 
 from app.access.guards import current_session, freshly_signed_in
 from app.access.limits import limited_writes
-from app.auth.providers import attempts, results, signing_in
+from app.auth.providers import results, signing_in
 from app.auth.providers.errors import AttemptInvalid, IdentityTaken, TooManyIdentities
 from app.auth.providers.models import Attempt
 from app.auth.providers.settings import Provider
@@ -54,7 +54,7 @@ def link_waiting(name: str) -> Response:
 
 def _waiting(provider: Provider) -> Attempt:
     """What waits at this browser for the owner of an account. Raises ``AttemptInvalid``."""
-    waiting = attempts.waiting(provider, browser.sent())
+    waiting = browser.waiting(provider)
     if waiting.user_id is None:
         raise AttemptInvalid
     return waiting

@@ -12,7 +12,7 @@ from app.auth.providers.errors import AttemptInvalid, IdentityTaken, Registratio
 from app.auth.providers.models import Attempt
 from app.auth.providers.settings import Provider
 from app.errors import EmailNotVerified, EmailTaken, UsernameTaken
-from app.http.fields import Schema
+from app.http.fields import Schema, Text
 from app.pages import language
 from app.pages.forms import Form, takes_form
 from app.pages.page import Pages, go, render, session_if_any
@@ -29,6 +29,8 @@ PATH = "/account/with/<name>/new-account"
 class NewAccountSchema(Schema):
     username = Username(required=True)
     email = Email(required=True)
+    # Which sign-in the page showed. ``browser.waiting`` compares it.
+    attempt = Text()
 
 
 def show(form: Form, name: str) -> Response:
@@ -61,6 +63,7 @@ def new_account_page(name: str) -> Response:
 @takes_form(NewAccountSchema)
 def make_account(given: dict[str, Any], name: str) -> Response:
     provider = browser.provider_of(name)
+    given.pop("attempt", None)
     given["locale"] = language.current()
     cookies.hold_session()
     try:
@@ -79,7 +82,7 @@ def make_account(given: dict[str, Any], name: str) -> Response:
 
 def _waiting(provider: Provider) -> Attempt:
     """What waits at this browser for a new account. Raises ``AttemptInvalid``."""
-    waiting = attempts.waiting(provider, browser.sent())
+    waiting = browser.waiting(provider)
     if waiting.user_id is not None:
         raise AttemptInvalid
     return waiting

@@ -114,6 +114,15 @@ def test_an_unproved_address_must_be_confirmed_first_where_that_is_required(
     assert "/account/verify-email/new-link" in Page(again).links
 
 
+def test_a_form_is_of_the_person_whom_it_showed(app: Flask, acme: Acme, visitor: Person) -> None:
+    """Somebody else came since, in another tab."""
+    page = visitor.follow(Page(sign_in(visitor, acme, "1", **PROVED)))
+    sign_in(visitor, acme, "2", email="bob@acme.example")
+
+    assert visitor.send(page, username="ada").status == 400
+    assert count(app, User) == 0
+
+
 def test_without_registration_no_account_is_made(
     app: Flask, acme: Acme, visitor: Person, set_settings: Callable[..., None]
 ) -> None:
