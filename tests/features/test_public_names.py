@@ -93,7 +93,9 @@ def test_the_screenplays_work_with_our_fixtures() -> None:
     """A few of their own tests, on SQLite. ``tests/test_examples.py`` runs all, on both."""
     example = ROOT / "examples" / "screenplays"
     options = ["-q", "-W", "error", "-p", "no:cacheprovider", "-n", "0"]
-    telling = "sqlite and (row or two_editors or address_accepts)"
+    telling = (
+        "test_pdf or sqlite and (row or two_editors or address_accepts or recorded or conflict)"
+    )
 
     done = subprocess.run(
         [sys.executable, "-m", "pytest", *options, "-k", telling, "tests"],
