@@ -6,9 +6,9 @@ import gc
 # once more at the exit, would take a third of the time of a short command.
 gc.disable()
 
-from app import create_app  # noqa: E402
+from app import cli, create_app  # noqa: E402
 
-app = create_app()
+app = create_app(for_command=cli.is_looked_for())
 
 gc.enable()
 gc.freeze()

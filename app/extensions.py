@@ -1,7 +1,6 @@
 """The extensions, unbound. ``create_app`` binds them to an application."""
 
 from flask_marshmallow import Marshmallow
-from flask_migrate import Migrate
 from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import MetaData
 from sqlalchemy.orm import DeclarativeBase
@@ -24,5 +23,4 @@ class Base(DeclarativeBase):
 # Objects keep their values after a commit, so an answer needs no second SELECT. Nothing is
 # written before the code flushes or commits.
 db = SQLAlchemy(model_class=Base, session_options={"expire_on_commit": False, "autoflush": False})
-migrate = Migrate()
 ma = Marshmallow()

@@ -4,12 +4,10 @@ from marshmallow import fields
 
 from app.access.keys import KeyReader
 from app.api_keys import checks, ending, form, messages, opening, reminders
-from app.api_keys.admin_routes import bp as of_users
 from app.api_keys.errors import TooManyKeys
 from app.api_keys.events import EVENTS
 from app.api_keys.models import ApiKey
 from app.api_keys.operating import KEYS_READ, KEYS_REVOKE
-from app.api_keys.routes import bp
 from app.api_keys.settings import KeySettings
 from app.database import engines
 from app.features import ExportPart, Feature
@@ -35,7 +33,7 @@ class HeldKeySchema(Schema):
 
 FEATURE = Feature(
     name="api_keys",
-    blueprints=(bp, of_users),
+    blueprints=("app.api_keys.routes:bp", "app.api_keys.admin_routes:bp"),
     permissions=(KEYS_READ, KEYS_REVOKE),
     models=(ApiKey,),
     settings=KeySettings,

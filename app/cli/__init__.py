@@ -4,45 +4,44 @@ from typing import cast
 
 import click
 from flask import Flask
+from flask.cli import FlaskGroup
 
-from app.cli import (
-    api_keys,
-    audit,
-    db_copy,
-    doctor,
-    editing,
-    exporting,
-    factors,
-    identities,
-    importing,
-    keys,
-    listing,
-    mail_testing,
-    migrating,
-    outbox,
-    passwords,
-    prune,
-    roles,
-    sessions,
-    settings,
-    unlocking,
-    users,
-    version,
-)
+from app.cli.by_name import Commands
 from app.cli.refusals import in_one_sentence
 
-# These have added their commands to the group of users.
-_ADDED = (editing, listing, unlocking)
+COMMANDS = {
+    "audit": "app.cli.audit:audit",
+    # It takes the place of the group that Flask-Migrate adds.
+    "db": "app.cli.migrating:migrations",
+    "db-copy": "app.cli.db_copy:db_copy",
+    "doctor": "app.cli.doctor:doctor",
+    "keys": "app.cli.keys:keys",
+    "mail": "app.cli.mail_testing:mail",
+    "outbox": "app.cli.outbox:outbox",
+    "passwords": "app.cli.passwords:passwords",
+    "prune": "app.cli.prune:prune",
+    "roles": "app.cli.roles:roles",
+    "sessions": "app.cli.sessions:sessions",
+    "settings": "app.cli.settings:settings",
+    "users": "app.cli.groups:users",
+    "version": "app.cli.version:version",
+}
+# These look at everything: the checks and the mails of all parts.
+NEED_ALL = frozenset({"doctor", "mail", "outbox", "prune"})
 
-# The commands that move accounts have their own files.
-users.users.add_command(importing.import_users)
-users.users.add_command(exporting.export_users)
-# So have those that know the second factors.
-users.users.add_command(factors.show)
-users.users.add_command(factors.reset_factors)
-users.users.add_command(api_keys.keys)
-# And the one that knows linked identities.
-users.users.add_command(identities.show_identities)
+
+def commands() -> Commands:
+    return Commands(COMMANDS, need_all=NEED_ALL)
+
+
+def is_looked_for() -> bool:
+    """Whether ``flask`` makes the application to look for a command in it.
+
+    Flask's own commands run already when they make it: ``flask run``,
+    ``flask shell`` and ``flask routes``.
+    """
+    context = click.get_current_context(silent=True)
+    return context is not None and isinstance(context.command, FlaskGroup)
 
 
 def end_in_one_sentence() -> None:
@@ -57,23 +56,9 @@ def end_in_one_sentence() -> None:
 
 
 def init_app(app: Flask) -> None:
+    """Correct the commands that libraries have added."""
     _write_openapi_in_utf_8(app)
     _hide_commands_of_libraries(app)
-    app.cli.add_command(users.users)
-    app.cli.add_command(roles.roles)
-    app.cli.add_command(sessions.sessions)
-    app.cli.add_command(mail_testing.mail)
-    app.cli.add_command(settings.settings)
-    app.cli.add_command(keys.keys)
-    app.cli.add_command(passwords.passwords)
-    app.cli.add_command(outbox.outbox)
-    app.cli.add_command(audit.audit)
-    app.cli.add_command(prune.prune)
-    app.cli.add_command(db_copy.db_copy)
-    app.cli.add_command(doctor.doctor)
-    app.cli.add_command(version.version)
-    # This replaces the group that Flask-Migrate has added.
-    app.cli.add_command(migrating.migrations)
 
 
 def _hide_commands_of_libraries(app: Flask) -> None:

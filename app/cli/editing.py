@@ -6,9 +6,10 @@ import click
 
 from app.administration import accounts, operating
 from app.auth.fields import Email, NewPassword, Username
+from app.cli.groups import users
 from app.cli.people import found, person
 from app.cli.terminal import as_json, loaded, or_explain
-from app.cli.users import password_from_prompt, password_from_stdin, report, users
+from app.cli.users import password_from_prompt, password_from_stdin, report
 from app.http.fields import DisplayName, OneOf, Schema
 from app.http.languages import LOCALES
 

@@ -9,6 +9,7 @@ import click
 from app.administration import directory
 from app.auth.schemas import UserSchema
 from app.cli.arguments import Instant
+from app.cli.groups import users
 from app.cli.terminal import (
     as_json,
     counting,
@@ -18,7 +19,6 @@ from app.cli.terminal import (
     table,
     yes_or_no,
 )
-from app.cli.users import users
 from app.models import User
 
 at_most = click.option("--limit", type=click.IntRange(1), help="List at most this many.")

@@ -12,12 +12,13 @@ from typing import Any
 import click
 import flask_migrate
 from alembic import command
-from flask.cli import with_appcontext
+from flask import current_app
+from flask.cli import ScriptInfo, with_appcontext
 from flask_migrate.cli import db as theirs
 
 from app.cli.refusals import LoggedCommand, OperatorGroup
-from app.database import branches
-from app.extensions import migrate
+from app.database import branches, migrating
+from app.database.migrating import migrate
 
 
 class AlembicConfig(flask_migrate.Config):  # type: ignore[misc]  # Flask-Migrate has no types
@@ -134,7 +135,15 @@ def _help(name: str) -> str:
     return f"{words}\n\n\b\n    flask db {EXAMPLES.get(name, name)}"
 
 
-migrations = OperatorGroup("db", help=theirs.help, params=theirs.params, callback=theirs.callback)
+@with_appcontext
+def begin(**given: Any) -> None:
+    """Give the application Flask-Migrate, if it was made for a command and lacks it."""
+    if "migrate" not in current_app.extensions:
+        migrating.init_app(click.get_current_context().ensure_object(ScriptInfo).load_app())
+    theirs.callback(**given)
+
+
+migrations = OperatorGroup("db", help=theirs.help, params=theirs.params, callback=begin)
 for _name, _command in theirs.commands.items():
     migrations.add_command(
         # The log says which migrations ran.

@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import Any
 
 import click
-from flask.cli import AppGroup
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from app.audit import operators
+from app.cli.by_name import ByName
 from app.cli.quiet import quiet, with_verbose
 
 WHAT_A_PERSON_IS = "PERSON is an email address, a username or an id."
@@ -59,7 +59,7 @@ class LoggedCommand(OperatorCommand):
     is_logged = True
 
 
-class OperatorGroup(AppGroup):
+class OperatorGroup(ByName):
     """A group of commands whose refusals are one sentence, whatever their arguments are."""
 
     command_class = OperatorCommand

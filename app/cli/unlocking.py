@@ -8,9 +8,10 @@ from app.administration import directory, operating
 from app.auth.login import suspensions
 from app.auth.login.suspensions import Throttled
 from app.auth.login.throttle import Kind
+from app.cli.groups import users
 from app.cli.people import found, person
 from app.cli.terminal import as_json, in_json, moment, or_explain, table
-from app.cli.users import report, users
+from app.cli.users import report
 from app.models import User
 
 WORDS = {Kind.PASSWORD: "password", Kind.FACTOR: "second factor"}

@@ -12,8 +12,8 @@ from app.auth.registration import registration
 from app.auth.registration.schemas import RegisterSchema
 from app.auth.schemas import UserSchema
 from app.auth.sessions import sessions
+from app.cli.groups import users
 from app.cli.people import found, person
-from app.cli.refusals import OperatorGroup
 from app.cli.sessions import print_sessions
 from app.cli.terminal import (
     as_json,
@@ -30,8 +30,6 @@ from app.security import tokens
 # How long `end-sessions --everybody` waits for rows that other transactions hold.
 WAIT_FOR_HELD_SECONDS = 60.0
 RETRY_SECONDS = 0.5
-
-users = OperatorGroup("users", help="Create and list accounts; give and take rights.")
 
 
 class OperatorRegisterSchema(RegisterSchema):

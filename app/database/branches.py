@@ -12,16 +12,17 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from alembic.config import Config
-from alembic.script import Script, ScriptDirectory
-from alembic.util import CommandError
 from flask import Flask, current_app
 
-from app.extensions import migrate
-from config import SettingsRefused
+from config import ROOT, SettingsRefused
 
+if TYPE_CHECKING:
+    from alembic.script import Script, ScriptDirectory
+
+# The folder of the core's migrations.
+MIGRATIONS = ROOT / "migrations"
 # What stands for the core among the names of the branches.
 CORE = "core"
 # The column of Alembic's own table has this length.
@@ -65,18 +66,13 @@ def folders() -> dict[str, Path]:
     return found
 
 
-@migrate.configure  # type: ignore[untyped-decorator]  # Flask-Migrate has no types
-def _name_every_folder(configuration: Config) -> Config:
-    places = [_core_folder(), *folders().values()]
-    configuration.set_main_option("path_separator", "newline")
-    configuration.set_main_option(
-        "version_locations", "\n".join(str(place) for place in places).replace("%", "%%")
-    )
-    return configuration
+def places() -> list[Path]:
+    """The folders of all migrations: the core's, and those of the features."""
+    return [_core_folder(), *folders().values()]
 
 
 def _core_folder() -> Path:
-    return Path(migrate.directory) / "versions"
+    return MIGRATIONS / "versions"
 
 
 def history() -> History:
@@ -101,8 +97,12 @@ def _read(core: Path, others: tuple[tuple[str, Path], ...]) -> History:
     )
 
 
-def _load() -> tuple[ScriptDirectory, list[Script]]:
-    scripts = ScriptDirectory.from_config(migrate.get_config())
+def _load() -> "tuple[ScriptDirectory, list[Script]]":
+    # Alembic takes a command longer than the whole of Flask, and few commands ask for the history.
+    from alembic.script import ScriptDirectory
+    from alembic.util import CommandError
+
+    scripts = ScriptDirectory(str(MIGRATIONS), version_locations=[str(each) for each in places()])
     try:
         with warnings.catch_warnings():
             # Alembic only warns of a revision that exists twice, and then forgets one of them.
@@ -113,7 +113,7 @@ def _load() -> tuple[ScriptDirectory, list[Script]]:
         raise SettingsRefused(f"the migrations do not fit together: {error}") from None
 
 
-def _before(scripts: ScriptDirectory, script: Script) -> frozenset[str]:
+def _before(scripts: "ScriptDirectory", script: "Script") -> frozenset[str]:
     # A dependency may be the label of a branch.
     needed = (*_as_tuple(script.down_revision), *_as_tuple(script.dependencies))
     return frozenset(each.revision for each in scripts.get_revisions(needed))
@@ -123,7 +123,7 @@ def _as_tuple(names: Any) -> tuple[str, ...]:
     return (names,) if isinstance(names, str) else tuple(names or ())
 
 
-def _flaws(revisions: list[Script], others: Mapping[str, Path]) -> list[str]:
+def _flaws(revisions: "list[Script]", others: Mapping[str, Path]) -> list[str]:
     flaws = []
     for name, folder in others.items():
         if not folder.is_dir():
@@ -137,7 +137,7 @@ def _flaws(revisions: list[Script], others: Mapping[str, Path]) -> list[str]:
     return flaws
 
 
-def _flaws_of(script: Script, feature: str) -> Iterator[str]:
+def _flaws_of(script: "Script", feature: str) -> Iterator[str]:
     revision = script.revision
     if not revision.startswith(f"{feature}_") or len(revision) > MAX_REVISION_LENGTH:
         yield (

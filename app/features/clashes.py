@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
+import click
 from flask import Flask
 
 from app import models
@@ -28,10 +29,10 @@ BROUGHT: Mapping[str, Callable[[Feature], Iterable[str]]] = {
     "check of flask doctor": lambda feature: [check.name for check in feature.checks],
     "command": lambda feature: [str(command.name) for command in feature.commands],
     "blueprint": lambda feature: (
-        [one.name for one in feature.blueprints] + [one.name for one in feature.pages]
+        [one.name for one in feature.all_blueprints()] + [one.name for one in feature.all_pages()]
     ),
     "view": lambda feature: [
-        view for blueprint in feature.blueprints for view in operation_ids(blueprint)
+        view for blueprint in feature.all_blueprints() for view in operation_ids(blueprint)
     ],
     "page of the menu": lambda feature: [entry.path for entry in feature.menu],
 }
@@ -46,7 +47,7 @@ def of_core(app: Flask, features: Sequence[Feature]) -> dict[str, set[str]]:
         "scope": set(scopes.OF_CORE),
         "event": {event.value for event in Event},
         "error code": {error.code for error in _errors_of_core(AppError) if error not in theirs},
-        "command": {*app.cli.commands, *COMMANDS_OF_FLASK},
+        "command": {*app.cli.list_commands(click.Context(app.cli)), *COMMANDS_OF_FLASK},
         "blueprint": set(app.blueprints),
         "view": {view for each in app.blueprints.values() for view in operation_ids(each)},
     }

@@ -3,7 +3,8 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from pkgutil import resolve_name
+from typing import TYPE_CHECKING, Any
 
 import click
 import flask
@@ -20,9 +21,11 @@ from app.extensions import Base
 from app.features.checks import Check
 from app.features.credentials import CredentialChange
 from app.features.keyed import KeyedRows
-from app.http.blueprint import Blueprint
 from app.models import Session, User
 from app.security.tokens import TokenPair
+
+if TYPE_CHECKING:
+    from app.http.blueprint import Blueprint
 
 # It runs between the first proof and the session. It may raise `LoginRefused`, or return a proof
 # that says more.
@@ -63,10 +66,11 @@ class Feature:
     # The name of another feature, without which it cannot work.
     needs: str = ""
 
-    # Calls under /api/v1/<name>. A feature of this tree may name other paths.
-    blueprints: Sequence[Blueprint] = ()
-    # Pages at their own paths.
-    pages: Sequence[flask.Blueprint] = ()
+    # Calls under /api/v1/<name>. A feature of this tree may name other paths. A blueprint may be
+    # given by its name, like "acme.routes:bp". Then commands, which need no routes, start sooner.
+    blueprints: Sequence["Blueprint | str"] = ()
+    # Pages at their own paths, or their names.
+    pages: Sequence[flask.Blueprint | str] = ()
     commands: Sequence[click.Command] = ()
     # Entries of the account pages.
     menu: Sequence[MenuEntry] = ()
@@ -116,6 +120,18 @@ class Feature:
     # Folders. A template is found as <name>/<file>; translations are those of the domain messages.
     templates: Path | None = None
     translations: Path | None = None
+
+    def all_blueprints(self) -> "list[Blueprint]":
+        """The blueprints of its calls. Those that were given by name are imported."""
+        return [_imported(each) for each in self.blueprints]
+
+    def all_pages(self) -> list[flask.Blueprint]:
+        """The blueprints of its pages. Those that were given by name are imported."""
+        return [_imported(each) for each in self.pages]
+
+
+def _imported(blueprint: Any) -> Any:
+    return resolve_name(blueprint) if isinstance(blueprint, str) else blueprint
 
 
 def active() -> tuple[Feature, ...]:

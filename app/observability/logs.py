@@ -35,6 +35,8 @@ def configure(settings: Settings) -> None:
     # gunicorn does not pass these lines on to the root.
     logging.getLogger(REQUESTS).handlers = [handler]
     logging.getLogger("werkzeug").addFilter(_plain)
+    # Alembic names each of its plugins when it is imported, which is after this.
+    logging.getLogger("alembic.runtime.plugins").setLevel(logging.WARNING)
     root = logging.getLogger()
     for old in [h for h in root.handlers if type(h) is logging.StreamHandler]:
         root.removeHandler(old)

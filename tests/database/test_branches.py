@@ -4,7 +4,6 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import flask_migrate
 import pytest
@@ -15,7 +14,7 @@ from sqlalchemy import Column, ForeignKey, Integer, String, Table
 
 from app.cli import migrating
 from app.database import branches, copying, fitness, migration_state
-from app.extensions import db, migrate
+from app.extensions import db
 from config import SettingsRefused
 from tests.database.test_interrupted_upgrades import Interrupted, interrupting
 from tests.database.upgraded import application, schema, tables
@@ -53,12 +52,7 @@ def own_history(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of our migrations, so that a test may write one."""
     copy = tmp_path / "migrations"
     shutil.copytree(ROOT / "migrations", copy, ignore=shutil.ignore_patterns("__pycache__"))
-    initialise = migrate.init_app
-
-    def in_the_copy(app: Flask, *arguments: Any, **options: Any) -> None:
-        initialise(app, *arguments, **options | {"directory": str(copy)})
-
-    monkeypatch.setattr(migrate, "init_app", in_the_copy)
+    monkeypatch.setattr(branches, "MIGRATIONS", copy)
     return copy / "versions"
 
 

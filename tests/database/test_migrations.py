@@ -12,8 +12,9 @@ import sqlalchemy
 from alembic.script import ScriptDirectory
 
 from app.administration import directory
+from app.database.migrating import migrate
 from app.database.postgresql import ONLY_IN_POSTGRESQL
-from app.extensions import db, migrate
+from app.extensions import db
 from app.models.user import User
 from tests.conftest import ENVIRONMENT
 from tests.database.upgraded import application, differences, needs_postgres, schema, tables

@@ -3,7 +3,6 @@
 from marshmallow import fields
 
 from app.auth.mfa import checks, messages, second_step, tickets
-from app.auth.mfa.admin_routes import bp as of_users
 from app.auth.mfa.errors import FactorExists, FactorRequired, MfaTicketInvalid, NoFactor
 from app.auth.mfa.events import EVENTS
 from app.auth.mfa.export_schemas import rows_of
@@ -11,7 +10,6 @@ from app.auth.mfa.factors import credentials_changed
 from app.auth.mfa.methods import has_factor
 from app.auth.mfa.models import MfaTicket
 from app.auth.mfa.operating import FACTORS_READ, FACTORS_RESET
-from app.auth.mfa.routes import bp
 from app.auth.mfa.settings import MfaSettings
 from app.errors import MfaRequired, WrongFactor
 from app.features import ExportPart, Feature
@@ -33,7 +31,7 @@ class HeldTicketSchema(Schema):
 
 FEATURE = Feature(
     name="mfa",
-    blueprints=(bp, of_users),
+    blueprints=("app.auth.mfa.routes:bp", "app.auth.mfa.admin_routes:bp"),
     permissions=(FACTORS_READ, FACTORS_RESET),
     models=(MfaTicket,),
     settings=MfaSettings,

@@ -6,7 +6,6 @@ from app.auth.mfa.export_schemas import rows_of
 from app.auth.passkeys import ceremonies, checks, events, keys, messages
 from app.auth.passkeys.errors import CeremonyInvalid, PasskeyExists, TooManyPasskeys
 from app.auth.passkeys.models import Passkey, PasskeyHandle, SpentCeremony
-from app.auth.passkeys.routes import bp, endpoints
 from app.auth.passkeys.settings import PasskeySettings, check
 from app.features import Feature
 from app.http.fields import Instant, Schema
@@ -29,8 +28,8 @@ class HeldPasskeySchema(Schema):
 FEATURE = Feature(
     name="passkeys",
     needs="mfa",
-    blueprints=(bp,),
-    pages=(endpoints,),
+    blueprints=("app.auth.passkeys.routes:bp",),
+    pages=("app.auth.passkeys.routes:endpoints",),
     models=(Passkey, PasskeyHandle, SpentCeremony),
     settings=PasskeySettings,
     init_app=check,

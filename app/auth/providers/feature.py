@@ -18,7 +18,6 @@ from app.auth.providers.errors import (
 )
 from app.auth.providers.events import EVENTS
 from app.auth.providers.models import Attempt, Identity
-from app.auth.providers.routes import bp
 from app.auth.providers.settings import ProviderSettings
 from app.database import engines
 from app.features import ExportPart, Feature
@@ -61,7 +60,7 @@ def _init_app(app: Flask) -> None:
 
 FEATURE = Feature(
     name="providers",
-    blueprints=(bp,),
+    blueprints=("app.auth.providers.routes:bp",),
     models=(Identity, Attempt),
     settings=ProviderSettings,
     init_app=_init_app,

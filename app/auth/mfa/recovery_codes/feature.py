@@ -2,7 +2,6 @@
 
 from app.auth.mfa.export_schemas import rows_of
 from app.auth.mfa.recovery_codes.models import RecoveryCode
-from app.auth.mfa.recovery_codes.routes import bp
 from app.features import Feature, KeyedRows
 from app.http.fields import Instant, Schema
 
@@ -17,7 +16,7 @@ class HeldRecoveryCodeSchema(Schema):
 FEATURE = Feature(
     name="recovery_codes",
     needs="mfa",
-    blueprints=(bp,),
+    blueprints=("app.auth.mfa.recovery_codes.routes:bp",),
     models=(RecoveryCode,),
     keyed=(
         KeyedRows(

@@ -6,7 +6,6 @@ from app.auth.mfa import second_step
 from app.auth.mfa.export_schemas import rows_of
 from app.auth.mfa.remembered_devices import devices
 from app.auth.mfa.remembered_devices.models import RememberedDevice
-from app.auth.mfa.remembered_devices.routes import bp
 from app.features import Feature
 from app.http.fields import Instant, Schema
 
@@ -24,7 +23,7 @@ class HeldDeviceSchema(Schema):
 FEATURE = Feature(
     name="remembered_devices",
     needs="mfa",
-    blueprints=(bp,),
+    blueprints=("app.auth.mfa.remembered_devices.routes:bp",),
     models=(RememberedDevice,),
     stages=(devices.skip,),
     credentials_changed=devices.credentials_changed,

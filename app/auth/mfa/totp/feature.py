@@ -4,7 +4,6 @@ from marshmallow import fields
 
 from app.auth.mfa.totp import factor
 from app.auth.mfa.totp.models import TotpFactor
-from app.auth.mfa.totp.routes import bp
 from app.features import ExportPart, Feature, SealedRows
 from app.http.fields import Instant, Schema
 
@@ -19,7 +18,7 @@ class HeldTotpSchema(Schema):
 FEATURE = Feature(
     name="totp",
     needs="mfa",
-    blueprints=(bp,),
+    blueprints=("app.auth.mfa.totp.routes:bp",),
     models=(TotpFactor,),
     keyed=(
         SealedRows(
