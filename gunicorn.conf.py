@@ -78,12 +78,18 @@ def when_ready(server: Any) -> None:
     from app.access import limits
     from app.database import fitness
     from app.mail import outbox
+    from app.observability import logs
     from app.pages import registering
     from app.pages.api_docs import document
+    from app.security import identifiers
     from wsgi import app
 
     fitness.refuse_unfit(app)
-    # OpenSSL loads its ciphers at their first use. What the master has loaded, the workers share.
+    # What the master has loaded, the workers share. These libraries are imported at their first
+    # use, so that short commands start soon.
+    identifiers.load()
+    logs.load()
+    # OpenSSL loads its ciphers at their first use.
     with app.app_context():
         outbox.unseal(outbox.seal({}))
     serving.application = server.app

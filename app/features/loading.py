@@ -8,8 +8,6 @@ from importlib import import_module
 from importlib.metadata import entry_points
 from typing import Any
 
-from packaging.specifiers import InvalidSpecifier, SpecifierSet
-
 from app.features.feature import Feature
 from app.version import VERSION
 from config import Settings, SettingsRefused
@@ -86,6 +84,9 @@ def _imported(module: str, attribute: str) -> Any:
 
 
 def _version_flaw(feature: Feature) -> str | None:
+    # Without features of other packages, no command needs it.
+    from packaging.specifiers import InvalidSpecifier, SpecifierSet
+
     try:
         accepted = SpecifierSet(feature.requires)
     # A value that is not a string raises one of the other two.

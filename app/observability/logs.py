@@ -6,9 +6,8 @@ import re
 import sys
 from collections.abc import Callable, MutableMapping
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any
-
-import structlog
 
 from app.http.request_id import request_id_or_none
 from config import Settings
@@ -80,22 +79,33 @@ class OneLine(logging.Formatter):
 
 # Made once: json.dumps would make a new encoder at each call with these options.
 _encoder = json.JSONEncoder(ensure_ascii=True, default=repr)
-_render_json = structlog.processors.JSONRenderer(lambda entry, **_: _encoder.encode(entry))
 
 
 def as_json(entry: Entry) -> str:
     if "exc_info" in entry:
-        entry = structlog.processors.format_exc_info(None, "", entry)
-    return str(_render_json(None, "", entry))
+        # Most short commands log nothing, so structlog is imported when a line needs it.
+        from structlog.processors import format_exc_info
+
+        entry = dict(format_exc_info(None, "", entry))
+    return _encoder.encode(entry)
 
 
 def _for_people() -> Callable[[Entry], str]:
-    renderer = structlog.dev.ConsoleRenderer(
-        colors=sys.stderr.isatty(),
+    colors = sys.stderr.isatty()
+
+    @cache
+    def renderer() -> Callable[[Any, str, Entry], str]:
+        from structlog import dev
+
         # structlog's rich one would print the values of variables, passwords among them.
-        exception_formatter=structlog.dev.plain_traceback,
-    )
-    return lambda entry: renderer(None, "", _with_escapes(entry))
+        return dev.ConsoleRenderer(colors=colors, exception_formatter=dev.plain_traceback)
+
+    return lambda entry: renderer()(None, "", _with_escapes(entry))
+
+
+def load() -> None:
+    """Load structlog, as the first line would. A server does it before it begins workers."""
+    import structlog  # noqa: F401
 
 
 def _plain(record: logging.LogRecord) -> bool:

@@ -5,14 +5,16 @@ functions return. They never compare the text that was typed, and never let
 the database ignore case: PostgreSQL, SQLite and Python do it differently.
 """
 
+import re
 import unicodedata
-from typing import NamedTuple
-
-import email_validator
-import regex
+from functools import cache
+from typing import TYPE_CHECKING, NamedTuple
 
 from app.errors import Message
 from app.security import lookalikes
+
+if TYPE_CHECKING:
+    import regex
 
 MAX_EMAIL_LENGTH = 254
 MIN_USERNAME_LENGTH, MAX_USERNAME_LENGTH = 3, 50
@@ -68,7 +70,12 @@ SCRIPTS = (
 )
 
 
-def _username_pattern() -> regex.Pattern[str]:
+@cache
+def _username_pattern() -> "regex.Pattern[str]":
+    # The library and the pattern take as long as a tenth of a short command, and few commands
+    # check a username. A server calls `load` at its start.
+    import regex
+
     alternatives = []
     for scripts in SCRIPTS:
         letters = "".join(rf"\p{{Script_Extensions={script}}}" for script in scripts)
@@ -79,11 +86,8 @@ def _username_pattern() -> regex.Pattern[str]:
     return regex.compile("|".join(alternatives), flags=regex.VERSION1)
 
 
-_USERNAME = _username_pattern()
-
-
 # An encoded word, or a route: a "%" with a host after it, or a "!" with a host before it.
-_ENCODED_OR_ROUTE = regex.compile(r"=\?|.%[a-z0-9]|[a-z0-9]!.")
+_ENCODED_OR_ROUTE = re.compile(r"=\?|.%[a-z0-9]|[a-z0-9]!.")
 
 
 class InvalidEmail(ValueError):
@@ -103,6 +107,12 @@ class Identifier(NamedTuple):
 
     kind: str
     value: str
+
+
+def load() -> None:
+    """Load what the first address and the first username would load."""
+    canonical_email("ada@example.org")
+    canonical_username("ada")
 
 
 def identifier_of(*, email: str | None = None, username: str | None = None) -> Identifier:
@@ -144,6 +154,9 @@ def canonical_email(text: str) -> str:
     """
     if len(text) > MAX_EMAIL_LENGTH:
         raise InvalidEmail
+    # Many short commands read no address. A server calls `load` at its start.
+    import email_validator
+
     try:
         parsed = email_validator.validate_email(
             text, check_deliverability=False, allow_smtputf8=False
@@ -179,7 +192,10 @@ def canonical_username(text: str) -> str:
     username = unicodedata.normalize("NFC", text)
     if not MIN_USERNAME_LENGTH <= len(username) <= MAX_USERNAME_LENGTH:
         raise InvalidUsername(LENGTH)
-    if not _USERNAME.fullmatch(username) or len(username_key(username)) > MAX_USERNAME_KEY_LENGTH:
+    if (
+        not _username_pattern().fullmatch(username)
+        or len(username_key(username)) > MAX_USERNAME_KEY_LENGTH
+    ):
         raise InvalidUsername(CHARACTERS)
     return username
 

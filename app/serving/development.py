@@ -1,6 +1,7 @@
 """``flask run``: the development server also delivers mail and seals the audit log."""
 
 import atexit
+from typing import TYPE_CHECKING
 
 import click
 from flask import Flask
@@ -8,8 +9,9 @@ from flask.cli import run_command
 from flask.helpers import get_debug_flag
 from werkzeug.serving import is_running_from_reloader
 
-from app.serving import background
-from app.serving.background import Stop
+if TYPE_CHECKING:
+    from app.serving.background import Stop
+
 
 # A reload and Ctrl-C wait at most this long until the background work has given back what it holds.
 LAST_SECONDS = 5
@@ -26,6 +28,9 @@ def init_app(app: Flask) -> None:
     context = _running()
     if context is None or _only_watches(context):
         return
+    # Of all commands, only this one does the work of a server.
+    from app.serving import background
+
     atexit.register(_stop, background.start_all(app))
 
 
@@ -40,7 +45,7 @@ def _only_watches(context: click.Context) -> bool:
     return (get_debug_flag() if reloads is None else reloads) and not is_running_from_reloader()
 
 
-def _stop(works: list[Stop]) -> None:
+def _stop(works: "list[Stop]") -> None:
     for stop in works:
         stop.set()
     for stop in works:
