@@ -96,7 +96,7 @@ def when_ready(server: Any) -> None:
     limits.announce(settings)
     registering.announce(settings)
     registering.prepare(app)
-    document.written()
+    document.written(app)
     # The workers share the memory of loaded objects. A collection would write to each object, and
     # so copy it.
     gc.collect()

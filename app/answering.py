@@ -31,7 +31,7 @@ from app.http import (
     response_headers,
     security_txt,
 )
-from app.http.openapi import api
+from app.http.openapi import api_of
 from app.http.strict_request import NoCookies, StrictRequest
 from app.observability import measuring
 from app.observability.routes import bp as operations
@@ -76,6 +76,7 @@ def init_app(
     cors.init_app(app, settings)
     api_docs.init_app(app, settings)
 
+    api = api_of(app)
     api.register_blueprint(auth, url_prefix=API_PREFIX + "/auth")
     api.register_blueprint(users, url_prefix=API_PREFIX + "/users")
     api.register_blueprint(administration, url_prefix=API_PREFIX + "/users")

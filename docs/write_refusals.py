@@ -13,7 +13,7 @@ from typing import Any
 
 from app import create_app, errors, read_settings
 from app.http.blueprint import ANYWHERE, BODY_ERRORS
-from app.http.openapi import api
+from app.http.openapi import api_of
 
 PAGE = Path(__file__).with_name("api.md")
 # What the page calls by one word, as it says above the table.
@@ -33,8 +33,8 @@ ROW = re.compile(r"^(\| `(?P<call>[A-Z]+ /[^`]*)` \|.*\|)[^|]*\|$", re.MULTILINE
 def document() -> dict[str, Any]:
     """The OpenAPI document. Nothing connects to the database of its application."""
     with TemporaryDirectory() as instance:
-        create_app(read_settings({}, instance=Path(instance)))
-    return api.document()
+        app = create_app(read_settings({}, instance=Path(instance)))
+    return api_of(app).document()
 
 
 def operations(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 from flask import Flask
+from flask.testing import FlaskClient
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from app import create_app, read_settings
-from app.http.openapi import api
+from app.http.openapi import api_of
 from app.version import VERSION
 from docs import write_refusals
 from docs.write_refusals import codes, operations
@@ -369,11 +370,21 @@ def test_all_other_calls_with_a_token_may_want_a_second_factor(document: dict[st
     assert len(with_token) > len(silent)
 
 
-def test_the_calls_are_described_when_somebody_asks(make_app: Callable[..., Flask]) -> None:
-    make_app()
+def test_the_calls_are_described_when_somebody_asks(new_app: Callable[..., Flask]) -> None:
+    api = api_of(new_app())
     described_at_the_start = list(api.spec.to_dict()["paths"])
 
     described = api.document()["paths"]
 
     assert described_at_the_start == []
     assert f"{API}/users/me" in described
+
+
+def test_each_application_has_a_document_of_its_own(
+    client: FlaskClient, new_app: Callable[..., Flask]
+) -> None:
+    other = new_app(BRAND_NAME="Acme").test_client()
+
+    titles = [one.get("/openapi.json").json["info"]["title"] for one in (client, other, client)]
+
+    assert titles == ["User System API", "Acme API", "User System API"]

@@ -10,7 +10,7 @@ from app.features import clashes
 from app.features.feature import Feature
 from app.features.registering import refuse
 from app.http.blueprint import is_documented
-from app.http.openapi import api, register_page
+from app.http.openapi import api_of, register_page
 
 
 def init_app(
@@ -39,7 +39,7 @@ def _register(app: Flask, feature: Feature, api_prefix: str, *, is_ours: bool) -
         prefix = f"/{feature.name}{blueprint.url_prefix or ''}"
         if is_ours and blueprint.url_prefix is not None:
             prefix = blueprint.url_prefix
-        api.register_blueprint(blueprint, url_prefix=api_prefix + prefix)
+        api_of(app).register_blueprint(blueprint, url_prefix=api_prefix + prefix)
     for page in feature.all_pages():
         register_page(app, page)
     for command in feature.commands:

@@ -27,7 +27,7 @@ class ProblemApi(Api):  # type: ignore[misc]  # flask-smorest has no types
         self._waiting.append(describe)
 
     def document(self) -> dict[str, Any]:
-        """What flask-smorest writes of the application that was made last."""
+        """What flask-smorest writes of the application."""
         with self._one_at_a_time:
             while self._waiting:
                 self._waiting.pop(0)()
@@ -38,9 +38,18 @@ class ProblemApi(Api):  # type: ignore[misc]  # flask-smorest has no types
         pass
 
 
-api = ProblemApi()
+def init_app(app: flask.Flask) -> ProblemApi:
+    """Begin the document of an application. Each one has its own."""
+    api = app.extensions["openapi"] = ProblemApi()
+    api.init_app(app)
+    return api
+
+
+def api_of(app: flask.Flask) -> ProblemApi:
+    api: ProblemApi = app.extensions["openapi"]
+    return api
 
 
 def register_page(app: flask.Flask, page: flask.Blueprint) -> None:
     """Register pages at their own paths. Those that answer JSON are in the OpenAPI document."""
-    (api if is_documented(page) else app).register_blueprint(page)
+    (api_of(app) if is_documented(page) else app).register_blueprint(page)

@@ -13,7 +13,7 @@ from app.auth.schemas import UserSchema
 from app.auth.sessions.schemas import RoughInstant
 from app.features import ExportPart, Feature
 from app.http.fields import Instant, Schema
-from app.http.openapi import api
+from app.http.openapi import ProblemApi, api_of
 
 
 class HeldSessionSchema(Schema):
@@ -82,10 +82,11 @@ def with_parts_of_features() -> marshmallow.Schema:
 
 def init_app(app: Flask) -> None:
     """Describe the parts of the features in the OpenAPI document."""
-    api.describe_later(partial(_describe, app.extensions["features"]))
+    api = api_of(app)
+    api.describe_later(partial(_describe, api, app.extensions["features"]))
 
 
-def _describe(brought: Iterable[Feature]) -> None:
+def _describe(api: ProblemApi, brought: Iterable[Feature]) -> None:
     document = api.spec.components.schemas["Export"]
     for part in _parts(brought):
         document["properties"][part.key] = api.ma_plugin.converter.field2property(part.field)

@@ -29,7 +29,7 @@ def init_app(app: Flask, settings: Settings) -> None:
 
 @bp.get("/openapi.json")
 def openapi() -> Any:
-    return current_app.json.response(document.written())
+    return current_app.json.response(document.written(current_app))
 
 
 @bp.get("/docs")

@@ -12,7 +12,7 @@ from app.access import cookies
 from app.auth.login.schemas import ReauthenticationSchema
 from app.auth.proof_fields import SecondProofSchema
 from app.field_errors import MAX_ERRORS
-from app.http.openapi import api
+from app.http import openapi
 from app.http.strict_request import Digits
 from app.version import VERSION
 from config import Settings
@@ -108,7 +108,7 @@ FIELD_ERROR: dict[str, Any] = {
 
 
 def init_app(app: Flask, settings: Settings) -> None:
-    """Begin the document. Blueprints registered with ``api`` are added when it is written."""
+    """Begin the document. The calls are added when it is written."""
     app.config.update(
         API_TITLE=f"{settings.brand_name} API",
         API_VERSION=VERSION,
@@ -119,9 +119,9 @@ def init_app(app: Flask, settings: Settings) -> None:
         },
     )
     app.url_map.converters["digits"] = Digits
-    api.init_app(app)
+    api = openapi.init_app(app)
     api.register_converter(Digits, lambda _: {"type": "integer", "minimum": 0})
-    _leave_directions_out()
+    _leave_directions_out(api)
     components = api.spec.components
     # flask-smorest adds these, but no call here answers with them.
     for unused in ("Error", "PaginationMetadata"):
@@ -167,7 +167,7 @@ def init_app(app: Flask, settings: Settings) -> None:
     )
 
 
-def _leave_directions_out() -> None:
+def _leave_directions_out(api: openapi.ProblemApi) -> None:
     """Leave out ``readOnly`` and ``writeOnly``.
 
     Each schema describes what is sent or what is answered, and never both. Where
@@ -180,9 +180,9 @@ def _leave_directions_out() -> None:
     ]
 
 
-def written() -> dict[str, Any]:
+def written(app: Flask) -> dict[str, Any]:
     """The whole document. marshmallow's declarations cannot say the rules that are added here."""
-    document = api.document()
+    document = openapi.api_of(app).document()
     schemas = document["components"]["schemas"]
     for name, choices in EXACTLY_ONE.items():
         if name in schemas:
