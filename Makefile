@@ -59,7 +59,7 @@ test: $(VENV)/.installed-dev node-packages ## Run the suite but its long files a
 # tests/conftest.py leaves these out where they are not named.
 LONG := $(wildcard $(foreach name, examples kinds databases cluster deliverer throttle_cluster machine \
 	local_topology branches hashing_slots slots breached_list faults smtp secrets_in_logs copying env_file \
-	foreign_hashes worker development interrupted_upgrades verb_races, \
+	foreign_hashes worker development interrupted_upgrades verb_races generated_clients, \
 	tests/test_$(name).py tests/*/test_$(name).py tests/*/*/test_$(name).py))
 
 # tests/conftest.py has the same list. It runs these on one database where nobody asks for both.

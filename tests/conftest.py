@@ -136,6 +136,7 @@ LONG = (
     "test_provider_stories.py",
     "test_interrupted_upgrades.py",
     "test_verb_races.py",
+    "test_generated_clients.py",
 )
 
 
