@@ -140,25 +140,31 @@ LONG = (
 )
 
 
-# Folders and files in tests/ that ask nothing of the database itself: headers, pages, logs. What
-# they call is tested on both databases elsewhere, and `make test-long` runs these on both as well.
+# Folders and files in tests/ that `make test` runs on PostgreSQL alone, for their time. Their calls
+# change rows by the same means as those of the other files, which run on both databases. `make
+# test-long` runs these on both as well.
 ABOVE_THE_DATABASE = (
     "access/test_current_user.py",
     "access/test_guards.py",
     "access/test_limits.py",
     "api_keys/test_every_call.py",
     "audit/test_vocabulary.py",
+    "auth/email/",
+    "auth/mfa/",
+    "auth/passkeys/",
+    "auth/providers/",
     # It asks the same of each way in that the tests of that way ask on both.
     "auth/test_gate.py",
-    "auth/providers/",
+    "auth/test_notices.py",
     "browser/",
+    "cli/test_audit.py",
     "cli/test_keys.py",
     "clients/",
     "configuration/",
     "doctor/test_deployment_warnings.py",
-    "features/test_refusals.py",
+    "features/",
     "http/",
-    "mail/test_messages.py",
+    "mail/",
     "moving/test_files.py",
     "moving/test_systems.py",
     "moving/test_values.py",
@@ -168,6 +174,7 @@ ABOVE_THE_DATABASE = (
     "serving/",
     "test_fuzz.py",
     "test_openapi.py",
+    "users/test_closing.py",
 )
 
 
