@@ -538,10 +538,8 @@ CALLERS = {
     "app.auth.oauth.oauth.token": ("token:",),
     "app.auth.mfa.second_step.go_on": ("mfa:", "page: code", "token: mfa-otp", "cookie: mfa"),
     "app.auth.passkeys.proving.log_in": ("passkeys/login", "cookie: passkey"),
-    "app.auth.providers.signing_in._log_in_as": ("page: provider", "providers/id-token"),
-    # These have tests of their own: the account is new, or was linked at this moment.
-    "app.auth.providers.signing_in._link_and_log_in": ("page: provider",),
-    "app.auth.providers.new_account.make": ("page: provider",),
+    # New accounts, and those that are linked at this moment, have tests of their own as well.
+    "app.auth.providers.signing_in.start": ("page: provider", "providers/id-token"),
 }
 GATE = "app.auth.login.login.start"
 

@@ -583,13 +583,13 @@ def test_it_never_prints_a_secret(doctor: Doctor) -> None:
 
 
 def test_a_tree_without_second_factors_is_told_what_still_wants_one(
-    make_app: Callable[..., Flask], ada: User, monkeypatch: pytest.MonkeyPatch
+    new_app: Callable[..., Flask], ada: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     name = "no_second_factor_is_wanted_in_vain"
     monkeypatch.setattr("app.OPTIONAL", ())
     with pytest.raises(SettingsRefused, match="MFA_REQUIRED is all"):
-        make_app(MFA_REQUIRED="all")
-    app = make_app()
+        new_app(MFA_REQUIRED="all")
+    app = new_app()
 
     before = found(app)
     with app.app_context():

@@ -246,7 +246,7 @@ def test_who_must_have_a_factor_is_led_here_and_goes_on_after_it(
     ],
 )
 def test_pages_go_with_their_feature(
-    make_app: Callable[..., Flask],
+    new_app: Callable[..., Flask],
     phone: Phone,
     ada: User,
     bob: User,
@@ -257,7 +257,7 @@ def test_pages_go_with_their_feature(
     with pytest.MonkeyPatch.context() as patch:
         left = tuple(one for one in product.OPTIONAL if one.name not in without)
         patch.setattr(product, "OPTIONAL", left)
-        person = Person(make_app())
+        person = Person(new_app())
     if "mfa" in without:
         sign_in(person.client, bob)
     elif "recovery_codes" in without:
