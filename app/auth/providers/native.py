@@ -19,6 +19,7 @@ from app.auth.sessions.handover import Handover
 from app.errors import (
     AppError,
     EmailNotVerified,
+    EmailTaken,
     InvalidCredentials,
     Message,
     Unavailable,
@@ -70,6 +71,7 @@ def _identify(provider: Provider, id_token: str, nonce: str) -> Visitor:
 
 
 def _sign_in(provider: Provider, visitor: Visitor, locale: str) -> Handover:
+    refusal: AppError = InvalidCredentials()
     for _ in range(TRIES):
         try:
             outcome = signing_in.log_in(provider, visitor)
@@ -78,10 +80,13 @@ def _sign_in(provider: Provider, visitor: Visitor, locale: str) -> Handover:
             if outcome is Next.CONFIRM:
                 raise LinkRequired
             return _make_account(provider, visitor, locale)
+        # Another request was faster. The next try sees what it did.
         except (AttemptInvalid, IdentityTaken, UsernameTaken):
-            # Another request was faster. The next try sees what it did.
-            continue
-    raise InvalidCredentials
+            refusal = InvalidCredentials()
+        except EmailTaken as taken:
+            # Or an account that left the address may return to it, and each try ends like this.
+            refusal = taken
+    raise refusal
 
 
 def _make_account(provider: Provider, visitor: Visitor, locale: str) -> Handover:

@@ -30,6 +30,9 @@ ISSUER = re.compile(
     r"https?://([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?(/[A-Za-z0-9._~/-]*)?"
 )
 
+# As many characters as the columns have that hold it.
+LONGEST_ISSUER = 255
+
 # A variable that each provider has. The words before it name the provider.
 OF_A_PROVIDER = re.compile(r"OIDC_([A-Z][A-Z0-9]{0,19})_ISSUER")
 
@@ -71,6 +74,10 @@ def issuer(text: str) -> str:
             f"is {text!r}, which is not the issuer of a provider. Write its https URL, exactly as "
             "the provider's /.well-known/openid-configuration has it, like "
             "https://accounts.google.com."
+        )
+    if len(text) > LONGEST_ISSUER:
+        raise Wrong(
+            f"has {len(text)} characters. The issuer of a provider may have {LONGEST_ISSUER}."
         )
     return text
 

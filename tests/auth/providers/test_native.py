@@ -8,7 +8,9 @@ from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from app.auth.providers import usernames
+from app.auth import taken
+from app.auth.providers import new_account, usernames
+from app.auth.sessions.handover import Handover
 from app.models import User
 from app.observability import metrics
 from app.security.identifiers import canonical_username
@@ -139,6 +141,30 @@ def test_a_username_that_is_taken_at_this_moment_is_replaced(
     answer = send(client, acme, email="robert@acme.example")
 
     assert me(client, answer.json["access_token"]).json["username"] == "bob2"
+
+
+def test_two_tokens_of_a_new_person_at_once_are_of_one_account(
+    client: FlaskClient, acme: Acme, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make = new_account.make
+
+    def after_another(*given: Any, **named: Any) -> Handover:
+        make(*given, **named)
+        return make(*given, **named)
+
+    monkeypatch.setattr(new_account, "make", after_another)
+
+    slower = send(client, acme, email="ada@acme.example")
+
+    assert me(client, slower.json["access_token"]).json["username"] == "ada"
+
+
+def test_an_address_to_which_an_account_may_return_is_taken(
+    client: FlaskClient, acme: Acme, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(taken, "former_owner", lambda *_, **__: 1)
+
+    assert problem(send(client, acme, email="ada@acme.example")) == (400, "email_taken")
 
 
 @pytest.mark.parametrize(

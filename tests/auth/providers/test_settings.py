@@ -51,6 +51,7 @@ def test_a_provider_is_read_from_its_variables(tmp_path: Path) -> None:
         ({"OIDC_ACME_ISSUER": "http://id.acme.example"}, "not https"),
         ({"OIDC_ACME_ISSUER": "http://10.1.2.3", "OUTBOUND_ALLOW": "10.9.0.0/16"}, "not https"),
         ({"OIDC_ACME_ISSUER": "https://id.acme.example/?a"}, "not the issuer"),
+        ({"OIDC_ACME_ISSUER": "https://id.acme.example/" + "a" * 232}, "256 characters"),
         ({"OIDC_ACME_SCOPE": "email"}, "openid among them"),
         ({"OIDC_ACME_DOMAINS": ".acme.example"}, "not the domain"),
         ({"GITHUB_CLIENT_ID": "id"}, "GITHUB_CLIENT_SECRET is missing"),
