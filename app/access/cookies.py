@@ -1,4 +1,4 @@
-"""The cookies with which a browser holds its session, and is a remembered device.
+"""The cookies of a browser: its session, its sign-in under way, and that it is remembered.
 
 A verb calls these functions, and the answer sets or clears the cookie,
 whichever view makes the answer. The session's cookie is 256 random bits, and
@@ -19,6 +19,9 @@ from configuration.hosts import is_secure
 # another host of the same domain cannot plant such a cookie (RFC 6265bis §4.1.3.2).
 SESSION = "__Host-session"
 DEVICE = "__Host-device"
+# Of a sign-in that is under way: with a provider, and before the second step.
+ATTEMPT = "__Host-attempt"
+TICKET = "__Host-ticket"
 
 
 def are_possible() -> bool:
@@ -70,6 +73,17 @@ def clear_session() -> None:
     _write_on_answer(SESSION, "", 0)
 
 
+def leave() -> None:
+    """Clear what the browser holds for the person who logs out at it.
+
+    On a shared computer, the next person must not finish what this one began.
+    """
+    clear_session()
+    for name in (ATTEMPT, TICKET):
+        if _sent(name):
+            _write_on_answer(name, "", 0)
+
+
 def remember_device(token: str, *, expires_at: datetime) -> None:
     """Set the cookie of a remembered device on the answer."""
     _write_on_answer(DEVICE, token, _seconds_until(expires_at))
@@ -83,6 +97,11 @@ def sent_device_token() -> str | None:
 def sent_secret() -> str | None:
     """The secret in the session cookie of the request."""
     return _sent(SESSION)
+
+
+def sent_attempt() -> str | None:
+    """The secret of the sign-ins with providers that are under way at the browser."""
+    return _sent(ATTEMPT)
 
 
 def session_secret() -> str | None:

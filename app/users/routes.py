@@ -4,6 +4,7 @@ from typing import Any
 
 from werkzeug.sansio.response import Response
 
+from app.access import cookies
 from app.access.guards import (
     current_session,
     current_user,
@@ -68,6 +69,8 @@ def edit_me(changes: dict[str, Any]) -> User:
 def close_my_account(body: dict[str, Any]) -> dict[str, Any]:
     """Have your account erased after a grace period. A login before then keeps it."""
     due_at = closing.close(current_session(), body["password"], expected(UserSchema))
+    if current_session().kind == "cookie":
+        cookies.leave()
     return {"deletion_due_at": due_at}
 
 

@@ -7,6 +7,7 @@ import pytest
 from flask import Flask
 
 from app import clock
+from app.access.cookies import TICKET
 from app.models import User
 from app.pages.sign_in import ticket
 from tests.cookies import SESSION, cookies_set, hold, secret_of
@@ -118,7 +119,7 @@ def test_the_ticket_of_a_second_step_is_in_a_cookie_and_not_in_the_address(
     assert answer.status == 303
     location = answer.answer.headers["Location"]
     assert location == "/account/second-step?next=%2Faccount%2Fpassword"
-    held = cookies_set(answer.answer)[ticket.COOKIE]
+    held = cookies_set(answer.answer)[TICKET]
     assert held["value"].startswith(ticket.REMEMBERED)
     assert {"Secure", "HttpOnly", "SameSite", "Path"} <= held.keys()
     assert 0 < int(held["Max-Age"]) <= 300

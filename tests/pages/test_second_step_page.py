@@ -9,10 +9,10 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from app import clock
+from app.access.cookies import TICKET
 from app.auth.mfa.remembered_devices.models import RememberedDevice
 from app.extensions import db
 from app.models import User
-from app.pages.sign_in import ticket
 from tests.auth.mfa.phone import Phone, enrol
 from tests.cookies import SESSION, cookies_set, secret_of
 from tests.factories import PASSWORD
@@ -46,7 +46,7 @@ def test_a_code_finishes_the_login_and_leads_on(visitor: Person, phone: Phone) -
     assert (answer.status, answer.answer.headers["Location"]) == (303, GOAL)
     cookies = cookies_set(answer.answer)
     assert "Max-Age" in cookies[SESSION]
-    assert cookies[ticket.COOKIE]["Max-Age"] == "0"
+    assert cookies[TICKET]["Max-Age"] == "0"
     assert visitor.follow(answer).heading == "Password"
 
 
@@ -81,7 +81,7 @@ def test_a_wrong_code_says_how_many_tries_are_left_and_the_last_one_leads_back(
     shown = visitor.follow(last)
     assert shown.notice.startswith("You tried too many wrong codes.")
     assert shown.form().fields["next"] == GOAL
-    assert secret_of(visitor.client, ticket.COOKIE) == ""
+    assert secret_of(visitor.client, TICKET) == ""
 
 
 def test_a_malformed_code_costs_no_try(visitor: Person, phone: Phone) -> None:
@@ -99,12 +99,12 @@ def test_a_dead_ticket_leads_back_to_the_login_with_a_sentence(
     visitor: Person, app: Flask, phone: Phone
 ) -> None:
     page = give_password(visitor)
-    stolen = secret_of(visitor.client, ticket.COOKIE)
+    stolen = secret_of(visitor.client, TICKET)
     code = phone.code()
 
     with time_machine.travel(clock.now() + timedelta(minutes=6)):
         late = [visitor.send(page, otp=code), Person(app).ask("GET", "/account/second-step")]
-        visitor.client.set_cookie(ticket.COOKIE, stolen)
+        visitor.client.set_cookie(TICKET, stolen)
         late.append(visitor.ask("GET", f"/account/second-step?next={GOAL}"))
 
     assert [one.status if isinstance(one, Page) else one.status_code for one in late] == [303] * 3

@@ -11,16 +11,18 @@ from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 
-from sqlalchemy import ColumnElement, select
+from sqlalchemy import ColumnElement, exists, select
 
 from app import clock
+from app.access import cookies
+from app.access.proof import Proof
 from app.auth.providers.errors import AttemptInvalid
 from app.auth.providers.models import Attempt
 from app.auth.providers.settings import Provider
 from app.auth.providers.visitor import Visitor
 from app.database.rows import change, delete_batch, discard
 from app.extensions import db
-from app.models import Session
+from app.models import Session, User
 from app.security import random_tokens
 
 # As long as the browser holds the cookie.
@@ -167,6 +169,25 @@ def finish(attempt: Attempt) -> None:
     if db.session.scalar(end.returning(Attempt.id)) is None:
         db.session.rollback()
         raise AttemptInvalid
+
+
+def is_awaited(browser: str) -> bool:
+    """Whether a sign-in at this browser waits for the owner of an account."""
+    held = Attempt.browser_hash == random_tokens.digest(browser)
+    awaited = exists().where(held, _waits(), Attempt.user_id.is_not(None))
+    return bool(db.session.scalar(awaited.select()))
+
+
+def leave_to(user: User, proof: Proof) -> Proof:
+    """End what waits at the browser of a login, unless it waits for this user.
+
+    It may be somebody else's. This is a stage of the login, which commits.
+    """
+    if browser := cookies.sent_attempt():
+        of_others = Attempt.user_id.is_distinct_from(user.id)
+        held = Attempt.browser_hash == random_tokens.digest(browser)
+        db.session.execute(discard(Attempt).where(held, _waits(), of_others))
+    return proof
 
 
 def prune(limit: int) -> int:

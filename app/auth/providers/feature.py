@@ -82,6 +82,7 @@ FEATURE = Feature(
         _rows_of("provider_attempts", HeldAttemptSchema, Attempt),
     ),
     checks=(checks.identities_belong_to_these_providers, checks.links_by_address_name_domains),
+    stages=(attempts.leave_to,),
     has_way_in=identities.has_way_in,
     credentials_changed=identities.credentials_changed,
     prunes={"sign-ins with providers": attempts.prune},

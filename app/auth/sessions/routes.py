@@ -5,6 +5,8 @@ from functools import wraps
 from typing import Any, TypeVar
 from uuid import UUID
 
+from flask import request
+
 from app.access import cookies, csrf, guards, keys
 from app.access.describing import documents_access_token
 from app.access.guards import current_session, current_user, signed_in
@@ -81,6 +83,9 @@ def _who_leaves() -> Session | RefreshClaims:
     except CsrfFailed:
         raise
     except AppError as refusal:
+        if "HTTP_AUTHORIZATION" not in request.environ and cookies.sent_secret():
+            # Somebody whose session is over already logs out as well.
+            cookies.leave()
         # A client whose access token has expired may still send it along with the refresh
         # token that is to be ended.
         try:
@@ -119,7 +124,7 @@ def logout(query: dict[str, Any], leaving: Session | RefreshClaims) -> None:
     if isinstance(leaving, Session):
         sessions.log_out(leaving, scope)
         if leaving.kind == "cookie" and scope is not sessions.Scope.OTHERS:
-            cookies.clear_session()
+            cookies.leave()
     elif scope is sessions.Scope.LOCAL:
         sessions.end(leaving.session_id, leaving.generation)
     else:
@@ -152,3 +157,5 @@ def read_current_session() -> Session:
 def end_session(session_id: UUID) -> None:
     """Sign one of your devices out."""
     sessions.end_one_of(current_session(), session_id)
+    if session_id == current_session().id and current_session().kind == "cookie":
+        cookies.leave()

@@ -75,5 +75,5 @@ def close_account(given: dict[str, Any]) -> Response:
         closing.close_confirmed(current_session())
     else:
         closing.close(current_session(), given.get("password", ""))
-    cookies.clear_session()
+    cookies.leave()
     return go("/account/login", CLOSED if settings.account_deletion_grace else CLOSED_FOR_GOOD)

@@ -63,7 +63,7 @@ def sign_out_everywhere() -> Response:
 
 
 def _left(notice: notices.Notice) -> Response:
-    cookies.clear_session()
+    cookies.leave()
     return go("/account/login", notice)
 
 

@@ -12,7 +12,6 @@ from app.auth.providers.settings import Provider, providers
 from app.errors import NotFound
 from app.security import random_tokens
 
-COOKIE = "__Host-attempt"
 SECRET = re.compile(r"[A-Za-z0-9_-]{43}")
 
 
@@ -22,20 +21,25 @@ def secret() -> str:
 
 
 def sent() -> str | None:
-    held = request.cookies.get(COOKIE, "")
-    return held if SECRET.fullmatch(held) else None
+    held = cookies.sent_attempt()
+    return held if held and SECRET.fullmatch(held) else None
 
 
 def keep(response: Response, held: str) -> Response:
     """Let the browser hold the secret for as long as an attempt lasts."""
-    cookies.write(response, COOKIE, held, max_age=int(attempts.LIFETIME.total_seconds()))
+    cookies.write(response, cookies.ATTEMPT, held, max_age=int(attempts.LIFETIME.total_seconds()))
     return response
 
 
 def drop(response: Response) -> Response:
     """Forget the secret, once the sign-in is over. Who uses the browser next gets another one."""
-    cookies.write(response, COOKIE, "", max_age=0)
+    cookies.write(response, cookies.ATTEMPT, "", max_age=0)
     return response
+
+
+def drop_unless_awaited(response: Response) -> Response:
+    """Forget the secret after a login, unless that login was for the page that confirms a link."""
+    return response if attempts.is_awaited(sent() or "") else drop(response)
 
 
 def waiting(provider: Provider) -> Attempt:

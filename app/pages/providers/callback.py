@@ -5,6 +5,7 @@ from urllib.parse import urlencode
 
 from flask import Response, request
 from werkzeug.datastructures import MultiDict
+from werkzeug.exceptions import MethodNotAllowed
 
 from app.access import cookies, csrf
 from app.access.levels import before_second_step
@@ -41,6 +42,9 @@ LINKED = notices.declare("identity_linked", "The account is linked. You can log 
 @limited(TOKEN)
 def callback(name: str) -> Response:
     provider = browser.provider_of(name)
+    if request.method == "HEAD":
+        # It must change nothing, and an answer of the provider is used up.
+        raise MethodNotAllowed(["GET", "POST"])
     session, held = session_if_any(), browser.sent()
     try:
         answer = _answer(request.args)
@@ -92,7 +96,8 @@ def _go_on(
         results.count(provider, due.code)
         waiting = Ticket(due.members["mfa_token"], remember=False)
         step = go(with_next(SECOND_STEP, next_path))
-        return browser.drop(ticket.carry(step, waiting, seconds=due.members["expires_in"]))
+        carried = ticket.carry(step, waiting, seconds=due.members["expires_in"])
+        return browser.drop_unless_awaited(carried)
     except FreshTokenRequired:
         # Only a second factor is enough here, and a provider is not one.
         return browser.drop(go(with_next("/account/reauthenticate", next_path)))
@@ -103,7 +108,7 @@ def _go_on(
 
 def _arrive(provider: Provider, attempt: Attempt, outcome: Outcome, held: str) -> Response:
     if isinstance(outcome, Handover):
-        return browser.drop(arrive(attempt.next_path, outcome))
+        return browser.drop_unless_awaited(arrive(attempt.next_path, outcome))
     results.count(provider, outcome.name.lower())
     if outcome in (Next.CONFIRM, Next.NEW_ACCOUNT):
         return browser.keep(go(f"/account/with/{provider.name}/{outcome}"), held)

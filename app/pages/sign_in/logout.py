@@ -18,5 +18,5 @@ def log_out() -> Response:
     """Somebody whose session is over already is signed out as well."""
     if session := session_if_any():
         sessions.log_out(session, Scope.LOCAL)
-    cookies.clear_session()
+    cookies.leave()
     return go("/account/login", SIGNED_OUT)

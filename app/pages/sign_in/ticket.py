@@ -10,7 +10,6 @@ from flask import Response, request
 
 from app.access import cookies
 
-COOKIE = "__Host-ticket"
 # What a person wants who checked "Stay signed in".
 REMEMBERED = "remembered."
 
@@ -26,13 +25,13 @@ class Ticket:
 def carry(response: Response, ticket: Ticket, *, seconds: int) -> Response:
     """Let the browser hold the ticket for as long as it works."""
     prefix = REMEMBERED if ticket.remember else ""
-    cookies.write(response, COOKIE, prefix + ticket.mfa_token, max_age=seconds)
+    cookies.write(response, cookies.TICKET, prefix + ticket.mfa_token, max_age=seconds)
     return response
 
 
 def carried() -> Ticket | None:
     """The ticket that the browser holds."""
-    value = request.cookies.get(COOKIE)
+    value = request.cookies.get(cookies.TICKET)
     if not value:
         return None
     return Ticket(value.removeprefix(REMEMBERED), value.startswith(REMEMBERED))
@@ -40,5 +39,5 @@ def carried() -> Ticket | None:
 
 def drop(response: Response) -> Response:
     """Forget the ticket, once the login is over."""
-    cookies.write(response, COOKIE, "", max_age=0)
+    cookies.write(response, cookies.TICKET, "", max_age=0)
     return response

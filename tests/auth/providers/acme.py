@@ -144,8 +144,10 @@ def goal_of(answer: TestResponse) -> str:
     return goal
 
 
-def come_back(person: Person, acme: Acme, brought: dict[str, str]) -> TestResponse:
-    return person.ask("GET", f"/account/with/{acme.name}/callback?{urlencode(brought)}")
+def come_back(
+    person: Person, acme: Acme, brought: dict[str, str], *, method: str = "GET"
+) -> TestResponse:
+    return person.ask(method, f"/account/with/{acme.name}/callback?{urlencode(brought)}")
 
 
 def sign_in(
