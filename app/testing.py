@@ -17,6 +17,7 @@ PostgreSQL server; where none answers, those runs are skipped. With
 all migrations, and may hold anything.
 """
 
+import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -29,6 +30,7 @@ import sqlalchemy
 from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy.engine import URL, make_url
+from werkzeug.test import TestResponse
 
 from app import create_app, read_settings
 from app.extensions import db
@@ -51,6 +53,39 @@ DEFAULTS = {
 
 MakeUser = Callable[..., User]
 LogIn = Callable[[User], dict[str, str]]
+
+# Browsers keep the cookies of the pages on https alone.
+SITE = "https://localhost"
+
+
+class Browser:
+    """Somebody who uses the pages: ``Browser(app, "ada")`` is signed in, and keeps its cookies.
+
+    With ``None`` in place of the username, nobody is signed in.
+    """
+
+    def __init__(self, app: Flask, username: str | None, language: str = "en") -> None:
+        self.client = app.test_client()
+        self.headers = {
+            "Accept": "text/html",
+            "Accept-Language": language,
+            "Sec-Fetch-Site": "same-origin",
+        }
+        if username is not None:
+            form = {"username": username, "password": PASSWORD}
+            answer = self.send("/account/login", "/account/login", **form)
+            assert answer.status_code == 303, answer.text
+
+    def open(self, path: str) -> TestResponse:
+        """Get a page."""
+        return self.client.get(path, headers=self.headers, base_url=SITE)
+
+    def send(self, page: str, action: str, **form: str) -> TestResponse:
+        """Open the page, and send a form to ``action`` with the token of that page."""
+        token = re.search(r'name="csrf_token" value="([^"]+)"', self.open(page).text)
+        assert token, f"{page} has no form"
+        data = form | {"csrf_token": token[1]}
+        return self.client.post(action, data=data, headers=self.headers, base_url=SITE)
 
 
 @pytest.fixture(scope="session")

@@ -2,15 +2,20 @@
 
 import re
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
+from types import ModuleType
 from typing import Any, NamedTuple
 
 import pytest
 from flask import Flask, request
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from app.access import permissions
+from app.errors import ValidationFailed
+from app.extensions import db
 from app.models import User
 from tests.conftest import (
     HAS_POSTGRES,
@@ -254,6 +259,44 @@ def test_extending_md_shows_the_files_of_the_example() -> None:
     ]
 
     assert shown == {str(file.relative_to(ROOT)): file.read_text("utf-8") for file in files}
+
+
+def test_the_list_that_extending_md_shows_is_searched_in_pages(
+    new_app: Callable[..., Flask], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class OwnBase(DeclarativeBase):
+        """The table is not among ours."""
+
+    class ReadingList(OwnBase):
+        __tablename__ = "shelf_list"
+        id: Mapped[int] = mapped_column(primary_key=True)
+        owner_id: Mapped[int]
+        title: Mapped[str]
+
+    stubs = {"shelf.models": {"ReadingList": ReadingList}, "shelf.names": {"READ": True}}
+    for name, members in {"shelf": {}, **stubs}.items():
+        monkeypatch.setitem(sys.modules, name, ModuleType(name))
+        vars(sys.modules[name]).update(members)
+    source = next(b.text for b in blocks("docs/extending.md") if "NEWEST_FIRST" in b.text)
+    module: dict[str, Any] = {"__name__": "shelf.routes"}
+    exec(source, module)  # what the page tells the reader to write
+
+    with new_app().test_request_context():
+        OwnBase.metadata.create_all(db.engine)
+        rows = [(1, "A summer"), (1, "Winter"), (1, "100%"), (2, "Summer")]
+        db.session.add_all(ReadingList(owner_id=owner, title=title) for owner, title in rows)
+        db.session.commit()
+        first = module["find"](1, limit=2)
+        second = module["find"](1, limit=2, cursor=first.next_cursor)
+        pages = [[row.title for row in one.items] for one in (first, second)]
+        found = [[row.title for row in module["find"](1, limit=9, q=q).items] for q in ("SUM", "%")]
+        with pytest.raises(ValidationFailed):
+            module["find"](2, limit=2, cursor=first.next_cursor)
+        db.session.remove()
+        OwnBase.metadata.drop_all(db.engine)
+
+    assert pages == [["100%", "Winter"], ["A summer"]]
+    assert found == [["A summer"], ["100%"]]
 
 
 def test_what_is_different_here_can_be_changed_for_one_route(

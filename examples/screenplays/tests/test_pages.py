@@ -6,37 +6,8 @@ import re
 import pytest
 from flask import Flask
 from screenplays import library, pages
-from werkzeug.test import TestResponse
 
-from app.testing import PASSWORD, MakeUser
-
-ACCEPT = "text/html"
-SITE = "https://localhost"
-
-
-class Browser:
-    """Somebody who is signed in, with the cookies of earlier answers."""
-
-    def __init__(self, app: Flask, username: str | None, language: str = "en") -> None:
-        self.client = app.test_client()
-        self.headers = {
-            "Accept": ACCEPT,
-            "Accept-Language": language,
-            "Sec-Fetch-Site": "same-origin",
-        }
-        if username:
-            form = {"username": username, "password": PASSWORD}
-            assert self.send("/account/login", "/account/login", **form).status_code == 303
-
-    def open(self, path: str) -> TestResponse:
-        return self.client.get(path, headers=self.headers, base_url=SITE)
-
-    def send(self, page: str, action: str, **form: str) -> TestResponse:
-        """Open the page, and send a form of it with its token."""
-        token = re.search(r'name="csrf_token" value="([^"]+)"', self.open(page).text)
-        assert token, f"{page} has no form"
-        data = form | {"csrf_token": token[1]}
-        return self.client.post(action, data=data, headers=self.headers, base_url=SITE)
+from app.testing import Browser, MakeUser
 
 
 @pytest.fixture
