@@ -68,7 +68,7 @@ class Site:
         return None
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def site(
     session_app: Flask, database_url: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Site]:
@@ -77,14 +77,6 @@ def site(
     variables = ENVIRONMENT | {"PAGES": "true", "PUBLIC_URL": url, "DATABASE_URL": database_url}
     with serving(log, **variables, WEB_CONCURRENCY="1", WEB_THREADS="4", port=port) as server:
         yield Site(server, url, log.parent / "mail")
-
-
-@pytest.fixture(autouse=True)
-def no_old_mail(request: pytest.FixtureRequest) -> None:
-    """The server is that of all tests, and so are its mails."""
-    if "site" in request.fixturenames:
-        for file in request.getfixturevalue("site").mails.glob("*.eml"):
-            file.unlink()
 
 
 @pytest.fixture
