@@ -37,8 +37,12 @@ def metadata(provider: Provider) -> Metadata:
     """Raises ``ProviderFailed``, also if the document is that of another issuer."""
     url = provider.issuer.rstrip("/") + PATH
     found = calls.documents().read(url, younger_than=KEPT)
-    if calls.text_in(found, "issuer") != provider.issuer:
-        raise ProviderFailed("its configuration is that of another issuer")
+    said = calls.text_in(found, "issuer")
+    if said != provider.issuer:
+        raise ProviderFailed(
+            f"its configuration names the issuer {said[:200]!r}, and the setting names "
+            f"{provider.issuer!r}; they must be the same, character by character"
+        )
     methods = found.get("token_endpoint_auth_methods_supported")
     algorithms = found.get("id_token_signing_alg_values_supported")
     return Metadata(

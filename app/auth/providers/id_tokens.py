@@ -177,7 +177,8 @@ def _refuse_unless_for(claims: Mapping[str, Any], provider: Provider, *, native:
     if not isinstance(audiences, list) or not audiences:
         raise ProviderFailed("its ID token is for nobody")
     if not all(isinstance(one, str) and one in ours for one in audiences):
-        raise ProviderFailed("its ID token is for another program")
+        named = ", ".join(str(one)[:100] for one in audiences[:3])
+        raise ProviderFailed(f"its ID token is for another program: {named!r}")
     if not native and provider.client_id not in audiences:
         raise ProviderFailed("its ID token is for another program of ours")
     # With several audiences, `azp` says to which of them the token was given.

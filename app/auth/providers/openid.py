@@ -17,6 +17,9 @@ from app.auth.providers.errors import AttemptInvalid, ProviderFailed
 from app.auth.providers.settings import Provider
 from app.auth.providers.visitor import Visitor, described_by
 
+# The second one is GitHub's.
+CLIENT_REFUSED = ("invalid_client", "incorrect_client_credentials")
+
 
 def authorization_url(provider: Provider, secrets: Secrets, *, again: bool) -> str:
     """Where the browser goes. ``again`` asks the provider for a new proof.
@@ -106,8 +109,15 @@ def _swap(provider: Provider, code: str, secrets: Secrets) -> Any:
 def refuse_error(answer: Any) -> None:
     """Raises ``ProviderFailed``. GitHub answers errors with the status 200."""
     error = answer.get("error") if isinstance(answer, dict) else None
-    if error is not None or not isinstance(answer, dict):
-        raise ProviderFailed(f"its token endpoint refused: {str(error)[:100]!r}")
+    if error is None and isinstance(answer, dict):
+        return
+    reason = f"its token endpoint refused: {str(error)[:100]!r}"
+    # RFC 6749 §5.2: a sentence for the developer of the client.
+    if isinstance(answer, dict) and "error_description" in answer:
+        reason += f", {str(answer['error_description'])[:200]!r}"
+    if error in CLIENT_REFUSED:
+        reason += "; compare the client id and the secret with those at the provider"
+    raise ProviderFailed(reason)
 
 
 def _secret(provider: Provider) -> str:

@@ -79,6 +79,11 @@ def issuer(text: str) -> str:
         raise Wrong(
             f"has {len(text)} characters. The issuer of a provider may have {LONGEST_ISSUER}."
         )
+    if "/.well-known/" in text:
+        raise Wrong(
+            f"is {text!r}, which is the address of a document. Write the issuer that stands in the "
+            "document; most often that is the address before /.well-known."
+        )
     return text
 
 
@@ -224,11 +229,16 @@ def _read(reading: Reading, name: str) -> Provider:
     for missing in ("ISSUER", "CLIENT_ID"):
         if not reading.is_set(prefix + missing):
             reading.refuse(prefix + missing, f"is missing, and OIDC_PROVIDERS has {name}. Set it.")
-    if bool(provider.client_secret) == reading.is_set(f"{prefix}CLIENT_KEY"):
+    has_key = reading.is_set(f"{prefix}CLIENT_KEY")
+    if provider.client_secret and has_key:
+        reading.refuse(
+            f"{prefix}CLIENT_SECRET", f"is set, and {prefix}CLIENT_KEY is set too. Remove one."
+        )
+    elif not provider.client_secret and not has_key:
         reading.refuse(
             f"{prefix}CLIENT_SECRET",
-            f"is missing, or {prefix}CLIENT_KEY is set too. Set the secret that the provider "
-            "shows, or for Apple the key.",
+            "is missing. Set the secret that the provider shows. For Apple, set "
+            f"{prefix}CLIENT_KEY in its place.",
         )
     return provider
 

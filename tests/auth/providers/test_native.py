@@ -206,7 +206,7 @@ def test_sign_ins_are_counted_and_the_log_says_why_one_failed(
         "signed_in": 1,
         "provider_failed": 1,
     }
-    assert "its ID token is for another program" in [
+    assert "its ID token is for another program: 'another-client'" in [
         getattr(record, "reason", None) for record in caplog.records
     ]
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from app import create_app, read_settings
+from app.auth.providers import discovery
 from app.auth.providers.settings import ProviderSettings
 from config import SettingsRefused
 from tests.conftest import ENVIRONMENT
@@ -46,7 +47,9 @@ def test_a_provider_is_read_from_its_variables(tmp_path: Path) -> None:
         ({"OIDC_PROVIDERS": "password"}, "another way to log in"),
         ({"OIDC_ACME_ISSUER": ""}, "OIDC_ACME_ISSUER is missing"),
         ({"OIDC_ACME_CLIENT_ID": ""}, "OIDC_ACME_CLIENT_ID is missing"),
-        ({"OIDC_ACME_CLIENT_SECRET": ""}, "OIDC_ACME_CLIENT_SECRET is missing"),
+        ({"OIDC_ACME_CLIENT_SECRET": ""}, "OIDC_ACME_CLIENT_SECRET is missing. Set"),
+        ({"OIDC_ACME_CLIENT_KEY": __file__}, "OIDC_ACME_CLIENT_SECRET is set, and"),
+        ({"OIDC_ACME_ISSUER": f"https://a.example{discovery.PATH}"}, "the address of a document"),
         ({"OIDC_ACME_CLIENT_KEY_ID": "K"}, "needs OIDC_ACME_CLIENT_KEY_ID"),
         ({"OIDC_ACME_ISSUER": "http://id.acme.example"}, "not https"),
         ({"OIDC_ACME_ISSUER": "http://10.1.2.3", "OUTBOUND_ALLOW": "10.9.0.0/16"}, "not https"),
