@@ -59,16 +59,15 @@ test: $(VENV)/.installed-dev node-packages ## Run the suite but its long files a
 # tests/conftest.py leaves these out where they are not named.
 LONG := $(wildcard $(foreach name, examples kinds databases cluster deliverer throttle_cluster machine \
 	local_topology branches hashing_slots slots breached_list faults smtp secrets_in_logs copying env_file \
-	foreign_hashes worker development interrupted_upgrades verb_races generated_clients, \
+	foreign_hashes worker development interrupted_upgrades verb_races generated_clients \
+	mail_races recovery_races input_bounds fitness, \
 	tests/test_$(name).py tests/*/test_$(name).py tests/*/*/test_$(name).py))
 
 # tests/conftest.py has the same list. It runs these on one database where nobody asks for both.
 ABOVE_THE_DATABASE := $(addprefix tests/, access/test_current_user.py access/test_guards.py \
-	access/test_limits.py api_keys/test_every_call.py audit/test_vocabulary.py auth/email auth/mfa \
-	auth/passkeys auth/providers auth/test_gate.py auth/test_notices.py cli/test_audit.py cli/test_keys.py \
-	clients configuration doctor/test_deployment_warnings.py features http mail moving/test_files.py \
-	moving/test_systems.py moving/test_values.py observability pages security serving test_fuzz.py \
-	test_openapi.py users/test_closing.py)
+	access/test_limits.py api_keys audit/test_vocabulary.py auth/email auth/mfa auth/oauth auth/passkeys \
+	auth/providers auth/test_gate.py auth/test_notices.py cli clients configuration doctor features http \
+	mail moving observability pages security serving test_fuzz.py test_openapi.py users/test_closing.py)
 
 test-long: $(VENV)/.installed-dev node-packages ## Run the files of the suite that start clusters, all commands or long histories, and on both databases what make test runs on one
 	@TEST_EVERYTHING_ON_BOTH=true $(BIN)/pytest $(LONG) $(ABOVE_THE_DATABASE)
