@@ -249,12 +249,12 @@ def test_a_call_that_says_nothing_about_keys_stops_the_start(app: Flask) -> None
 
 
 def test_a_plain_call_of_flask_refuses_keys(
-    make_app: Callable[..., Flask], ada: User, make_key: Make
+    new_app: Callable[..., Flask], ada: User, make_key: Make
 ) -> None:
     from flask_jwt_extended import jwt_required
 
     key = make_key(ada)["key"]
-    other = make_app()
+    other = new_app()
     other.get("/plain")(jwt_required()(lambda: "opened"))
 
     assert problem(other.test_client().get("/plain", headers=bearer(key))) == (

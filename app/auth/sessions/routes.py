@@ -30,6 +30,7 @@ from app.errors import (
     NotAuthenticated,
     NotFound,
     RefreshTokenReused,
+    Unauthorized,
     ValidationFailed,
 )
 from app.http import bearer
@@ -83,7 +84,8 @@ def _who_leaves() -> Session | RefreshClaims:
     except CsrfFailed:
         raise
     except AppError as refusal:
-        if "HTTP_AUTHORIZATION" not in request.environ and cookies.sent_secret():
+        by_cookie = "HTTP_AUTHORIZATION" not in request.environ and cookies.sent_secret()
+        if by_cookie and isinstance(refusal, Unauthorized):
             # Somebody whose session is over already logs out as well.
             cookies.leave()
         # A client whose access token has expired may still send it along with the refresh
