@@ -180,7 +180,7 @@ def test_a_copied_key_is_refused_recorded_and_mailed(
         copied = select(AuditEvent.subject_id).where(AuditEvent.event == "passkey_copied")
         assert db.session.scalars(copied).all() == [ada.id]
     mails = server.log.parent / "mail"
-    until(lambda: any(b"may have been copied" in one.read_bytes() for one in mails.iterdir()))
+    until(lambda: any(b"may have been copied" in one.read_bytes() for one in mails.glob("*.eml")))
 
 
 def test_a_passkey_of_one_account_is_not_a_second_step_of_another(
