@@ -224,7 +224,7 @@ def authenticate_request(*, keys: Keys = False) -> Session:
     ``TokenExpired``, ``SessionEnded``, or, for a key, ``KeyNotAllowed`` or
     ``NotEnoughPermissions``.
     """
-    if "HTTP_AUTHORIZATION" not in request.environ and (secret := cookies.sent_secret()):
+    if secret := cookie_that_counts():
         return _authenticate_by_cookie(secret)
     token = bearer_token()
     # An access token has two dots, and a key has none.
@@ -238,6 +238,11 @@ def authenticate_request(*, keys: Keys = False) -> Session:
         levels.refuse_below_demand(g.session)
     flask_jwt.show(claims, user)
     return current_session()
+
+
+def cookie_that_counts() -> str | None:
+    """The secret of the session's cookie, unless the request shows a token or a key as well."""
+    return None if "HTTP_AUTHORIZATION" in request.environ else cookies.sent_secret()
 
 
 def _authenticate_by_cookie(secret: str) -> Session:

@@ -137,7 +137,7 @@ def waiting(provider: Provider, browser: str | None) -> Attempt:
     """The newest sign-in at this browser that waits for its person. Raises ``AttemptInvalid``."""
     newest = (
         select(Attempt)
-        .where(Attempt.browser_hash == random_tokens.digest(browser or ""), _waits())
+        .where(_waits_at(browser or ""))
         .where(Attempt.provider == provider.name, Attempt.issuer == provider.issuer)
         .order_by(Attempt.id.desc())
         .limit(1)
@@ -173,8 +173,7 @@ def finish(attempt: Attempt) -> None:
 
 def is_awaited(browser: str) -> bool:
     """Whether a sign-in at this browser waits for the owner of an account."""
-    held = Attempt.browser_hash == random_tokens.digest(browser)
-    awaited = exists().where(held, _waits(), Attempt.user_id.is_not(None))
+    awaited = exists().where(_waits_at(browser), Attempt.user_id.is_not(None))
     return bool(db.session.scalar(awaited.select()))
 
 
@@ -185,8 +184,7 @@ def leave_to(user: User, proof: Proof) -> Proof:
     """
     if browser := cookies.sent_attempt():
         of_others = Attempt.user_id.is_distinct_from(user.id)
-        held = Attempt.browser_hash == random_tokens.digest(browser)
-        db.session.execute(discard(Attempt).where(held, _waits(), of_others))
+        db.session.execute(discard(Attempt).where(_waits_at(browser), of_others))
     return proof
 
 
@@ -224,6 +222,10 @@ def _use_up(provider: Provider, state: str, *which: ColumnElement[bool]) -> Atte
     if attempt is None:
         raise AttemptInvalid
     return attempt
+
+
+def _waits_at(browser: str) -> ColumnElement[bool]:
+    return (Attempt.browser_hash == random_tokens.digest(browser)) & _waits()
 
 
 def _waits() -> ColumnElement[bool]:

@@ -5,8 +5,6 @@ from functools import wraps
 from typing import Any, TypeVar
 from uuid import UUID
 
-from flask import request
-
 from app.access import cookies, csrf, guards, keys
 from app.access.describing import documents_access_token
 from app.access.guards import current_session, current_user, signed_in
@@ -84,8 +82,7 @@ def _who_leaves() -> Session | RefreshClaims:
     except CsrfFailed:
         raise
     except AppError as refusal:
-        by_cookie = "HTTP_AUTHORIZATION" not in request.environ and cookies.sent_secret()
-        if by_cookie and isinstance(refusal, Unauthorized):
+        if isinstance(refusal, Unauthorized) and guards.cookie_that_counts():
             # Somebody whose session is over already logs out as well.
             cookies.leave()
         # A client whose access token has expired may still send it along with the refresh
