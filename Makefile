@@ -60,7 +60,7 @@ test: $(VENV)/.installed-dev node-packages ## Run the suite but its long files a
 LONG := $(wildcard $(foreach name, examples kinds databases cluster deliverer throttle_cluster machine \
 	local_topology branches hashing_slots slots breached_list faults smtp secrets_in_logs copying env_file \
 	foreign_hashes worker development interrupted_upgrades verb_races generated_clients \
-	mail_races recovery_races input_bounds fitness, \
+	mail_races recovery_races fitness, \
 	tests/test_$(name).py tests/*/test_$(name).py tests/*/*/test_$(name).py))
 
 # tests/conftest.py has the same list. It runs these on one database where nobody asks for both.

@@ -139,7 +139,6 @@ LONG = (
     "test_generated_clients.py",
     "test_mail_races.py",
     "test_recovery_races.py",
-    "test_input_bounds.py",
     "test_fitness.py",
 )
 
