@@ -56,22 +56,10 @@ dev: install ## The same for developers: it restarts when a file changes, and ma
 test: $(VENV)/.installed-dev node-packages ## Run the suite but its long files and the browser, on SQLite and on PostgreSQL
 	@$(BIN)/pytest
 
-# tests/conftest.py leaves these out where they are not named.
-LONG := $(wildcard $(foreach name, examples kinds databases cluster deliverer throttle_cluster machine \
-	local_topology branches hashing_slots slots breached_list faults smtp secrets_in_logs copying env_file \
-	foreign_hashes worker development interrupted_upgrades verb_races generated_clients \
-	mail_races recovery_races fitness, \
-	tests/test_$(name).py tests/*/test_$(name).py tests/*/*/test_$(name).py))
-
-# tests/conftest.py has the same list. It runs these on one database where nobody asks for both.
-ABOVE_THE_DATABASE := $(addprefix tests/, access/test_current_user.py access/test_guards.py \
-	access/test_limits.py api_keys audit/test_vocabulary.py auth/email auth/mfa auth/oauth auth/passkeys \
-	auth/providers auth/test_gate.py auth/test_notices.py cli clients configuration doctor features http \
-	mail moving observability pages security serving test_fuzz.py test_openapi.py users/test_closing.py)
-
-test-long: $(VENV)/.installed-dev node-packages ## Run the files of the suite that start clusters, all commands or long histories, and on both databases what make test runs on one
-	@TEST_EVERYTHING_ON_BOTH=true $(BIN)/pytest $(LONG) $(ABOVE_THE_DATABASE)
-	@TEST_EVERYTHING_ON_BOTH=true $(BIN)/pytest -n 2 -m browser $(wildcard tests/browser/test_*.py)
+# tests/conftest.py says which these are.
+test-long: $(VENV)/.installed-dev node-packages ## Run what make test leaves out: files that start clusters, all commands or long histories, and some on the other database
+	@TEST_LONG=true $(BIN)/pytest
+	@TEST_LONG=true $(BIN)/pytest -n 2 -m browser tests/browser
 
 test-browser: $(VENV)/.installed-dev node-packages ## Run the tests that drive a real browser (Debian: apt install chromium)
 	@$(BIN)/pytest -n 2 -m browser tests/browser

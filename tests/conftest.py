@@ -77,8 +77,9 @@ def _postgres_server() -> sqlalchemy.Engine:
 
 
 HAS_POSTGRES = _postgres_answers()
-# `make test-long` does.
-WANTS_EVERYTHING_ON_BOTH = os.environ.get("TEST_EVERYTHING_ON_BOTH") == "true"
+# `make test-long` sets it. Then the files of LONG run, and those of ABOVE_THE_DATABASE run on the
+# database where `make test` does not run them.
+IS_LONG_RUN = os.environ.get("TEST_LONG") == "true"
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -110,8 +111,8 @@ SLOW = (
 )
 
 
-# Of these, those that start whole clusters, every command or long histories. They run where their
-# file is named, as `make test-long` does.
+# Those that start whole clusters, every command or long histories. `make test-long` runs them, and
+# pytest does where their file is named.
 LONG = (
     "test_examples.py",
     "test_kinds.py",
@@ -175,6 +176,7 @@ ABOVE_THE_DATABASE = (
     "serving/",
     "test_fuzz.py",
     "test_openapi.py",
+    "test_readme.py",
     "users/test_closing.py",
 )
 
@@ -189,12 +191,16 @@ def pytest_xdist_auto_num_workers() -> int | None:
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
     """Leave the long files out, and those of the browser where no browser is asked for.
 
-    pytest does not ask about files that are named.
+    A long run leaves out what `make test` has run as a whole. pytest does not ask about files that
+    are named.
     """
     is_of_browser = collection_path == Path(__file__).with_name("browser")
     if is_of_browser and config.option.markexpr == "not browser":
         return True
-    return True if collection_path.name in LONG else None
+    is_long = collection_path.name in LONG
+    if IS_LONG_RUN and collection_path.is_file():
+        return None if is_long or _is_above_the_database(collection_path) else True
+    return True if is_long else None
 
 
 @pytest.hookimpl(trylast=True)
@@ -217,15 +223,20 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run a test that needs a database on both, or on one where that is enough."""
     if "database_url" in metafunc.fixturenames:
-        only_postgres = metafunc.definition.get_closest_marker("postgresql")
-        one_is_enough = HAS_POSTGRES and _is_above_the_database(metafunc)
-        backends = ["postgresql"] if only_postgres or one_is_enough else ["sqlite", "postgresql"]
+        path = metafunc.definition.path
+        backends = ["sqlite", "postgresql"]
+        if metafunc.definition.get_closest_marker("postgresql"):
+            backends = ["postgresql"]
+        elif HAS_POSTGRES and _is_above_the_database(path):
+            if not IS_LONG_RUN:
+                backends = ["postgresql"]
+            elif path.name not in LONG:
+                backends = ["sqlite"]
         metafunc.parametrize("database_url", backends, indirect=True, scope="session")
 
 
-def _is_above_the_database(metafunc: pytest.Metafunc) -> bool:
-    place = metafunc.definition.path.relative_to(Path(__file__).parent).as_posix()
-    return place.startswith(ABOVE_THE_DATABASE) and not WANTS_EVERYTHING_ON_BOTH
+def _is_above_the_database(path: Path) -> bool:
+    return path.relative_to(Path(__file__).parent).as_posix().startswith(ABOVE_THE_DATABASE)
 
 
 # The applications with other variables that a test process keeps for the next tests of a file.

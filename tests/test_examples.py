@@ -16,7 +16,7 @@ import requests
 import sqlalchemy
 
 from tests.conftest import ENVIRONMENT, POSTGRES_URL
-from tests.database.test_migrations import new_database as new_database  # a fixture
+from tests.database.conftest import new_database as new_database  # a fixture
 from tests.servers import ROOT, environment_for, run_flask_commands, serving
 
 EXAMPLE = ROOT / "examples" / "notes"

@@ -19,8 +19,8 @@ from app.extensions import db
 from app.models import User
 from tests.conftest import (
     HAS_POSTGRES,
+    IS_LONG_RUN,
     SECRET_KEY,
-    WANTS_EVERYTHING_ON_BOTH,
     new_postgres_database,
 )
 from tests.factories import bearer, log_in, me, problem
@@ -109,7 +109,7 @@ def masked(text: str) -> str:
     return text
 
 
-@pytest.fixture(params=["sqlite", "postgresql"] if WANTS_EVERYTHING_ON_BOTH else ["sqlite"])
+@pytest.fixture(params=["sqlite", "postgresql"] if IS_LONG_RUN else ["sqlite"])
 def own_database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """A database that no other test touches, not even its tables."""
     if request.param == "sqlite":

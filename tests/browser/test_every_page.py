@@ -23,7 +23,7 @@ from playwright.sync_api import Page as Tab
 
 from tests.browser.conftest import Site
 from tests.browser.visit import BrowserVisit
-from tests.conftest import WANTS_EVERYTHING_ON_BOTH
+from tests.conftest import IS_LONG_RUN
 from tests.pages.scenes import IN_PROCESS, SCENES
 from tests.servers import ROOT
 from tests.tampering import empty_everything
@@ -105,7 +105,7 @@ def findings(
             if name in IN_PROCESS:
                 continue
             visit = BrowserVisit(session_app, locale, context, site)
-            is_whole = locale == "en" or WANTS_EVERYTHING_ON_BOTH
+            is_whole = locale == "en" or IS_LONG_RUN
             for number, state in enumerate(islice(scene(visit), None if is_whole else 1)):
                 where = f"{number} {name} {state} {locale}"
                 what = PASSING.sub("", visit.html)
@@ -136,7 +136,7 @@ def look(tab: Tab, where: str, found: Findings) -> None:
             tab.keyboard.press("Tab")
         found.out_of_reach += [f"{where}: {one}" for one in tab.evaluate(MISSED)]
     everything = product((PHONE, DESK), ("light", "dark"))
-    for size, scheme in everything if WANTS_EVERYTHING_ON_BOTH else LOOKS[where[-2:]]:
+    for size, scheme in everything if IS_LONG_RUN else LOOKS[where[-2:]]:
         tab.set_viewport_size({"width": size, "height": 800})
         tab.emulate_media(color_scheme=scheme)
         for rule, elements in tab.evaluate(LOOK):

@@ -24,8 +24,8 @@ from app.extensions import db
 from tests.conftest import (
     ENVIRONMENT,
     HAS_POSTGRES,
+    IS_LONG_RUN,
     POSTGRES_URL,
-    WANTS_EVERYTHING_ON_BOTH,
     new_postgres_database,
 )
 from tests.factories import API, PASSWORD, bearer
@@ -64,7 +64,7 @@ def fill(url: str, **environment: str) -> None:
 @pytest.fixture(
     scope="module",
     params=["sqlite", "postgresql"]
-    if WANTS_EVERYTHING_ON_BOTH
+    if IS_LONG_RUN
     else ["postgresql" if HAS_POSTGRES else "sqlite"],
 )
 def server(
