@@ -5,16 +5,17 @@ everybody who calls the API.
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from flask import Flask, current_app, request
 from flask_babel import gettext
 from werkzeug.sansio.response import Response
 
+from app.errors import FormExpired
 from app.http import problems
 from app.http.blueprint import is_documented
 from app.http.request_id import request_id
-from app.pages import language, next_path
+from app.pages import forms, language, next_path
 from app.pages.page import Pages, go, render
 from config import settings
 
@@ -50,8 +51,27 @@ WORDS = {
 }
 
 
+# The sentence where a form comes back.
+FORM_KEPT = "The form is too old. Nothing was changed, and what you typed is kept."
+
+
 def init_app(app: Flask) -> None:
     problems.answer_first(app, answer)
+    app.register_error_handler(FormExpired, keep_what_was_typed)
+
+
+def keep_what_was_typed(error: FormExpired) -> Response:
+    """Lead back to the form, with what was typed.
+
+    The form comes from this site (``app/access/csrf.py``). Its person logged in or out in another
+    tab, for example. The way back passes all guards of the form again.
+    """
+    view = current_app.view_functions[request.endpoint or ""]
+    if forms.can_be_reopened(view) and _prefers_html():
+        language.choose()
+        if page := _page(error.status, error.code, error.headers, forms.kept(request.form)):
+            return page
+    return problems.as_response(error)
 
 
 def answer(status: int, code: str, headers: Mapping[str, str]) -> Response | None:
@@ -96,7 +116,9 @@ def _may_help_again(code: str) -> bool:
     return code == "csrf_failed" or (code in PASSING and request.method == "GET")
 
 
-def _page(status: int, code: str, headers: Mapping[str, str]) -> Response | None:
+def _page(
+    status: int, code: str, headers: Mapping[str, str], kept: Sequence[tuple[str, str]] = ()
+) -> Response | None:
     heading, sentence = WORDS.get(code, WORDS["bad_request"])
     try:
         page = render(
@@ -104,7 +126,8 @@ def _page(status: int, code: str, headers: Mapping[str, str]) -> Response | None
             status=status,
             code=code,
             heading=gettext(heading),
-            sentence=gettext(sentence),
+            sentence=gettext(FORM_KEPT if kept else sentence),
+            kept=kept,
             way_on=next_path.reopening() if _may_help_again(code) else None,
             request_id=request_id(),
         )

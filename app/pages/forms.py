@@ -14,6 +14,7 @@ from urllib.parse import unquote
 import marshmallow
 from flask import current_app, g, request
 from flask_babel import gettext
+from werkzeug.datastructures import MultiDict
 
 from app import errors
 from app.errors import AppError, MalformedJSON, ValidationFailed
@@ -25,7 +26,8 @@ from app.pages import words
 
 # The fields of the pages themselves, which no schema knows.
 SWITCH = "switch_language"
-OURS = ("csrf_token", "next", SWITCH)
+REOPEN = "reopen"
+OURS = ("csrf_token", "next", SWITCH, REOPEN)
 # What was typed here never comes back.
 SECRET = ("password", "current_password", "new_password", "otp", "recovery_code", "token")
 
@@ -46,6 +48,8 @@ OWN_STATUS = (429, 503)
 
 # At which field a refusal is shown. Of several fields, it is the first that was sent.
 Beside = Mapping[type[AppError], str | tuple[str, ...]]
+
+_MARK = "takes_form"
 
 _parser = StrictParser()
 
@@ -90,6 +94,10 @@ class LanguageSwitched(Exception):
         self.locale = locale
 
 
+class Reopened(Exception):
+    """The form is to be shown as it was typed, and nothing else happens."""
+
+
 def after_switch(typed: Mapping[str, str]) -> Form:
     """The form in another language: nothing was sent, so nothing is wrong yet."""
     values = {name: text for name, text in typed.items() if name != SWITCH}
@@ -121,9 +129,21 @@ def takes_form(
         def with_fields(**variables: Any) -> Any:
             return view(_loaded(reader, read(), as_body), **variables)
 
+        setattr(with_fields, _MARK, True)
         return with_fields  # type: ignore[return-value]
 
     return decorate
+
+
+def can_be_reopened(view: Callable[..., Any]) -> bool:
+    """Whether the view understands ``REOPEN``. Others would do what the form says."""
+    return getattr(view, _MARK, False)
+
+
+def kept(typed: MultiDict[str, str]) -> list[tuple[str, str]]:
+    """The fields that may come back to the person who typed them, without passwords and codes."""
+    dropped = (*SECRET, "csrf_token", SWITCH, REOPEN)
+    return [(name, text) for name, text in typed.items(multi=True) if name not in dropped]
 
 
 def _loaded(
@@ -133,6 +153,8 @@ def _loaded(
 ) -> dict[str, Any]:
     if typed.get(SWITCH) in LOCALES:
         raise LanguageSwitched(typed[SWITCH])
+    if REOPEN in typed:
+        raise Reopened
     return loaded(schema, as_body(typed) if as_body else _as_body(schema, typed))
 
 

@@ -78,6 +78,10 @@ class Pages(flask.Blueprint):
                         raise BadRequest from None
                     language.switch(switch.locale)
                     return language.keep(refused(forms.after_switch(typed), **variables))
+                except forms.Reopened:
+                    if refused is None:
+                        raise BadRequest from None
+                    return refused(Form(typed), **variables)
                 except AppError as refusal:
                     if refused is None or isinstance(refusal, forms.BEYOND_FORMS):
                         raise

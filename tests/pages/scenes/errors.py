@@ -16,6 +16,8 @@ def form_too_old(visit: Visit) -> Iterator[str]:
     visit.lose_the_form()
     visit.send(username="ada", password="x")
     yield "refused"
+    visit.send("/account/login", press="返回表单" if visit.locale == "zh" else "Back to the form")
+    yield "empty"
 
 
 def entrances(visit: Visit) -> Iterator[str]:
