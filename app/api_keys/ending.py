@@ -83,7 +83,8 @@ def credentials_changed(user: User, change: CredentialChange) -> None:
                 events.KEYS_ENDED, subject_id=user.id, keys=len(ended), reason=change.value
             )
     elif change is CredentialChange.FACTORS_CHANGED and not levels.has_factor(user):
-        db.session.execute(edit(ApiKey).where(ApiKey.user_id == user.id).values(aal=1))
+        lowered = edit(ApiKey).where(ApiKey.user_id == user.id).values(aal=1, previous_aal=1)
+        db.session.execute(lowered)
 
 
 def prune(limit: int) -> int:

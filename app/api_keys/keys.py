@@ -128,6 +128,7 @@ def rotate(session: Session, key_id: UUID, *, overlap_seconds: int = 0) -> tuple
     is_needed = overlap_end > now
     key.previous_hash = key.key_hash if is_needed else None
     key.previous_expires_at = overlap_end if is_needed else None
+    key.previous_aal = key.aal if is_needed else None
     secret = _renew(key, session, lifetime, now)
     db.session.flush()
     rows.record(

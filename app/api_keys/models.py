@@ -17,7 +17,7 @@ class ApiKey(Base):
     After a rotation the key before it works until ``previous_expires_at``.
     ``rotated_at`` says when the present key was made. ``aal`` is the level of
     the session in which that was done: roles that require a second factor
-    count only at level 2.
+    count only at level 2. ``previous_aal`` is that of the key before it.
     """
 
     __tablename__ = "api_keys"
@@ -27,6 +27,7 @@ class ApiKey(Base):
     key_hash: Mapped[str] = mapped_column(String(64), unique=True)
     previous_hash: Mapped[str | None] = mapped_column(String(64), unique=True)
     previous_expires_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    previous_aal: Mapped[int | None]
     name: Mapped[str] = mapped_column(String(100))
     prefix: Mapped[str] = mapped_column(String(25))
     last4: Mapped[str] = mapped_column(String(4))

@@ -10,6 +10,7 @@ from sqlalchemy import (
     String,
     and_,
     bindparam,
+    case,
     exists,
     func,
     literal_column,
@@ -36,6 +37,12 @@ from app.security import random_tokens
 log = logging.getLogger(__name__)
 
 _DIGEST = bindparam("digest", type_=ApiKey.key_hash.type)
+# That of the key which the request has. A server of the release before this one writes no level of
+# the previous key.
+_AAL = case(
+    (ApiKey.previous_hash == _DIGEST, func.coalesce(ApiKey.previous_aal, ApiKey.aal)),
+    else_=ApiKey.aal,
+)
 
 
 def _statement() -> Select[Any]:
@@ -49,7 +56,7 @@ def _statement() -> Select[Any]:
         .join(UserRole, UserRole.role_id == RolePermission.role_id)
         .join(Role, Role.id == UserRole.role_id)
         .where(UserRole.user_id == User.id)
-        .where(or_(~Role.require_mfa, ApiKey.aal >= 2))
+        .where(or_(~Role.require_mfa, _AAL >= 2))
         .correlate(User, ApiKey)
         .scalar_subquery()
     )
@@ -61,7 +68,7 @@ def _statement() -> Select[Any]:
             ApiKey.expires_at,
             ApiKey.scopes,
             ApiKey.networks,
-            ApiKey.aal,
+            _AAL,
             ApiKey.last_used_at,
             permissions,
             User,

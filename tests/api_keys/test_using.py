@@ -15,7 +15,7 @@ from app.api_keys import opening
 from app.extensions import db
 from app.http.blueprint import Blueprint
 from app.models import Role, Session, User
-from tests.api_keys.calls import events, listed, rows
+from tests.api_keys.calls import events, listed, rotate, rows
 from tests.cases import each
 from tests.factories import (
     API,
@@ -209,6 +209,24 @@ def test_a_role_that_requires_a_second_factor_counts_only_for_keys_made_with_one
     assert users(client, key).status_code == 200
 
 
+def test_a_replaced_key_keeps_its_level_during_the_overlap(
+    app: Flask, client: FlaskClient, ada: User, make_key: Make
+) -> None:
+    role = make_role(app, "clerk", "users:read")
+    give_role(app, ada, role)
+    old = make_key(ada, "users:read")
+    token = log_in(client, ada)["access_token"]
+    with app.app_context():
+        db.session.get_one(Role, role.id).require_mfa = True
+        db.session.execute(db.text("UPDATE sessions SET aal = 2"))
+        db.session.commit()
+
+    new = rotate(client, token, old["id"], overlap_seconds=3600).json
+
+    assert problem(users(client, old["key"])) == (403, "not_enough_permissions")
+    assert users(client, new["key"]).status_code == 200
+
+
 def test_the_session_of_a_key_never_becomes_a_row(app: Flask, ada: User, make_key: Make) -> None:
     made = make_key(ada)
     with app.test_request_context(headers=bearer(made["key"])):
@@ -287,19 +305,22 @@ def test_a_key_made_with_a_factor_counts_less_once_no_factor_is_left(
 ) -> None:
     role = make_role(app, "clerk", "users:read")
     give_role(app, ada, role)
-    key = make_key(ada, "users:read")["key"]
+    made = make_key(ada, "users:read")
+    token = log_in(client, ada)["access_token"]
+    new = rotate(client, token, made["id"], overlap_seconds=3600).json
     with app.app_context():
         db.session.get_one(Role, role.id).require_mfa = True
         db.session.get_one(User, ada.id).second_step_at = time.now()
-        db.session.execute(db.text("UPDATE api_keys SET aal = 2"))
+        db.session.execute(db.text("UPDATE api_keys SET aal = 2, previous_aal = 2"))
         db.session.commit()
-    before = users(client, key)
+    before = [users(client, one["key"]).status_code for one in (made, new)]
     by_grace = bearer(log_in(client, grace)["access_token"])
 
     reset = client.delete(f"{API}/users/{ada.id}/factors", headers=by_grace)
 
-    assert (before.status_code, reset.status_code) == (200, 204)
-    assert problem(users(client, key)) == (403, "not_enough_permissions")
+    assert (before, reset.status_code) == ([200, 200], 204)
+    for one in (made, new):
+        assert problem(users(client, one["key"])) == (403, "not_enough_permissions")
 
 
 def test_a_write_with_a_key_that_was_replaced_meanwhile_is_refused(
