@@ -46,6 +46,7 @@ FORMATS = {
     ),
     "password": text_of(NAMES + '"\\😀', 8, 9, 20, 99, 100),
     "display-name": text_of(NAMES, 0, 1, 20, 99, 100),
+    "line": text_of(NAMES, 0, 1, 19, 98, 99).map("x{}".format),
     "permission": st.sampled_from([one.name for one in permissions.declared()]),
     "scope": st.sampled_from([one.name for one in scopes.known()]),
     "network": st.sampled_from(["203.0.113.0/24", "203.0.113.7", "2001:db8::/32", "::1"]),

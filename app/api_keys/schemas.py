@@ -8,7 +8,7 @@ from app.access import scopes
 from app.api_keys import networks
 from app.api_keys.errors import NO_SCOPES, NOT_A_NETWORK, UNKNOWN_SCOPE
 from app.api_keys.settings import MOST_DAYS
-from app.http.fields import DisplayName, FewOf, Instant, Schema, Text, WholeNumber
+from app.http.fields import FewOf, Instant, Line, Schema, Text, WholeNumber
 
 LONGEST_OVERLAP = 24 * 60 * 60
 MOST_NETWORKS = 20
@@ -64,14 +64,14 @@ class ScopeList(FewOf):
 
 
 class NewKeySchema(Schema):
-    name = DisplayName(required=True, max_length=100)
+    name = Line(required=True, max_length=100)
     scopes = ScopeList(required=True)
     expires_in_days = WholeNumber(1, MOST_DAYS)
     networks = NetworkList()
 
 
 class KeyChangesSchema(Schema):
-    name = DisplayName(max_length=100)
+    name = Line(max_length=100)
     networks = NetworkList()
 
 

@@ -123,6 +123,20 @@ class DisplayName(Text):
         return text
 
 
+class Line(DisplayName):
+    """A ``DisplayName`` that says something. Space around it is cut off."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        document = {"format": "line", "minLength": 1} | kwargs.pop("metadata", {})
+        super().__init__(metadata=document, **kwargs)
+
+    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> str:
+        line = super()._deserialize(value, *args, **kwargs).strip()
+        if all(character.isspace() or character in SEEMLY for character in line):
+            raise self.make_error("required")
+        return line
+
+
 class HttpUrl(Text):
     """An absolute http or https URL (RFC 3986), 500 characters at most."""
 

@@ -7,8 +7,10 @@ import pytest
 from flask.testing import FlaskClient
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from marshmallow import ValidationError
 from werkzeug.test import TestResponse
 
+from app.http.fields import Line
 from app.models import User
 from tests.cases import each
 from tests.factories import API, bearer, log_in, refused_fields
@@ -497,3 +499,18 @@ def test_what_reorders_or_breaks_a_name_stays_refused(
     response = edit(client, token, full_name=f"Ada {chr(control)} Lovelace")
 
     assert refused_fields(response) == {"#/full_name": "invalid_characters"}
+
+
+# line
+
+
+@pytest.mark.parametrize("sent", ["", " ", "\u3000", "\u200d", "\u00ad \u200e"])
+def test_a_line_says_something(sent: str) -> None:
+    with pytest.raises(ValidationError) as refused:
+        Line(max_length=10).deserialize(sent)
+
+    assert [message.code for message in refused.value.messages] == ["required"]
+
+
+def test_a_line_is_cut_off_at_its_space() -> None:
+    assert Line(max_length=10).deserialize("  a\u200db ") == "a\u200db"

@@ -22,7 +22,7 @@ from app.auth.sessions.handover_routes import TOKENS, hands_over, may_ask_for_co
 from app.auth.ways_in import LastWayIn
 from app.errors import InvalidCredentials, NotFound
 from app.http.blueprint import Blueprint, refuses
-from app.http.fields import DisplayName, Schema, Text
+from app.http.fields import DisplayName, Line, Schema, Text
 from config import settings
 
 bp = Blueprint("passkeys", __name__, url_prefix="/auth", description="Passkeys.")
@@ -54,7 +54,7 @@ class NewPasskeySchema(CredentialSchema):
 
 
 class NameSchema(Schema):
-    name = DisplayName(required=True, max_length=100)
+    name = Line(required=True, max_length=100)
 
 
 class TicketSchema(Schema):

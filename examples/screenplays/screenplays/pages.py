@@ -11,7 +11,7 @@ from flask import Flask, Response, request, request_started
 from app.access.guards import current_user, signed_in
 from app.access.limits import MAIL, limited, limited_writes
 from app.errors import PreconditionFailed, ValidationFailed
-from app.http.fields import DisplayName, Schema
+from app.http.fields import DisplayName, Line, Schema
 from app.http.parameters import NumberParameter
 from app.pages import notices
 from app.pages.forms import EMPTY, Form, takes_form
@@ -19,7 +19,7 @@ from app.pages.page import Pages, go, render
 from screenplays import access, fountain, layout, library, paper, people
 from screenplays.errors import AlreadyInvited, TooManyPeople
 from screenplays.routes import opened
-from screenplays.schemas import Line, NewPersonSchema, RoleSchema, ScreenplayText, SearchSchema
+from screenplays.schemas import NewPersonSchema, RoleSchema, ScreenplayText, SearchSchema
 
 bp = Pages("screenplays", __name__)
 

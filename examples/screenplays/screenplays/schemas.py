@@ -6,21 +6,11 @@ from typing import Any
 from marshmallow import ValidationError, fields
 
 from app.errors import Message
-from app.http.fields import DisplayName, Flag, Instant, OneOf, Schema, Text
+from app.http.fields import DisplayName, Flag, Instant, Line, OneOf, Schema, Text
 from app.http.parameters import PageQuerySchema, page_of
 from app.security import identifiers
 from screenplays import library
 from screenplays.access import GIVEN
-
-
-class Line(DisplayName):
-    """A line that must not be empty."""
-
-    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> str:
-        line = super()._deserialize(value, *args, **kwargs).strip()
-        if not line:
-            raise ValidationError(Message("required", "This field is required."))
-        return line
 
 
 class InvitedName(DisplayName):
