@@ -14,7 +14,8 @@ from app.extensions import db
 from app.models import Session, User
 
 OURS = (User, Session)
-CHANGES = ("set", "remove")
+# The third is ``flag_modified``.
+CHANGES = ("set", "remove", "modified")
 
 
 def when_changed(join: Callable[..., None]) -> None:

@@ -294,7 +294,7 @@ def _keep_change(changed: User | Session, *_: object) -> None:
     session = g.get("session") if has_app_context() else None
     if session is None:
         return
-    is_session = changed is session
-    # The session of an API key is not a row, and must not become one.
-    if changed is session.user or (is_session and session.kind != "key"):
+    if changed is session and cast(Session, session).kind == "key":
+        raise TypeError("The session of an API key is not a row, so a change to it is not written.")
+    if changed in (session, session.user):
         attachment.join(changed)

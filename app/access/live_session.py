@@ -95,7 +95,11 @@ def load_attached_user(_header: dict[str, Any], claims: dict[str, Any]) -> User 
     if user is None:
         return None
     levels.refuse_below_demand(g.session)
-    return attached(user)
+    user = attached(user)
+    # Where a request is verified twice, ``db.session`` has the user of the first time. What is
+    # done to the other object would not be written.
+    set_committed_value(g.session, "user", user)
+    return user
 
 
 def load_user_of_live_session(_header: dict[str, Any], claims: dict[str, Any]) -> User | None:

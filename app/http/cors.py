@@ -33,7 +33,7 @@ def init_app(app: Flask, settings: Settings) -> None:
         # On every answer: a cache must not give one origin the answer for another.
         response.vary.add("Origin")
         origin = request.headers.get("Origin", "")
-        if origin_of(origin) not in allowed or not origin:
+        if origin_of(origin) not in allowed:
             return response
         response.headers["Access-Control-Allow-Origin"] = origin
         response.headers["Access-Control-Expose-Headers"] = RESPONSE_HEADERS

@@ -26,7 +26,8 @@ def init_app(app: Flask, settings: Settings) -> None:
         there = {name.lower() for name, _ in response.headers}
         response.headers.extend([one for one in headers.items() if one[0].lower() not in there])
         response.headers["X-Request-ID"] = request_id()
-        if response.status_code == 204 or request.method == "OPTIONS":
+        is_refusal = response.status_code >= 400
+        if response.status_code == 204 or (request.method == "OPTIONS" and not is_refusal):
             # There is no body, but Flask still calls it HTML or JSON.
             response.headers.pop("Content-Type", None)
         return response

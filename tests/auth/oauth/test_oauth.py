@@ -563,6 +563,8 @@ def answers_to_oauth_clients(app: Flask, path: str) -> Iterator[TestResponse]:
     yield client.post(path, json={"token": "x"})
     yield client.post(path, data="grant_type=password", content_type="text/plain")
     yield client.post(path, data={"token": "x"}, content_type=FORM, headers={"Host": "evil.test"})
+    yield client.options(path, headers={"Host": "evil.test"})
+    yield client.options(path + "/")
 
 
 @pytest.mark.parametrize("call", ["token", "revoke"])
@@ -577,6 +579,7 @@ def test_every_refusal_is_plain_json_with_the_members_of_a_problem(
     for answer in answers:
         assert answer.headers["Content-Type"] == "application/json"
         assert {"type", "title", "status", "detail", "code", "request_id"} <= set(answer.json)
+        assert isinstance(answer.json["error"], str)
 
 
 @pytest.mark.parametrize("call", ["token", "revoke"])
