@@ -179,6 +179,12 @@ ABOVE_THE_DATABASE = (
     "test_readme.py",
     "users/test_closing.py",
 )
+# But not these: what they test has a statement, or a condition, for SQLite alone.
+OF_BOTH_DATABASES = (
+    "api_keys/test_using.py",
+    "mail/test_leases.py",
+    "moving/test_importing.py",
+)
 
 
 def pytest_xdist_auto_num_workers() -> int | None:
@@ -236,7 +242,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def _is_above_the_database(path: Path) -> bool:
-    return path.relative_to(Path(__file__).parent).as_posix().startswith(ABOVE_THE_DATABASE)
+    place = path.relative_to(Path(__file__).parent).as_posix()
+    return place.startswith(ABOVE_THE_DATABASE) and place not in OF_BOTH_DATABASES
 
 
 # The applications with other variables that a test process keeps for the next tests of a file.

@@ -94,6 +94,20 @@ def test_a_client_that_is_being_served_is_not_given_up_for_others(narrow_server:
         assert served.recv(100).startswith(b"HTTP/1.1 200 ")
 
 
+def test_who_had_the_last_answer_goes_before_who_has_asked_nothing_yet(
+    narrow_server: Server,
+) -> None:
+    with ExitStack() as stack:
+        newcomer = stack.enter_context(connect(narrow_server))
+        for _ in range(300):
+            client = stack.enter_context(connect(narrow_server))
+            client.sendall(LAST)
+            client.recv(1000)
+        newcomer.sendall(HEALTH)
+
+        assert newcomer.recv(100).startswith(b"HTTP/1.1 200 ")
+
+
 def test_the_descriptors_are_shared_out(monkeypatch: pytest.MonkeyPatch) -> None:
     limits = {"now": (1024, 1024)}
     resource = "app.serving.worker.resource"
