@@ -2,6 +2,7 @@
 
 from app.access.key_rules import Keys
 from app.access.permissions import Permission
+from app.access.rescues import PasswordResetRequired
 from app.access.scopes import Scope
 from app.errors import (
     FreshTokenRequired,
@@ -20,6 +21,9 @@ BY_KEY: dict[str, list[str]] = {"api_key": []}
 
 # How somebody who lacks a permission may be refused.
 WITHOUT = (NotEnoughPermissions, FreshTokenRequired)
+
+# How somebody is refused whose login is not recent, or who must set a new password first.
+STALE = (FreshTokenRequired, PasswordResetRequired)
 
 
 def documents_permission(permission: Permission) -> Decorator:

@@ -17,9 +17,10 @@ from sqlalchemy.orm import Session as DatabaseSession
 from sqlalchemy.orm.attributes import set_committed_value
 
 from app import clock
-from app.access import attachment, cookies, csrf, flask_jwt, levels
+from app.access import attachment, cookies, csrf, flask_jwt, levels, rescues
 from app.access.describing import (
     BY_KEY,
+    STALE,
     documents_access_token,
     documents_keys,
     documents_permission,
@@ -31,13 +32,7 @@ from app.access.live_session import load_session_of_cookie, load_user_of_live_se
 from app.access.permissions import Permission, Rights, rights_of
 from app.access.scopes import Scope
 from app.database.engines import reader
-from app.errors import (
-    FreshTokenRequired,
-    KeyNotAllowed,
-    NotEnoughPermissions,
-    SessionEnded,
-    Unauthorized,
-)
+from app.errors import KeyNotAllowed, NotEnoughPermissions, SessionEnded, Unauthorized
 from app.http.bearer import bearer_token, canonicalize_authorization
 from app.http.blueprint import refuses
 from app.models import Session, User
@@ -79,7 +74,7 @@ def freshly_signed_in(view: Callable[P, R]) -> Callable[P, R]:
         refuse_unless_fresh()
         levels.refuse_below_own_factor(current_session())
 
-    return refuses(FreshTokenRequired)(_guarded(view, guard, keys=False))
+    return refuses(*STALE)(_guarded(view, guard, keys=False))
 
 
 def permitted(
@@ -107,7 +102,7 @@ def freshly_permitted(permission: Permission) -> Callable[[Callable[P, R]], Call
 
     def decorate(view: Callable[P, R]) -> Callable[P, R]:
         guarded = _guarded(view, guard, keys=False)
-        return refuses(FreshTokenRequired)(documents_permission(permission)(guarded))
+        return refuses(*STALE)(documents_permission(permission)(guarded))
 
     return decorate
 
@@ -124,7 +119,7 @@ def for_fresh_superusers(view: Callable[P, R]) -> Callable[P, R]:
         _refuse_all_but_superusers()
         refuse_unless_fresh()
 
-    return refuses(*WITHOUT)(_guarded(view, guard))
+    return refuses(*WITHOUT, *STALE)(_guarded(view, guard))
 
 
 def _refuse_all_but_superusers() -> None:
@@ -183,7 +178,7 @@ def _guarded(
 
 
 def refuse_unless_fresh() -> None:
-    """Raises ``FreshTokenRequired``, or ``KeyNotAllowed`` for an API key.
+    """Raises ``FreshTokenRequired``, ``PasswordResetRequired``, or, for a key, ``KeyNotAllowed``.
 
     Call it after the check that the session is live: the error for an ended
     session must say that it has ended, and not that the token is not fresh.
@@ -192,6 +187,7 @@ def refuse_unless_fresh() -> None:
         raise KeyNotAllowed
     if fresh_until() is None:
         raise levels.fresh_token_required(aal=2 if current_user().second_step_at else 1)
+    rescues.refuse_before_new_password(current_user())
 
 
 def fresh_until() -> datetime | None:

@@ -4,6 +4,7 @@ from typing import Any
 
 from flask import url_for
 
+from app.access.describing import STALE
 from app.access.guards import (
     WITHOUT,
     current_session,
@@ -37,7 +38,7 @@ from app.audit.schemas import AuditPageSchema
 from app.auth.schemas import NothingSchema, UserSchema
 from app.auth.sessions.schemas import ExactSessionListSchema
 from app.database.pages import Page
-from app.errors import EmailTaken, FreshTokenRequired, NotFound, UsernameTaken
+from app.errors import EmailTaken, NotFound, UsernameTaken
 from app.http.blueprint import Blueprint, refuses
 from app.http.entity_tags import conditional, expected
 from app.http.parameters import PageQuerySchema
@@ -64,7 +65,7 @@ def list_users(query: dict[str, Any]) -> Page[User]:
 @permitted(USERS_WRITE, keys=True)
 @idempotent()
 @bp.takes(InvitationSchema)
-@refuses(EmailTaken, UsernameTaken, FreshTokenRequired)
+@refuses(EmailTaken, UsernameTaken, *STALE)
 @bp.returns(201, UserSchema, headers={"Location": {"schema": {"type": "string"}}})
 def invite_user(account: dict[str, Any]) -> tuple[User, int, dict[str, str]]:
     """Make an account, and mail its owner a link to choose the password.

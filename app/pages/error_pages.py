@@ -40,6 +40,10 @@ WORDS = {
         "The form is too old, or it was not sent from this site. Nothing was changed.",
     ),
     "not_enough_permissions": ("Not for you", "Your account may not open this page."),
+    "password_reset_required": (
+        "Set a new password first",
+        "Use the link in the mail that we sent you. This cannot be done before.",
+    ),
     "not_found": ("There is nothing here", "The address is wrong, or the page is gone."),
     "method_not_allowed": ("This did not work", "This address cannot be opened in a browser."),
     "rate_limited": ("Too many attempts", "Wait a moment, and try again."),

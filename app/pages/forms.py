@@ -17,6 +17,7 @@ from flask_babel import gettext
 from werkzeug.datastructures import MultiDict
 
 from app import errors
+from app.access import rescues
 from app.errors import AppError, MalformedJSON, ValidationFailed
 from app.http.blueprint import Decorator, View
 from app.http.fields import Flag
@@ -37,6 +38,7 @@ BEYOND_FORMS = (
     errors.InvalidToken,
     errors.FreshTokenRequired,
     errors.MfaEnrollmentRequired,
+    rescues.PasswordResetRequired,
     errors.NotEnoughPermissions,
     errors.KeyNotAllowed,
     errors.CsrfFailed,

@@ -4,7 +4,7 @@ from typing import Any
 
 from flask import Response
 
-from app.access import cookies, levels
+from app.access import cookies, levels, rescues
 from app.access.guards import authenticate_request, fresh_until
 from app.access.levels import before_second_step
 from app.access.limits import TOKEN, limited
@@ -45,6 +45,7 @@ def begin_with_provider(given: dict[str, Any], name: str) -> Response:
     if purpose is Purpose.LINK and session is not None:
         if fresh_until() is None:
             return go(with_next("/account/reauthenticate", IDENTITIES))
+        rescues.refuse_before_new_password(session.user)
         _refuse_below_demand(session)
     held, wanted = browser.secret(), next_path.wanted()
     try:
