@@ -21,7 +21,7 @@ from app.auth import credentials, ways_in
 from app.auth import taken as auth_taken
 from app.auth.password import reset
 from app.auth.sessions import sessions
-from app.database.rows import Expected
+from app.database.rows import Expected, lock_in_order
 from app.errors import NotEnoughPermissions, NotFound
 from app.extensions import db
 from app.features.credentials import CredentialChange
@@ -188,6 +188,19 @@ def end_links_of_everybody(limit: int, *, issued_by: datetime) -> int:
     people = one_time_tokens.revoke_batch(limit, issued_by=issued_by)
     db.session.commit()
     return people
+
+
+def shut_out_of_features(limit: int, *, after: int, known_by: datetime) -> int | None:
+    """End what the features have of up to ``limit`` people, like remembered devices. Commits.
+
+    It begins after the id ``after``, and returns the last id, or ``None`` if nobody is left.
+    """
+    next_ones = select(User.id).where(User.id > after, User.created_at <= known_by)
+    ids = db.session.scalars(next_ones.order_by(User.id).limit(limit)).all()
+    for user in lock_in_order(User, User.id.in_(ids)):
+        credentials.tell_features(user, CredentialChange.SHUT_OUT)
+    db.session.commit()
+    return ids[-1] if ids else None
 
 
 def send_reset(user_id: int, *, actor: Session | None) -> None:

@@ -15,7 +15,12 @@ def changed(user: User, change: CredentialChange) -> int:
     The caller holds a lock on the user, and commits. Returns how many of the
     links still worked. Links in notices stay.
     """
+    tell_features(user, change)
+    return 0 if change in KEEP_LINKS else one_time_tokens.revoke_all(user)
+
+
+def tell_features(user: User, change: CredentialChange) -> None:
+    """End what the features have. The caller holds a lock on the user, and commits."""
     for feature in features.active():
         if feature.credentials_changed:
             feature.credentials_changed(user, change)
-    return 0 if change in KEEP_LINKS else one_time_tokens.revoke_all(user)

@@ -176,7 +176,8 @@ def list_sessions(person: str, as_json: bool) -> None:
 def end_sessions(person: str | None, everybody: bool, yes: bool) -> None:
     """Sign an account out everywhere, or with --everybody all accounts.
 
-    Links that were mailed stop working, too, except those that undo something.
+    Links that were mailed stop working, too, except those that undo something. So do logins
+    that wait for their second step, and remembered devices.
 
     With --everybody it ends every session that had begun when you started the
     command. Where another transaction holds some of them, it tries again for
@@ -215,6 +216,9 @@ def _end_sessions_of_everybody() -> None:
     # After the sessions: a device that is signed out can ask for no further link.
     while accounts.end_links_of_everybody(1000, issued_by=now):
         pass
+    last: int | None = 0
+    while last is not None:
+        last = accounts.shut_out_of_features(100, after=last, known_by=now)
     click.echo(f"Ended {total} sessions.")
     if left:
         raise click.ClickException(

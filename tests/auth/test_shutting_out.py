@@ -9,11 +9,15 @@ from collections.abc import Callable
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from sqlalchemy import select
 from werkzeug.test import TestResponse
 
+from app.auth.mfa.models import MfaTicket
+from app.auth.mfa.remembered_devices.models import RememberedDevice
 from app.extensions import db
-from app.models import User
+from app.models import Session, User
 from app.security.one_time_tokens import Purpose
+from tests.auth.mfa.phone import enrol, go_on, ticket_of
 from tests.auth.rescuing import OLD, OWN, THIEFS, Thief, holder_of, issue, reset
 from tests.factories import API, PASSWORD, bearer, log_in, problem
 from tests.mailbox import Mailbox
@@ -86,6 +90,22 @@ def test_shutting_somebody_out_ends_every_mailed_link_but_those_that_undo(
         assert response.status_code == 204
     else:
         assert problem(response) == (400, "invalid_link")
+
+
+def test_shutting_somebody_out_leaves_nothing_with_which_a_thief_skips_the_second_step(
+    app: Flask, client: FlaskClient, ada: User, shut_out: Callable[[], None]
+) -> None:
+    code = enrol(client, ada).recovery_codes[0]
+    assert go_on(client, ticket_of(client, ada), recovery_code=code, remember_device=True).json
+    ticket_of(client, ada)
+
+    shut_out()
+
+    with app.app_context():
+        assert db.session.scalars(select(MfaTicket)).all() == []
+        assert db.session.scalars(select(RememberedDevice)).all() == []
+        mine = db.session.scalars(select(Session).where(Session.user_id == ada.id)).all()
+        assert not any(session.is_live for session in mine)
 
 
 @pytest.mark.parametrize("purpose", [purpose for purpose in Purpose if purpose not in LASTING])
