@@ -7,13 +7,12 @@ from sqlalchemy import func, select, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from app import clock, features
-from app.audit import checks as audit_checks
 from app.database import fitness, migration_state
 from app.doctor.checks import checks
 from app.doctor.setting_checks import HERE
 from app.extensions import db
 from app.features.checks import Reason, Weight
-from app.models import AuditEvent, Role, User
+from app.models import Role, User
 from config import Settings
 from configuration.database_servers import database_hosts
 
@@ -86,7 +85,7 @@ def role_is_no_superuser(settings: Settings) -> str | None:
     if settings.uses_sqlite:
         return None
     rights = "rolsuper OR rolcreaterole OR rolbypassrls"
-    if _scalar(f"SELECT {rights} FROM pg_roles WHERE rolname = current_user"):  # noqa: S608
+    if scalar(f"SELECT {rights} FROM pg_roles WHERE rolname = current_user"):  # noqa: S608
         return Reason(
             "The role %(username)s has rights over all of PostgreSQL.",
             username=settings.database_url.username,
@@ -102,7 +101,7 @@ def connections_fit(settings: Settings) -> str | None:
     if settings.uses_sqlite:
         return None
     wanted = settings.web_concurrency * (settings.web_threads + 2)
-    allowed = _scalar(
+    allowed = scalar(
         "SELECT current_setting('max_connections')::int"
         " - current_setting('superuser_reserved_connections')::int"
     )
@@ -119,7 +118,7 @@ def connections_fit(settings: Settings) -> str | None:
 def clocks_agree(settings: Settings) -> str | None:
     if settings.uses_sqlite:
         return None
-    skew = abs(_scalar("SELECT clock_timestamp()") - clock.now())
+    skew = abs(scalar("SELECT clock_timestamp()") - clock.now())
     if skew > LARGEST_CLOCK_SKEW:
         seconds = round(skew.total_seconds())
         return Reason(
@@ -158,99 +157,12 @@ def database_takes_writes(_settings: Settings) -> str | None:
 def role_cannot_change_tables(settings: Settings) -> str | None:
     if settings.uses_sqlite:
         return None
-    if _scalar(
-        "SELECT pg_has_role(relowner, 'USAGE') OR has_schema_privilege(relnamespace, 'CREATE')"
+    if scalar(
+        # A member of the owner may become it by SET ROLE.
+        "SELECT pg_has_role(relowner, 'MEMBER') OR has_schema_privilege(relnamespace, 'CREATE')"
         " FROM pg_class WHERE oid = to_regclass('users')"
     ):
         return Reason("The role of the server may change and drop the tables.")
-    return None
-
-
-# Names each right with which the role could edit the log. `flask db upgrade` leaves none of them
-# to the role of the server; docs/audit.md lists them.
-RIGHTS_TO_EDIT_THE_LOG = """
-SELECT string_agg(DISTINCT held.name || ' on ' || log.name, ', ')
-  FROM (VALUES ('audit_events', '{ip,user_agent,personal}'::text[], 'DELETE,TRUNCATE'),
-               ('audit_seals', '{salt}', 'DELETE,TRUNCATE'),
-               ('audit_prunings', '{}', 'INSERT,DELETE,TRUNCATE')) AS log (name, erasable, rights)
- CROSS JOIN LATERAL (
-    SELECT wanted FROM unnest(string_to_array(log.rights, ',')) AS wanted
-     WHERE has_table_privilege(log.name, wanted)
-    UNION ALL
-    SELECT 'UPDATE' FROM pg_attribute
-     WHERE attrelid = log.name::regclass AND attnum > 0 AND NOT attisdropped
-       AND attname <> ALL (log.erasable) AND has_column_privilege(attrelid, attnum, 'UPDATE')
- ) AS held (name)
-"""
-
-
-@checks(
-    Weight.WEAK,
-    "Let the server connect with a role that does not own the tables, and run the statements of "
-    "docs/audit.md.",
-)
-def role_cannot_edit_the_audit_log(settings: Settings) -> str | None:
-    if settings.uses_sqlite:
-        return None
-    rights = _scalar(RIGHTS_TO_EDIT_THE_LOG)
-    if rights:
-        return Reason(
-            "The role of the server can change or remove events of the audit log (%(rights)s).",
-            rights=rights,
-        )
-    return None
-
-
-# Both databases have three on each of the two tables.
-TRIGGERS_OF_THE_LOG = 6
-
-
-@checks(Weight.WEAK, "Create or enable the triggers again; docs/audit.md has the statements.")
-def audit_log_is_append_only(settings: Settings) -> str | None:
-    enabled = (
-        "SELECT count(*) FROM sqlite_master WHERE type = 'trigger'"
-        " AND tbl_name IN ('audit_events', 'audit_seals')"
-        if settings.uses_sqlite
-        else "SELECT count(*) FROM pg_trigger WHERE NOT tgisinternal AND tgenabled IN ('O', 'A')"
-        " AND tgrelid IN ('audit_events'::regclass, 'audit_seals'::regclass)"
-    )
-    missing = TRIGGERS_OF_THE_LOG - _scalar(enabled)
-    if missing > 0:
-        return Reason(
-            "%(missing)s of the triggers that protect the audit log are missing or disabled.",
-            missing=missing,
-        )
-    return None
-
-
-@checks(Weight.DANGEROUS, "Find out what changed the log; docs/audit.md says what each kind means.")
-def audit_log_was_whole(_settings: Settings) -> str | None:
-    last = next(iter(audit_checks.remembered().values()), None)
-    if last is None or last.outcome == audit_checks.WHOLE:
-        return None
-    return Reason(
-        "On %(day)s, flask audit verify found that the log was changed (%(kind)s).",
-        day=f"{last.checked_at:%Y-%m-%d}",
-        kind=last.kind,
-    )
-
-
-# docs/deploying.md advises to do it every day.
-VERIFIED_AT_LEAST = timedelta(days=31)
-
-
-@checks(Weight.WEAK, "Run flask audit verify every day; docs/deploying.md has the line for cron.")
-def audit_log_is_verified(_settings: Settings) -> str | None:
-    long_ago = clock.now() - VERIFIED_AT_LEAST
-    first = db.session.scalar(select(func.min(AuditEvent.at)))
-    if first is None or first >= long_ago:
-        return None
-    last = next(iter(audit_checks.remembered().values()), None)
-    if last is None:
-        return Reason("The audit log was never verified.")
-    if last.checked_at < long_ago:
-        day = f"{last.checked_at:%Y-%m-%d}"
-        return Reason("The audit log was last verified on %(day)s.", day=day)
     return None
 
 
@@ -268,7 +180,7 @@ def _is_remote(settings: Settings) -> bool:
     return any(host not in HERE and not host.startswith("/") for host in hosts)
 
 
-def _scalar(statement: str) -> Any:
+def scalar(statement: str) -> Any:
     with db.engine.connect() as connection:
         return connection.scalar(text(statement))
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from app import features
 from app.doctor import (
+    audit_log_checks,
     checks,
     database_checks,
     deployment_warnings,
@@ -24,6 +25,7 @@ CHECKS = [
         limit_checks,
         file_checks,
         database_checks,
+        audit_log_checks,
         key_checks,
         mail_checks,
         deployment_warnings,
