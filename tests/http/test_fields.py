@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from marshmallow import ValidationError
 from werkzeug.test import TestResponse
 
-from app.http.fields import Line
+from app.http.fields import Checked, Line
 from app.models import User
 from tests.cases import each
 from tests.factories import API, bearer, log_in, refused_fields
@@ -514,3 +514,10 @@ def test_a_line_says_something(sent: str) -> None:
 
 def test_a_line_is_cut_off_at_its_space() -> None:
     assert Line(max_length=10).deserialize("  a\u200db ") == "a\u200db"
+
+
+# what is right or wrong
+
+
+def test_what_is_longer_than_any_right_value_is_cut_and_stays_wrong() -> None:
+    assert Checked(longest=10).deserialize("a" * 60_000) == "a" * 11
