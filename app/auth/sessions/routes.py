@@ -18,6 +18,7 @@ from app.auth.sessions.schemas import (
     RefreshSchema,
     SessionListSchema,
     SessionSchema,
+    in_rough_order,
 )
 from app.errors import (
     AppError,
@@ -136,7 +137,7 @@ def logout(query: dict[str, Any], leaving: Session | RefreshClaims) -> None:
 @bp.returns(200, SessionListSchema)
 def read_sessions() -> dict[str, Any]:
     """Your signed-in devices. The device that was seen last comes first."""
-    return {"items": sessions.live_sessions(current_user())}
+    return {"items": in_rough_order(sessions.live_sessions(current_user()))}
 
 
 @bp.get("/sessions/current")

@@ -1,5 +1,6 @@
 """The bodies and the query parameters of the calls on sessions."""
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -32,6 +33,14 @@ def roughly(value: datetime) -> datetime:
     back, and choose a moment for a refresh that is not detected.
     """
     return value - (value - datetime.min.replace(tzinfo=value.tzinfo)) % ROUGHLY
+
+
+def in_rough_order(sessions: Iterable[Session]) -> list[Session]:
+    """The session that was seen last comes first, as far as the rounded times tell.
+
+    The exact order would tell the second in which a session overtakes another one.
+    """
+    return sorted(sessions, key=lambda one: (roughly(one.refreshed_at), one.created_at))[::-1]
 
 
 class RoughInstant(Instant):

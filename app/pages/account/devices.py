@@ -10,7 +10,7 @@ from app.access import cookies
 from app.access.guards import current_session, current_user, signed_in
 from app.access.levels import before_second_step
 from app.auth.sessions import sessions
-from app.auth.sessions.schemas import roughly
+from app.auth.sessions.schemas import in_rough_order, roughly
 from app.auth.sessions.sessions import Scope
 from app.models import Session
 from app.pages import notices, words
@@ -32,7 +32,7 @@ REMEMBERED = "remembered device"
 @before_second_step
 @signed_in
 def devices_page() -> Response:
-    mine = [_described(session) for session in sessions.live_sessions(current_user())]
+    mine = list(map(_described, in_rough_order(sessions.live_sessions(current_user()))))
     # This device comes first, and then those that were used last.
     mine.sort(key=lambda device: not device["is_current"])
     return render("account/devices.html", devices=mine)

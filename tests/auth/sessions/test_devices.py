@@ -188,6 +188,23 @@ def test_when_a_device_was_seen_is_told_to_five_minutes(
     assert session["expires_at"] == f"2026-12-06T{told}"
 
 
+@pytest.mark.parametrize("is_refreshed", [False, True])
+def test_the_order_of_the_devices_tells_no_more_of_it(
+    client: FlaskClient, ada: User, is_refreshed: bool
+) -> None:
+    with time_machine.travel("2026-11-22T08:00:01Z", tick=False) as travelled:
+        phone = log_in(client, ada)
+        travelled.shift(1)
+        laptop = log_in(client, ada)
+        travelled.shift(60)
+        if is_refreshed:
+            phone = refresh(client, phone["refresh_token"]).json
+
+        found = [one["id"] for one in listed(client, phone["access_token"])]
+
+    assert found == [session_of(laptop), session_of(phone)]
+
+
 def test_the_export_tells_no_more_of_it(client: FlaskClient, ada: User) -> None:
     with time_machine.travel("2026-11-22T08:04:59Z", tick=False):
         pair = log_in(client, ada)
@@ -281,9 +298,9 @@ def test_expired_sessions_are_not_listed(client: FlaskClient, ada: User) -> None
 def test_the_session_seen_last_comes_first(client: FlaskClient, ada: User) -> None:
     with time_machine.travel("2026-11-22T08:00:00Z", tick=False) as travelled:
         phone = log_in(client, ada)
-        travelled.shift(timedelta(seconds=60))
+        travelled.shift(timedelta(minutes=5))
         laptop = log_in(client, ada)
-        travelled.shift(timedelta(seconds=60))
+        travelled.shift(timedelta(minutes=5))
         phone = refresh(client, phone["refresh_token"]).json
 
         sessions = listed(client, laptop["access_token"])
