@@ -183,10 +183,11 @@ def _make_file(_dialect: object, _record: object, arguments: Any, _options: obje
     """Make a new file that only this account can read, because it holds addresses and hashes.
 
     SQLite would let the umask decide. It gives the files beside the database
-    (-wal, -shm) the same mode.
+    (-wal, -shm) the same mode. A symbolic link may lead to a file that is not
+    there yet.
     """
-    path = Path(arguments[0])
-    if path.parent == INSTANCE:
+    path = Path(os.path.realpath(arguments[0]))
+    if path.parent == INSTANCE.resolve():
         path.parent.mkdir(mode=0o700, exist_ok=True)
     # If the folder is missing or read-only, SQLite says so later.
     with suppress(OSError):

@@ -21,12 +21,12 @@ def looks_like_any(name: str, words: Collection[str]) -> bool:
     The words are compared in capitals as well, because a username keeps its
     case. A name in plain lower-case ASCII letters is compared only in lower
     case: otherwise ``mall`` would look like ``MAIL``, because a capital I
-    looks like an l.
+    looks like an l. A 1 looks like an l and like an i.
     """
-    looks = _settled(unicodedata.normalize("NFKC", name))
-    if name.isascii() and name.isalpha() and name.islower():
-        return looks in _looks_of(frozenset(words), capitals=False)
-    return looks in _looks_of(frozenset(words), capitals=True)
+    normal = unicodedata.normalize("NFKC", name)
+    looks = {_settled(normal), _settled(normal.replace("1", "i"))}
+    is_plain = name.isascii() and name.isalpha() and name.islower()
+    return not looks.isdisjoint(_looks_of(frozenset(words), capitals=not is_plain))
 
 
 @cache

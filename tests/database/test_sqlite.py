@@ -240,10 +240,15 @@ def mode(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
 
 
-def test_a_new_database_is_readable_by_this_account_alone_wherever_it_is(tmp_path: Path) -> None:
+@pytest.mark.parametrize("link", [None, "link.db"])
+def test_a_new_database_is_readable_by_this_account_alone_wherever_it_is(
+    tmp_path: Path, link: str | None
+) -> None:
+    if link:
+        (tmp_path / link).symlink_to(tmp_path / "app.db")
     before = os.umask(0)
     try:
-        with application(tmp_path / "app.db"):
+        with application(tmp_path / (link or "app.db")):
             db.session.add(LoginThrottle(subject="a", network="b", **A_FAILURE))
             db.session.commit()
 

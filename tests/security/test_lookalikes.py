@@ -29,6 +29,9 @@ ALIKE = [
     "maiI",
     "rnail",
     "nu11",
+    "adm1nistrator",  # one of the two
+    "b1lling",
+    "bi11ing",
     "rnoderator",
     "ɑdmin",  # Latin alpha
     "ɡuest",  # script g
