@@ -12,7 +12,7 @@ from webargs.core import missing
 from webargs.flaskparser import FlaskParser
 
 from app.errors import BadRequest, UnsupportedMediaType, ValidationFailed
-from app.field_errors import REPEATED, UNSTORABLE, Message, told
+from app.field_errors import MAX_ERRORS, REPEATED, UNSTORABLE, Message, told
 from app.http.problems import JSON
 from app.http.strict_json import is_storable
 
@@ -37,7 +37,7 @@ class StrictParser(FlaskParser):
             raise _wants(JSON)
         if req.mimetype_params.get("charset", "utf-8").lower() not in UTF_8:
             raise _wants(f"{JSON}; charset=utf-8")
-        return current_app.json.loads(req.get_data())
+        return _without_surplus(current_app.json.loads(req.get_data()), req, schema)
 
     def load_form(self, req: Request, schema: marshmallow.Schema) -> Any:
         if not req.mimetype and not req.get_data():
@@ -77,7 +77,7 @@ class StrictParser(FlaskParser):
                 message.about(str(path[0])) if location == "query" else message.at(path)
                 for location, path, message in found
             ],
-            left_out=more,
+            left_out=more + getattr(req, "fields_left_out", 0),
         )
 
 
@@ -103,6 +103,23 @@ def _each_once(encoded: bytes, located: Callable[[Message, str], dict[str, str]]
         found, more = told(flaws)
         raise ValidationFailed([located(*flaw) for flaw in found], left_out=more)
     return fields
+
+
+def _without_surplus(
+    body: dict[str, Any], req: Request, schema: marshmallow.Schema
+) -> dict[str, Any]:
+    """Drop the unknown fields for which the answer has no room.
+
+    marshmallow would keep an error for each of them: 64 KiB of unknown fields
+    would take 14 ms and not 5. It still refuses the body, because some unknown
+    fields are left in it.
+    """
+    if len(body) <= len(schema.fields) + MAX_ERRORS:
+        return body
+    unknown, more = told(name for name in body if name not in schema.fields)
+    req.fields_left_out = more  # type: ignore[attr-defined]
+    named = {*schema.fields, *unknown}
+    return {name: value for name, value in body.items() if name in named}
 
 
 def _flattened(

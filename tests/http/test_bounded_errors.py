@@ -12,6 +12,7 @@ from werkzeug.test import TestResponse
 
 from app.errors import ValidationFailed
 from app.field_errors import MAX_ERRORS, Message, json_pointer
+from app.http.parsing import StrictParser
 from app.models import User
 from tests.factories import API, bearer, log_in, problem
 
@@ -110,6 +111,23 @@ def test_beside_many_unknown_fields_the_known_ones_are_judged_too(
 
     assert response.json["errors"][0]["pointer"] == "#/full_name"
     assert len(response.json["errors"]) + response.json["errors_left_out"] == 31
+
+
+def test_no_error_is_made_of_an_unknown_field_that_the_answer_has_no_room_for(
+    client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[int] = []
+    handle = StrictParser.handle_error
+
+    def noted(parser: StrictParser, error: Any, *rest: Any, **named: Any) -> Any:
+        made.append(len(error.normalized_messages()["json"]))
+        return handle(parser, error, *rest, **named)
+
+    monkeypatch.setattr(StrictParser, "handle_error", noted)
+    post_json(client, "auth/register", BODIES["unknown fields"][0])
+
+    # Those that are told, and the fields that are missing.
+    assert made == [MAX_ERRORS + 3]
 
 
 def test_parameters_of_a_query_are_cut_and_counted_as_well(
