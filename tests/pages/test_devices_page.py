@@ -2,6 +2,7 @@
 
 import re
 from datetime import timedelta
+from uuid import UUID
 
 import pytest
 import sqlalchemy
@@ -11,6 +12,7 @@ from flask.testing import FlaskClient
 from app import clock
 from app.extensions import db
 from app.models import Session, User
+from tests.auth.sessions.test_sessions import claims_of
 from tests.cases import each
 from tests.cookies import SESSION, cookies_set
 from tests.factories import log_in, me
@@ -146,3 +148,20 @@ def test_the_last_use_is_rounded_as_in_the_api(
 
     [last_used] = re.findall(r"Last used</dt><dd><time datetime=\"[^\"]*:(\d\d:\d\d)Z", page.html)
     assert last_used in {f"{minute:02}:00" for minute in range(0, 60, 5)}
+
+
+def test_the_order_tells_no_more_than_the_rounded_times(
+    app: Flask, client: FlaskClient, ada: User, ada_at_home: Person
+) -> None:
+    begun = clock.now().replace(minute=0, second=0, microsecond=0)
+    first, later = (claims_of(log_in(client, ada)["access_token"])["sid"] for _ in range(2))
+    with app.app_context():
+        for sid, age, seen in ((first, 2, 61), (later, 1, 1)):
+            session = db.session.get_one(Session, UUID(sid))
+            session.created_at = begun - timedelta(hours=age)
+            session.refreshed_at = begun + timedelta(seconds=seen)
+        db.session.commit()
+
+    _this, *others = devices_of(ada_at_home.open("/account/devices"))
+
+    assert [action.rpartition("/")[2] for action in others] == [later, first]
