@@ -21,12 +21,15 @@ from app.extensions import db
 from app.models import User
 from app.security.one_time_tokens import Purpose
 from app.users import closing
+from tests.auth.providers.acme import offered
 from tests.auth.rescuing import OLD, OWN, Thief, cancel, holder_of, issue, reset
 from tests.factories import API, PASSWORD, bearer, log_in, make_user, me, problem
 from tests.mailbox import Mailbox
 
+DOORS = ("registration", "invitation", "command", "import", "change", "operator", "provider")
 
-@pytest.fixture(params=["registration", "invitation", "command", "import", "change"])
+
+@pytest.fixture(params=DOORS)
 def door(
     request: pytest.FixtureRequest,
     app: Flask,
@@ -78,7 +81,27 @@ def door(
         moved = client.post(f"{API}/auth/email/change/confirm", json={"token": token})
         return was_let_in(renamed) and was_let_in(moved)
 
+    def edit(email: str, username: str) -> bool:
+        options = ["--email", email, "--username", username]
+        result = app.test_cli_runner().invoke(args=["users", "edit", "bob", *options])
+        assert isinstance(result.exception, SystemExit | None)
+        return result.exit_code == 0
+
+    def come_from_provider(email: str, username: str) -> bool:
+        with offered(app, domains=("example.com",)) as acme:
+            path = f"{API}/auth/providers/{acme.name}"
+            nonce = client.post(f"{path}/nonce", json={}).json["nonce"]
+            claims = {"email": email, "email_verified": True, "preferred_username": username}
+            token = acme.id_token(sub="1", nonce=nonce, **claims)
+            made = client.post(f"{path}/id-token", json={"id_token": token, "nonce": nonce})
+        if made.status_code == 409 or not was_let_in(made):
+            return False
+        # Where the username is taken, the account gets another one.
+        return bool(me(client, made.json["access_token"]).json["username"] == username)
+
     doors = {
+        "operator": edit,
+        "provider": come_from_provider,
         "registration": register,
         "invitation": invite,
         "command": create,
