@@ -139,7 +139,6 @@ LONG = (
     "test_verb_races.py",
     "test_generated_clients.py",
     "test_mail_races.py",
-    "test_recovery_races.py",
     "test_fitness.py",
 )
 

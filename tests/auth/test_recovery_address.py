@@ -139,6 +139,19 @@ def test_anybody_may_have_the_address_when_the_owner_cannot_return_to_it_any_mor
     assert door(OLD, "mallory")
 
 
+def test_a_link_that_was_used_keeps_the_address_no_longer(
+    app: Flask, client: FlaskClient, ada: User, mailbox: Mailbox, thief: Thief
+) -> None:
+    thief.log_in()
+    thief.ask_to_move()
+    assert cancel(client, mailbox.token("undo-email-change", to=OLD)).status_code == 204
+    options = ["users", "edit", "ada", "--email", "ada@example.org"]
+    assert app.test_cli_runner().invoke(args=options).exit_code == 0
+
+    account = {"email": OLD, "username": "newcomer", "password": PASSWORD}
+    assert client.post(f"{API}/auth/register", json=account).status_code == 201
+
+
 def test_the_owner_may_return_to_the_own_address_without_the_link(
     app: Flask, client: FlaskClient, ada: User, thief: Thief
 ) -> None:
