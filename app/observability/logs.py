@@ -33,7 +33,10 @@ def configure(settings: Settings) -> None:
     handler.setFormatter(formatter)
     # gunicorn does not pass these lines on to the root.
     logging.getLogger(REQUESTS).handlers = [handler]
-    logging.getLogger("werkzeug").addFilter(_plain)
+    requests_of_flask_run = logging.getLogger("werkzeug")
+    requests_of_flask_run.addFilter(_plain)
+    # Without a level of its own, this logger would give itself INFO.
+    requests_of_flask_run.setLevel(settings.log_level)
     # Alembic names each of its plugins when it is imported, which is after this.
     logging.getLogger("alembic.runtime.plugins").setLevel(logging.WARNING)
     root = logging.getLogger()

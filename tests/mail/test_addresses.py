@@ -276,3 +276,15 @@ def test_what_is_not_one_mailbox_is_set_aside_and_not_sent(
 
     assert only_row(app).state == "set aside"
     assert office.received == []
+
+
+def test_a_long_domain_of_the_sender_does_not_stop_a_registration(
+    client: FlaskClient, set_settings: Callable[..., None]
+) -> None:
+    """The Message-ID holds it, and its column is short."""
+    set_settings(mail_from=f"no-reply@{'d' * 60}.{'d' * 60}.{'d' * 60}.{'d' * 60}.com")
+    account = {"email": "bob@example.com", "username": "bob", "password": PASSWORD}
+
+    response = client.post(f"{API}/auth/register", json=account)
+
+    assert response.status_code == 201

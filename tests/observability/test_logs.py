@@ -9,17 +9,20 @@ from collections.abc import Callable, Iterator
 from contextlib import redirect_stderr
 from datetime import UTC, datetime
 from io import StringIO
-from typing import Any
+from typing import Any, cast
 
 import flask_migrate
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from gunicorn.config import Config
+from werkzeug.serving import BaseWSGIServer
 
 from app import create_app, read_settings
 from app.extensions import db
 from app.models import User
 from app.observability import logs
+from app.serving.access_log import AccessLogger
 from tests.conftest import ENVIRONMENT, HAS_POSTGRES, new_postgres_database
 from tests.factories import API, PASSWORD, bearer, problem
 from tests.servers import ROOT, environment_for
@@ -130,6 +133,28 @@ def test_what_is_below_the_level_is_left_out(
     logging.getLogger("app.example").warning("something")
 
     assert [("something" in line) for line in logged()] == [True]
+
+
+def test_the_requests_of_flask_run_are_left_out_below_the_level(
+    log_as: LogAs, logged: Logged
+) -> None:
+    for level in ("WARNING", "INFO"):
+        log_as("json", level)
+        BaseWSGIServer.log(cast(BaseWSGIServer, None), "info", f"GET /at-{level} 200")
+
+    assert ["/at-INFO" in line for line in logged()] == [True]
+
+
+def test_the_requests_of_gunicorn_are_left_out_below_the_level(
+    log_as: LogAs, logged: Logged
+) -> None:
+    for level in ("WARNING", "INFO"):
+        log_as("json", level)
+        # As `setup` of an earlier application, or gunicorn's own, may have left it.
+        logging.getLogger(logs.REQUESTS).setLevel(logging.INFO)
+        AccessLogger(Config()).access_log.info(f"GET /at-{level} 200")
+
+    assert ["/at-INFO" in line for line in logged()] == [True]
 
 
 def test_configuring_twice_does_not_print_twice(log_as: LogAs, logged: Logged) -> None:

@@ -1,6 +1,7 @@
 """Hashing, verifying, upgrading and judging passwords."""
 
 import base64
+import hashlib
 import hmac
 import unicodedata
 from collections.abc import Callable
@@ -437,6 +438,21 @@ def test_a_corrupt_hash_is_a_failed_login(
     app: Flask, client: FlaskClient, corrupt: str | None
 ) -> None:
     make_ada(app, corrupt)
+
+    response = log_in(client)
+
+    assert problem(response) == (401, "invalid_credentials")
+
+
+@pytest.mark.parametrize("failure", [ValueError("x"), MemoryError()])
+def test_a_hash_of_another_system_that_its_library_refuses_is_a_failed_login(
+    app: Flask, client: FlaskClient, failure: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: Any, **__: Any) -> bytes:
+        raise failure
+
+    make_ada(app, "scrypt:16:1:1$salt$" + "0" * 128)
+    monkeypatch.setattr(hashlib, "scrypt", refuse)
 
     response = log_in(client)
 
