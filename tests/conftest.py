@@ -136,7 +136,6 @@ LONG = (
     "test_development.py",
     "test_provider_stories.py",
     "test_interrupted_upgrades.py",
-    "test_verb_races.py",
     "test_generated_clients.py",
     "test_mail_races.py",
     "test_fitness.py",
@@ -160,6 +159,7 @@ ABOVE_THE_DATABASE = (
     # It asks the same of each way in that the tests of that way ask on both.
     "auth/test_gate.py",
     "auth/test_notices.py",
+    "auth/test_verb_races.py",
     "browser/",
     "cli/",
     "clients/",
