@@ -12,20 +12,25 @@ from datetime import timedelta
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
-from sqlalchemy import update
+from sqlalchemy import select, update
 
 from app import clock
+from app.api_keys.models import ApiKey
+from app.auth.mfa.recovery_codes.models import RecoveryCode
+from app.auth.mfa.remembered_devices.models import RememberedDevice
+from app.auth.mfa.totp.models import TotpFactor
 from app.auth.passkeys.models import Passkey
 from app.auth.providers.models import Identity
 from app.extensions import db
 from app.models import User
 from app.security.one_time_tokens import Purpose
 from docs.write_refusals import codes, operations
+from tests.auth.mfa.phone import enrol_with, go_on, ticket_of
 from tests.auth.passkeys.authenticator import Authenticator
-from tests.auth.passkeys.browser import log_in_with, with_passkey
+from tests.auth.passkeys.browser import log_in_with, register, with_passkey
 from tests.auth.providers.acme import Acme, link_directly, offered, press, sign_in
-from tests.auth.rescuing import OLD, Rescue, holder_of, issue, reset
-from tests.factories import API, bearer, problem
+from tests.auth.rescuing import OLD, OWN, Rescue, Thief, holder_of, issue, reset
+from tests.factories import API, bearer, log_in, me, problem, refresh
 from tests.mailbox import Mailbox
 from tests.pages.person import Page, Person
 
@@ -52,6 +57,35 @@ def make_older(app: Flask, model: type[Passkey | Identity]) -> None:
     with app.app_context():
         db.session.execute(update(model).values(created_at=clock.now() - timedelta(days=8)))
         db.session.commit()
+
+
+def test_nothing_that_a_thief_has_added_lately_outlives_the_rescue(
+    app: Flask, client: FlaskClient, ada: User, acme: Acme, thief: Thief, rescue: Rescue
+) -> None:
+    key = Authenticator()
+    codes_of_thief = register(client, thief.pair["access_token"], key).json["recovery_codes"]
+    link_directly(app, ada, "of the thief")
+    phone = enrol_with(client, thief.pair["access_token"])
+    raised = bearer(go_on(client, ticket_of(client, ada), otp=phone.code()).json["access_token"])
+    body = {"name": "of the thief", "scopes": ["profile"]}
+    api_key = client.post(f"{API}/auth/keys", json=body, headers=raised).json["key"]
+    code = {"recovery_code": codes_of_thief[0], "remember_device": True}
+    assert go_on(client, ticket_of(client, ada), **code).status_code == 200
+    ticket = ticket_of(client, ada)
+    assert me(client, api_key).status_code == 200
+
+    link = rescue()
+
+    assert problem(me(client, api_key)) == (401, "invalid_token")
+    assert problem(log_in_with(client, key)) == (401, "invalid_credentials")
+    late = go_on(client, ticket, recovery_code=codes_of_thief[1])
+    assert problem(late) == (400, "mfa_ticket_invalid")
+    assert problem(refresh(client, thief.pair["refresh_token"])) == (401, "invalid_refresh_token")
+    with app.app_context():
+        for model in (Passkey, Identity, TotpFactor, RecoveryCode, RememberedDevice, ApiKey):
+            assert db.session.scalars(select(model)).all() == []
+    assert reset(client, link).status_code == 204
+    assert log_in(client, ada, OWN)
 
 
 def test_a_thief_with_an_old_passkey_takes_nothing_before_the_owner_has_a_new_password(
