@@ -106,6 +106,8 @@ def test_only_the_proxy_is_trusted(tmp_path: Path) -> None:
 def test_the_servers_and_the_migrations_use_the_accounts_that_roles_sql_makes(
     tmp_path: Path,
 ) -> None:
+    [folder] = [each for each in SERVICES["database"]["volumes"] if "initdb.d" in each]
+    assert folder == "./deploy/roles.sql:/docker-entrypoint-initdb.d/roles.sql:ro"
     roles = read_page("deploy/roles.sql")
     made = re.findall(r"^CREATE ROLE (\w+) LOGIN PASSWORD :'(\w+)'", roles, re.MULTILINE)
     variables = dict(re.findall(r"^\\getenv (\w+) (\w+)$", roles, re.MULTILINE))
