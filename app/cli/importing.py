@@ -227,8 +227,15 @@ def _read_password_hashes(file: Path | None) -> dict[str, str]:
             rows = [row.content for row in files.read(opened, files.format_of(file) or "jsonl")]
         except UnfitFile as reason:
             raise click.ClickException(str(reason)) from None
-    found = (systems.auth0_password_hash(row) for row in rows if isinstance(row, dict))
-    return dict(pair for pair in found if pair)
+    found = [systems.auth0_password_hash(row) for row in rows if isinstance(row, dict)]
+    usable = [pair for pair in found if pair]
+    if unusable := len(rows) - len(usable):
+        click.echo(
+            f"{file}: {unusable} of {len(rows)} rows have no id of a user or no hash, or cannot be "
+            "read. The accounts that they belong to come without a password.",
+            err=True,
+        )
+    return dict(usable)
 
 
 def _summarize(counts: Counter[str], *, dry_run: bool) -> None:

@@ -9,10 +9,16 @@ from app.auth.fields import Email, Username
 from app.errors import Message
 from app.http.fields import DisplayName, HttpUrl, OneOf, Schema, Text
 from app.http.languages import LOCALES
+from app.moving import values
+
+NO_INSTANT = Message("invalid", "Is not an instant like 2026-11-22T08:00:00Z.")
 
 
 class PreciseInstant(fields.Field[datetime]):
-    """An instant in ISO 8601, to the microsecond; without a zone it is UTC."""
+    """An instant in ISO 8601, to the microsecond; without a zone it is UTC.
+
+    An instant before 1971 is how some system writes that there is none.
+    """
 
     def _serialize(self, value: datetime | None, *_args: Any, **_kwargs: Any) -> str | None:
         return None if value is None else value.astimezone(UTC).isoformat().replace("+00:00", "Z")
@@ -20,11 +26,22 @@ class PreciseInstant(fields.Field[datetime]):
     def _deserialize(self, value: Any, *_args: Any, **_kwargs: Any) -> datetime:
         try:
             instant = datetime.fromisoformat(value)
-            return (instant if instant.tzinfo else instant.replace(tzinfo=UTC)).astimezone(UTC)
+            instant = (instant if instant.tzinfo else instant.replace(tzinfo=UTC)).astimezone(UTC)
         except (TypeError, ValueError, OverflowError):
-            raise ValidationError(
-                Message("invalid", "Is not an instant like 2026-11-22T08:00:00Z.")
-            ) from None
+            instant = datetime.min.replace(tzinfo=UTC)
+        if instant < values.FIRST_REAL_DAY:
+            raise ValidationError(NO_INSTANT)
+        return instant
+
+
+class PastInstant(PreciseInstant):
+    """An instant at which something happened to an account, so not in the future."""
+
+    def _deserialize(self, value: Any, *arguments: Any, **options: Any) -> datetime:
+        instant = super()._deserialize(value, *arguments, **options)
+        if values.lies_ahead(instant):
+            raise ValidationError(NO_INSTANT)
+        return instant
 
 
 class AccountSchema(Schema):
@@ -40,8 +57,8 @@ class AccountSchema(Schema):
     is_superuser = fields.Boolean(truthy={True}, falsy={False})
     email_verified = fields.Boolean(truthy={True}, falsy={False})
     locale = OneOf(LOCALES)
-    created_at = PreciseInstant()
-    updated_at = PreciseInstant(allow_none=True)
+    created_at = PastInstant()
+    updated_at = PastInstant(allow_none=True)
     deletion_due_at = PreciseInstant(allow_none=True)
     hashed_password = Text(max_length=255, allow_none=True)
 

@@ -31,7 +31,15 @@ NO_TIME = NOTHING_IN_ANY_CASE | FALSE | {"never", "-infinity"}
 
 # Systems without a date write their zero: the year 1, 1753, 1900 or 1970.
 FIRST_REAL_DAY = datetime(1971, 1, 1, tzinfo=UTC)
-ONLY_ZEROS = re.compile(r"[0.:/\-\sTZz+]*")
+ONLY_ZEROS = re.compile(r"(?=.*0)[0.:/\-\sTZz+]*|-+")
+# There is no year 0. PHP writes a date of zeros as the last day of the year before it.
+NO_YEAR = re.compile(r"(-[0-9]{4,6}|[+]?0000)-[0-9]{2}-[0-9]{2}([T ].*)?")
+# "Sat, 01 May 2021 10:00:00 GMT" (RFC 2822), "Sat May  1 10:00:00 2021" (C), and similar ones.
+# Python would also read other words before a comma, and a year of two digits.
+DAY = "(Mon|Tue|Wed|Thu|Fri|Sat|Sun)[a-z]*"
+MONTH = "(Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)[a-z]*"
+WORDED = re.compile(rf"({DAY},?\s+)?([0-9]{{1,2}}[\s-]+)?{MONTH}[\s-].*", re.IGNORECASE)
+YEAR = re.compile(r"(?<![0-9+:-])[0-9]{4}(?![0-9:])")
 NUMBER = re.compile(r"-?[0-9]{1,20}(\.[0-9]{0,20})?")
 # Numbers of seconds since 1970, and of thousandths, millionths and billionths, from 1973 to 2286.
 UNITS = (
@@ -86,7 +94,7 @@ def instant(value: Any) -> datetime | None:
         return None
     if isinstance(value, str | int | float) and not isinstance(value, bool):
         word = str(value).strip()
-        if word.casefold() in NO_TIME or ONLY_ZEROS.fullmatch(word):
+        if word.casefold() in NO_TIME or ONLY_ZEROS.fullmatch(word) or NO_YEAR.fullmatch(word):
             return None
         found = _read(word)
         if found is not None:
@@ -97,9 +105,14 @@ def instant(value: Any) -> datetime | None:
 def is_past(value: Any) -> bool:
     """Whether the value is a time, and not in the future. Raises ``UnfitRow``."""
     found = instant(value)
-    if found is not None and found > clock.now() + timedelta(days=1):
+    if found is not None and lies_ahead(found):
         raise UnfitRow("malformed", f"has {str(value)[:40]!r}, which is in the future, for a time")
     return found is not None
+
+
+def lies_ahead(moment: datetime) -> bool:
+    """Whether it is in the future. Clocks may differ by a day, as times without a zone do."""
+    return moment > clock.now() + timedelta(days=1)
 
 
 def created_at(value: Any) -> Any:
@@ -120,13 +133,22 @@ def _read(word: str) -> datetime | None:
         return None
     # Ruby and BigQuery write "2021-05-01 10:00:00 UTC".
     bare = re.sub(r"(?<=[0-9]) ?(UTC|GMT)$", "+00:00", word)
-    for read, form in ((datetime.fromisoformat, bare), (parsedate_to_datetime, word)):
+    for read, form in ((datetime.fromisoformat, bare), (_worded, word)):
         try:
             found = read(form)
             return (found if found.tzinfo else found.replace(tzinfo=UTC)).astimezone(UTC)
         except (ValueError, TypeError, IndexError, OverflowError):
             continue
     return None
+
+
+def _worded(word: str) -> datetime:
+    """A time with the name of a month. Raises ``ValueError`` or what ``email`` raises."""
+    year = YEAR.search(word)
+    if not WORDED.fullmatch(word) or year is None:
+        raise ValueError(word)
+    # Python reads the year 1, by which some systems mean "never", as 2001.
+    return parsedate_to_datetime(word).replace(year=int(year[0]) or 1)
 
 
 def _of_number(number: float) -> datetime | None:

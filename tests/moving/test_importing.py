@@ -541,16 +541,17 @@ def test_one_row_with_an_odd_id_does_not_end_the_import(
 
 
 @pytest.mark.parametrize("id_", ["5f", '{"$oid": "5f"}', {"$oid": "5f"}, 7, None, [], "{", {}])
-def test_a_line_of_password_hashes_may_have_any_id(
-    app: Flask, write: Write, report: Report, id_: Any
+def test_a_line_of_password_hashes_may_have_any_id_and_is_told_if_it_is_nobodys(
+    app: Flask, run: Run, write: Write, id_: Any
 ) -> None:
     stored = "$2b$04$" + "." * 53
     hashes = write({"_id": id_, "passwordHash": stored}, name="hashes.jsonl")
     file = write({"user_id": "auth0|5f", "email": "ada@example.com"})
 
-    report(file, "--from", "auth0", "--password-hashes", str(hashes))
+    result = run("users", "import", file, "--from", "auth0", "--password-hashes", hashes)
 
     has_password = everybody(app)[0]["hashed_password"] == stored
+    assert ("1 of 1 rows have no id" in result.stderr) != has_password
     assert has_password == (id_ in ("5f", '{"$oid": "5f"}', {"$oid": "5f"}))
 
 

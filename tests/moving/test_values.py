@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from flask import Flask
 
+from app import clock
 from app.moving import values
 from app.moving.rows import UnfitRow
 from tests.moving.conftest import Write, everybody, outcomes
@@ -21,10 +22,12 @@ NO_TIME = [
     *("0000-00-00 00:00:00", "0000-00-00", "0000-00-00T00:00:00Z", "00/00/0000", "00:00.0"),
     *("0001-01-01 00:00:00", "0001-01-01T00:00:00Z", "1753-01-01", "1899-12-30 00:00:00"),
     *("1900-01-01 00:00:00", "1970-01-01 00:00:00", "1970-01-01T00:00:00+00:00"),
-    *("1969-12-31 16:00:00-08",),
+    *("1969-12-31 16:00:00-08", "--", "0000-01-01", "-0001-11-30 00:00:00"),
+    *("Mon, 01 Jan 0001 00:00:00 GMT", "1 Jan 0000 00:00:00", "Thu Jan  1 00:00:00 1970"),
 ]
 UNREADABLE = ["true", "1", "yes", "soon", "2021-13-40", "12:30", "9999-12-31 23:59:59", "infinity"]
 UNREADABLE += ["44317", "-1", "1e9", "{}", "2021-05-01T10:00:00+99:00", "5/1/2021 10:00"]
+UNREADABLE += ["t", "T", "z", ":", "rejected, 01 May 2021 10:00:00 GMT", "1 May 21 10:00:00"]
 
 # System → the column that tells when or whether the address was confirmed, and one of each kind.
 CONFIRMED = {
@@ -82,6 +85,8 @@ def test_what_cannot_be_read_as_a_time_in_the_past_confirms_nothing(word: str) -
     [
         *("2021-05-01 10:00:00", "2021-05-01 10:00:00.000000", "2021-05-01T12:00:00+02:00"),
         *("2021-05-01 10:00:00+00", "2021-05-01 10:00:00 UTC", "Sat, 01 May 2021 10:00:00 GMT"),
+        *("1 May 2021 12:00:00 +0200", "Sat May  1 10:00:00 2021"),
+        "Sat May 01 2021 10:00:00 GMT+0000 (Coordinated Universal Time)",
         *(1619863200, "1619863200", 1619863200000, "1619863200000000"),
         *({"$date": "2021-05-01T10:00:00Z"}, {"$date": {"$numberLong": "1619863200000"}}),
     ],
@@ -207,3 +212,49 @@ def test_what_is_no_text_does_not_become_a_name(
 
     assert everybody(app)[0]["full_name"] is None
     assert told["left_out"] == ["full_name"]
+
+
+@pytest.mark.parametrize("system", CREATED)
+def test_nobody_registered_in_the_future_or_at_a_time_that_is_none(
+    app: Flask, write: Write, report: Report, system: str
+) -> None:
+    words = ["infinity", "9999-12-31 23:59:59", "2222-02-22", "true", "T"]
+    # Django's rows are told by a password.
+    password = {"password": "!"} if system == "django" else {}
+    rows = (
+        {"id": number, "email": f"ada{number}@example.com", CREATED[system]: word} | password
+        for number, word in enumerate(words)
+    )
+
+    told = report(write(*map(json.dumps, rows)), "--from", system)
+
+    assert [row.get("left_out") for row in told] == [["created_at"]] * len(words)
+    assert all(user["created_at"] <= clock.now() for user in everybody(app))
+
+
+@pytest.mark.parametrize("column", ["created_at", "updated_at", "deletion_due_at"])
+def test_our_own_file_holds_no_time_that_means_never(
+    write: Write, report: Report, column: str
+) -> None:
+    row = {"email": "ada@example.com", "username": "ada"}
+    words = ["0001-01-01T00:00:00Z", "1970-01-01", "0001-01-01T00:00:00+14:00", "t", 0, False]
+    words += ["9999-12-31T23:59:59Z"] * (column != "deletion_due_at")
+
+    told = report(write(*(row | {column: word} for word in words)))
+
+    assert [row.get("fields") for row in told] == [{column: "invalid"}] * len(words)
+
+
+def test_whether_somebody_was_deleted_or_banned_is_never_guessed(
+    write: Write, report: Report
+) -> None:
+    words = ["T", "true", "1", "gone", "rejected, 01 May 2021 10:00:00 GMT"]
+    rows = (
+        {"id": 7, "email": "ada@example.com", column: word}
+        for column in ("deleted_at", "banned_until")
+        for word in words
+    )
+
+    told = report(write(*map(json.dumps, rows)), "--from", "supabase")
+
+    assert outcomes(told) == [("refused", "malformed")] * len(told)
