@@ -1,5 +1,6 @@
 """The kinds of values that commands take: moments, positions, hashes, names of events."""
 
+import math
 import re
 from datetime import MINYEAR, UTC, datetime
 from difflib import get_close_matches
@@ -46,8 +47,21 @@ class Place(click.ParamType["int | datetime"]):
     ) -> int | datetime:
         text = str(value)
         if text.isascii() and text.isdigit():
-            return min(int(text), MAX_ID)
+            # Python refuses to read more than 4,300 digits.
+            return min(int(text), MAX_ID) if len(text) <= len(str(MAX_ID)) else MAX_ID
         return Instant().convert(value, param, ctx)
+
+
+class Days(click.FloatRange):
+    """A number of days. NaN is refused: it compares with no bound, and is no length of time."""
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        number: float = super().convert(value, param, ctx)
+        if math.isnan(number):
+            self.fail(f"{value!r} is not a number of days.", param, ctx)
+        return number
 
 
 class Head(click.ParamType[str]):

@@ -16,7 +16,7 @@ from app import clock
 from app.administration import directory
 from app.audit import activity, chain, checks, exporting, reading, sealing, verification
 from app.audit.verification import Verdict
-from app.cli.arguments import EventName, Head, Instant, Place
+from app.cli.arguments import Days, EventName, Head, Instant, Place
 from app.cli.people import id_of
 from app.cli.refusals import OperatorGroup
 from app.cli.terminal import NEW_FILE, as_json, at_most_fifty, in_json, moment, table
@@ -121,7 +121,7 @@ def seal() -> None:
 )
 @click.option(
     "--retention-days",
-    type=click.FloatRange(min=0, min_open=True, max=36_500),
+    type=Days(min=0, min_open=True, max=36_500),
     help="The shortest AUDIT_RETENTION_DAYS that was ever set, if the setting was changed.",
 )
 @click.option("--no-note", is_flag=True, help="Do not write the result into the database.")
