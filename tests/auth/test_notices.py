@@ -292,6 +292,29 @@ def test_an_account_with_an_address_that_nobody_confirmed_mails_five_new_ones_an
     assert len(mailbox.deliver()) == 5
 
 
+def test_who_registers_an_address_again_and_again_mails_it_two_links(
+    client: FlaskClient, mailbox: Mailbox
+) -> None:
+    mailed = []
+    for number in range(4):
+        account = {"email": "victim@example.com", "username": f"mallory{number}"}
+        client.post(f"{API}/auth/register", json=account | {"password": PASSWORD})
+        account = {"username": account["username"], "password": PASSWORD}
+        pair = client.post(f"{API}/auth/login", json=account).json
+        client.post(
+            f"{API}/auth/email/change",
+            json={"new_email": f"mallory{number}@example.com"},
+            headers=bearer(pair["access_token"]),
+        )
+        mails = mailbox.deliver()
+        mailed += [mail.page for mail in mails if mail.to == "victim@example.com"]
+        token = mails[-1].token
+        confirmed = client.post(f"{API}/auth/email/change/confirm", json={"token": token})
+        assert confirmed.status_code == 204
+
+    assert mailed == ["verify-email"] * 2
+
+
 @pytest.mark.parametrize(
     ("path", "page"),
     [("/auth/password/forgot", "reset-password"), ("/auth/email/resend", "verify-email")],

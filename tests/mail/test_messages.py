@@ -215,6 +215,22 @@ def test_an_address_is_shown_as_it_is(letter_of: Callable[..., Letter]) -> None:
     assert CONTEXT["new_email"] in Page(letter.html).text
 
 
+@pytest.mark.parametrize(
+    ("message", "field"),
+    [(messages.email_change_asked, "new_email"), (messages.invitation, "inviter_email")],
+)
+def test_no_sentence_fits_into_an_address_that_somebody_else_chose(
+    letter_of: Callable[..., Letter], message: Callable[..., Content], field: str
+) -> None:
+    sentence = "your-account-is-locked-call-0800-123456-at-once"
+    long = f"{sentence}@{sentence}.{sentence}.evil.example"
+
+    letter = letter_of(message, **{field: long})
+
+    assert f"{long[:59]}…" in letter.text
+    assert long[:60] not in letter.text + letter.html + letter.headers["Subject"]
+
+
 @each_language
 def test_a_device_without_a_name_is_called_unknown(
     letter_of: Callable[..., Letter], locale: str

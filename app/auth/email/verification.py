@@ -15,7 +15,14 @@ from app.security.one_time_tokens import Purpose
 
 
 def send(user: User) -> None:
-    """Queue the mail by which a new user confirms the address. The caller commits."""
+    """Queue the mail by which a new user confirms the address. The caller commits.
+
+    Whoever registers with somebody else's address, moves on to another one and
+    begins again must not send a mail each time. The account is made
+    nevertheless, and its owner can ask for the mail later.
+    """
+    if outbox.is_mailed_enough(user.email, messages.verify_email):
+        return
     token = one_time_tokens.issue(user.id, Purpose.EMAIL_VERIFICATION, email=user.email)
     outbox.queue(messages.verify_email, to=user.email, user=user, token=token)
 

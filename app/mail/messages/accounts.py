@@ -4,6 +4,7 @@ from typing import Unpack
 
 from flask_babel import gettext as _
 
+from app.mail import names
 from app.mail.content import Content, link
 from app.mail.messages import reasons
 from app.mail.messages.notices import Occasion, notice, summary
@@ -61,7 +62,7 @@ def invitation(*, token: str, inviter: str = "", inviter_email: str = "") -> Con
         if inviter
         else _("Your invitation to %(product)s", product=product),
         (
-            _invited_by(f"{inviter} ({inviter_email})" if inviter_email else inviter),
+            _invited_by(f"{inviter} ({names.cut(inviter_email)})" if inviter_email else inviter),
             _(
                 "To accept the invitation, choose a password. The link works once, for 3 days. "
                 "After that, log in with your email address or your username."

@@ -4,6 +4,7 @@ from typing import Unpack
 
 from flask_babel import gettext as _
 
+from app.mail import names
 from app.mail.content import Content, link
 from app.mail.messages import reasons
 from app.mail.messages.notices import (
@@ -58,7 +59,7 @@ def email_change_asked(*, new_email: str, **occasion: Unpack[Occasion]) -> Conte
             _(
                 "Somebody, probably you, asked to change the email address of your account to "
                 "%(new_email)s.",
-                new_email=new_email,
+                new_email=names.cut(new_email),
             ),
             _undo(),
         ),
