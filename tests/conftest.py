@@ -77,8 +77,8 @@ def _postgres_server() -> sqlalchemy.Engine:
 
 
 HAS_POSTGRES = _postgres_answers()
-# `make test-long` sets it. Then the files of LONG run, and those of ABOVE_THE_DATABASE run on the
-# database where `make test` does not run them.
+# `make test-long` sets it. Then the files of LONG run, those of SHORTENED run as a whole, and those
+# of ABOVE_THE_DATABASE run on the database where `make test` does not run them.
 IS_LONG_RUN = os.environ.get("TEST_LONG") == "true"
 
 
@@ -127,10 +127,8 @@ LONG = (
     "test_slots.py",
     "test_breached_list.py",
     "test_faults.py",
-    "test_smtp.py",
     "test_secrets_in_logs.py",
     "test_copying.py",
-    "test_env_file.py",
     "test_foreign_hashes.py",
     "test_worker.py",
     "test_development.py",
@@ -138,7 +136,15 @@ LONG = (
     "test_interrupted_upgrades.py",
     "test_generated_clients.py",
     "test_mail_races.py",
-    "test_fitness.py",
+    "test_late_upgrades.py",
+)
+
+
+# Files with long tables, of which `make test` runs a part. They ask ``IS_LONG_RUN``.
+SHORTENED = (
+    "auth/test_verb_races.py",
+    "configuration/test_env_file.py",
+    "database/test_fitness.py",
 )
 
 
@@ -159,7 +165,6 @@ ABOVE_THE_DATABASE = (
     # It asks the same of each way in that the tests of that way ask on both.
     "auth/test_gate.py",
     "auth/test_notices.py",
-    "auth/test_verb_races.py",
     "browser/",
     "cli/",
     "clients/",
@@ -204,7 +209,10 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
         return True
     is_long = collection_path.name in LONG
     if IS_LONG_RUN and collection_path.is_file():
-        return None if is_long or _is_above_the_database(collection_path) else True
+        is_partly_run = (
+            _is_above_the_database(collection_path) or _place(collection_path) in SHORTENED
+        )
+        return None if is_long or is_partly_run else True
     return True if is_long else None
 
 
@@ -241,8 +249,12 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def _is_above_the_database(path: Path) -> bool:
-    place = path.relative_to(Path(__file__).parent).as_posix()
+    place = _place(path)
     return place.startswith(ABOVE_THE_DATABASE) and place not in OF_BOTH_DATABASES
+
+
+def _place(path: Path) -> str:
+    return path.relative_to(Path(__file__).parent).as_posix()
 
 
 # The applications with other variables that a test process keeps for the next tests of a file.

@@ -2,13 +2,11 @@
 
 import logging
 import subprocess
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import flask_migrate
 import pytest
-import requests
 import sqlalchemy
 from flask import Flask
 from sqlalchemy.engine import make_url
@@ -16,12 +14,11 @@ from sqlalchemy.engine import make_url
 from app import create_app, read_settings
 from app.doctor import findings
 from app.extensions import db
-from tests.conftest import ENVIRONMENT, new_postgres_database
+from tests.conftest import ENVIRONMENT, IS_LONG_RUN, new_postgres_database
 from tests.database.test_engines import on_the_server
 from tests.database.upgraded import needs_postgres
 from tests.factories import API, problem
-from tests.mail.test_deliverer import until
-from tests.servers import BIN, ROOT, environment_for, free_port, serving
+from tests.servers import BIN, ROOT, environment_for, free_port
 
 FOREIGN = {
     "another application's revision": (
@@ -50,7 +47,7 @@ FOREIGN = {
 }
 
 
-@pytest.fixture(params=FOREIGN)
+@pytest.fixture(params=FOREIGN if IS_LONG_RUN else ["another application's revision and users"])
 def foreign(request: pytest.FixtureRequest, new_database: str) -> tuple[str, str]:
     """A database of another application, and what is said of it."""
     statements, sentence = FOREIGN[request.param]
@@ -65,7 +62,7 @@ def foreign(request: pytest.FixtureRequest, new_database: str) -> tuple[str, str
     return new_database, sentence
 
 
-@pytest.fixture(params=["LATIN1", "SQL_ASCII"])
+@pytest.fixture(params=["LATIN1", "SQL_ASCII"] if IS_LONG_RUN else ["SQL_ASCII"])
 def other_encoding(request: pytest.FixtureRequest) -> Iterator[tuple[str, str]]:
     name = f"user_system_test_{request.param.lower()}_{free_port()}"
     on_the_server(
@@ -195,35 +192,6 @@ def test_an_old_checkout_says_that_a_newer_one_was_here(
         ):
             command()
         db.engine.dispose()
-
-
-def test_a_server_whose_database_was_not_upgraded_says_what_to_run_and_waits(
-    new_database: str, tmp_path: Path
-) -> None:
-    person = {"email": "ada@example.com", "username": "ada", "password": "correct horse 1"}
-    variables = ENVIRONMENT | {
-        "DATABASE_URL": new_database,
-        "WEB_CONCURRENCY": "1",
-        "MAIL_URL": f"file://{tmp_path / 'letters'}",
-        # The locks of background work are found there.
-        "TMPDIR": str(tmp_path),
-    }
-    with serving(tmp_path / "log", **variables) as server:
-        early = requests.post(f"{server.api}/auth/register", json=person, timeout=30)
-        time.sleep(3)
-        said = server.log.read_text()
-        app = application(new_database)
-        with app.app_context():
-            flask_migrate.upgrade()
-            db.engine.dispose()
-        late = requests.post(f"{server.api}/auth/register", json=person, timeout=30)
-        until(lambda: list(tmp_path.glob("letters/*.eml")))
-
-    assert (early.status_code, early.json()["code"]) == (503, "unavailable")
-    # At the start, for the mail, for the audit log, and for the call.
-    assert said.count("run flask db upgrade") == 4, said
-    assert "Traceback" not in said
-    assert late.status_code == 201
 
 
 @pytest.mark.parametrize("missing", ["a table", "a column"])
