@@ -29,8 +29,8 @@ from app.pages import words
 SWITCH = "switch_language"
 REOPEN = "reopen"
 OURS = ("csrf_token", "next", SWITCH, REOPEN)
-# What was typed here never comes back.
-SECRET = ("password", "current_password", "new_password", "otp", "recovery_code", "token")
+# What was typed here never comes back. `secret` is the one of a new authenticator app.
+SECRET = ("password", "current_password", "new_password", "otp", "recovery_code", "token", "secret")
 
 # Typing something else does not help against these.
 BEYOND_FORMS = (
