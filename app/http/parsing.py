@@ -19,6 +19,8 @@ from app.http.strict_json import is_storable
 FORM = "application/x-www-form-urlencoded"
 # The names that clients use for UTF-8, the only character set of JSON.
 UTF_8 = ("utf-8", "utf8")
+# A form or a query has at most so many fields.
+MAX_FIELDS = 100
 
 
 class StrictParser(FlaskParser):
@@ -91,7 +93,7 @@ def _each_once(encoded: bytes, located: Callable[[Message, str], dict[str, str]]
     """The fields of a form or query, each given once (RFC 6749 §3.2), in strict UTF-8."""
     try:
         pairs = parse_qsl(
-            encoded.decode(), keep_blank_values=True, errors="strict", max_num_fields=100
+            encoded.decode(), keep_blank_values=True, errors="strict", max_num_fields=MAX_FIELDS
         )
     except ValueError:
         raise BadRequest from None

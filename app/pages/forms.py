@@ -4,7 +4,7 @@ A form is held to the same bounds as a JSON body: each field once, no unknown
 fields, no NUL.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import wraps
@@ -22,7 +22,7 @@ from app.errors import AppError, MalformedJSON, ValidationFailed
 from app.http.blueprint import Decorator, View
 from app.http.fields import Flag
 from app.http.languages import LOCALES
-from app.http.parsing import StrictParser
+from app.http.parsing import MAX_FIELDS, StrictParser
 from app.pages import words
 
 # The fields of the pages themselves, which no schema knows.
@@ -31,6 +31,9 @@ REOPEN = "reopen"
 OURS = ("csrf_token", "next", SWITCH, REOPEN)
 # What was typed here never comes back. `secret` is the one of a new authenticator app.
 SECRET = ("password", "current_password", "new_password", "otp", "recovery_code", "token", "secret")
+# The texts of a form come back if they and their names have at most so many characters. A page
+# writes a quotation mark as five, so the answer to 64 KiB would otherwise have 300.
+MAX_RETURNED = 16 * 1024
 
 # Typing something else does not help against these.
 BEYOND_FORMS = (
@@ -75,7 +78,7 @@ class Form:
         at_fields, general = _flaws(typed, refusal, beside)
         status = refusal.status if refusal.status in OWN_STATUS else 422
         headers = refusal.headers if status in OWN_STATUS else {}
-        return cls(typed, at_fields, general, refusal.code, status, headers)
+        return cls(returned(typed), at_fields, general, refusal.code, status, headers)
 
     @property
     def is_refused(self) -> bool:
@@ -102,7 +105,7 @@ class Reopened(Exception):
 
 def after_switch(typed: Mapping[str, str]) -> Form:
     """The form in another language: nothing was sent, so nothing is wrong yet."""
-    values = {name: text for name, text in typed.items() if name != SWITCH}
+    values = {name: text for name, text in returned(typed).items() if name != SWITCH}
     return Form(values | {"locale": typed[SWITCH]} if "locale" in values else values)
 
 
@@ -142,10 +145,23 @@ def can_be_reopened(view: Callable[..., Any]) -> bool:
     return getattr(view, _MARK, False)
 
 
+def returned(typed: Mapping[str, str]) -> Mapping[str, str]:
+    """The fields as they may come back to the person: those of a very long form are empty."""
+    return typed if _is_short(typed.items()) else dict.fromkeys(typed, "")
+
+
 def kept(typed: MultiDict[str, str]) -> list[tuple[str, str]]:
-    """The fields that may come back to the person who typed them, without passwords and codes."""
+    """The fields that may come back to the person who typed them, without passwords and codes.
+
+    None of a very long form comes back.
+    """
     dropped = (*SECRET, "csrf_token", SWITCH, REOPEN)
-    return [(name, text) for name, text in typed.items(multi=True) if name not in dropped]
+    fields = [(name, text) for name, text in typed.items(multi=True) if name not in dropped]
+    return fields if len(fields) <= MAX_FIELDS and _is_short(fields) else []
+
+
+def _is_short(fields: Iterable[tuple[str, str]]) -> bool:
+    return sum(len(name) + len(text) for name, text in fields) <= MAX_RETURNED
 
 
 def _loaded(

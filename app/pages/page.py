@@ -81,7 +81,7 @@ class Pages(flask.Blueprint):
                 except forms.Reopened:
                     if refused is None:
                         raise BadRequest from None
-                    return refused(Form(typed), **variables)
+                    return refused(Form(forms.returned(typed)), **variables)
                 except AppError as refusal:
                     if refused is None or isinstance(refusal, forms.BEYOND_FORMS):
                         raise
