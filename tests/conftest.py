@@ -155,6 +155,7 @@ ABOVE_THE_DATABASE = (
     "access/test_current_user.py",
     "access/test_guards.py",
     "access/test_limits.py",
+    "access/test_what_is_limited.py",
     "api_keys/",
     "audit/test_vocabulary.py",
     "auth/email/",
