@@ -85,8 +85,8 @@ def deliver(row: OutboxMessage) -> None:
             return
         transport.send(rendering.render(row), to=row.recipient, message_id=row.message_id)
     except transport.Interrupted:
+        # Whoever cancelled the delivery gives the mail back.
         db.session.rollback()
-        release([row])
     except transport.Refused as refusal:
         _set_aside(row, str(refusal), transport.reason_for_the_log(refusal))
     except InvalidToken:
@@ -107,7 +107,8 @@ def release(rows: Sequence[OutboxMessage]) -> None:
     """
     giving_back = (
         change(OutboxMessage)
-        .where(OutboxMessage.id.in_([row.id for row in rows]), WAITING)
+        .where(OutboxMessage.id.in_([row.id for row in rows]))
+        # A mail that is delivered or set aside has no lease.
         .where(OutboxMessage.lease.in_([row.lease for row in rows]))
         .values(due_at=clock.now(), attempts=OutboxMessage.attempts - 1, lease=None)
     )
@@ -252,8 +253,8 @@ def _update(row: OutboxMessage, **values: Any) -> bool:
     """
     written = db.session.scalar(
         change(OutboxMessage)
-        .where(OutboxMessage.id == row.id, WAITING)
-        .where(OutboxMessage.lease.is_not_distinct_from(row.lease))
+        # A mail that is delivered or set aside has no lease.
+        .where(OutboxMessage.id == row.id, OutboxMessage.lease == row.lease)
         .values(**values)
         .returning(OutboxMessage.id)
     )

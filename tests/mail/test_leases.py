@@ -1,8 +1,9 @@
 """Who may write what became of a mail: only the deliverer that holds it."""
 
+import threading
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from threading import Thread
+from threading import Event, Thread
 from typing import Any
 
 import pytest
@@ -13,11 +14,12 @@ from sqlalchemy import select
 
 from app import clock
 from app.extensions import db
-from app.mail import delivery, messages, transport
+from app.mail import deliverer, delivery, messages, transport
 from app.models import OneTimeToken, OutboxMessage, User
 from tests.factories import API
 from tests.mail.letters import deliver, only_row, queue, rows
 from tests.mailbox import deliver_due
+from tests.waiting import until
 
 At = Callable[[datetime], None]
 
@@ -239,3 +241,79 @@ def test_a_delivered_mail_holds_no_lease(app: Flask, sent: list[str]) -> None:
 
     assert sent
     assert only_row(app).lease is None
+
+
+def test_what_was_claimed_does_not_take_over_the_lease_of_another(
+    app: Flask, sent: list[str], at: At
+) -> None:
+    queue(app)
+    now = clock.now()
+    at(now)
+
+    with app.app_context():
+        (first,) = delivery.claim(1)
+        at(now + delivery.LEASE)
+        other = Thread(target=claim, args=(app,))
+        other.start()
+        other.join()
+        # After that, what belongs to the session is loaded again.
+        db.session.rollback()
+        delivery.deliver(first)
+
+    assert sent == []
+
+
+@pytest.mark.postgresql
+def test_a_mail_that_another_deliverer_takes_at_this_moment_keeps_no_other_waiting(
+    app: Flask,
+) -> None:
+    queue(app, to="ada@example.com")
+    queue(app, to="bob@example.com")
+    first = select(OutboxMessage.id).order_by(OutboxMessage.id).limit(1).with_for_update()
+
+    with app.app_context(), db.engine.begin() as taking:
+        taking.execute(first)
+        db.session.execute(sqlalchemy.text("SET LOCAL lock_timeout = '1s'"))
+        claimed = delivery.claim(1)
+
+    assert [row.recipient for row in claimed] == ["bob@example.com"]
+
+
+@pytest.mark.parametrize(("patience", "state"), [(20, "delivered"), (0.1, "waiting")])
+def test_a_deliverer_that_is_stopped_gives_back_what_it_did_not_hand_over_and_waits_for_the_rest(
+    app: Flask, monkeypatch: pytest.MonkeyPatch, patience: float, state: str
+) -> None:
+    queue(app, to="not-yet@example.com")
+    queue(app, to="handed-over@example.com")
+    begun: list[str] = []
+    stop, hung_up, answered = Event(), Event(), Event()
+
+    def send(_content: Any, *, to: str, **_: Any) -> None:
+        line = transport.line.get()
+        if to == "handed-over@example.com":
+            line.hand_over()
+        begun.append(to)
+        (answered if to == "handed-over@example.com" else hung_up).wait(10)
+        line.check()
+
+    monkeypatch.setattr(transport, "send", send)
+    monkeypatch.setattr(transport.Line, "hang_up", lambda _line: hung_up.set())
+    monkeypatch.setattr(deliverer, "LAST_ANSWER_SECONDS", patience)
+    work = Thread(target=deliverer.run, args=(app, stop))
+    work.start()
+    until(lambda: len(begun) == 2)
+
+    stop.set()
+
+    until(hung_up.is_set)
+    given_back, handed_over = rows(app)
+    assert (given_back.state, given_back.attempts, given_back.lease) == ("waiting", 0, None)
+    if state == "delivered":
+        assert handed_over.lease is not None
+        answered.set()
+    work.join(10)
+    assert not work.is_alive()
+    assert [row.state for row in rows(app)] == ["waiting", state]
+    assert {row.lease for row in rows(app)} == {None}
+    answered.set()
+    until(lambda: not any(each.name.startswith("outbox-") for each in threading.enumerate()))
