@@ -257,6 +257,7 @@ def test_what_was_claimed_does_not_take_over_the_lease_of_another(
         other.start()
         other.join()
         # After that, what belongs to the session is loaded again.
+        db.session.execute(select(1))
         db.session.rollback()
         delivery.deliver(first)
 
