@@ -19,9 +19,10 @@ from app.cli.terminal import (
     table,
     yes_or_no,
 )
+from app.database.types import MAX_ID
 from app.models import User
 
-at_most = click.option("--limit", type=click.IntRange(1), help="List at most this many.")
+at_most = click.option("--limit", type=click.IntRange(1, MAX_ID), help="List at most this many.")
 
 
 @users.command("list")

@@ -7,6 +7,7 @@ write a migration for one branch.
 
 import copy
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import click
@@ -93,6 +94,32 @@ def downgrade(*, revision: str, **given: Any) -> None:
     callback(revision=revision, **given)
 
 
+class MigrationCommand(LoggedCommand):
+    """A command of Flask-Migrate. Alembic takes odd names of folders and revisions for a bug."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        of_the_group = ctx.parent.params if ctx.parent else {}
+        directory = ctx.params.get("directory") or of_the_group.get("directory")
+        if directory is not None and self.name != "list-templates":
+            _refuse_unless_migrations(directory, is_new=self.name == "init")
+        named = [ctx.params.get(name) for name in ("revision", "head", "rev_range")]
+        for revision in (*named, *ctx.params.get("revisions", ())):
+            if revision == "" or (revision or "").count(":") > 1:
+                raise click.UsageError(
+                    f"{revision!r} is not a revision. Write one like 0016, head or base; "
+                    "flask db history lists them."
+                )
+        return super().invoke(ctx)
+
+
+def _refuse_unless_migrations(directory: str, *, is_new: bool) -> None:
+    # Alembic would read a : as part of the name of a package, and a % as that of a variable.
+    if ":" in directory or "%" in directory:
+        raise click.UsageError(f"{directory}: the name of the folder must have no : and no %.")
+    if not is_new and not (Path(directory) / "env.py").is_file():
+        raise click.UsageError(f"{directory} is not a folder of migrations: it has no env.py.")
+
+
 REPLACED: dict[str, Callable[..., None]] = {
     "migrate": write,
     "revision": write,
@@ -147,7 +174,7 @@ migrations = OperatorGroup("db", help=theirs.help, params=theirs.params, callbac
 for _name, _command in theirs.commands.items():
     migrations.add_command(
         # The log says which migrations ran.
-        LoggedCommand(
+        MigrationCommand(
             _name,
             help=_help(_name),
             params=_parameters(_name),

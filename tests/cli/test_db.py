@@ -5,9 +5,11 @@ from pathlib import Path
 
 import flask_migrate
 import pytest
+from flask import Flask
 
 from app import create_app, read_settings
 from app.extensions import db
+from tests.cli.every_command import every_command
 from tests.conftest import ENVIRONMENT
 from tests.servers import BIN, ROOT, environment_for
 
@@ -55,6 +57,39 @@ def test_output_that_cannot_be_written_is_an_error(database: str, command: str) 
     assert ended.returncode == 1
     assert ended.stderr.endswith("Error: Cannot write the output: No space left on device.\n")
     assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.parametrize("folder", [" ", "x:y", "%s%(x)s", "/dev/full", "caf\udce9"])
+def test_a_folder_without_migrations_is_refused(
+    app: Flask, folder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    runner = app.test_cli_runner()
+    # The one makes a folder, and the other has none.
+    others = {("db", "init"), ("db", "list-templates")}
+    commands = [path[1] for path in every_command(app).keys() - others if path[0] == "db"]
+
+    for command in commands:
+        option = f"--directory={folder}"
+        for words in (["db", command, option], ["db", option, command]):
+            ended = runner.invoke(args=words)
+            assert ended.exit_code == 2, (words, ended.output, ended.exception)
+            assert "Error: " in ended.output
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        *(["downgrade", ""], ["edit", ""], ["merge", "0001", ""], ["show", ""], ["stamp", ""]),
+        *(["upgrade", ""], ["revision", "--head="], ["history", "-r", "a:b:c"]),
+    ],
+    ids=" ".join,
+)
+def test_what_is_no_revision_is_refused(app: Flask, words: list[str]) -> None:
+    ended = app.test_cli_runner().invoke(args=["db", *words])
+
+    assert ended.exit_code == 2
+    assert "is not a revision. Write one like 0016" in ended.output
 
 
 def test_output_is_printed_where_it_can_be(database: str) -> None:

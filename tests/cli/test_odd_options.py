@@ -15,7 +15,19 @@ from tests.cli.every_command import ENDLESS, WRITING, Command, arguments, every_
 from tests.factories import make_user
 
 ODD = [
-    *("", "caf\udce9", "9" * 5000, "a" * 300, "-1", "²", "NaN", "1e309", "x\ny", "/dev/full"),
+    *(
+        "",
+        "caf\udce9",
+        "9" * 25,
+        "9" * 5000,
+        "a" * 300,
+        "-1",
+        "²",
+        "NaN",
+        "1e309",
+        "x\ny",
+        "/dev/full",
+    ),
     *("0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00", "postgresql://[::1"),
 ]
 
