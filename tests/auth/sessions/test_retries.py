@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 import jwt
 import pytest
@@ -13,8 +14,10 @@ from werkzeug.test import TestResponse
 
 from app.administration import accounts
 from app.audit.vocabulary import Event
+from app.auth.sessions import refreshing
 from app.extensions import db
 from app.models import AuditEvent, Session, User
+from app.security import tokens
 from tests.auth.sessions.test_races import live_sessions, outcomes, times
 from tests.auth.sessions.test_sessions import Clock, claims_of, stopped_clock
 from tests.factories import API, bearer, log_in, me, problem, refresh
@@ -159,6 +162,19 @@ def test_the_hours_are_a_setting(
 
     assert in_time.status_code == 200
     assert problem(too_late) == (401, "refresh_token_reused")
+
+
+def test_the_statement_of_a_late_retry_compares_the_time_itself(
+    app: Flask, client: FlaskClient, ada: User, stopped_clock: Clock
+) -> None:
+    token = log_in(client, ada)["refresh_token"]
+    unused = UUID(claims_of(token_of(refresh(client, token)))["jti"])
+    stopped_clock.advance(DAY)
+
+    with app.app_context():
+        retried = refreshing._retry_late(tokens.read_refresh_token(token), unused=unused)
+
+    assert retried is None
 
 
 def test_within_the_window_after_it_the_same_token_gets_the_same_new_successor(
