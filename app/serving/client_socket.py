@@ -3,6 +3,7 @@
 import errno
 import socket
 import threading
+from collections.abc import Iterator
 from select import POLLIN, poll
 from time import monotonic
 from typing import Any
@@ -20,6 +21,11 @@ SLOWEST_BYTES_PER_SECOND = 4096
 BEGINNING = b"HTTP/1."
 # A packet's way to a client and back takes about this long.
 ROUND_TRIP_MILLISECONDS = 50
+
+# A body in chunks may come in so many pieces of any size. If there are more, they must have so many
+# bytes on average: 64 KiB in chunks of one byte would take 0.2 s.
+PIECES_OF_ANY_SIZE = 1000
+LEAST_BYTES_OF_A_PIECE = 32
 
 
 class Socket(socket.socket):
@@ -151,6 +157,7 @@ class Chunks:
 
     def __init__(self, reader: ChunkedReader) -> None:
         self._reader = reader
+        reader.parser = _not_too_small(reader.parser)
 
     def read(self, size: int) -> Any:
         try:
@@ -158,4 +165,13 @@ class Chunks:
         except ParseException:
             # Werkzeug takes an OSError while it reads for a client that went away, and answers 400.
             # gunicorn, which reads the rest of an unread body, does not log this one as an error.
-            raise ConnectionResetError(errno.ECONNRESET, "the chunks are broken") from None
+            raise ConnectionResetError(errno.ECONNRESET, "the chunks are no good") from None
+
+
+def _not_too_small(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    size = 0
+    for number, piece in enumerate(pieces, 1):
+        size += len(piece)
+        if number > PIECES_OF_ANY_SIZE and size < number * LEAST_BYTES_OF_A_PIECE:
+            raise ParseException
+        yield piece

@@ -97,3 +97,7 @@ def test_a_body_has_a_reader_that_ours_wraps() -> None:
     reader = object()
 
     assert Body(reader).reader is reader
+
+
+def test_the_reader_of_a_body_in_chunks_has_a_parser_that_ours_wraps() -> None:
+    assert assigned("parser", ChunkedReader)
