@@ -13,7 +13,7 @@ import time_machine
 from flask import Flask
 from flask.ctx import RequestContext
 from flask.testing import FlaskClient
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from app import OPTIONAL, clock
 from app.auth import notices
@@ -325,6 +325,16 @@ def test_a_link_that_was_asked_for_goes_to_an_address_that_nobody_confirmed(
     client.post(f"{API}{path}", json={"email": bob.email})
 
     assert [mail.page for mail in mailbox.deliver()] == [page]
+
+
+def test_an_address_that_the_user_has_left_meanwhile_gets_no_notice(app: Flask, bob: User) -> None:
+    with app.app_context():
+        user = db.session.get_one(User, bob.id)
+        db.session.expunge(user)
+        moved = update(User).where(User.id == bob.id)
+        db.session.execute(moved.values(email="robert@example.com", email_verified=True))
+
+        assert not notices.goes_to(user)
 
 
 def test_a_notice_goes_to_an_address_that_this_change_confirms(

@@ -1,5 +1,7 @@
 """A mail goes to the mailbox on record and to no other, however its address is spelt."""
 
+import email
+import email.policy
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,6 +13,7 @@ from sqlalchemy import func, select
 
 from app.extensions import db
 from app.mail import messages
+from app.mail.composing import Letter
 from app.models import User
 from tests.cases import each
 from tests.factories import API, PASSWORD, bearer, log_in, make_user, problem, refused_fields
@@ -288,3 +291,30 @@ def test_a_long_domain_of_the_sender_does_not_stop_a_registration(
     response = client.post(f"{API}/auth/register", json=account)
 
     assert response.status_code == 201
+
+
+# The headers
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "=?utf-8?q?victim=40example.org?=",
+        'Acme, "Inc." <victim@example.org>,',
+        "开始, <victim@example.org>",
+        "victim@example.org " * 20,
+    ],
+)
+def test_words_in_a_header_stay_words(
+    app: Flask, set_settings: Callable[..., None], words: str
+) -> None:
+    set_settings(brand_name=words.strip(), mail_from="no-reply@example.com")
+
+    with app.app_context():
+        letter = Letter(to="ada@example.org", message_id="<1>", subject=words, text="", html="")
+
+    read = email.message_from_bytes(letter.as_bytes, policy=email.policy.default)
+    (sender,) = read["From"].addresses
+    assert (sender.display_name, sender.addr_spec) == (words.strip(), "no-reply@example.com")
+    assert [to.addr_spec for to in read["To"].addresses] == ["ada@example.org"]
+    assert read["Subject"].strip() == words.strip()

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from threading import Event, Thread
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 import sqlalchemy
@@ -232,6 +233,25 @@ def test_nobody_gives_back_what_another_has(app: Flask, at: At) -> None:
         delivery.release([first])
 
     assert (only_row(app).lease, only_row(app).attempts) == (second.lease, 2)
+
+
+def test_what_an_operator_retries_is_not_put_off_by_who_had_it(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queue(app)
+    row = claim(app)
+    with app.app_context():
+        delivery.retry(row)
+        db.session.commit()
+    monkeypatch.setattr(transport, "send", Mock(side_effect=ConnectionError("away")))
+
+    deliver_claimed(app, row)
+    with app.app_context():
+        delivery.release([row])
+
+    again = only_row(app)
+    assert (again.attempts, again.lease, again.last_error) == (0, None, None)
+    assert again.due_at <= clock.now()
 
 
 def test_a_delivered_mail_holds_no_lease(app: Flask, sent: list[str]) -> None:

@@ -149,6 +149,22 @@ def test_whoever_claims_and_dies_loses_nothing(
     assert len(letters()) == 1
 
 
+def test_a_mail_whose_deliverer_dies_each_time_is_set_aside(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queue(app)
+    with app.app_context():
+        db.session.execute(update(OutboxMessage).values(attempts=delivery.MAX_ATTEMPTS))
+        db.session.commit()
+    monkeypatch.setattr(transport, "send", _die)
+
+    deliver(app)
+
+    (row,) = rows(app)
+    assert (row.state, row.lease) == ("set aside", None)
+    assert "tried too often" in (row.last_error or "")
+
+
 def test_whoever_delivers_and_dies_repeats_the_same_mail(
     app: Flask, letters: Letters, monkeypatch: pytest.MonkeyPatch
 ) -> None:

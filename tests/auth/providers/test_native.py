@@ -6,12 +6,14 @@ from typing import Any
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from sqlalchemy import select
 from werkzeug.test import TestResponse
 
 from app.auth import taken
 from app.auth.providers import new_account, usernames
 from app.auth.sessions.handover import Handover
-from app.models import User
+from app.extensions import db
+from app.models import OutboxMessage, User
 from app.observability import metrics
 from app.security.identifiers import canonical_username
 from app.security.outbound.fetching import Answer, OutboundFailed
@@ -103,6 +105,20 @@ def test_without_registration_no_account_is_made(
     set_settings(pages_registration=False)
 
     assert problem(send(client, acme, email="ada@acme.example")) == (403, "registration_closed")
+
+
+@pytest.mark.parametrize(
+    "local", ["=?utf-8?q?victim?=", "victim%example.org", "example.org!victim"]
+)
+def test_an_address_that_may_mean_another_mailbox_becomes_no_account(
+    app: Flask, client: FlaskClient, acme: Acme, local: str
+) -> None:
+    response = send(client, acme, email=f"{local}@acme.example", email_verified=True)
+
+    assert response.status_code in (403, 409, 422)
+    with app.app_context():
+        assert db.session.scalars(select(User.email)).all() == []
+        assert db.session.scalars(select(OutboxMessage.id)).all() == []
 
 
 def test_while_the_provider_is_away_the_answer_is_503(
