@@ -187,6 +187,22 @@ def test_the_mail_of_wider_networks_names_the_key(
     assert mail.page == "not-me"
 
 
+def test_no_mail_of_a_key_quotes_its_name(
+    client: FlaskClient, token: str, mailbox: Mailbox
+) -> None:
+    """A stranger may have chosen it."""
+    made = create(client, token, name="Call 0800", networks=["10.1.0.0/16"]).json
+    path = f"{KEYS}/{made['id']}"
+    client.patch(path, headers=bearer(token), json={"name": "evil.example", "networks": []})
+    key = rotate(client, token, made["id"]).json["key"]
+    client.post(f"{API}/auth/revoke", data={"token": key})
+
+    mails = [mail for mail in mailbox.deliver() if "API key" in mail.subject]
+
+    assert len(mails) == 4
+    assert not any(name in mail.text for name in ("0800", "evil") for mail in mails)
+
+
 def test_a_revoked_key_is_dead(app: Flask, client: FlaskClient, token: str) -> None:
     made = create(client, token).json
     path = f"{KEYS}/{made['id']}"
@@ -335,10 +351,13 @@ def test_who_finds_an_old_key_does_not_stop_the_new_one(client: FlaskClient, tok
 def test_the_owner_is_told_a_week_before_a_key_ends(
     client: FlaskClient,
     ada: User,
+    bob: User,
     clock: time_machine.Traveller,
     make_key: Make,
     mailbox: Mailbox,
 ) -> None:
+    """Bob is not: nobody has confirmed his address."""
+    make_key(bob, expires_in_days=30)
     make_key(ada, expires_in_days=5)
     ending, revoked = make_key(ada, expires_in_days=30), make_key(ada, expires_in_days=30)
     token = log_in(client, ada)["access_token"]
