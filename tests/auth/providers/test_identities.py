@@ -28,6 +28,7 @@ from tests.auth.providers.acme import (
 )
 from tests.doctor.test_checks import found
 from tests.factories import API, bearer, log_in, make_user, problem
+from tests.mailbox import Mailbox
 from tests.pages.person import Page, Person, signed_in
 
 IDENTITIES = f"{API}/auth/identities"
@@ -73,6 +74,24 @@ def test_a_signed_in_person_links_and_unlinks(app: Flask, acme: Acme, ada: User)
     done = person.follow(person.send(page, action))
     assert "unlinked" in done.notice
     assert subjects(app) == []
+
+
+def test_no_mail_quotes_what_somebody_is_called_at_a_provider(
+    app: Flask, acme: Acme, ada: User, mailbox: Mailbox
+) -> None:
+    person = signed_in(app, ada)
+
+    come_back(person, acme, acme.agree(begin_link(person, acme), "1", name="Call 0800 123456"))
+    [identity] = identity_ids(app, ada)
+    page = person.open("/account/identities")
+    person.send(page, f"/account/identities/{identity}/unlink")
+
+    mails = mailbox.deliver()
+    assert [mail.subject for mail in mails] == [
+        "An account of Acme can log in to your account",
+        "An account of Acme was unlinked from your account",
+    ]
+    assert not any("0800" in mail.text for mail in mails)
 
 
 def test_an_identity_of_another_account_is_refused(
