@@ -81,8 +81,13 @@ def in_one_sentence() -> Iterator[None]:
             _flush_stdout()
     except (DBAPIError, PoolTimeout) as error:
         raise database_refusal(error) from None
-    except UnicodeEncodeError as error:
+    except UnicodeError as error:
         # Commands of Flask and Flask-Migrate do not check their arguments before they use them.
+        if "'idna' codec" in str(error):
+            _keep_traceback(error)
+            raise click.ClickException(f"A host has a name that none can have: {error}.") from None
+        if not isinstance(error, UnicodeEncodeError):
+            raise
         if not any(not _is_text(argument) for argument in sys.argv):
             raise
         _keep_traceback(error)

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable
 from functools import partial
+from socket import getaddrinfo
 
 import click
 import pytest
@@ -45,6 +46,19 @@ def test_an_error_of_the_program_is_not_blamed_on_what_was_given(
 
     assert isinstance(result.exception, error)
     assert result.output == ""
+
+
+@pytest.mark.parametrize("host", ["../x", "9" * 64, "caf\udce9"])
+def test_a_host_with_a_name_that_none_can_have_is_refused_in_a_sentence(
+    app: Flask, host: str
+) -> None:
+    """As ``flask run --host`` looks for it."""
+    command = OperatorCommand("fail", callback=app_context(app, lambda: getaddrinfo(host, 80)))
+
+    result = CliRunner().invoke(command)
+
+    assert result.exit_code == 1
+    assert result.output.startswith("Error: A host has a name that none can have: ")
 
 
 def app_context(app: Flask, verb: Callable[[], object]) -> Callable[[], None]:

@@ -15,7 +15,7 @@ from app import create_app, read_settings
 from app.audit import sealer, sealing
 from app.extensions import db
 from app.mail import deliverer, delivery, transport
-from app.observability import metrics
+from app.observability import attempts, metrics
 from app.serving import background
 from tests.conftest import ENVIRONMENT
 from tests.mail.letters import queue, rows
@@ -86,6 +86,19 @@ def test_the_deliverer_survives_an_error_at_the_end_of_a_context(
 
     until(lambda: rows(other)[0].state == "delivered")
     assert failures("outbox") - before == 7
+
+
+def test_an_error_at_the_end_of_a_context_does_not_end_the_work_that_goes_on() -> None:
+    app = Flask("fails")
+
+    @app.teardown_appcontext
+    def strike(_error: BaseException | None) -> None:
+        raise RuntimeError("the end of the context fails")
+
+    before = failures("outbox")
+
+    assert attempts.attempt(app, "outbox", int) is None
+    assert failures("outbox") - before == 1
 
 
 def test_the_sealer_survives_an_error_at_the_end_of_a_context(
