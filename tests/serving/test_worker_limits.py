@@ -1,9 +1,11 @@
 """The worker without a proxy: clients beyond its descriptors, and waits that end."""
 
+import selectors
 import signal
 import socket
 import threading
 import time
+from collections import deque
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -13,7 +15,7 @@ import requests
 
 from app.serving import client_socket
 from app.serving.client_socket import BEGINNING, Socket
-from app.serving.worker import connections_that_fit
+from app.serving.worker import Client, Worker, connections_that_fit
 from tests.conftest import ENVIRONMENT
 from tests.factories import API, PASSWORD
 from tests.servers import Server, serving
@@ -297,6 +299,29 @@ def test_a_client_that_does_not_hang_up_after_its_last_answer_is_dropped(server:
         assert descriptors(server) >= before + 5
 
         until(lambda: descriptors(server) <= before + 2, patience=10)
+
+
+def test_a_client_that_hangs_up_after_its_last_answer_is_let_go_at_once(line: Line) -> None:
+    connection, theirs = line
+    worker, client = Worker.__new__(Worker), Client.__new__(Client)
+    worker.leaving, worker.poller = deque(), selectors.DefaultSelector()
+    client.sock = connection
+
+    def hear_out() -> None:
+        [(key, _)] = worker.poller.select(timeout=10)
+        key.data(client.sock)
+
+    with worker.poller:
+        worker._take_leave(client)
+        theirs.sendall(b"the rest of what it had to say")
+        hear_out()
+        assert [*worker.leaving] == [client]
+
+        theirs.close()
+        hear_out()
+        assert [*worker.leaving] == []
+        assert connection.fileno() == -1
+        assert not worker.poller.get_map()
 
 
 def test_a_client_that_has_said_nothing_holds_up_no_stop(tmp_path: Path) -> None:
