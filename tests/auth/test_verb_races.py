@@ -15,17 +15,24 @@ import pytest
 import sqlalchemy
 from flask import Flask
 from flask.testing import FlaskClient
+from sqlalchemy.orm import joinedload
 from werkzeug.test import TestResponse
 
 from app.administration import accounts
 from app.api_keys.models import ApiKey
+from app.auth.email import change
 from app.auth.mfa.totp.models import TotpFactor
 from app.auth.passkeys.models import Passkey
+from app.auth.providers import first_password, identities, signing_in
+from app.auth.providers.models import Attempt, Identity
+from app.auth.providers.visitor import Visitor
 from app.auth.sessions import sessions
+from app.errors import SessionEnded
 from app.extensions import db
-from app.models import OneTimeToken, OutboxMessage, Role, User, UserRole
+from app.models import OneTimeToken, OutboxMessage, Role, Session, User, UserRole
 from app.security.one_time_tokens import Purpose
 from app.security.passwords import hashing
+from tests.auth.providers.acme import Acme
 from tests.auth.sessions.test_races import count, elsewhere, live_sessions
 from tests.auth.sessions.test_sessions import claims_of
 from tests.auth.test_mail_races import logs_in, posting, resetting
@@ -252,6 +259,39 @@ def test_what_was_let_in_by_a_session_that_is_ended_meanwhile_is_refused(
     assert not logs_in(client, BY_THE_VERB)
     assert logs_in(client, PASSWORD)
     assert_nothing_written(app)
+
+
+ACME = Acme().settings()
+VISITOR = Visitor(ACME.issuer, "1", label="Ada", username="ada", email=None, is_email_proved=False)
+# What only pages offer.
+OF_PAGES: dict[str, Callable[[Session], None]] = {
+    "linking an identity": lambda session: identities.link(session, ACME, VISITOR),
+    "linking the identity that waits": lambda session: signing_in.confirm(
+        Attempt(user_id=session.user_id), ACME, session
+    ),
+    "a first password": lambda session: first_password.set_first(session, BY_THE_VERB),
+    "taking back a change of address": change.withdraw,
+}
+
+
+@pytest.mark.parametrize("what", OF_PAGES)
+def test_what_a_page_does_after_a_rescue_is_refused(app: Flask, scene: Scene, what: str) -> None:
+    save = repudiating(scene)
+    with app.test_request_context():
+        if what == "a first password":
+            db.session.execute(sqlalchemy.update(User).values(hashed_password=None))
+            db.session.commit()
+        its_id = claims_of(scene.pair["access_token"])["sid"]
+        session = db.session.get_one(Session, its_id, options=[joinedload(Session.user)])
+        db.session.expunge_all()
+        db.session.rollback()
+        elsewhere(app, save).join()
+
+        with pytest.raises(SessionEnded):
+            OF_PAGES[what](session)
+
+    assert count(app, Identity) == 0
+    assert count(app, User, User.id == scene.ada.id, User.hashed_password.is_not(None)) == 0
 
 
 @pytest.mark.parametrize(
