@@ -15,14 +15,14 @@ from werkzeug.test import TestResponse
 from app import clock
 from app.api_keys import ending as keys_ending
 from app.api_keys import keys
-from app.auth.email import change
+from app.auth.email import change, verification
 from app.auth.mfa import factors, second_step, tickets
 from app.auth.mfa.recovery_codes import codes as recovery_codes
 from app.auth.mfa.remembered_devices import devices as remembered
 from app.auth.mfa.totp import factor as totp
 from app.auth.mfa.totp.models import TotpFactor
 from app.auth.passkeys import keys as passkeys
-from app.auth.passkeys import verification
+from app.auth.passkeys import verification as passkey_verification
 from app.auth.providers import identities
 from app.auth.providers.models import Identity
 from app.auth.sessions import sessions
@@ -96,6 +96,10 @@ def logging_in(scene: Scene) -> Callable[[], TestResponse]:
 def changing(scene: Scene) -> Callable[[], TestResponse]:
     body = {"current_password": PASSWORD, "new_password": BY_THE_VERB}
     return lambda: scene.call("POST", "/auth/password/change", **body)
+
+
+def by_link(path: str, purpose: Purpose) -> Callable[[Scene], Callable[[], TestResponse]]:
+    return lambda scene: posting(scene.app, path, {"token": scene.link(purpose)})
 
 
 def resetting_by(purpose: Purpose) -> Callable[[Scene], Callable[[], TestResponse]]:
@@ -230,7 +234,9 @@ VERBS = {
     ),
     "signing out everywhere": own("POST", "/auth/logout?scope=global", (sessions, "log_out")),
     "signing out one device": own("DELETE", "/auth/sessions/{other}", (sessions, "end_one_of")),
-    "a login with a passkey": Verb(logging_in_with_a_passkey, (verification, "asserted"), NO_LOGIN),
+    "a login with a passkey": Verb(
+        logging_in_with_a_passkey, (passkey_verification, "asserted"), NO_LOGIN
+    ),
     "a login with a second step": Verb(
         going_on_with_a_ticket, (tickets, "lock_owner"), NO_TICKET | NO_LOGIN
     ),
@@ -281,6 +287,14 @@ VERBS = {
     "making a role": by_superuser("POST", "/roles", "lock_actor", name="renamed"),
     "editing a role": by_superuser("PATCH", "/roles/{role}", "lock_actor", name="renamed"),
     "deleting a role": by_superuser("DELETE", "/roles/{role}", "lock_actor"),
+    "confirming a change of address": Verb(
+        by_link("/auth/email/change/confirm", Purpose.EMAIL_CHANGE), (change, "_move"), NO_LINK
+    ),
+    "confirming the address": Verb(
+        by_link("/auth/email/verify", Purpose.EMAIL_VERIFICATION),
+        (verification, "change"),
+        NO_LINK,
+    ),
     "a reset": Verb(resetting_by(Purpose.PASSWORD_RESET), (hashing, "hash"), NO_LINK),
     "an invitation": Verb(resetting_by(Purpose.INVITATION), (hashing, "hash"), NO_LINK),
 }
