@@ -18,7 +18,7 @@ from flask.testing import FlaskClient
 from sqlalchemy.orm import joinedload
 from werkzeug.test import TestResponse
 
-from app.administration import accounts
+from app.administration import accounts, mails, operating, roles
 from app.api_keys.models import ApiKey
 from app.auth.email import change
 from app.auth.mfa.totp.models import TotpFactor
@@ -74,7 +74,7 @@ def resetting_meanwhile(scene: Scene) -> Callable[[], TestResponse]:
     return resetting(scene.app, scene.link(purpose), BY_THE_RESCUE)
 
 
-def operating(act: Callable[[Scene], None]) -> Callable[[Scene], Callable[[], None]]:
+def by_operator(act: Callable[[Scene], None]) -> Callable[[Scene], Callable[[], None]]:
     def prepare(scene: Scene) -> Callable[[], None]:
         def acting() -> None:
             with scene.app.app_context():
@@ -88,9 +88,9 @@ def operating(act: Callable[[Scene], None]) -> Callable[[Scene], Callable[[], No
 RESCUES: dict[str, Callable[[Scene], Callable[[], TestResponse | None]]] = {
     "not-me": repudiating,
     "undo": undoing,
-    "deactivate": operating(lambda scene: accounts.set_active("ada@example.com", False)),
+    "deactivate": by_operator(lambda scene: accounts.set_active("ada@example.com", False)),
     "reset": resetting_meanwhile,
-    "erase": operating(lambda scene: accounts.delete(scene.ada.id, actor=None)),
+    "erase": by_operator(lambda scene: accounts.delete(scene.ada.id, actor=None)),
 }
 
 
@@ -263,18 +263,30 @@ def test_what_was_let_in_by_a_session_that_is_ended_meanwhile_is_refused(
 
 ACME = Acme().settings()
 VISITOR = Visitor(ACME.issuer, "1", label="Ada", username="ada", email=None, is_email_proved=False)
-# What only pages offer.
-OF_PAGES: dict[str, Callable[[Session], None]] = {
-    "linking an identity": lambda session: identities.link(session, ACME, VISITOR),
-    "linking the identity that waits": lambda session: signing_in.confirm(
+# What only pages offer, to everybody and to administrators.
+OF_PAGES: dict[str, Callable[[Session, User], object]] = {
+    "linking an identity": lambda session, _: identities.link(session, ACME, VISITOR),
+    "linking the identity that waits": lambda session, _: signing_in.confirm(
         Attempt(user_id=session.user_id), ACME, session
     ),
-    "a first password": lambda session: first_password.set_first(session, BY_THE_VERB),
-    "taking back a change of address": change.withdraw,
+    "a first password": lambda session, _: first_password.set_first(session, BY_THE_VERB),
+    "taking back a change of address": lambda session, _: change.withdraw(session),
+}
+OF_ADMINISTRATORS: dict[str, Callable[[Session, User], object]] = {
+    "confirming an address": lambda session, bob: operating.verify(bob.id, actor=session),
+    "forgetting failures": lambda session, bob: operating.unlock(bob.id, actor=session),
+    "ending a session": lambda session, _: accounts.end_session(session.id, actor=session),
+    "giving one role more": lambda session, bob: roles.change_roles(bob.id, actor=session),
+    "sending a mail again": lambda session, _: mails.retry(1, actor=session),
+    "deleting a mail": lambda session, _: mails.drop(1, actor=session),
 }
 
 
-@pytest.mark.parametrize("what", OF_PAGES)
+@pytest.mark.parametrize(
+    ("what", "verb"),
+    [(what, "a change of the password") for what in OF_PAGES]
+    + [(what, "promoting") for what in OF_ADMINISTRATORS],
+)
 def test_what_a_page_does_after_a_rescue_is_refused(app: Flask, scene: Scene, what: str) -> None:
     save = repudiating(scene)
     with app.test_request_context():
@@ -288,7 +300,7 @@ def test_what_a_page_does_after_a_rescue_is_refused(app: Flask, scene: Scene, wh
         elsewhere(app, save).join()
 
         with pytest.raises(SessionEnded):
-            OF_PAGES[what](session)
+            (OF_PAGES | OF_ADMINISTRATORS)[what](session, scene.bob)
 
     assert count(app, Identity) == 0
     assert count(app, User, User.id == scene.ada.id, User.hashed_password.is_not(None)) == 0
