@@ -10,12 +10,16 @@ from typing import Any
 from urllib.parse import quote, urlencode
 from uuid import UUID
 
+import marshmallow
 import pytest
-from flask import Flask
+from flask import Flask, request
 from flask.testing import FlaskClient
 from werkzeug.test import EnvironBuilder, run_wsgi_app
 
 from app.auth.mfa.second_step import OTP_GRANT
+from app.http.fields import FewOf, Flag, Text, WholeNumber
+from app.http.parameters import FlagParameter, InstantParameter, NumberParameter
+from app.http.parsing import StrictParser
 from app.models import User
 from app.security import identifiers
 from app.security.passwords import hashing, policy
@@ -152,6 +156,7 @@ def _body(call: tuple[str, str, str, str], text: str) -> dict[str, Any]:
 
 
 FIELDS: dict[tuple[str, str, str], set[str]] = {}
+PARAMETERS = (FlagParameter, InstantParameter, NumberParameter)
 
 
 @pytest.fixture
@@ -207,6 +212,42 @@ def _seconds_of(app: Flask, environ: dict[str, Any]) -> float:
         if least <= MOST_SECONDS:
             break
     return least
+
+
+def test_every_field_that_a_call_reads_is_of_a_kind_with_a_bound(
+    app: Flask,
+    client: FlaskClient,
+    grace: User,
+    calls: list[tuple[str, str, str, str]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What is cheap to read now may be compared, stored or normalised later."""
+    read: dict[str, marshmallow.Schema] = {}
+    parse = StrictParser.parse
+
+    def noted(self: StrictParser, argmap: Any, *arguments: Any, **named: Any) -> Any:
+        schema = argmap(request) if callable(argmap) else argmap
+        read[type(schema).__name__] = schema
+        return parse(self, argmap, *arguments, **named)
+
+    monkeypatch.setattr(StrictParser, "parse", noted)
+    for call in {call[:3]: call for call in calls}.values():
+        token = log_in(client, grace)["access_token"]
+        run_wsgi_app(app, request_of(token, call, "x"))
+
+    assert {"LoginSchema", "RegisterSchema", "CredentialSchema"} < read.keys()
+    assert {
+        f"{schema}.{name}"
+        for schema in read
+        for name, field in read[schema].load_fields.items()
+        if not _has_bound(field)
+    } == {f"{schema}.credential" for schema in read if "credential" in read[schema].load_fields}
+
+
+def _has_bound(field: Any) -> bool:
+    if isinstance(field, FewOf):
+        return _has_bound(field.inner)
+    return isinstance(field, (Text, Flag, WholeNumber, *PARAMETERS))
 
 
 # Where one is set

@@ -348,6 +348,9 @@ MANGLED: dict[str, Callable[[Flask, Claims], str]] = {
     "header is no json": lambda app, claims: signed(app, claims, b"{"),
     "header is no utf-8": lambda app, claims: signed(app, claims, b"\xff\xfe"),
     "header of nested brackets": lambda app, claims: signed(app, claims, b"[" * 5000),
+    "header of nested brackets that is not too long": lambda app, claims: signed(
+        app, {}, b"[" * 2500
+    ),
     "header of deep lists": lambda app, claims: signed(
         app, claims, b'{"alg":"HS256","x":' + b"[" * DEEP + b"]" * DEEP + b"}"
     ),
@@ -694,6 +697,11 @@ def test_the_preflight_of_a_guarded_call_needs_no_token_and_tells_nothing(
 
 
 # An access token that was found genuine is not verified again
+
+
+def test_a_text_that_is_longer_than_any_token_is_not_looked_at(app: Flask) -> None:
+    with app.app_context(), pytest.raises(jwt.InvalidTokenError, match="too long"):
+        tokens.read("." * (tokens.MAX_LENGTH + 1))
 
 
 def test_what_one_reader_does_to_the_claims_no_other_sees(app: Flask, ada: User) -> None:

@@ -116,6 +116,12 @@ def _of_the_page(kind: str) -> list[Case]:
             why="As above.",
         ),
         Case("a member from the future", Lies(client_data={"new": {"a": [1]}}), accepted=True),
+        Case(
+            "client data of 8 KiB",
+            Lies(client_data={"new": "a" * 8192}),
+            theirs=True,
+            why="It has no limit.",
+        ),
         Case("the domain of another site", Lies(rp_id="evil.example")),
         Case("the origin as the domain", Lies(rp_id=ORIGIN)),
         Case("bytes after the data", Lies(tail=b"\x00")),

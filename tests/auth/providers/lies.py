@@ -191,6 +191,7 @@ CLAIMS = [
 
 # Of the ID token: who signed it.
 SIGNATURES = [
+    Lie("long", claims={"new": "x" * 16_384}),
     Lie("headerdeep", sign=_with_header('{"alg": "RS256", "kid": "rsa", "a": ' + "[" * 5000)),
     Lie("headerhuge", sign=_with_header('{"alg": "RS256", "kid": ' + "9" * 5000 + "}")),
     Lie("headerlist", sign=_with_header('["RS256"]')),
