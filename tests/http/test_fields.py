@@ -1,6 +1,7 @@
 """The contract's input rules: each at its bound, beyond it, and of every wrong type."""
 
 import string
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from marshmallow import ValidationError
 from werkzeug.test import TestResponse
 
 from app.http.fields import Checked, Line
+from app.http.parameters import InstantParameter
 from app.models import User
 from tests.cases import each
 from tests.factories import API, bearer, log_in, refused_fields
@@ -521,3 +523,17 @@ def test_a_line_is_cut_off_at_its_space() -> None:
 
 def test_what_is_longer_than_any_right_value_is_cut_and_stays_wrong() -> None:
     assert Checked(longest=10).deserialize("a" * 60_000) == "a" * 11
+
+
+# instants
+
+
+@pytest.mark.parametrize(("digits", "is_read"), [(9, True), (43, True), (44, False), (4000, False)])
+def test_an_instant_has_64_characters_at_most(digits: int, is_read: bool) -> None:
+    written = f"2026-11-22T08:00:00.{'0' * digits}Z"
+
+    if is_read:
+        assert InstantParameter().deserialize(written) == datetime(2026, 11, 22, 8, tzinfo=UTC)
+    else:
+        with pytest.raises(ValidationError):
+            InstantParameter().deserialize(written)

@@ -10,6 +10,7 @@ from sqlalchemy import select
 
 from app.extensions import db
 from app.models import AuditEvent, User
+from app.pages.admin import selection
 from tests.factories import give_role, log_in, make_role, make_user, me, permit
 from tests.pages.person import Page, Person, signed_in
 
@@ -183,3 +184,14 @@ def test_only_what_one_may_do_with_many_is_shown(app: Flask, bob: User) -> None:
     buttons = signed_in(app, bob).open(PATH).form(SELECTED).buttons
 
     assert [value for _, value in buttons.values()] == ["export"]
+
+
+def test_no_more_people_are_chosen_than_a_page_has() -> None:
+    boxes = {f"user-{number}": "true" for number in range(1, 100)}
+
+    assert selection.checked(boxes) == [*range(1, selection.MOST + 1)]
+
+
+def test_a_number_of_thousands_of_digits_is_nobody() -> None:
+    """Python refuses to read it as a number."""
+    assert selection.checked({f"user-{'9' * 5000}": "true", "user-7": "true"}) == [7]
