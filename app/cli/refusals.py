@@ -122,7 +122,6 @@ def _os_refusal(error: OSError) -> str:
     if error.filename is not None:
         return f"{os.fsdecode(str(error.filename))}: {reason}."
     if error.errno == errno.ENOSPC:
-        _give_stdout_up()
         return f"Cannot write the output: {reason}."
     return f"{reason}."
 

@@ -64,6 +64,9 @@ def test_a_folder_without_migrations_is_refused(
     app: Flask, folder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    if ":" in folder or "%" in folder:
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "env.py").touch()
     runner = app.test_cli_runner()
     # The one makes a folder, and the other has none.
     others = {("db", "init"), ("db", "list-templates")}
