@@ -146,9 +146,11 @@ def test_retry_sends_no_delivered_mail_again(
 ) -> None:
     deliver(app)
 
-    run("retry", str(waiting))
+    result = run("retry", str(waiting))
     tried = deliver(app)
 
+    assert result.exit_code == 1
+    assert f"Mail {waiting} was delivered already." in result.stderr
     assert tried == 0
     assert only_row(app).state == "delivered"
 
