@@ -10,15 +10,20 @@ from sqlalchemy import select
 from werkzeug.test import TestResponse
 
 from app.auth import taken
-from app.auth.providers import new_account, usernames
+from app.auth.providers import identities, new_account, usernames
+from app.auth.providers.models import Identity
+from app.auth.providers.visitor import Visitor
 from app.auth.sessions.handover import Handover
 from app.extensions import db
 from app.models import OutboxMessage, User
 from app.observability import metrics
 from app.security.identifiers import canonical_username
+from app.security.one_time_tokens import Purpose
 from app.security.outbound.fetching import Answer, OutboundFailed
 from tests.auth.mfa.phone import enrol_with
 from tests.auth.providers.acme import Acme, link_directly, offered
+from tests.auth.sessions.test_races import elsewhere, live_sessions
+from tests.auth.test_mail_races import issue, posting
 from tests.factories import API, bearer, log_in, make_user, me, problem, refused_fields
 from tests.mailbox import Mailbox
 
@@ -157,6 +162,26 @@ def test_a_username_that_is_taken_at_this_moment_is_replaced(
     answer = send(client, acme, email="robert@acme.example")
 
     assert me(client, answer.json["access_token"]).json["username"] == "bob2"
+
+
+@pytest.mark.postgresql
+def test_an_identity_that_a_rescue_unlinks_at_this_moment_opens_nothing(
+    app: Flask, client: FlaskClient, acme: Acme, ada: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    link_directly(app, ada)
+    save = posting(app, "/auth/not-me", {"token": issue(app, ada, Purpose.NOT_ME)})
+    find = identities.find
+
+    def found_and_unlinked(visitor: Visitor) -> Identity | None:
+        found = find(visitor)
+        elsewhere(app, save).join()
+        return found
+
+    monkeypatch.setattr(identities, "find", found_and_unlinked)
+
+    # It is tried again, and then nobody knows the person.
+    assert refused_fields(send(client, acme)) == {"#/id_token": "address_missing"}
+    assert live_sessions(app) == 0
 
 
 def test_two_tokens_of_a_new_person_at_once_are_of_one_account(
