@@ -549,7 +549,7 @@ def test_every_column_about_a_user_is_exported_or_left_out_on_purpose() -> None:
         # exported as a mail, and the level with the session.
         "ApiKey": {
             *("id", "user_id", "key_hash", "previous_hash", "previous_expires_at"),
-            *("end_told_at", "aal"),
+            *("end_told_at", "aal", "previous_aal"),
         },
         "Identity": {"id", "user_id"},
         # What a provider said until its visitor went on. The visitor may be somebody else than
