@@ -77,6 +77,11 @@ def lacks_schema(error: BaseException | None) -> bool:
     return _state(error) in MISSING
 
 
+def lacks_rights(error: BaseException | None) -> bool:
+    """Whether the role of the connection may not do this."""
+    return _state(error) == "42501"
+
+
 def is_locked(error: BaseException | None) -> bool:
     """Whether another transaction held a lock for longer than ``lock_timeout``."""
     return _state(error) == "55P03"

@@ -19,7 +19,7 @@ def flaws_of_the_replica(engine: Engine) -> list[str]:
     Raises SQLAlchemy's errors.
     """
     with engine.connect() as connection:
-        found = migration_state.read(connection).flaws
+        found = migration_state.read(connection, writes=False).flaws
     return [
         f"The replica: {flaw.replace('DATABASE_URL', 'DATABASE_REPLICA_URL')}" for flaw in found
     ]

@@ -1,11 +1,26 @@
-"""Finds out whether this code can use the database: is it ours, in UTF-8, and migrated?"""
+"""Finds out whether this code can use the database.
+
+Is it ours, in UTF-8, and migrated, and may we use all of its tables?
+"""
 
 from typing import NamedTuple
 from weakref import WeakKeyDictionary
 
-from sqlalchemy import Connection, Dialect, String, column, false, inspect, select, table, update
+from sqlalchemy import (
+    Connection,
+    Dialect,
+    String,
+    column,
+    false,
+    inspect,
+    select,
+    table,
+    text,
+    update,
+)
+from sqlalchemy.exc import DBAPIError
 
-from app.database import branches
+from app.database import branches, failures, rights
 from app.extensions import Base
 
 # Our first migration made these columns, and no other application has them.
@@ -22,30 +37,54 @@ class State(NamedTuple):
 
     encoding_flaw: str | None
     foreign_flaw: str | None
+    rights_flaw: str | None
     # Whether it is ours, and at our head or ahead of it.
     is_current: bool
 
     @property
     def flaws(self) -> list[str]:
         """The flaws that no upgrade repairs. Each sentence says what to do."""
-        return [flaw for flaw in (self.encoding_flaw, self.foreign_flaw) if flaw]
+        every = (self.encoding_flaw, self.foreign_flaw, self.rights_flaw)
+        return [flaw for flaw in every if flaw]
 
 
-# For each engine, the revisions at which its database was found to be ours and in UTF-8. Neither
-# changes while the revisions stay, so readyz, which runs every few seconds, need not ask again.
+# For each engine, the revisions at which its database was found to have no flaw. It gets none
+# while the revisions stay, so readyz, which runs every few seconds, need not ask again.
 _good_at: WeakKeyDictionary[Dialect, list[str]] = WeakKeyDictionary()
 
 
-def read(connection: Connection) -> State:
-    """Look at the database. A database that was found good is not examined again."""
-    found = applied(connection)
+def read(connection: Connection, *, writes: bool = True) -> State:
+    """Look at the database. A database that was found good is not examined again.
+
+    A replica never ``writes``, so it needs fewer rights.
+    """
+    try:
+        found = applied(connection)
+    except DBAPIError as error:
+        connection.rollback()
+        return _without_record(connection, error, writes=writes)
     if found and _good_at.get(connection.dialect) == found:
-        return State(None, None, _is_current(found))
+        return State(None, None, None, _is_current(found))
     encoding = _encoding_flaw(connection)
     foreign = _foreign_flaw(connection, found)
-    if found and not encoding and not foreign:
+    lacking = None if foreign else rights.flaw(connection, writes=writes)
+    if found and not encoding and not foreign and not lacking:
         _good_at[connection.dialect] = found
-    return State(encoding, foreign, _is_current(found) and not foreign)
+    return State(encoding, foreign, lacking, _is_current(found) and not foreign)
+
+
+def _without_record(connection: Connection, error: DBAPIError, *, writes: bool) -> State:
+    """The state of a database whose ``alembic_version`` we cannot read."""
+    if failures.lacks_schema(error.orig):
+        foreign = (
+            "The database belongs to another application: its table alembic_version has no column "
+            f"version_num. {ANOTHER_DATABASE}"
+        )
+        return State(_encoding_flaw(connection), foreign, None, is_current=False)
+    if failures.lacks_rights(error.orig):
+        lacking = rights.flaw(connection, writes=writes)
+        return State(_encoding_flaw(connection), None, lacking, is_current=False)
+    raise error
 
 
 def _is_current(found: list[str]) -> bool:
@@ -100,7 +139,7 @@ def _foreign_flaw(connection: Connection, found: list[str]) -> str | None:
             f"The database belongs to another application: alembic_version has the revision "
             f"{', '.join(found)}, and the table users is missing or not ours. {ANOTHER_DATABASE}"
         )
-    taken = sorted(set(inspect(connection).get_table_names()) & set(Base.metadata.tables))
+    taken = sorted(_names(connection) & set(Base.metadata.tables))
     if not taken:
         return None
     if "users" in taken and _is_ours(connection):
@@ -109,11 +148,23 @@ def _foreign_flaw(connection: Connection, found: list[str]) -> str | None:
             "that table, or an upgrade was interrupted. Restore the whole copy, or, if you know "
             "which revision the tables are at, run flask db stamp REVISION."
         )
-    names = f"the table {taken[0]}" if len(taken) == 1 else f"the tables {', '.join(taken)}"
+    tables = f"the table {taken[0]}" if len(taken) == 1 else f"the tables {', '.join(taken)}"
     return (
-        f"The database belongs to another application: it holds {names} already, and no record of "
+        f"The database belongs to another application: it holds {tables} already, and no record of "
         f"our migrations. {ANOTHER_DATABASE}"
     )
+
+
+def _names(connection: Connection) -> set[str]:
+    """The names that a new table cannot have. A view, a sequence or a type has one too."""
+    if connection.dialect.name == "postgresql":
+        names = text(
+            "SELECT relname FROM pg_class WHERE pg_table_is_visible(oid)"
+            " UNION SELECT typname FROM pg_type WHERE pg_type_is_visible(oid)"
+        )
+    else:
+        names = text("SELECT name FROM sqlite_master")
+    return set(connection.scalars(names))
 
 
 def refuse_unless_writable(connection: Connection) -> None:
@@ -145,4 +196,5 @@ def applied(connection: Connection) -> list[str]:
     if not inspect(connection).has_table("alembic_version"):
         return []
     version = select(column("version_num", String)).select_from(table("alembic_version"))
-    return list(connection.scalars(version))
+    # In another application's table, the value may be a number or NULL.
+    return [str(revision) for revision in connection.scalars(version)]

@@ -146,7 +146,15 @@ def is_behind_a_pooler(connection: psycopg.Connection[Any]) -> bool:
 
 
 def _connect(_dialect: object, _record: object, arguments: Any, options: Any) -> Connection:
-    return Connection.connect(*arguments, **options, cursor_factory=Cursor)
+    connection = Connection.connect(*arguments, **options, cursor_factory=Cursor)
+    # psycopg reads no other style. A database, a role or PGDATESTYLE may ask for one.
+    if not (connection.pgconn.parameter_status(b"DateStyle") or b"ISO").startswith(b"ISO"):
+        try:
+            _ask(connection, b"SET DateStyle TO ISO")
+        except psycopg.OperationalError:
+            connection.close()
+            raise
+    return connection
 
 
 def _note_opening(_connection: object, record: ConnectionPoolEntry) -> None:

@@ -86,7 +86,7 @@ def _database_readiness() -> dict[str, str]:
     for flaw in state.flaws + of_the_replica:
         log.error("the database cannot be used", extra={"reason": flaw})
     return {
-        "database": "away" if state.encoding_flaw or of_the_replica else "ok",
+        "database": "away" if state.encoding_flaw or state.rights_flaw or of_the_replica else "ok",
         "migrations": "ok" if state.is_current else "away",
     }
 

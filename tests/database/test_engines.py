@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -149,3 +150,18 @@ def test_postgresql_itself_is_not_taken_for_a_pooler(app: Flask) -> None:
         driver: Any = connection.connection.driver_connection
 
         assert not postgresql.is_behind_a_pooler(driver)
+
+
+@pytest.mark.postgresql
+def test_times_are_read_in_whatever_style_the_database_would_write_them(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for style in ("German", "SQL, DMY", "ISO, DMY"):
+        monkeypatch.setenv("PGDATESTYLE", style)
+        with app.app_context():
+            db.engine.dispose()
+            with db.engine.connect() as connection:
+                read = connection.scalar(text("SELECT timestamptz '2026-02-01 00:00+00'"))
+            db.engine.dispose()
+
+        assert read == datetime(2026, 2, 1, tzinfo=UTC)

@@ -12,8 +12,10 @@ from flask import Flask
 from sqlalchemy.engine import make_url
 
 from app import create_app, read_settings
+from app.database import fitness, migration_state
 from app.doctor import findings
 from app.extensions import db
+from config import SettingsRefused
 from tests.conftest import ENVIRONMENT, IS_LONG_RUN, new_postgres_database
 from tests.database.test_engines import on_the_server
 from tests.database.upgraded import needs_postgres
@@ -132,6 +134,109 @@ def test_a_database_of_another_application_is_refused_everywhere(
 
     assert_upgrade_refused(url, sentence)
     assert_refused_everywhere(url, sentence, caplog)
+
+
+# What stands in the way of our tables, and whether SQLite knows such a thing.
+IN_THE_WAY = {
+    "a view": ("CREATE VIEW users AS SELECT 1 AS id", True),
+    "an index": ("CREATE TABLE a (b integer); CREATE INDEX roles ON a (b)", True),
+    "a sequence": ("CREATE SEQUENCE sessions", False),
+    "a type": ("CREATE TYPE roles AS ENUM ('admin')", False),
+    "a record without revisions": ("CREATE TABLE alembic_version (version text)", True),
+    "a number for a revision": (
+        "CREATE TABLE alembic_version (version_num integer); INSERT INTO alembic_version SELECT 5",
+        True,
+    ),
+    "NULL for a revision": (
+        "CREATE TABLE alembic_version (version_num text); INSERT INTO alembic_version SELECT NULL",
+        True,
+    ),
+}
+
+
+def test_whatever_has_a_name_that_we_need_is_of_another_application(new_database: str) -> None:
+    is_sqlite = new_database.startswith("sqlite")
+    seen = {}
+    with application(new_database).app_context():
+        with db.engine.connect() as connection:
+            for case, (statements, is_in_sqlite) in IN_THE_WAY.items():
+                if is_sqlite and not is_in_sqlite:
+                    continue
+                for statement in ("BEGIN; " * is_sqlite + statements).split("; "):
+                    connection.exec_driver_sql(statement)
+                state = migration_state.read(connection)
+                connection.rollback()
+                seen[case] = [flaw.partition(":")[0] for flaw in state.flaws], state.is_current
+        db.engine.dispose()
+
+    foreign = ["The database belongs to another application"], False
+    assert seen == dict.fromkeys(seen, foreign)
+    assert len(seen) == 5 if is_sqlite else len(IN_THE_WAY)
+
+
+RIGHTS = {
+    "a table": ("REVOKE INSERT ON sessions FROM {}", "sessions"),
+    "many tables": (
+        "REVOKE SELECT ON users, roles, sessions, outbox_messages FROM {}",
+        "outbox_messages, roles, sessions and 1 more",
+    ),
+    "a sequence": ("REVOKE USAGE ON SEQUENCE users_id_seq FROM {}", "users_id_seq"),
+    "the audit log": ("REVOKE INSERT ON audit_events FROM {}", "audit_events"),
+    "the record": ("REVOKE SELECT ON alembic_version FROM {}", "alembic_version"),
+}
+
+
+@pytest.fixture
+def role(app: Flask) -> Iterator[str]:
+    """A role that has the rights of one that serves, and no more."""
+    name = f"served_{free_port()}"
+    run(
+        app,
+        f"CREATE ROLE {name} LOGIN",
+        f"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {name}",
+        f"GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO {name}",
+        f"REVOKE UPDATE, DELETE ON audit_events, audit_seals, audit_prunings FROM {name}",
+        f"REVOKE INSERT ON audit_prunings FROM {name}",
+    )
+    yield name
+    run(app, f"DROP OWNED BY {name}", f"DROP ROLE {name}")
+
+
+def run(app: Flask, *statements: str) -> None:
+    with app.app_context(), db.engine.begin() as connection:
+        for statement in statements:
+            connection.exec_driver_sql(statement)
+
+
+@pytest.mark.postgresql
+def test_a_role_that_may_not_use_our_tables_is_refused_and_readyz_says_so(
+    app: Flask, new_app: Callable[..., Flask], database_url: str, role: str
+) -> None:
+    url = make_url(database_url).set(username=role).render_as_string(hide_password=False)
+    served = new_app(DATABASE_URL=url)
+    for statement, named in RIGHTS.values():
+        run(app, statement.format(role))
+
+        with pytest.raises(SettingsRefused) as refused:
+            fitness.refuse_unfit(served)
+        ready = served.test_client().get("/readyz")
+
+        assert f"The role {role} of DATABASE_URL lacks rights on {named}. " in str(refused.value)
+        assert problem(ready) == (503, "unavailable")
+        assert ready.json["checks"]["database"] == "away"
+        run(app, statement.format(role).replace("REVOKE", "GRANT").replace("FROM", "TO"))
+    fitness.refuse_unfit(served)
+    assert served.test_client().get("/readyz").status_code == 200
+
+
+@pytest.mark.postgresql
+def test_a_role_that_may_only_read_is_enough_for_a_replica(
+    app: Flask, new_app: Callable[..., Flask], database_url: str, role: str
+) -> None:
+    run(app, f"REVOKE INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public FROM {role}")
+    replica = make_url(database_url).set(username=role).render_as_string(hide_password=False)
+
+    fitness.refuse_unfit(new_app(DATABASE_REPLICA_URL=replica))
 
 
 @needs_postgres

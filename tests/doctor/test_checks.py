@@ -345,6 +345,7 @@ def as_served(app: Flask, make_app: Callable[..., Flask], database_url: str) -> 
     statements = [
         f"CREATE ROLE {role} LOGIN",
         f"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {role}",
+        f"GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO {role}",
         f"REVOKE CREATE ON SCHEMA public FROM {role}, PUBLIC",
     ]
     execute(app, *statements)
