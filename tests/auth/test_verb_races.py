@@ -374,6 +374,23 @@ def test_a_logout_of_a_session_that_was_ended_meanwhile_is_no_error(
     assert scene.call("POST", "/auth/logout").status_code == 204
 
 
+def test_a_session_that_is_left_while_its_proof_is_written_is_not_raised(
+    app: Flask, scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A device that signs itself out does not wait for the user."""
+    leave, confirm = posting(app, "/auth/logout", {}, scene.pair), sessions.confirm
+
+    def overtaken(*arguments: Any) -> Session:
+        elsewhere(app, leave).join()
+        return confirm(*arguments)
+
+    monkeypatch.setattr(sessions, "confirm", overtaken)
+
+    answer = scene.call("POST", "/auth/reauthenticate", password=PASSWORD)
+
+    assert problem(answer) == (401, "session_ended")
+
+
 def store_old_hash(app: Flask) -> None:
     with app.app_context():
         db.session.execute(sqlalchemy.update(User).values(hashed_password=OLD_HASH))
