@@ -219,7 +219,8 @@ def test_no_text_becomes_markup(write: Write, set_settings: Change, ada: User) -
         assert found.links.pop() == f"mailto:{text}"
         assert found.tags_and_styles == plain.tags_and_styles, (message, text)
         assert found.links == plain.links
-        assert found.text.count(text) >= plain.text.count("harmless") - 1 > 2, (message, text)
+        # An address that somebody else chose is cut.
+        assert found.text.count(text[:50]) >= plain.text.count("harmless") - 1 > 2, (message, text)
 
 
 def call(user: User, username: str) -> None:
