@@ -54,7 +54,9 @@ OWN_STATUS = (429, 503)
 # At which field a refusal is shown. Of several fields, it is the first that was sent.
 Beside = Mapping[type[AppError], str | tuple[str, ...]]
 
-_MARK = "takes_form"
+# What a form needs to be reopened: it is read by ``takes_form``, and its page can show it again.
+TAKES_FORM = "takes_form"
+SHOWN_AGAIN = "shown_again"
 
 _parser = StrictParser()
 
@@ -134,7 +136,7 @@ def takes_form(
         def with_fields(**variables: Any) -> Any:
             return view(_loaded(reader, read(), as_body), **variables)
 
-        setattr(with_fields, _MARK, True)
+        setattr(with_fields, TAKES_FORM, True)
         return with_fields  # type: ignore[return-value]
 
     return decorate
@@ -142,7 +144,7 @@ def takes_form(
 
 def can_be_reopened(view: Callable[..., Any]) -> bool:
     """Whether the view understands ``REOPEN``. Others would do what the form says."""
-    return getattr(view, _MARK, False)
+    return all(getattr(view, mark, False) for mark in (TAKES_FORM, SHOWN_AGAIN))
 
 
 def returned(typed: Mapping[str, str]) -> Mapping[str, str]:
@@ -155,7 +157,7 @@ def kept(typed: MultiDict[str, str]) -> list[tuple[str, str]]:
 
     None of a very long form comes back.
     """
-    dropped = (*SECRET, "csrf_token", SWITCH, REOPEN)
+    dropped = {*SECRET, *OURS} - {"next"}
     fields = [(name, text) for name, text in typed.items(multi=True) if name not in dropped]
     return fields if len(fields) <= MAX_FIELDS and _is_short(fields) else []
 

@@ -88,6 +88,7 @@ class Pages(flask.Blueprint):
                     db.session.rollback()
                     return refused(Form.refused(typed, refusal, beside or {}), **variables)
 
+            setattr(submitted, forms.SHOWN_AGAIN, refused is not None)
             return submitted
 
         return self._at(rule, "POST", shown_again)

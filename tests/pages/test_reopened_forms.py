@@ -83,3 +83,14 @@ def test_nothing_comes_back_that_another_site_sent(visitor: Person) -> None:
     assert answer.status_code == 403
     assert "new@example.org" not in answer.text
     assert SITE not in answer.text
+
+
+def test_a_form_that_no_page_shows_again_leads_to_its_page(visitor: Person) -> None:
+    page = visitor.open("/account/nothing")
+    visitor.client.delete_cookie(FORM)
+
+    old = visitor.send(page, "/account/language", press="中文")
+
+    assert old.status == 403
+    assert KEPT not in old.text
+    assert "reopen" not in old.html
