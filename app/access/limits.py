@@ -148,10 +148,15 @@ def limited_writes(view: Callable[P, R]) -> Callable[P, R]:
 
     @wraps(view)
     def write(*args: P.args, **kwargs: P.kwargs) -> R:
-        _spend_for(WRITES, "user", str(current_user().id))
+        spend_write(current_user().id)
         return view(*args, **kwargs)
 
     return refuses(RateLimited)(write)
+
+
+def spend_write(user_id: int) -> None:
+    """Count a write of a user. Raises ``RateLimited``."""
+    _spend_for(WRITES, "user", str(user_id))
 
 
 def to_address(body: dict[str, Any]) -> str:

@@ -66,7 +66,7 @@ def switch(locale: str) -> None:
     """
     session = g.get("session")
     if session:
-        limits.spend(limits.WRITES, "user", str(session.user_id))
+        limits.spend_write(session.user_id)
         profile.edit(session, {"locale": locale})
     g.switched_language = locale
     choose()

@@ -10,7 +10,7 @@ from flask_babel import gettext
 
 from app import clock
 from app.access.guards import current_rights, current_user, permitted
-from app.access.limits import WRITES, limited_writes, spend
+from app.access.limits import limited_writes, spend_write
 from app.access.permissions import ROLES_READ, USERS_READ, Rights
 from app.administration import directory, roles
 from app.administration.schemas import UserQuerySchema
@@ -94,7 +94,7 @@ def go_on_with_selected() -> Response:
         raise ValidationFailed([NOBODY_CHOSEN.at([])])
     action = forms.loaded(ActionSchema(), {"action": typed.get("action", "")})["action"]
     if action == "export":
-        spend(WRITES, "user", str(current_user().id))
+        spend_write(current_user().id)
         people = directory.by_ids(ids)
         return _download(people[one] for one in ids if one in people)
     return go(selection.path_of(action, ids))
