@@ -150,7 +150,7 @@ SHORTENED = (
 
 # Folders and files in tests/ that `make test` runs on PostgreSQL alone, for their time. Their calls
 # change rows by the same means as those of the other files, which run on both databases. `make
-# test-long` runs these on both as well.
+# test-long` runs these on SQLite.
 ABOVE_THE_DATABASE = (
     "access/test_current_user.py",
     "access/test_guards.py",

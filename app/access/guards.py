@@ -119,7 +119,7 @@ def for_fresh_superusers(view: Callable[P, R]) -> Callable[P, R]:
         _refuse_all_but_superusers()
         refuse_unless_fresh()
 
-    return refuses(*WITHOUT, *STALE)(_guarded(view, guard))
+    return refuses(NotEnoughPermissions, *STALE)(_guarded(view, guard))
 
 
 def _refuse_all_but_superusers() -> None:

@@ -48,8 +48,9 @@ class State(NamedTuple):
         return [flaw for flaw in every if flaw]
 
 
-# For each engine, the revisions at which its database was found to have no flaw. It gets none
-# while the revisions stay, so readyz, which runs every few seconds, need not ask again.
+# For each engine, the revisions at which its database was found to have no flaw. While the
+# revisions stay, it is not examined again, because readyz runs every few seconds. So rights that
+# are taken away later are told at the next start.
 _good_at: WeakKeyDictionary[Dialect, list[str]] = WeakKeyDictionary()
 
 

@@ -366,9 +366,14 @@ def test_a_role_that_may_do_anything_is_found(app: Flask, as_served: Flask) -> N
     assert not {"role_is_no_superuser", "role_cannot_change_tables"} & set(found(as_served))
 
 
+def role_of(served: Flask) -> str:
+    role: str = served.config["SETTINGS"].database_url.username
+    return role
+
+
 @pytest.mark.postgresql
 def test_the_owner_of_the_tables_is_found(app: Flask, as_served: Flask) -> None:
-    role = as_served.config["SETTINGS"].database_url.username
+    role = role_of(as_served)
     execute(app, f"ALTER TABLE users OWNER TO {role}")
 
     checks = found(as_served)
@@ -382,10 +387,7 @@ def test_the_owner_of_the_tables_is_found(app: Flask, as_served: Flask) -> None:
 def test_a_role_that_may_edit_the_audit_log_is_found_with_what_it_may(
     app: Flask, as_served: Flask
 ) -> None:
-    check, role = (
-        "role_cannot_edit_the_audit_log",
-        as_served.config["SETTINGS"].database_url.username,
-    )
+    check, role = "role_cannot_edit_the_audit_log", role_of(as_served)
     everything = found(as_served)[check]
     execute(
         app,
@@ -417,10 +419,7 @@ def test_a_role_that_may_edit_the_audit_log_is_found_with_what_it_may(
 def test_a_role_that_could_give_itself_rights_on_the_audit_log_is_found(
     app: Flask, as_served: Flask
 ) -> None:
-    check, role = (
-        "role_cannot_edit_the_audit_log",
-        as_served.config["SETTINGS"].database_url.username,
-    )
+    check, role = "role_cannot_edit_the_audit_log", role_of(as_served)
     take = (
         f"REVOKE UPDATE, DELETE, TRUNCATE, TRIGGER ON audit_events, audit_seals, audit_prunings "
         f"FROM {role}"

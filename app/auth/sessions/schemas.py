@@ -40,7 +40,9 @@ def in_rough_order(sessions: Iterable[Session]) -> list[Session]:
 
     The exact order would tell the second in which a session overtakes another one.
     """
-    return sorted(sessions, key=lambda one: (roughly(one.refreshed_at), one.created_at))[::-1]
+    return sorted(
+        sessions, key=lambda one: (roughly(one.refreshed_at), one.created_at), reverse=True
+    )
 
 
 class RoughInstant(Instant):
