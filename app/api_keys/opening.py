@@ -37,8 +37,8 @@ from app.security import random_tokens
 log = logging.getLogger(__name__)
 
 _DIGEST = bindparam("digest", type_=ApiKey.key_hash.type)
-# That of the key which the request has. A server of the release before this one writes no level of
-# the previous key.
+# The level of the key in the request. A server of the release before this one does not write the
+# level of the previous key.
 _AAL = case(
     (ApiKey.previous_hash == _DIGEST, func.coalesce(ApiKey.previous_aal, ApiKey.aal)),
     else_=ApiKey.aal,

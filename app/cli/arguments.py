@@ -53,7 +53,7 @@ class Place(click.ParamType["int | datetime"]):
 
 
 class Days(click.FloatRange):
-    """A number of days. NaN is refused: it compares with no bound, and is no length of time."""
+    """A number of days. Click would accept NaN, which is neither too large nor too small."""
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None

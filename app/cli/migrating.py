@@ -95,7 +95,7 @@ def downgrade(*, revision: str, **given: Any) -> None:
 
 
 class MigrationCommand(LoggedCommand):
-    """A command of Flask-Migrate. Alembic takes odd names of folders and revisions for a bug."""
+    """A command of Flask-Migrate. Alembic answers odd folders and revisions with tracebacks."""
 
     def invoke(self, ctx: click.Context) -> Any:
         of_the_group = ctx.parent.params if ctx.parent else {}

@@ -147,7 +147,7 @@ def is_behind_a_pooler(connection: psycopg.Connection[Any]) -> bool:
 
 def _connect(_dialect: object, _record: object, arguments: Any, options: Any) -> Connection:
     connection = Connection.connect(*arguments, **options, cursor_factory=Cursor)
-    # psycopg reads no other style. A database, a role or PGDATESTYLE may ask for one.
+    # psycopg reads dates in ISO style only. A database, a role or PGDATESTYLE may set another one.
     if not (connection.pgconn.parameter_status(b"DateStyle") or b"ISO").startswith(b"ISO"):
         try:
             _ask(connection, b"SET DateStyle TO ISO")

@@ -31,8 +31,8 @@ REOPEN = "reopen"
 OURS = ("csrf_token", "next", SWITCH, REOPEN)
 # What was typed here never comes back. `secret` is the one of a new authenticator app.
 SECRET = ("password", "current_password", "new_password", "otp", "recovery_code", "token", "secret")
-# The texts of a form come back if they and their names have at most so many characters. A page
-# writes a quotation mark as five, so the answer to 64 KiB would otherwise have 300.
+# The texts of a form come back if they and their names have at most this many characters. HTML
+# needs five characters for a quotation mark, so a form of 64 KiB could make a page of 300 KiB.
 MAX_RETURNED = 16 * 1024
 
 # Typing something else does not help against these.

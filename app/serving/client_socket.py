@@ -165,7 +165,8 @@ class Chunks:
         except ParseException:
             # Werkzeug takes an OSError while it reads for a client that went away, and answers 400.
             # gunicorn, which reads the rest of an unread body, does not log this one as an error.
-            raise ConnectionResetError(errno.ECONNRESET, "the chunks are no good") from None
+            reason = "the chunks are broken or too small"
+            raise ConnectionResetError(errno.ECONNRESET, reason) from None
 
 
 def _not_too_small(pieces: Iterator[bytes]) -> Iterator[bytes]:
